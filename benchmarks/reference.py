@@ -1,0 +1,377 @@
+"""The oracle: a multilayer perceptron in plain NumPy, to be checked by hand. It imports nothing of fastmlp.
+
+Letters: N samples, D inputs, K outputs. Samples are rows here. `theta` is the flat vector W0, b0, W1, b1, ... with
+W[l] of shape (n_in, n_out); the biases are absent when `bias` is False.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+# -- Activations, each with its derivative beside it, written in terms of the activation a = f(z) ----------------------
+
+
+def identity(z):
+    return z
+
+
+def identity_derivative(a):
+    return np.ones_like(a)
+
+
+def relu(z):
+    return np.maximum(z, 0)
+
+
+def relu_derivative(a):
+    return (a > 0).astype(a.dtype)
+
+
+def sigmoid(z):
+    e = np.exp(-np.abs(z))  # at most 1, so nothing overflows
+    return np.where(z >= 0, 1, e) / (1 + e)
+
+
+def sigmoid_derivative(a):
+    return a * (1 - a)
+
+
+def tanh(z):
+    return np.tanh(z)
+
+
+def tanh_derivative(a):
+    return 1 - a * a
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+ACTIVATIONS = {
+    "identity": (identity, identity_derivative),
+    "relu": (relu, relu_derivative),
+    "sigmoid": (sigmoid, sigmoid_derivative),
+    "tanh": (tanh, tanh_derivative),
+}
+OUTPUTS = {"identity": identity, "sigmoid": sigmoid, "softmax": softmax}
+
+
+# -- The network -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a theta means: layer sizes (D, H1, ..., K), one activation per hidden layer, the output, the loss."""
+
+    sizes: tuple
+    activations: tuple
+    output: str
+    loss: str
+    bias: bool = True
+
+    def unpack(self, theta):
+        """theta as a list of (W, b); a missing bias is zeros."""
+        layers, at = [], 0
+        for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True):
+            w = theta[at : at + n_in * n_out].reshape(n_in, n_out)
+            at += n_in * n_out
+            b = theta[at : at + n_out] if self.bias else np.zeros(n_out, theta.dtype)
+            at += n_out * self.bias
+            layers.append((w, b))
+        assert at == theta.size
+        return layers
+
+    def pack(self, layers):
+        """The inverse of unpack."""
+        return np.concatenate([part.ravel() for w, b in layers for part in ((w, b) if self.bias else (w,))])
+
+
+def forward(network, theta, X):
+    """Activations of every layer, the input first, and the logits: the last pre-activation (N, K)."""
+    functions = [ACTIVATIONS[name][0] for name in network.activations] + [OUTPUTS[network.output]]
+    a = [X]
+    for (w, b), f in zip(network.unpack(theta), functions, strict=True):
+        z = a[-1] @ w + b
+        a.append(f(z))
+    return a, z
+
+
+def predict(network, theta, X):
+    """Outputs (N, K)."""
+    return forward(network, theta, X)[0][-1]
+
+
+def sample_losses(network, output, logits, targets):
+    """Loss of each sample (N,); targets (N, K), one-hot for softmax. Cross entropy is taken from the logits."""
+    if network.loss == "squared_error":
+        return 0.5 * ((output - targets) ** 2).sum(axis=1)
+    if network.output == "sigmoid":  # -t ln p - (1 - t) ln(1 - p), with p = 1 / (1 + exp(-z))
+        nats = (np.logaddexp(0, logits) - targets * logits).sum(axis=1)
+    else:  # -ln p of the right class
+        largest = logits.max(axis=1)
+        nats = largest + np.log(np.exp(logits - largest[:, None]).sum(axis=1)) - (targets * logits).sum(axis=1)
+    return nats / np.log(2).astype(nats.dtype) if network.loss == "cross_entropy_bits" else nats
+
+
+def loss(network, theta, X, targets, weights=None):
+    """Mean loss of the samples; with weights, the sum of weight times loss divided by N."""
+    a, logits = forward(network, theta, X)
+    losses = sample_losses(network, a[-1], logits, targets)
+    return (losses if weights is None else weights * losses).mean()
+
+
+def output_backward(network, output, targets):
+    """Derivative of each sample's loss by its logits (N, K)."""
+    if network.loss == "cross_entropy":
+        return output - targets  # for sigmoid and softmax alike
+    if network.loss == "cross_entropy_bits":
+        return (output - targets) / np.log(2).astype(output.dtype)
+    error = output - targets
+    if network.output == "identity":
+        return error
+    if network.output == "sigmoid":
+        return error * sigmoid_derivative(output)
+    return output * (error - (error * output).sum(axis=1, keepdims=True))  # the softmax's Jacobian times the error
+
+
+def backward(network, theta, X, targets, weights=None):
+    """Gradient of `loss`, flat, in the order of theta."""
+    a, _ = forward(network, theta, X)
+    layers = network.unpack(theta)
+    dz = output_backward(network, a[-1], targets) / X.dtype.type(len(X))
+    if weights is not None:
+        dz = dz * weights[:, None]
+    gradients = [(a[-2].T @ dz, dz.sum(axis=0))]
+    for layer in range(len(layers) - 1, 0, -1):
+        derivative = ACTIVATIONS[network.activations[layer - 1]][1]
+        dz = (dz @ layers[layer][0].T) * derivative(a[layer])
+        gradients.append((a[layer - 1].T @ dz, dz.sum(axis=0)))
+    return network.pack(gradients[::-1])
+
+
+def l2_gradient(network, theta, l2):
+    """Gradient of l2/2 times the sum of squared weights; the biases go free."""
+    return network.pack([(l2 * w, 0 * b) for w, b in network.unpack(theta)])
+
+
+# -- Optimisers: each changes theta in place; `state` is a dict that lives as long as the training ---------------------
+
+
+def sgd(theta, gradient, state, learning_rate, mu):
+    theta -= learning_rate * gradient
+
+
+def momentum(theta, gradient, state, learning_rate, mu):
+    v = state["v"] = mu * state.get("v", 0) - learning_rate * gradient
+    theta += v
+
+
+def nesterov(theta, gradient, state, learning_rate, mu):
+    v = state["v"] = mu * state.get("v", 0) - learning_rate * gradient
+    theta += mu * v - learning_rate * gradient
+
+
+def adam(theta, gradient, state, learning_rate, mu, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """Kingma & Ba (2015), algorithm 1."""
+    t = state["t"] = state.get("t", 0) + 1
+    m = state["m"] = beta1 * state.get("m", 0) + (1 - beta1) * gradient
+    v = state["v"] = beta2 * state.get("v", 0) + (1 - beta2) * gradient**2
+    theta -= learning_rate * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + epsilon)
+
+
+OPTIMIZERS = {"sgd": sgd, "momentum": momentum, "nesterov": nesterov, "adam": adam}
+
+
+def train(
+    network,
+    theta,
+    X,
+    targets,
+    *,
+    row_orders,
+    batch_size,
+    optimizer="sgd",
+    learning_rate,
+    mu=0.9,
+    l2=0.0,
+    sample_weight=None,
+):
+    """Train from theta, one epoch for each order of the rows; gives the new theta and the loss of every epoch.
+
+    batch_size None is the full batch; the last batch of an epoch may be smaller. Sample weights are scaled to mean 1.
+    The loss of an epoch is the mean over the samples as each was seen, before the update that it caused, without the
+    penalty.
+    """
+    theta, state, history = theta.copy(), {}, []
+    size = batch_size or len(X)
+    weights = np.ones(len(X)) if sample_weight is None else sample_weight / np.mean(sample_weight)
+    weights = weights.astype(X.dtype)
+    for order in row_orders:
+        total = 0.0
+        for start in range(0, len(X), size):
+            rows = order[start : start + size]
+            batch = X[rows], targets[rows], weights[rows]
+            total += loss(network, theta, *batch) * len(rows)
+            gradient = backward(network, theta, *batch) + l2_gradient(network, theta, l2)
+            OPTIMIZERS[optimizer](theta, gradient, state, learning_rate, mu)
+        history.append(total / len(X))
+    return theta, np.array(history)
+
+
+# -- Full batch, 3-5-1, as lean as NumPy allows: what the speed of fastmlp is measured against -------------------------
+
+
+def train_351(theta, X, targets, epochs, learning_rate):
+    """3-5-1, sigmoids, cross entropy, full batch, in the dtype of X (N, 3); targets (N,) of 0 and 1.
+
+    Samples are columns, so that every row is contiguous and NumPy's loops are long; a row of ones carries the biases;
+    one sigmoid per unit and epoch; all large arrays are allocated once. Equal to `train` with sgd and batch_size=None.
+    """
+    N = len(X)
+    v = np.hstack([theta[:15].reshape(3, 5).T, theta[15:20, None]])  # (5, 4): a row for each hidden unit, its bias last
+    w = theta[20:].copy()  # (6,): the bias last
+    x = np.vstack([X.T, np.ones(N, X.dtype)])
+    h, dh = np.ones((6, N), X.dtype), np.empty((5, N), X.dtype)
+    hidden = h[:5]
+    p, right = np.empty(N, X.dtype), np.empty(N, X.dtype)
+    sign, offset = 2 * targets - 1, 1 - targets
+    step = X.dtype.type(learning_rate / N)
+    history = np.empty(epochs)
+    for epoch in range(epochs):
+        sigmoid_of_minus(np.matmul(-v, x, out=hidden))
+        sigmoid_of_minus(np.matmul(-w, h, out=p))
+
+        np.multiply(p, sign, out=right)  # the chance given to the right class: p for a target of 1, 1 - p for 0
+        right += offset
+        history[epoch] = -np.log(right, out=right).mean()
+
+        p -= targets
+        np.multiply(w[:5, None], p, out=dh)
+        w -= step * (h @ p)
+        dh *= hidden
+        dh *= np.subtract(1, hidden, out=hidden)
+        v -= step * (dh @ x.T)
+    return np.concatenate([v[:, :3].T.ravel(), v[:, 3], w]), history
+
+
+def sigmoid_of_minus(z):
+    """1 / (1 + exp(z)) in place, the short form: fit for z of moderate size."""
+    np.exp(z, out=z)
+    z += 1
+    np.reciprocal(z, out=z)
+
+
+# -- The two tutorials, written from their description ----------------------------------------------------------------
+
+
+def tutorial_a(features, targets, hidden_weights, output_weights, rate=0.2, max_epochs=100, enough=2.0):
+    """One 3-3-1 network of the circles and lines: no biases, logistic hidden units, linear output, sample after sample.
+
+    features (N, 3), targets (N,), hidden_weights (3, 3) with a column for each hidden unit, output_weights (3,). The
+    loss of a sample is (t - y)^2. Gives both weights and the summed squared error of each epoch; stops when that is
+    <= enough.
+    """
+    v, w = hidden_weights.copy(), output_weights.copy()
+    errors = []
+    for _ in range(max_epochs):
+        summed = 0.0
+        for x, t in zip(features, targets, strict=True):
+            h = 1 / (1 + np.exp(-(x @ v)))
+            y = h @ w
+            summed += (t - y) ** 2
+            dy = -2 * (t - y)
+            dw = dy * h
+            dv = np.outer(x, dy * w * h * (1 - h))  # w as it was in the forward pass
+            w -= rate * dw
+            v -= rate * dv
+        errors.append(summed)
+        if summed <= enough:
+            break
+    return v, w, np.array(errors)
+
+
+def tutorial_b_classifier(X, y, v, b, w, c, rate=1.0, epochs=2000):
+    """3-5-1, sigmoids, full batch; X (N, 3), y (N,) of 0 and 1, v (3, 5), b (5,), w (5,), c a number.
+
+    Gives the weights and the mean cross entropy in bits, -y log2 p - (1 - y) log2(1 - p), before each update.
+    """
+    history = []
+    for _ in range(epochs):
+        h = 1 / (1 + np.exp(-(X @ v + b)))
+        p = 1 / (1 + np.exp(-(h @ w + c)))
+        history.append(np.mean(-y * np.log2(p) - (1 - y) * np.log2(1 - p)))
+        dz = (p - y) / np.log(2) / len(X)
+        dh = np.outer(dz, w) * h * (1 - h)
+        v, b, w, c = v - rate * X.T @ dh, b - rate * dh.sum(axis=0), w - rate * h.T @ dz, c - rate * dz.sum()
+    return v, b, w, c, np.array(history)
+
+
+def tutorial_b_regressor(X, y, v, b, w, c, rate=0.01, epochs=1500):
+    """3-5-2, sigmoid hidden and linear outputs, full batch; y (N, 2), v (3, 5), b (5,), w (5, 2), c (2,).
+
+    Gives the weights and the mean over the samples of 0.5 (y - y')^2, summed over the outputs, before each update.
+    """
+    history = []
+    for _ in range(epochs):
+        h = 1 / (1 + np.exp(-(X @ v + b)))
+        error = h @ w + c - y
+        history.append(np.mean(np.sum(0.5 * error**2, axis=1)))
+        dz = error / len(X)
+        dh = dz @ w.T * h * (1 - h)
+        v, b, w, c = v - rate * X.T @ dh, b - rate * dh.sum(axis=0), w - rate * h.T @ dz, c - rate * dz.sum(axis=0)
+    return v, b, w, c, np.array(history)
+
+
+# -- Images: one at a time, gray (H, W) uint8 -------------------------------------------------------------------------
+
+
+def contrast(gray):
+    """How far each ink pixel is from the ground, the most frequent level (the lightest of several); elsewhere 0."""
+    counts = np.bincount(gray.ravel(), minlength=256)
+    ground = 255 - int(counts[::-1].argmax())
+    distance = np.abs(gray.astype(int) - ground)
+    return np.where(distance > 255 / 4, distance, 0)
+
+
+def ink_features(gray):
+    """Shares of ink cells on a 16 x 16 grid (3,): of all cells, in the central 4 x 4, in the ring three cells wide."""
+    # Cell i ends where cell i + 1 begins; where both begin at one row, as in an image of fewer than 16 rows, reduceat
+    # takes that row alone.
+    cells = contrast(gray) > 0
+    for axis in (0, 1):
+        cells = np.logical_or.reduceat(cells, np.arange(16) * gray.shape[axis] // 16, axis=axis)
+    inner = cells[3:13, 3:13]
+    return np.array([cells.sum() / 256, cells[6:10, 6:10].sum() / 16, (cells.sum() - inner.sum()) / 156])
+
+
+def pixel_features(gray):
+    """The drawing alone on a grid of 16 x 16 square cells, centred, its longer side 14 cells; (256,), at most 1."""
+    weight = contrast(gray)
+    if not weight.any():
+        return np.zeros(256)
+    rows, columns = np.flatnonzero(weight.any(axis=1)), np.flatnonzero(weight.any(axis=0))
+    top, bottom = rows[0], rows[-1] + 1
+    left, right = columns[0], columns[-1] + 1
+    s = max(bottom - top, right - left)
+    cells = overlaps(top + bottom, s, gray.shape[0]).T @ weight @ overlaps(left + right, s, gray.shape[1])
+    return cells.ravel() / cells.max()
+
+
+def overlaps(ends, s, pixels):
+    """Length of pixel y inside cell i (pixels, 16), in fourteenths of a pixel, so that all of it is whole numbers."""
+    pixel = 14 * np.arange(pixels)[:, None]
+    cell = 7 * ends + (np.arange(16) - 8) * s
+    return np.maximum(0, np.minimum(pixel + 14, cell + s) - np.maximum(pixel, cell))
+
+
+def classify_files(paths, network, theta, classes):
+    """The class of each PNG, by its three ink features and the largest output."""
+    grays = []
+    for path in paths:
+        with Image.open(path) as image:
+            grays.append(np.asarray(image.convert("L")))
+    scores = predict(network, theta, np.array([ink_features(gray) for gray in grays]))
+    return [classes[k] for k in scores.argmax(axis=1)]

@@ -1,0 +1,1 @@
+"""Compiled code: loops over numbers, and nothing of the rooms above."""

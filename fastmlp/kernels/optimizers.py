@@ -1,0 +1,67 @@
+"""Update rules over one flat parameter vector, of a gradient of the same shape.
+
+The state is (2, P): the velocity of momentum and nesterov in its first row; Adam's two moments.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastmlp.kernels.jit import jit
+
+SGD, MOMENTUM, NESTEROV, ADAM = range(4)
+CODES = {"sgd": SGD, "momentum": MOMENTUM, "nesterov": NESTEROV, "adam": ADAM}
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+
+
+class Rule(NamedTuple):
+    """An update rule and its numbers."""
+
+    optimizer: int
+    learning_rate: float
+    momentum: float
+    l2: float
+
+
+@jit
+def add_l2(g, theta, layers, l2):
+    """g += l2 * W for the weights, not the biases: the gradient of l2 / 2 * sum(W^2)."""
+    strength = theta.dtype.type(l2)
+    for layer in range(layers.shape[0]):
+        n_in, n_out, at = layers[layer, 0], layers[layer, 1], layers[layer, 3]
+        dw, w = g[at : at + n_in * n_out], theta[at : at + n_in * n_out]
+        for i in range(w.shape[0]):
+            dw[i] += strength * w[i]
+
+
+@jit
+def update(theta, state, g, rule, step):
+    """One step (counted from 1) down the gradient g.
+
+    sgd: theta -= r g. momentum: v = m v - r g, theta += v. nesterov: the same v, theta += m v - r g (Sutskever et al. 2013, in the
+    form of Bengio et al. 2012). adam: Kingma and Ba 2014, algorithm 1.
+    """
+    rate = theta.dtype.type(rule.learning_rate)
+    momentum = theta.dtype.type(rule.momentum)
+    v, s = state[0], state[1]
+    if rule.optimizer == SGD:
+        for i in range(theta.shape[0]):
+            theta[i] -= rate * g[i]
+    elif rule.optimizer == MOMENTUM:
+        for i in range(theta.shape[0]):
+            v[i] = momentum * v[i] - rate * g[i]
+            theta[i] += v[i]
+    elif rule.optimizer == NESTEROV:
+        for i in range(theta.shape[0]):
+            v[i] = momentum * v[i] - rate * g[i]
+            theta[i] += momentum * v[i] - rate * g[i]
+    else:
+        keep1, keep2 = theta.dtype.type(BETA1), theta.dtype.type(BETA2)
+        take1, take2 = theta.dtype.type(1 - BETA1), theta.dtype.type(1 - BETA2)
+        rate = theta.dtype.type(rule.learning_rate / (1 - BETA1**step))
+        unbias = theta.dtype.type(1 / (1 - BETA2**step))
+        epsilon = theta.dtype.type(EPSILON)
+        for i in range(theta.shape[0]):
+            v[i] = keep1 * v[i] + take1 * g[i]
+            s[i] = keep2 * s[i] + take2 * (g[i] * g[i])
+            theta[i] -= rate * v[i] / (np.sqrt(s[i] * unbias) + epsilon)

@@ -1,0 +1,114 @@
+"""What the tests share: networks with their data, derivatives by two independent ways, and errors counted in ulps."""
+
+from decimal import Decimal, localcontext
+from typing import NamedTuple
+
+import autograd.numpy as anp
+import numpy as np
+
+from benchmarks.reference import Network
+from fastmlp.model import MLP
+
+HIDDEN_ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
+OUTPUT_LOSSES = (
+    ("sigmoid", "cross_entropy"),
+    ("sigmoid", "cross_entropy_bits"),
+    ("sigmoid", "squared_error"),
+    ("softmax", "cross_entropy"),
+    ("softmax", "cross_entropy_bits"),
+    ("softmax", "squared_error"),
+    ("identity", "squared_error"),
+)
+DEPTHS = ((), (5,), (4, 3), (3, 6, 2))
+
+
+def network_of(activation, output, loss, hidden, *, inputs=3, outputs=3, bias=True):
+    return Network((inputs, *hidden, outputs), (activation,) * len(hidden), output, loss, bias)
+
+
+def parameter_count(network):
+    return sum((n_in + network.bias) * n_out for n_in, n_out in zip(network.sizes[:-1], network.sizes[1:], strict=True))
+
+
+def problem(network, rows, dtype=np.float64, seed=0):
+    """theta, X and targets for a network: labels one-hot for softmax, any values for the others."""
+    rng = np.random.default_rng(seed)
+    inputs, outputs = network.sizes[0], network.sizes[-1]
+    theta = 0.5 * rng.normal(size=parameter_count(network))
+    X = rng.normal(size=(rows, inputs))
+    if network.output == "softmax":
+        targets = np.eye(outputs)[np.arange(rows) % outputs]
+    elif network.output == "sigmoid":
+        targets = rng.integers(0, 2, size=(rows, outputs))
+    else:
+        targets = rng.normal(size=(rows, outputs))
+    return theta.astype(dtype), X.astype(dtype), targets.astype(dtype)
+
+
+def mlp(network, theta, classes=None):
+    """The network as a fastmlp.MLP with a theta of its own."""
+    return MLP(
+        network.sizes,
+        theta.copy(),
+        activations=network.activations,
+        output=network.output,
+        loss_name=network.loss,
+        bias=network.bias,
+        classes=classes,
+    )
+
+
+class Differences(NamedTuple):
+    values: np.ndarray
+    tolerance: float
+
+
+def central_differences(f, theta):
+    """Gradient of f by (f(t + h) - f(t - h)) / 2h. The error is f''' h^2 / 6 of truncation and eps |f| / h of rounding.
+
+    With h = eps^(1/3) both are eps^(2/3), times f''' / 6 and |f|: numbers that stay below 100 for the networks here.
+    """
+    eps = np.finfo(float).eps
+    h = eps ** (1 / 3)
+    values = np.array([(f(theta + h * e) - f(theta - h * e)) / (2 * h) for e in np.eye(theta.size)])
+    return Differences(values, 100 * eps ** (2 / 3))
+
+
+def autograd_loss(network, X, targets, weights=1.0):
+    """The loss as a function of theta for autograd to differentiate; from the formulas, not from the oracle."""
+    functions = {
+        "identity": lambda z: z,
+        "relu": lambda z: anp.maximum(z, 0.0),
+        "sigmoid": lambda z: 0.5 * (1 + anp.tanh(z / 2)),
+        "tanh": anp.tanh,
+        "softmax": lambda z: anp.exp(z) / anp.sum(anp.exp(z), axis=1, keepdims=True),
+    }
+
+    def of(theta):
+        a, at = X, 0
+        for n_in, n_out, name in zip(network.sizes[:-1], network.sizes[1:], (*network.activations, network.output), strict=True):
+            z = anp.dot(a, anp.reshape(theta[at : at + n_in * n_out], (n_in, n_out)))
+            at += n_in * n_out
+            if network.bias:
+                z = z + theta[at : at + n_out]
+                at += n_out
+            a = functions[name](z)
+        if network.loss == "squared_error":
+            each = 0.5 * (a - targets) ** 2
+        else:
+            each = -targets * anp.log(a)
+            if network.output == "sigmoid":
+                each = each - (1 - targets) * anp.log(1 - a)
+            if network.loss == "cross_entropy_bits":
+                each = each / anp.log(2.0)
+        return anp.sum(weights * anp.sum(each, axis=1)) / len(X)
+
+    return of
+
+
+def ulps(computed, exact):
+    """|computed - exact| in units of the last place of exact, both sequences; exact as Decimals of many digits."""
+    with localcontext(prec=60):
+        unit = np.spacing(np.abs(np.array([float(e) for e in exact])).astype(computed.dtype))
+        pairs = zip(computed.tolist(), exact, unit.tolist(), strict=True)
+        return np.array([float(abs(Decimal(c) - e) / Decimal(u)) for c, e, u in pairs])
