@@ -1,0 +1,393 @@
+"""Every rejection of an array or an option, with its message: the argument, what was expected, what came."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import operator
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
+OUTPUTS = ("identity", "sigmoid", "softmax")
+LOSSES = ("cross_entropy", "cross_entropy_bits", "squared_error")
+BLOCK = 1 << 18  # values looked at together: a large array is never doubled by the look at it
+
+
+def one_of(name: str, value: Any, known: Iterable[str]) -> str:
+    """The value, if it is one of the known names; else a ValueError that lists them and suggests the nearest."""
+    names = sorted(known)
+    if isinstance(value, str) and value in names:
+        return value
+    nearest = difflib.get_close_matches(value, names, n=1) if isinstance(value, str) else []
+    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}; got {value!r}{hint}")
+
+
+def positive_int(name: str, value: Any) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1 or isinstance(value, bool):
+        raise ValueError(f"{name} must be a positive whole number; got {value!r}")
+    return number
+
+
+def positive(name: str, value: Any) -> float:
+    number = _number(name, value, "a positive number")
+    if not number > 0:
+        raise ValueError(f"{name} must be a positive number; got {value!r}")
+    return number
+
+
+def not_negative(name: str, value: Any) -> float:
+    number = _number(name, value, "a number of at least 0")
+    if not number >= 0:
+        raise ValueError(f"{name} must be a number of at least 0; got {value!r}")
+    return number
+
+
+def _number(name: str, value: Any, expected: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number) or isinstance(value, (bool, str)):
+        raise ValueError(f"{name} must be {expected}; got {value!r}")
+    return number
+
+
+def threads(value: int | None) -> int:
+    """The number of worker threads: as given, or one for each core that this process may use."""
+    if value is not None:
+        return positive_int("threads", value)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def gray_image(name: str, value: Any) -> NDArray[np.uint8]:
+    """The image as the one kind of array that the kernels are compiled for: contiguous, writable."""
+    image = np.asarray(value)
+    if image.dtype != np.uint8 or image.ndim != 2 or image.size == 0:
+        raise ValueError(f"{name} must be an array (H, W) of uint8 gray levels; got {image.dtype} {image.shape}")
+    return np.require(image, requirements=["C", "W"])
+
+
+# -- arrays ---------------------------------------------------------------------------------------------------------------------
+
+
+def matrix(name: str, value: ArrayLike, dtype: Any = None, *, columns: int | None = None, empty: bool = False) -> NDArray[Any]:
+    """A C-contiguous 2-D array of finite numbers; of the dtype, or else float32 if it is so already, and float64 if not."""
+    array = numbers(name, value)
+    if empty and array.size == 0 and array.ndim == 1 and columns is not None:
+        array = array.reshape(0, columns)
+    if array.ndim != 2:
+        hint = f"; a single row is {name}.reshape(1, -1)" if array.ndim == 1 else ""
+        raise ValueError(f"{name} must be 2-D (rows, columns); got shape {array.shape}{hint}")
+    if array.shape[1] == 0 or (array.shape[0] == 0 and not empty):
+        raise ValueError(f"{name} must have at least one row and one column; got shape {array.shape}")
+    if columns is not None and array.shape[1] != columns:
+        raise ValueError(f"{name} must have {columns} columns, one for each input of the network; got {array.shape[1]}")
+    return finite(name, floating(array, dtype))
+
+
+def numbers(name: str, value: ArrayLike) -> NDArray[Any]:
+    """An array of booleans, integers or real numbers."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be rectangular; its rows differ in length") from error
+    if array.dtype.kind == "O":  # a table of mixed columns, say
+        with suppress(TypeError, ValueError):
+            array = array.astype(np.float64)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold real numbers; got dtype {array.dtype}")
+    return array
+
+
+def floating(array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
+    """The array as the kernels take it: C-contiguous, aligned, float32 or float64; a copy only if need be."""
+    dtype = dtype or (np.float32 if array.dtype.type is np.float32 else np.float64)
+    with np.errstate(over="ignore"):  # what overflows float32 becomes infinite, and is found as such
+        array = np.require(array, dtype, ["C", "A"])
+    return array if array.flags.writeable else np.asarray(_Unlocked(array))
+
+
+class _Unlocked:
+    """A read-only array, seen as a writable one: Numba would compile every kernel again for it. No kernel writes to its inputs."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self.array = array
+        interface = array.__array_interface__
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
+
+
+def finite(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """The array, unless it holds NaN or infinity; else a ValueError that names the first place."""
+    rows = max(1, BLOCK // max(1, array[:1].size))
+    for start in range(0, len(array), rows):
+        good = np.isfinite(array[start : start + rows])
+        if not good.all():
+            place = np.argwhere(~good)[0]
+            place[0] += start
+            where = ", ".join(str(i) for i in place)
+            raise ValueError(f"{name} must be finite; {name}[{where}] is {array[tuple(place)]}")
+    return array
+
+
+def labels(name: str, value: ArrayLike) -> NDArray[Any]:
+    """A 1-D array of labels: booleans, numbers or strings."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be 1-D, one label for each row; its entries differ in length") from error
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be 1-D, one label for each row; got shape {array.shape}")
+    if array.dtype.kind == "O" and all(isinstance(label, str) for label in array):
+        array = array.astype(str)
+    if array.dtype.kind not in "biufUS":
+        raise ValueError(f"{name} must hold labels (integers, booleans or strings); got dtype {array.dtype}")
+    return finite(name, array) if array.dtype.kind == "f" else array
+
+
+def same_length(name: str, array: NDArray[Any], n: int) -> None:
+    if len(array) != n:
+        raise ValueError(f"X and {name} must have the same number of rows; got {n} and {len(array)}")
+
+
+def vector(name: str, value: ArrayLike, dtype: Any, length: int) -> NDArray[Any]:
+    """One sample's inputs."""
+    array = numbers(name, value)
+    if array.shape != (length,):
+        raise ValueError(f"{name} must have shape ({length},), a number for each input of the network; got {array.shape}")
+    return finite(name, floating(array, dtype))
+
+
+def targets(name: str, value: ArrayLike, n: int, n_out: int, dtype: Any) -> NDArray[Any]:
+    """A regressor's targets as (N, K) numbers."""
+    array = numbers(name, value)
+    if array.shape != (len(array) if array.ndim else 0, n_out) and not (n_out == 1 and array.ndim == 1):
+        expected = "(N,)" if n_out == 1 else f"(N, {n_out})"
+        raise ValueError(f"{name} must have shape {expected}, a column for each output; got {array.shape}")
+    same_length(name, array, n)
+    return finite(name, floating(array, dtype)).reshape(n, n_out)
+
+
+def probabilities(name: str, array: NDArray[Any], output: str) -> None:
+    """Rejects targets that cross-entropy cannot take."""
+    if array.min(initial=0) < 0 or array.max(initial=1) > 1:
+        raise ValueError(f"{name} must lie between 0 and 1 for cross-entropy; got {array.min()} to {array.max()}")
+    if output == "softmax" and np.abs(array.sum(axis=1) - 1).max(initial=0) > 1e-3:
+        raise ValueError(f"the rows of {name} must sum to 1 for a softmax output")
+
+
+def class_numbers(name: str, value: ArrayLike, known: NDArray[Any], n: int) -> NDArray[np.intp]:
+    """The place of each label among the sorted classes."""
+    array = labels(name, value)
+    same_length(name, array, n)
+    if (array.dtype.kind in "US") != (known.dtype.kind in "US"):
+        raise ValueError(f"{name} must hold labels as the classes are, such as {known[:1].tolist()[0]!r}; got dtype {array.dtype}")
+    places = np.searchsorted(known, array)
+    wrong = known[np.minimum(places, len(known) - 1)] != array
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(f"{name} holds a label that the network does not know: {name}[{row}] is {array.tolist()[row]!r}")
+    return places
+
+
+def classes_of(y: ArrayLike, n: int) -> NDArray[Any]:
+    """The sorted labels of y."""
+    array = labels("y", y)
+    same_length("y", array, n)
+    found = np.unique(array)
+    if len(found) < 2:
+        raise ValueError(f"y must hold at least two classes; got only {found.tolist()[0]!r}")
+    return found
+
+
+def columns(name: str, value: ArrayLike) -> int:
+    """How many numbers each row of a regressor's targets has."""
+    array = numbers(name, value)
+    return 1 if array.ndim == 1 else array.shape[-1] if array.ndim else 0
+
+
+def sample_weights(
+    sample_weight: ArrayLike | None,
+    class_weight: Mapping[Any, float] | str | None,
+    known: NDArray[Any] | None,
+    y: NDArray[Any],
+    dtype: Any,
+) -> NDArray[Any]:
+    """A weight for each row, their mean 1; y holds class numbers where classes are known."""
+    n = len(y)
+    weights = np.ones(n)
+    if sample_weight is not None:
+        weights = numbers("sample_weight", sample_weight).astype(np.float64)
+        if weights.shape != (n,):
+            raise ValueError(f"sample_weight must have shape ({n},), a weight for each row; got {weights.shape}")
+        finite("sample_weight", weights)
+        if weights.min() < 0:
+            row = int(np.argmax(weights < 0))
+            raise ValueError(f"sample_weight must not be negative; sample_weight[{row}] is {weights[row]}")
+    if class_weight is not None:
+        weights = weights * _class_factors(class_weight, known, y, weights)[y[:, 0].astype(np.intp)]
+    if not weights.any():
+        raise ValueError("sample_weight must not be zero for all rows")
+    weights = weights / weights.max()  # so that the sum cannot overflow
+    return (weights / weights.mean()).astype(dtype)
+
+
+def _class_factors(
+    class_weight: Mapping[Any, float] | str, known: NDArray[Any] | None, y: NDArray[Any], weights: NDArray[Any]
+) -> NDArray[np.float64]:
+    if known is None:
+        raise ValueError("class_weight is for classifiers; y makes a regressor")
+    if isinstance(class_weight, Mapping):
+        strange = [label for label in class_weight if label not in known.tolist()]
+        if strange:
+            raise ValueError(f"class_weight names {strange[0]!r}, which is not among the classes {known.tolist()}")
+        return np.array([not_negative("class_weight", class_weight.get(label, 1.0)) for label in known.tolist()])
+    if class_weight != "balanced":
+        raise ValueError(f"class_weight must be a mapping from classes to factors, or 'balanced'; got {class_weight!r}")
+    sums = np.bincount(y[:, 0].astype(np.intp), weights, len(known))
+    return np.divide(1.0, sums, out=np.zeros(len(known)), where=sums > 0)
+
+
+# -- options of train -----------------------------------------------------------------------------------------------------------
+
+
+def dtype(value: Any) -> Any:
+    """float32 or float64, or None if nothing is said."""
+    if value is None:
+        return None
+    try:
+        kind = np.dtype(value)
+    except TypeError:
+        kind = np.dtype(object)
+    if kind not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be 'float32' or 'float64'; got {value!r}")
+    return kind.newbyteorder("=")
+
+
+def task(value: str | None, y: ArrayLike, given: NDArray[Any] | bool | None) -> str:
+    """Classification or regression: as said, as the network to go on from (its classes; False for none), or as y is."""
+    if given is not False:
+        own = "regression" if given is None else "classification"
+        if value not in (None, own):
+            raise ValueError(f"task={value!r} contradicts init, a network for {own}")
+        return own
+    if value is not None:
+        return one_of("task", value, ("classification", "regression"))
+    try:
+        kind = np.asarray(y).dtype.kind
+    except ValueError as error:
+        raise ValueError("y must be rectangular; its rows differ in length") from error
+    return "regression" if kind == "f" else "classification"
+
+
+def hidden(value: int | Sequence[int]) -> tuple[int, ...]:
+    sizes = (value,) if not isinstance(value, Iterable) else tuple(value)
+    return tuple(positive_int("hidden", size) for size in sizes)
+
+
+def fraction(name: str, value: Any) -> float:
+    number = not_negative(name, value)
+    if number >= 1:
+        raise ValueError(f"{name} must be from 0 to below 1; got {value!r}")
+    return number
+
+
+def share(name: str, value: Any) -> float:
+    number = _number(name, value, "a fraction between 0 and 1, or (X, y)")
+    if not 0 < number < 1:
+        raise ValueError(f"{name} must be a fraction between 0 and 1, or (X, y); got {value!r}")
+    return number
+
+
+def seed(value: int | None) -> np.random.SeedSequence:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0):
+        raise ValueError(f"seed must be a whole number of at least 0, or None; got {value!r}")
+    return np.random.SeedSequence(value)
+
+
+def same(name: str, value: Any, own: Any) -> None:
+    """Rejects an option that contradicts the network to go on from."""
+    if value != own:
+        raise ValueError(f"{name}={value!r} contradicts init, a network with {name}={own!r}")
+
+
+# -- networks -------------------------------------------------------------------------------------------------------------------
+
+
+def activations(value: str | Sequence[str], hidden_layers: int) -> tuple[str, ...]:
+    """One activation for each hidden layer."""
+    names = (value,) * hidden_layers if isinstance(value, str) else tuple(value)
+    if isinstance(value, str):
+        one_of("activation", value, ACTIVATIONS)
+    if len(names) != hidden_layers:
+        raise ValueError(f"activation must be one name, or one for each of {hidden_layers} hidden layers; got {len(names)}")
+    return tuple(one_of("activation", name, ACTIVATIONS) for name in names)
+
+
+def network(layer_sizes: tuple[int, ...], names: tuple[str, ...], output: str, loss: str, known: NDArray[Any] | None) -> None:
+    """Rejects what does not make a network."""
+    if len(layer_sizes) < 2:
+        raise ValueError(f"layer_sizes must name inputs and outputs at least; got {layer_sizes}")
+    for size in layer_sizes:
+        positive_int("layer_sizes", size)
+    activations(names, len(layer_sizes) - 2)
+    one_of("output", output, OUTPUTS)
+    one_of("loss", loss, LOSSES)
+    if loss != "squared_error" and output == "identity":
+        raise ValueError(f"the loss {loss!r} is for sigmoid and softmax outputs; output is 'identity'")
+    if known is None:
+        return
+    n_out = layer_sizes[-1]
+    if output == "identity":
+        raise ValueError("output must be 'sigmoid' or 'softmax' for a classifier; got 'identity'")
+    if output == "sigmoid" and (n_out != 1 or len(known) != 2):
+        raise ValueError(f"a sigmoid output is for two classes and one unit; got {len(known)} classes and {n_out} units")
+    if output == "softmax" and n_out != len(known):
+        raise ValueError(f"a softmax output has a unit for each class; got {len(known)} classes and {n_out} units")
+
+
+def classes(value: ArrayLike) -> NDArray[Any]:
+    """Labels in ascending order, at least two."""
+    array = labels("classes", value)
+    if len(array) < 2 or not np.array_equal(np.unique(array), array):
+        raise ValueError(f"classes must be at least two different labels in ascending order; got {array.tolist()}")
+    return array
+
+
+def parameters(weights: Sequence[ArrayLike], biases: Sequence[ArrayLike] | None) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """Matrices and vectors, of one dtype, that fit one another."""
+    if len(weights) == 0:
+        raise ValueError("weights must hold a matrix for each layer; got none")
+    matrices = [matrix(f"weights[{i}]", w) for i, w in enumerate(weights)]
+    vectors = [] if biases is None else [numbers(f"biases[{i}]", b) for i, b in enumerate(biases)]
+    if biases is not None and len(vectors) != len(matrices):
+        raise ValueError(f"biases must have one vector for each of {len(matrices)} layers; got {len(vectors)}")
+    for i, (before, after) in enumerate(pairwise(matrices)):
+        if before.shape[1] != after.shape[0]:
+            raise ValueError(
+                f"weights[{i + 1}] must have {before.shape[1]} rows, one for each unit before it; got shape {after.shape}"
+            )
+    for i, (w, b) in enumerate(zip(matrices, vectors, strict=False)):
+        if b.shape != (w.shape[1],):
+            raise ValueError(f"biases[{i}] must have shape ({w.shape[1]},); got {b.shape}")
+    single = all(array.dtype == np.float32 for array in (*matrices, *vectors))
+    dtype = np.float32 if single else np.float64
+    return (
+        [floating(w, dtype) for w in matrices],
+        [finite(f"biases[{i}]", floating(b, dtype)) for i, b in enumerate(vectors)],
+    )

@@ -1,0 +1,175 @@
+"""Work on rows, cut in chunks: scratch for the kernels, and threads that share the chunks out.
+
+A chunk's size follows from the network alone, and chunks are added in their order: the result has the same bits however many
+threads take part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastmlp.kernels import batch
+from fastmlp.kernels.activations import CODES
+
+Map = Callable[[Callable[[Any], Any], list[Any]], list[Any]]
+
+# Work is counted in parameters times rows; one of them takes 0.1 to 0.5 ns.
+THREADS_PAY = 2_000_000  # handing work to another thread and waiting for it costs some 50 us
+LONGEST_CALL = 200_000_000  # for one kernel call: Ctrl-C waits for its end
+CHUNK_ROWS = 1024  # at least
+TILE_BYTES = 1 << 25  # of training rows kept with samples as lanes; larger data is packed anew, block by block
+BLOCK_BYTES = 1 << 17  # of a block's arrays: a part of the second-level cache
+
+
+def layer_table(layer_sizes: Sequence[int], activations: Sequence[str], output: str, bias: bool) -> NDArray[np.int64]:
+    """What the kernels know of a network: see kernels/batch.py."""
+    rows, at = [], 0
+    for (n_in, n_out), activation in zip(pairwise(layer_sizes), (*activations, output), strict=True):
+        biases_at = at + n_in * n_out
+        rows.append((n_in, n_out, CODES[activation], at, biases_at if bias else -1))
+        at = biases_at + (n_out if bias else 0)
+    return np.array(rows, dtype=np.int64)
+
+
+def lanes_of(layers: NDArray[np.int64], itemsize: int, rows: int) -> int:
+    """Samples of a block: as many as the cache holds, or as there are.
+
+    An odd multiple of 16: rows that lie a power of two apart share the few places of the first-level cache where they may stand.
+    """
+    units = layers[0, 0] + layers[:, 1].sum() + 2 * layers[:, 1].max() + layers[-1, 1] + 3
+    most = int(BLOCK_BYTES // (itemsize * units))
+    return 16 * (max(4, min(most, rows + 15, 2048) // 16 - 1) | 1)
+
+
+def chunk_of(lanes: int) -> int:
+    """Rows of a chunk: whole blocks."""
+    return lanes * -(-CHUNK_ROWS // lanes)
+
+
+def scratch(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int) -> batch.Scratch:
+    widest = int(layers[:, 1].max())
+    return batch.Scratch(
+        activations=_aligned((int(layers[:, 1].sum()), lanes), dtype),
+        deltas=_aligned((2 * widest, lanes), dtype),
+        rows=_aligned((2, lanes), dtype),
+    )
+
+
+def tiles(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int, blocks: int = 0) -> batch.Tiles:
+    """Room for one block that is packed anew each time, or for all of them."""
+    n = max(blocks, 1)
+    return batch.Tiles(
+        inputs=_aligned((n, int(layers[0, 0]), lanes), dtype),
+        targets=_aligned((n, int(layers[-1, 1]), lanes), dtype),
+        weights=_aligned((n, lanes), dtype),
+        kept=blocks > 0,
+    )
+
+
+def _aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Zeros that begin at a cache line: a vector that straddles two lines takes twice as long to load."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    buffer = np.zeros(size + 64, dtype=np.uint8)
+    start = -buffer.ctypes.data % 64
+    return buffer[start : start + size].view(dtype).reshape(shape)
+
+
+@contextmanager
+def workers(threads: int) -> Iterator[Map]:
+    """A map over jobs, on this thread or on several; it ends when all of them have ended."""
+    if threads == 1:
+        yield lambda function, jobs: [function(job) for job in jobs]
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield lambda function, jobs: list(pool.map(function, jobs))
+
+
+def shares(count: int, parts: int) -> list[tuple[int, int]]:
+    """range(count), cut into that many runs as equal as can be; empty ones left out."""
+    edges = [count * part // parts for part in range(parts + 1)]
+    return [(first, last) for first, last in pairwise(edges) if first < last]
+
+
+class Chunked:
+    """The loss, and if wanted its gradient, of runs of rows: chunk by chunk, a wave of chunks at a time."""
+
+    def __init__(
+        self,
+        network: batch.Network,
+        data: batch.Data,
+        order: NDArray[np.int32],
+        most_rows: int,
+        parameters: int,
+        threads: int,
+        *,
+        keep_tiles: bool = False,
+    ) -> None:
+        dtype = data.x.dtype
+        layers = network.layers
+        lanes = lanes_of(layers, dtype.itemsize, most_rows)
+        self.network, self.data, self.order = network, data, order
+        self.chunk = chunk_of(lanes)
+        n_chunks = -(-most_rows // self.chunk)
+        self.small = most_rows * parameters < THREADS_PAY
+        self.threads = 1 if self.small else min(threads, n_chunks)
+        per_call = n_chunks if self.small else max(1, min(32, LONGEST_CALL // (self.chunk * parameters)))
+        self.wave = min(n_chunks, self.threads * per_call)
+        self.scratch = [scratch(layers, dtype, lanes) for _ in range(self.threads)]
+        blocks = -(-most_rows // lanes)
+        columns = int(layers[0, 0] + layers[-1, 1]) + 1
+        if keep_tiles and blocks * lanes * columns * dtype.itemsize <= TILE_BYTES:
+            kept = tiles(layers, dtype, lanes, blocks)
+            for block in range(blocks):
+                first = block * lanes
+                batch.pack(kept, block, data, order, first, min(lanes, most_rows - first))
+            self.tiles = [kept] * self.threads
+        else:
+            self.tiles = [tiles(layers, dtype, lanes) for _ in range(self.threads)]
+        self.losses = np.zeros(self.wave)
+        self.gradients = np.zeros((self.wave, parameters), dtype=dtype)
+        self.total = np.zeros(parameters, dtype=dtype)
+
+    def sum_loss(self, theta: NDArray[Any], start: int, stop: int, share_out: Map, *, gradient: bool = True) -> float:
+        """The weighted sum of the losses of rows order[start : stop]; its gradient, unscaled, comes to stand in `total`."""
+        gradients = self.gradients if gradient else self.gradients[:0]
+        self.total[:] = 0
+        loss = 0.0
+        for first in range(start, stop, self.wave * self.chunk):
+            n_chunks = min(self.wave, -(-(stop - first) // self.chunk))
+
+            def work(job: tuple[int, tuple[int, int]], first: int = first) -> None:
+                worker, share = job
+                span = (first, stop, *share)
+                batch.chunk_losses(
+                    gradients, self.losses, self.scratch[worker], self.tiles[worker], self.data, self.order, span, self.chunk,
+                    theta, self.network,
+                )  # fmt: skip
+
+            share_out(work, list(enumerate(shares(n_chunks, self.threads))))
+            loss = batch.add_chunks(self.total, gradients, self.losses, n_chunks, loss)
+        return loss * self.network.loss_scale
+
+
+def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], threads: int) -> NDArray[Any]:
+    """The outputs (N, K) for the rows of x (N, D)."""
+    n, n_in = x.shape
+    out = np.empty((n, int(layers[-1, 1])), dtype=theta.dtype)
+    lanes = lanes_of(layers, theta.dtype.itemsize, n)
+    threads = min(threads, -(-n // lanes)) if n * theta.size >= THREADS_PAY else 1
+    rows = lanes * max(1, min(-(-n // (lanes * threads)), LONGEST_CALL // (lanes * theta.size)))
+
+    def work(first: int) -> None:
+        activations = _aligned((int(layers[:, 1].sum()), lanes), theta.dtype)
+        inputs = _aligned((n_in + 2, lanes), theta.dtype)
+        batch.predict(out, activations, inputs[:n_in], inputs[n_in:], x, theta, layers, first, min(first + rows, n))
+
+    with workers(threads) as share_out:
+        share_out(work, list(range(0, n, rows)))
+    return out

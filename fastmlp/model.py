@@ -1,0 +1,311 @@
+"""MLP: a small network and what it can do. Its parameters are one flat vector; weights and biases are views of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp import checks, chunks, storage
+from fastmlp.kernels import batch, online
+
+LOSSES = {  # name: kind, and the factor that makes nats bits
+    "cross_entropy": (batch.CROSS_ENTROPY, 1.0),
+    "cross_entropy_bits": (batch.CROSS_ENTROPY, 1.0 / float(np.log(2.0))),
+    "squared_error": (batch.SQUARED_ERROR, 1.0),
+}
+
+
+@dataclass
+class History:
+    """How a training went.
+
+    Attributes
+    ----------
+    loss : (epochs,) float64
+        The mean loss over the samples as each was seen in the epoch, before the update that it caused; without the l2 penalty.
+    validation_loss : (epochs,) float64 or None
+        The mean loss over the validation rows after each epoch.
+    epochs : int
+        Epochs that were completed.
+    stopped_by : str
+        "epochs", "target_loss", "patience", "on_epoch" or "interrupt".
+    """
+
+    loss: NDArray[np.float64]
+    validation_loss: NDArray[np.float64] | None
+    epochs: int
+    stopped_by: str
+
+
+class MLP:
+    """A multilayer perceptron: a[l+1] = f(a[l] @ W[l] + b[l]).
+
+    `fastmlp.train` makes one from data, `MLP.from_weights` from arrays, `fastmlp.load` from a file.
+
+    Attributes
+    ----------
+    layer_sizes : tuple of int
+        (D, H1, ..., K): inputs, hidden units, outputs.
+    theta : (P,) float32 or float64
+        All parameters: W0, b0, W1, b1, ... Writing to it changes the network.
+    weights, biases : tuples of arrays
+        Views of theta of shapes (n_in, n_out) and (n_out,); `biases` is empty for a network without them.
+    activations : tuple of str
+        One for each hidden layer: "sigmoid", "tanh", "relu" or "identity".
+    output : str
+        "sigmoid", "softmax" or "identity".
+    loss_name : str
+        "cross_entropy", "cross_entropy_bits" or "squared_error".
+    classes : array or None
+        The sorted labels of a classifier.
+    history : History or None
+        How it was trained.
+    """
+
+    def __init__(
+        self,
+        layer_sizes: Sequence[int],
+        theta: NDArray[Any],
+        *,
+        activations: Sequence[str],
+        output: str,
+        loss_name: str,
+        bias: bool = True,
+        classes: NDArray[Any] | None = None,
+        history: History | None = None,
+    ) -> None:
+        self.layer_sizes = tuple(layer_sizes)
+        self.theta = theta
+        self.activations = tuple(activations)
+        self.output = output
+        self.loss_name = loss_name
+        self.bias = bias
+        self.classes = classes
+        self.history = history
+        checks.network(self.layer_sizes, self.activations, output, loss_name, classes)
+        if theta.shape != (parameter_count(self.layer_sizes, bias),):
+            raise ValueError(
+                f"theta must hold {parameter_count(self.layer_sizes, bias)} parameters for layer_sizes {self.layer_sizes}; "
+                f"got shape {theta.shape}"
+            )
+
+    @classmethod
+    def from_weights(
+        cls,
+        weights: Sequence[ArrayLike],
+        biases: Sequence[ArrayLike] | None = None,
+        *,
+        activation: str | Sequence[str] = "tanh",
+        output: str = "identity",
+        classes: ArrayLike | None = None,
+        loss: str | None = None,
+    ) -> MLP:
+        """A network from arrays, which are copied.
+
+        Parameters
+        ----------
+        weights : sequence of (n_in, n_out) arrays
+            One for each layer, the input's first. float32 throughout gives a float32 network, anything else float64.
+        biases : sequence of (n_out,) arrays, optional
+            One for each layer; None for a network without biases.
+        activation : str or sequence of str
+            Of the hidden layers: "sigmoid", "tanh", "relu" or "identity"; one name, or one for each.
+        output : str
+            "sigmoid", "softmax" or "identity".
+        classes : array, optional
+            The labels, in ascending order: two for one sigmoid unit, else one for each output.
+        loss : str, optional
+            What `loss` and `gradient` measure; by default "squared_error" for an identity output, else "cross_entropy".
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit together, a value is not finite, or a name is unknown.
+        """
+        matrices, vectors = checks.parameters(weights, biases)
+        sizes = (matrices[0].shape[0], *(matrix.shape[1] for matrix in matrices))
+        parts = zip(matrices, vectors, strict=True) if vectors else ((matrix,) for matrix in matrices)
+        labels = None if classes is None else checks.classes(classes)
+        return cls(
+            sizes,
+            np.concatenate([array.ravel() for part in parts for array in part]),
+            activations=checks.activations(activation, len(sizes) - 2),
+            output=output,
+            loss_name=loss or default_loss(output),
+            bias=bool(vectors),
+            classes=labels,
+        )
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.theta.dtype
+
+    @property
+    def weights(self) -> tuple[NDArray[Any], ...]:
+        return tuple(self.theta[at : at + n_in * n_out].reshape(n_in, n_out) for n_in, n_out, _, at, _ in self.layers.tolist())
+
+    @property
+    def biases(self) -> tuple[NDArray[Any], ...]:
+        return tuple(self.theta[at : at + n_out] for _, n_out, _, _, at in self.layers.tolist() if at >= 0)
+
+    @cached_property
+    def layers(self) -> NDArray[np.int64]:
+        """The layers as the kernels read them: see kernels/batch.py."""
+        return chunks.layer_table(self.layer_sizes, self.activations, self.output, self.bias)
+
+    @cached_property
+    def network(self) -> batch.Network:
+        return batch.Network(self.layers, *LOSSES[self.loss_name])
+
+    def __repr__(self) -> str:
+        kind = "regressor" if self.classes is None else f"classifier of {len(self.classes)}"
+        return f"<MLP {'-'.join(map(str, self.layer_sizes))} {kind}, {self.dtype}>"
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable class of each row, or a regressor's outputs.
+
+        Parameters
+        ----------
+        X : (N, D)
+            Rows of inputs; no rows give an empty result.
+
+        Returns
+        -------
+        (N,) labels of a classifier; (N,) outputs of a regressor with one output, (N, K) with several. Of classes that are equally
+        probable the first is taken.
+
+        Raises
+        ------
+        ValueError
+            If X has another number of columns than the network has inputs, or holds NaN or infinity.
+        """
+        out = self._outputs(X)
+        if self.classes is None:
+            return out[:, 0] if out.shape[1] == 1 else out
+        best = (out[:, 0] > 0.5).astype(np.intp) if out.shape[1] == 1 else out.argmax(axis=1)
+        return self.classes[best]
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
+        """The probabilities (N, K) of the classes, in the order of `classes`: two columns for two classes.
+
+        Raises
+        ------
+        ValueError
+            As `predict` does, and for a regressor.
+        """
+        if self.classes is None:
+            raise ValueError("predict_proba is for classifiers; this network is a regressor: use predict")
+        out = self._outputs(X)
+        return np.concatenate([1 - out, out], axis=1) if out.shape[1] == 1 else out
+
+    def loss(self, X: ArrayLike, y: ArrayLike) -> float:
+        """The mean loss over the rows.
+
+        Parameters
+        ----------
+        X : (N, D)
+            Rows of inputs.
+        y : (N,) or (N, K)
+            Their labels, or a regressor's targets.
+
+        Raises
+        ------
+        ValueError
+            As `predict` does, and if y does not fit X or holds a label that is not in `classes`.
+        """
+        return self._loss(X, y, gradient=False)[0]
+
+    def gradient(self, X: ArrayLike, y: ArrayLike) -> NDArray[Any]:
+        """The gradient (P,) of `loss(X, y)` by `theta`, in its order: W0, b0, W1, b1, ...
+
+        Raises
+        ------
+        ValueError
+            As `loss` does.
+        """
+        return self._loss(X, y, gradient=True)[1]
+
+    def update(self, x: ArrayLike, y: Any, learning_rate: float) -> float:
+        """One step of stochastic gradient descent from one sample, in place.
+
+        Parameters
+        ----------
+        x : (D,)
+            Its inputs.
+        y : label, number, or (K,) numbers
+            Its label, or a regressor's target.
+        learning_rate : float
+            The factor of the gradient.
+
+        Returns
+        -------
+        The sample's loss before the step.
+
+        Raises
+        ------
+        ValueError
+            As `loss` does.
+        """
+        row = checks.vector("x", x, self.dtype, self.layer_sizes[0])[None]
+        target = self.targets([y], 1)
+        rate = self.dtype.type(checks.positive("learning_rate", learning_rate))
+        scratch = online.scratch(self.layers, self.dtype)
+        return float(online.update(self.theta, scratch, row, target, self.network, rate))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save the network, its classes and its history to one .npz file; `fastmlp.load` reads it back exactly.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; what stood there before is untouched.
+        """
+        storage.save_model(path, self)
+
+    def targets(self, y: ArrayLike, n: int, name: str = "y") -> NDArray[Any]:
+        """What the kernels compare the outputs with: class numbers (N, 1) of a classifier, else numbers (N, K)."""
+        if self.classes is not None:
+            return checks.class_numbers(name, y, self.classes, n)[:, None].astype(self.dtype)
+        targets = checks.targets(name, y, n, self.layer_sizes[-1], self.dtype)
+        if self.loss_name != "squared_error":
+            checks.probabilities(name, targets, self.output)
+        return targets
+
+    def _outputs(self, X: ArrayLike, threads: int | None = None) -> NDArray[Any]:
+        x = checks.matrix("X", X, self.dtype, columns=self.layer_sizes[0], empty=True)
+        return chunks.outputs(self.theta, self.layers, x, checks.threads(threads))
+
+    def _loss(self, X: ArrayLike, y: ArrayLike, *, gradient: bool) -> tuple[float, NDArray[Any]]:
+        x = checks.matrix("X", X, self.dtype, columns=self.layer_sizes[0])
+        rows = plain_rows(x, self.targets(y, len(x)))
+        with chunks.workers(checks.threads(None)) as share_out:
+            work = chunks.Chunked(self.network, rows, every_row(len(x)), len(x), self.theta.size, checks.threads(None))
+            loss = work.sum_loss(self.theta, 0, len(x), share_out, gradient=gradient)
+        batch.to_mean(work.total, len(x), self.network)
+        return loss / len(x), work.total
+
+
+def parameter_count(layer_sizes: Sequence[int], bias: bool) -> int:
+    """P, the number of parameters of a network."""
+    return sum(n_in * n_out + bias * n_out for n_in, n_out in pairwise(layer_sizes))
+
+
+def default_loss(output: str) -> str:
+    return "squared_error" if output == "identity" else "cross_entropy"
+
+
+def plain_rows(x: NDArray[Any], y: NDArray[Any]) -> batch.Data:
+    """Rows as they are: unweighted, unscaled."""
+    n, d = x.shape
+    return batch.Data(x, y, np.ones(n, x.dtype), np.zeros(d, x.dtype), np.ones(d, x.dtype))
+
+
+def every_row(n: int) -> NDArray[np.int32]:
+    return np.arange(n, dtype=np.int32)

@@ -1,0 +1,292 @@
+"""A model and one .npz file: written beside and moved into place, read without trusting a byte of it.
+
+The file is the zip archive that numpy.savez writes, uncompressed, so that any NumPy program can look into it:
+
+    header              UTF-8 JSON as uint8: format, version, kind, and for each network what its arrays mean
+    theta_0             the parameters of network 0
+    classes_0           its labels, if it is a classifier
+    loss_0              its history, if it was trained
+    validation_loss_0   the same, if it was trained with a validation set
+    theta_1, ...        the next network, where an image classifier has one network for each class
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import secrets
+import stat
+import struct
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from fastmlp.folders import ImageClassifier
+    from fastmlp.model import MLP
+
+FORMAT = "fastmlp"
+VERSION = 1
+HEADER_LIMIT = 1 << 24  # bytes; some fifty thousand networks
+NPY_HEADER_LIMIT = 1 << 10  # bytes; that of a 1-D array has 128
+LABEL_KINDS = "biufSU"  # numpy's letters for what can be a label
+
+# The fields of the header and of its parts, each with the type that it must have.
+MODEL_FIELDS = {"format": str, "version": int, "kind": str, "networks": list}
+CLASSIFIER_FIELDS = {"classes": list, "extractor": str, "method": str}
+NETWORK_FIELDS = {
+    "layer_sizes": list, "activations": list, "output": str, "loss_name": str,
+    "bias": bool, "dtype": str, "classes": bool, "trained": bool,
+}  # fmt: skip
+HISTORY_FIELDS = {"epochs": int, "stopped_by": str, "validation": bool}
+
+# What zipfile, json and numpy raise over a damaged file.
+DAMAGE = (ValueError, OSError, RuntimeError, LookupError, EOFError, OverflowError, struct.error, zipfile.BadZipFile)
+
+
+class Expected(NamedTuple):
+    """What the header says of a 1-D array; None where it is for the array to say."""
+
+    dtype: np.dtype | None
+    length: int | None
+
+
+def save_model(path: str | os.PathLike[str], model: MLP | ImageClassifier) -> None:
+    """Save a model to one .npz file; what stands at `path` is replaced at the end, or not at all.
+
+    Equal models give equal bytes.
+
+    Raises
+    ------
+    ValueError
+        A parameter is not finite, or `path` is there and is not a file.
+    OSError
+        The file cannot be written.
+    """
+    networks: tuple[Any, ...] = getattr(model, "networks", (model,))
+    header = {"format": FORMAT, "version": VERSION, "kind": "mlp", "networks": [_describe(net) for net in networks]}
+    if hasattr(model, "networks"):
+        header |= {"kind": "image-classifier", **{name: getattr(model, name) for name in CLASSIFIER_FIELDS}}
+    arrays = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
+    for index, network in enumerate(networks):
+        arrays |= {f"{name}_{index}": array for name, array in _arrays(network).items()}
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
+
+
+def load_model(path: str | os.PathLike[str]) -> MLP | ImageClassifier:
+    """Load a model that `save` wrote, exactly as it was.
+
+    Nothing in the file is executed, and nothing is allocated before its declared size has been checked against the
+    file's own.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        The file is not a model, is damaged, or was written by a newer fastmlp.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its writer
+        raise ValueError(f"{os.fspath(path)} cannot be read as a fastmlp model: it is not a regular file")
+    with open(path, "rb") as file:
+        try:
+            return _read_model(file)
+        except DAMAGE as error:
+            reason = error if type(error) is ValueError else "it is damaged, or something else than a model"
+            raise ValueError(f"{os.fspath(path)} cannot be read as a fastmlp model: {reason}") from error
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise the OSError or ValueError that writing a file at `path` would end in, as far as can be told beforehand."""
+    folder = os.path.dirname(os.path.realpath(path))
+    if os.path.exists(path) and not os.path.isfile(path):  # replacing a device would destroy it
+        raise ValueError(f"{os.fspath(path)} cannot be written: it is there and is not a regular file")
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"{os.fspath(path)} cannot be written: there is no folder {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{os.fspath(path)} cannot be written: no permission to write in {folder}")
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str], mode: str = "wb", **how: Any) -> Iterator[IO[Any]]:
+    """Open a file beside `path`, as open() would, and move it there at the end; after a failure it is gone."""
+    check_writable(path)
+    target = os.path.realpath(path)  # a symbolic link stays one
+    beside = os.path.join(os.path.dirname(target), f".fastmlp-{secrets.token_hex(8)}")
+    try:
+        with open(beside, mode, **how) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, target)
+    except BaseException as error:
+        with suppress(OSError):
+            os.remove(beside)
+        if isinstance(error, OSError) and error.filename == beside:
+            error.filename = os.fspath(path)
+        raise
+
+
+def _describe(network: MLP) -> dict[str, Any]:
+    """The network's entry in the header."""
+    if not np.isfinite(network.theta).all():
+        raise ValueError("the model cannot be saved: its theta has a value that is not finite")
+    history = network.history
+    entry = {
+        "layer_sizes": [int(size) for size in network.layer_sizes],
+        "activations": list(network.activations),
+        "output": network.output,
+        "loss_name": network.loss_name,
+        "bias": bool(network.bias),
+        "dtype": network.theta.dtype.name,
+        "classes": network.classes is not None,
+        "trained": history is not None,
+    }
+    if history is not None:
+        validated = history.validation_loss is not None
+        entry |= {"epochs": int(history.epochs), "stopped_by": history.stopped_by, "validation": validated}
+    return entry
+
+
+def _arrays(network: MLP) -> dict[str, np.ndarray]:
+    """The network's arrays, under the names that they have in the file."""
+    arrays = {"theta": network.theta, "classes": network.classes}
+    if network.history is not None:
+        arrays |= {"loss": network.history.loss, "validation_loss": network.history.validation_loss}
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+def _read_model(file: IO[bytes]) -> MLP | ImageClassifier:
+    with zipfile.ZipFile(file) as archive:
+        _check_archive(archive, os.fstat(file.fileno()).st_size)
+        header = _read_header(archive)
+        entries = header["networks"]
+        plans = [_plan(entry) for entry in entries]
+        names = [f"{name}_{index}.npy" for index, plan in enumerate(plans) for name in plan]
+        if sorted(archive.namelist()) != sorted(["header.npy", *names]):
+            raise ValueError("its arrays are not those that its header declares")
+        parts = enumerate(zip(entries, plans, strict=True))
+        networks = tuple(_read_network(archive, index, entry, plan) for index, (entry, plan) in parts)
+    if header["kind"] == "mlp":
+        return networks[0]
+
+    # An import that points up the list of rooms, as that of MLP below: who loads a model must be able to make one.
+    from fastmlp.folders import ImageClassifier
+
+    return ImageClassifier(header["classes"], networks, header["extractor"], header["method"])
+
+
+def _check_archive(archive: zipfile.ZipFile, file_size: int) -> None:
+    """Uncompressed members that fit into the file: whatever is read from it, it is never more than was stored."""
+    members = archive.infolist()
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise ValueError("it has a compressed member")
+    if sum(max(member.file_size, member.compress_size) for member in members) > file_size:
+        raise ValueError("its members claim more bytes than the file has")
+
+
+def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
+    if archive.getinfo("header.npy").file_size > HEADER_LIMIT:
+        raise ValueError("its header is too large")
+    header = json.loads(_read_array(archive, "header", Expected(np.dtype(np.uint8), None)).tobytes())
+    if not isinstance(header, dict) or header.get("format") != FORMAT or type(header.get("version")) is not int:
+        raise ValueError("its header is not that of a model")
+    if header["version"] > VERSION:
+        raise ValueError(f"it was written by a newer fastmlp (format {header['version']}; this one reads up to {VERSION})")
+    is_mlp = header.get("kind") == "mlp"
+    _check_fields("its header", header, MODEL_FIELDS if is_mlp else MODEL_FIELDS | CLASSIFIER_FIELDS)
+    if header["kind"] not in ("mlp", "image-classifier") or header["version"] != VERSION:
+        raise ValueError(f"its header declares an unknown kind or version: {header['kind']!r}, {header['version']}")
+    if not header["networks"] or (is_mlp and len(header["networks"]) > 1):
+        raise ValueError(f"its header declares {len(header['networks'])} networks")
+    for name in header.get("classes", ()):
+        _check_type("a class in its header", name, str)
+    return header
+
+
+def _plan(entry: Any) -> dict[str, Expected]:
+    """What the arrays of a network must be, from its entry in the header."""
+    trained = isinstance(entry, dict) and entry.get("trained") is True
+    _check_fields("a network in its header", entry, NETWORK_FIELDS | HISTORY_FIELDS if trained else NETWORK_FIELDS)
+    sizes = entry["layer_sizes"]
+    for size in sizes:
+        _check_type("a layer size in its header", size, int)
+    for name in entry["activations"]:
+        _check_type("an activation in its header", name, str)
+    if len(sizes) < 2 or min(sizes) < 1 or len(entry["activations"]) != len(sizes) - 2:
+        raise ValueError("its header must declare at least two layers, none empty, with activations between")
+    if entry["dtype"] not in ("float32", "float64"):
+        raise ValueError(f"dtype in its header must be float32 or float64; got {entry['dtype']!r}")
+    parameters = sum((n_in + entry["bias"]) * n_out for n_in, n_out in pairwise(sizes))
+    plan = {"theta": Expected(np.dtype(entry["dtype"]), parameters)}
+    if entry["classes"]:
+        plan["classes"] = Expected(None, max(sizes[-1], 2))
+    if trained:
+        plan["loss"] = Expected(np.dtype(np.float64), entry["epochs"])
+        if entry["validation"]:
+            plan["validation_loss"] = plan["loss"]
+    return plan
+
+
+def _read_network(archive: zipfile.ZipFile, index: int, entry: dict[str, Any], plan: dict[str, Expected]) -> MLP:
+    arrays = {name: _read_array(archive, f"{name}_{index}", expected) for name, expected in plan.items()}
+    if not np.isfinite(arrays["theta"]).all():
+        raise ValueError(f"theta_{index} has a value that is not finite")
+
+    from fastmlp.model import MLP, History
+
+    history = None
+    if entry["trained"]:
+        history = History(arrays["loss"], arrays.get("validation_loss"), entry["epochs"], entry["stopped_by"])
+    return MLP(
+        tuple(entry["layer_sizes"]),
+        arrays["theta"],
+        activations=tuple(entry["activations"]),
+        output=entry["output"],
+        loss_name=entry["loss_name"],
+        bias=entry["bias"],
+        classes=arrays.get("classes"),
+        history=history,
+    )
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, expected: Expected) -> np.ndarray:
+    dtype, length = expected
+    member = archive.getinfo(f"{name}.npy")
+    if dtype is not None and length is not None:
+        excess = member.file_size - length * dtype.itemsize
+        if not 0 < excess <= NPY_HEADER_LIMIT:
+            raise ValueError(f"{name} has {member.file_size} bytes; its header declares {length} values")
+    data = archive.read(member)  # whole, so that its checksum is known to be right before anything is parsed
+    stream = io.BytesIO(data)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError(f"{name} is not an array of the first npy format")
+    shape, _, stored = np.lib.format.read_array_header_1_0(stream, max_header_size=NPY_HEADER_LIMIT)
+    native = stored.newbyteorder("=")
+    if not (native.kind in LABEL_KINDS if dtype is None else native == dtype):
+        raise ValueError(f"{name} has values of dtype {native}, not of {dtype or 'labels'}")
+    if len(shape) != 1 or length not in (None, shape[0]):
+        raise ValueError(f"{name} has shape {shape}; its header declares {length} values")
+    if shape[0] * stored.itemsize != len(data) - stream.tell():
+        raise ValueError(f"{name} is not of the size that it declares")
+    return np.frombuffer(data, stored, offset=stream.tell()).astype(native)
+
+
+def _check_fields(what: str, record: Any, fields: dict[str, type]) -> None:
+    if not isinstance(record, dict) or record.keys() != fields.keys():
+        raise ValueError(f"{what} must have the fields {', '.join(fields)}")
+    for name, kind in fields.items():
+        _check_type(f"{name} in its header", record[name], kind)
+
+
+def _check_type(what: str, value: Any, kind: type) -> None:
+    if type(value) is not kind:
+        raise ValueError(f"{what} must be of type {kind.__name__}; got {type(value).__name__}")

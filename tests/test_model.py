@@ -1,0 +1,266 @@
+"""What a trained or hand-made network answers, to rows of whatever kind."""
+
+import numpy as np
+import pytest
+from cases import mlp, network_of, problem
+
+import fastmlp
+from benchmarks import reference
+from fastmlp import MLP
+
+SIGMOID = network_of("tanh", "sigmoid", "cross_entropy", (5,), outputs=1)
+SOFTMAX = network_of("relu", "softmax", "cross_entropy", (6, 4))
+IDENTITY = network_of("sigmoid", "identity", "squared_error", (5,), outputs=2)
+
+
+# -- Shapes and classes ------------------------------------------------------------------------------------------------
+
+
+def test_one_sigmoid_output_gives_two_columns_of_probabilities():
+    theta, X, _ = problem(SIGMOID, rows=9)
+    model = mlp(SIGMOID, theta, classes=np.array(["circle", "line"]))
+    p = reference.predict(SIGMOID, theta, X)
+    np.testing.assert_allclose(model.predict_proba(X), np.hstack([1 - p, p]), rtol=1e-13)
+    assert model.predict(X).tolist() == ["line" if chance > 0.5 else "circle" for chance in p[:, 0]]
+
+
+def test_softmax_gives_a_column_for_each_class():
+    theta, X, _ = problem(SOFTMAX, rows=9)
+    model = mlp(SOFTMAX, theta, classes=np.array([10, 20, 30]))
+    p = reference.predict(SOFTMAX, theta, X)
+    np.testing.assert_allclose(model.predict_proba(X), p, rtol=1e-13)
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1, rtol=1e-15)
+    assert model.predict(X).tolist() == (10 * (1 + p.argmax(axis=1))).tolist()
+
+
+def test_a_regressor_gives_its_outputs():
+    theta, X, _ = problem(IDENTITY, rows=9)
+    model = mlp(IDENTITY, theta)
+    np.testing.assert_allclose(model.predict(X), reference.predict(IDENTITY, theta, X), rtol=1e-13)
+    with pytest.raises(ValueError, match="classif"):
+        model.predict_proba(X)
+    single = network_of("tanh", "identity", "squared_error", (5,), outputs=1)
+    assert mlp(single, theta[:26]).predict(X).shape == (9,)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [np.array([3, -1, 7]), np.array(["ant", "bee", "cow"]), np.array([2**40, 5, 6])],
+    ids=["ints", "strings", "large-ints"],
+)
+def test_classes_come_back_as_they_went_in(labels):
+    X = np.repeat(np.eye(3), 5, axis=0)
+    y = np.repeat(labels, 5)
+    model = fastmlp.train(X, y, epochs=60, batch_size=None, learning_rate=0.1, seed=0)
+    assert model.classes.tolist() == sorted(labels.tolist())
+    assert model.output == "softmax" and model.loss_name == "cross_entropy"
+    assert model.predict(X).dtype == labels.dtype
+    assert np.array_equal(model.predict(X), y)
+
+
+def test_bools_make_a_binary_classifier():
+    X = np.array([[0.0], [1.0]] * 10)
+    model = fastmlp.train(X, X[:, 0] > 0.5, epochs=60, batch_size=None, learning_rate=0.1, seed=0)
+    assert model.output == "sigmoid" and model.layer_sizes[-1] == 1
+    assert model.predict(X).dtype == bool
+    assert np.array_equal(model.predict(X), X[:, 0] > 0.5)
+
+
+@pytest.mark.parametrize("network", [SIGMOID, SOFTMAX, IDENTITY])
+def test_no_rows_give_no_answers(network):
+    classes = None if network is IDENTITY else np.arange(max(2, network.sizes[-1]))
+    model = mlp(network, problem(network, 1)[0], classes=classes)
+    nothing = np.empty((0, 3))
+    assert len(model.predict(nothing)) == 0
+    if classes is not None:
+        assert model.predict_proba(nothing).shape == (0, len(classes))
+        assert model.predict(nothing).dtype == classes.dtype
+
+
+# -- Rows --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("network", [SIGMOID, SOFTMAX, IDENTITY])
+def test_the_answer_to_a_row_does_not_depend_on_the_rows_beside_it(network, dtype):
+    theta, X, _ = problem(network, rows=100_000, dtype=dtype)  # enough to be shared out to threads
+    model = mlp(network, theta, classes=None if network is IDENTITY else np.arange(max(2, network.sizes[-1])))
+    answers = model.predict if network is IDENTITY else model.predict_proba
+    whole = answers(X)
+    assert whole.dtype == dtype
+    for rows in (
+        slice(0, 1),
+        slice(1, 2),
+        slice(511, 514),
+        slice(1000, 1007),
+        slice(99_990, 100_000),
+        slice(17, 60_001),
+    ):
+        assert np.array_equal(answers(X[rows]), whole[rows])
+    order = np.random.default_rng(0).permutation(100_000)
+    assert np.array_equal(answers(X[order]), whole[order])
+
+
+def test_rows_of_every_kind_are_the_same_rows(tmp_path):
+    theta, _, _ = problem(SIGMOID, rows=1)
+    model = mlp(SIGMOID, theta, classes=np.array([0, 1]))
+    X = np.arange(120).reshape(40, 3) % 2
+    expected = model.predict_proba(X.astype(float))
+    read_only = X.astype(float)
+    read_only.flags.writeable = False
+    wide = np.zeros((80, 7))
+    wide[::2, ::3] = X
+    mapped = np.memmap(tmp_path / "X", dtype=float, mode="w+", shape=X.shape)
+    mapped[:] = X
+    kinds = {
+        "read-only": read_only,
+        "not contiguous": wide[::2, ::3],
+        "columns first": np.asfortranarray(X.astype(float)),
+        "reversed": X.astype(float)[::-1][::-1],
+        "memory-mapped": mapped,
+        "integers": X,
+        "bytes": X.astype(np.uint8),
+        "bools": X.astype(bool),
+        "float16": X.astype(np.float16),
+        "list": X.tolist(),
+        "big-endian": X.astype(">f8"),
+    }
+    for kind, rows in kinds.items():
+        assert np.array_equal(model.predict_proba(rows), expected), kind
+        trained = fastmlp.train(rows, X[:, 0], init=model, epochs=2, seed=0)
+        again = fastmlp.train(X.astype(float), X[:, 0], init=model, epochs=2, seed=0)
+        assert np.array_equal(trained.theta, again.theta), kind
+    assert np.array_equal(read_only, X)
+
+
+@pytest.mark.parametrize(
+    ("X", "fragments"),
+    [
+        (np.zeros((4, 2)), ["3", "2"]),
+        (np.zeros(3), ["X", "2-D"]),
+        (np.zeros((2, 3, 1)), ["X", "2-D"]),
+        ([[1, 2, 3], [4, 5]], ["X"]),
+        ([[1, 2, np.nan]], ["X[0, 2]", "nan"]),
+        ([[1, 2, 3], [4, -np.inf, 6]], ["X[1, 1]", "-inf"]),
+        ([["a", "b", "c"]], ["X", "number"]),
+        (np.zeros((2, 3), complex), ["X", "complex"]),
+    ],
+)
+def test_rows_that_are_none_are_rejected(X, fragments):
+    model = mlp(SIGMOID, problem(SIGMOID, 1)[0], classes=np.array([0, 1]))
+    for answer in (model.predict, model.predict_proba):
+        with pytest.raises((ValueError, TypeError)) as error:
+            answer(X)
+        for fragment in fragments:
+            assert fragment in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+# -- Parameters --------------------------------------------------------------------------------------------------------
+
+
+def test_theta_is_live_and_weights_are_its_views():
+    theta, X, _ = problem(SOFTMAX, rows=5)
+    model = mlp(SOFTMAX, theta, classes=np.arange(3))
+    for (w, b), weight, bias in zip(SOFTMAX.unpack(theta), model.weights, model.biases, strict=True):
+        assert np.array_equal(w, weight) and np.array_equal(b, bias)
+        assert np.shares_memory(model.theta, weight) and np.shares_memory(model.theta, bias)
+    before = model.predict_proba(X)
+    model.weights[0][0, 0] += 1
+    model.biases[-1][:] = 0
+    assert model.theta[0] == theta[0] + 1 and not model.theta[-3:].any()
+    np.testing.assert_allclose(model.predict_proba(X), reference.predict(SOFTMAX, model.theta, X), rtol=1e-12)
+    model.theta[:] = theta
+    assert np.array_equal(model.predict_proba(X), before)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("network", [SIGMOID, SOFTMAX, IDENTITY])
+def test_update_is_one_step_down_the_gradient_of_one_row(network, dtype):
+    theta, X, targets = problem(network, rows=1, dtype=dtype)
+    if network is IDENTITY:
+        model, y = mlp(network, theta), targets[0]
+    else:
+        classes = np.array(["a", "b", "c"])[: max(2, network.sizes[-1])]
+        y = classes[int(targets[0].argmax() if network is SOFTMAX else targets[0, 0])]
+        model = mlp(network, theta, classes=classes)
+    expected = theta - 0.1 * reference.backward(network, *(a.astype(float) for a in (theta, X, targets)))
+    model.update(X[0], y, 0.1)
+    np.testing.assert_allclose(model.theta, expected, rtol=8 * np.finfo(dtype).eps, atol=8 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "rate", "fragment"),
+    [
+        ([1, 2], 0, 0.1, "x must have shape \\(3,\\)"),
+        ([1, 2, np.nan], 0, 0.1, "x must be finite"),
+        ([1, 2, 3], 5, 0.1, "y"),
+        ([1, 2, 3], 0, -0.1, "learning_rate"),
+    ],
+)
+def test_an_update_that_makes_no_sense_changes_nothing(x, y, rate, fragment):
+    theta = problem(SIGMOID, rows=1)[0]
+    model = mlp(SIGMOID, theta, classes=np.array([0, 1]))
+    with pytest.raises(ValueError, match=fragment):
+        model.update(x, y, rate)
+    assert np.array_equal(model.theta, theta)
+
+
+def test_loss_and_gradient_take_labels():
+    theta, X, targets = problem(SOFTMAX, rows=6)
+    model = mlp(SOFTMAX, theta, classes=np.array(["a", "b", "c"]))
+    y = np.array(["a", "b", "c"])[targets.argmax(axis=1)]
+    np.testing.assert_allclose(model.loss(X, y), reference.loss(SOFTMAX, theta, X, targets), rtol=1e-13)
+    np.testing.assert_allclose(model.gradient(X, y), reference.backward(SOFTMAX, theta, X, targets), rtol=1e-11, atol=1e-14)
+    with pytest.raises(ValueError, match="'d'"):
+        model.loss(X, np.array(["a", "b", "c", "d", "a", "b"]))
+
+
+def test_from_weights_builds_the_network():
+    theta, X, _ = problem(SOFTMAX, rows=6)
+    weights, biases = zip(*SOFTMAX.unpack(theta), strict=True)
+    model = MLP.from_weights(weights, biases, activation="relu", output="softmax", classes=["x", "y", "z"])
+    assert model.layer_sizes == (3, 6, 4, 3)
+    assert model.activations == ("relu", "relu")
+    assert np.array_equal(model.theta, theta)
+    assert not np.shares_memory(model.theta, theta)
+    assert model.classes.tolist() == ["x", "y", "z"]
+    np.testing.assert_allclose(model.predict_proba(X), reference.predict(SOFTMAX, theta, X), rtol=1e-13)
+    without = MLP.from_weights(weights, None, activation="relu", output="softmax", classes=["x", "y", "z"])
+    assert not without.bias and without.theta.size == theta.size - 13
+
+
+@pytest.mark.parametrize(
+    ("change", "fragment"),
+    [
+        ({"weights": [np.ones((3, 5)), np.ones((4, 1))]}, "weights"),
+        ({"biases": [np.ones(5), np.ones(2)]}, "biases"),
+        ({"biases": [np.ones(5)]}, "biases"),
+        ({"weights": []}, "weights"),
+        ({"weights": [np.full((3, 5), np.nan), np.ones((5, 1))]}, "weights"),
+        ({"activation": "sigmod"}, "did you mean 'sigmoid'"),
+        ({"activation": ("tanh", "tanh")}, "activation"),
+        ({"output": "softmx"}, "did you mean 'softmax'"),
+        ({"loss": "squared"}, "did you mean 'squared_error'"),
+        ({"classes": [1, 2, 3]}, "classes"),
+        ({"classes": [2, 1]}, "classes"),
+        ({"output": "identity", "loss": "cross_entropy"}, "cross_entropy"),
+    ],
+    ids=str,
+)
+def test_weights_that_do_not_fit_are_rejected(change, fragment):
+    options = {"weights": [np.ones((3, 5)), np.ones((5, 1))], "biases": [np.ones(5), np.ones(1)]}
+    options |= {"activation": "tanh", "output": "sigmoid", "classes": [0, 1]} | change
+    with pytest.raises(ValueError, match=fragment):
+        MLP.from_weights(options.pop("weights"), options.pop("biases"), **options)
+
+
+def test_save_and_load_give_the_same_network(tmp_path):
+    X = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    model = fastmlp.train(X, X[:, 0] > 0, hidden=(4, 3), epochs=3, validation=0.2, seed=0)
+    model.save(tmp_path / "model.npz")
+    loaded = fastmlp.load(tmp_path / "model.npz")
+    assert loaded.dtype == np.float32 and np.array_equal(loaded.theta, model.theta)
+    assert np.array_equal(loaded.history.loss, model.history.loss)
+    assert np.array_equal(loaded.history.validation_loss, model.history.validation_loss)
+    assert np.array_equal(loaded.predict_proba(X), model.predict_proba(X))

@@ -1,0 +1,620 @@
+"""train: the same numbers as the reference, the meaning of every option, and what it does when things go wrong."""
+
+import _thread
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numba
+import numpy as np
+import pytest
+from cases import mlp, network_of, problem
+
+import fastmlp
+from benchmarks import reference
+from benchmarks.reference import Network
+from fastmlp import chunks
+
+BINARY = network_of("sigmoid", "sigmoid", "cross_entropy", (5,), outputs=1)
+SOFTMAX = network_of("tanh", "softmax", "cross_entropy_bits", (6, 5))
+REGRESSOR = network_of("relu", "identity", "squared_error", (4,), outputs=2)
+RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adam": 0.01}
+
+
+def without_bias(network):
+    return Network(network.sizes, network.activations, network.output, network.loss, bias=False)
+
+
+def labels_of(network, targets):
+    """y as a caller would give it, and the classes in it."""
+    if network.output == "identity":
+        return targets, None
+    y = targets.argmax(axis=1) if network.output == "softmax" else targets[:, 0].astype(int)
+    return y, np.arange(max(2, network.sizes[-1]))
+
+
+ROWS, EPOCHS = (10, 2) if numba.config.DISABLE_JIT else (75, 5)
+
+
+def compare(network, dtype=np.float64, rows=ROWS, epochs=EPOCHS, **options):
+    """Train both ways from one theta, in file order; the same parameters and history but for rounding.
+
+    float64: 1e-9 of the largest parameter. float32: each update rounds every parameter to half an ulp and its gradient
+    to a few; in the worst case, all in one direction.
+    """
+    theta, X, targets = problem(network, rows, dtype)
+    y, classes = labels_of(network, targets)
+    options = {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": 7, **options}
+    model = fastmlp.train(X, y, init=mlp(network, theta, classes), epochs=epochs, shuffle=False, standardize=False, **options)
+    options["batch_size"] = min(options["batch_size"] or rows, rows)
+    expected, history = reference.train(
+        network,
+        *(array.astype(float) for array in (theta, X, targets)),
+        row_orders=[np.arange(rows)] * epochs,
+        **{"mu" if name == "momentum" else name: value for name, value in options.items()},
+    )
+    updates = epochs * -(-rows // options["batch_size"])
+    tolerance = 1e-9 if dtype is np.float64 else 4 * updates * np.finfo(dtype).eps
+    assert model.dtype == dtype
+    assert np.abs(model.theta - expected).max() <= tolerance * np.abs(expected).max()
+    np.testing.assert_allclose(model.history.loss, history, rtol=tolerance)
+    assert model.history.epochs == epochs and model.history.stopped_by == "epochs"
+    return model
+
+
+def toy(rows=60, seed=0):
+    """Two clouds that a network separates well, not perfectly; floats (rows, 3) and classes 0 and 1."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(rows) % 2
+    return rng.normal(size=(rows, 3)) + 2 * y[:, None], y
+
+
+def initial_theta(X, y, **options):
+    """What training starts from: the step is too small to change anything."""
+    return fastmlp.train(X, y, epochs=1, optimizer="sgd", learning_rate=1e-300, standardize=False, **options).theta
+
+
+# -- The same numbers as the reference ---------------------------------------------------------------------------------
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("batch_size", [1, 7, 32, None])
+@pytest.mark.parametrize("optimizer", RATES)
+@pytest.mark.parametrize("network", [BINARY, SOFTMAX, REGRESSOR], ids=["binary", "softmax", "regressor"])
+def test_training_is_that_of_the_reference(network, optimizer, batch_size, bias, dtype):
+    network = network if bias else without_bias(network)
+    options = {"optimizer": optimizer, "learning_rate": RATES[optimizer], "batch_size": batch_size}
+    compare(network, dtype, **options)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+@pytest.mark.parametrize("network", [BINARY, SOFTMAX, REGRESSOR], ids=["binary", "softmax", "regressor"])
+def test_l2_momentum_and_sample_weight_are_those_of_the_reference(network, batch_size):
+    weight = np.arange(ROWS) % 4.0
+    compare(network, batch_size=batch_size, l2=0.05)
+    compare(network, batch_size=batch_size, optimizer="momentum", momentum=0.5, learning_rate=0.02)
+    compare(network, batch_size=batch_size, sample_weight=weight)
+    compare(network, batch_size=batch_size, sample_weight=weight, l2=0.05, optimizer="adam", learning_rate=0.01)
+
+
+@pytest.mark.parametrize("sizes", [(3, 1), (1, 1, 1), (20, 64, 33, 10), (3, 4, 4, 4, 4, 2)], ids=str)
+@pytest.mark.parametrize("batch_size", [1, 32, None])
+def test_any_depth_and_width(sizes, batch_size):
+    output, loss = ("softmax", "cross_entropy") if sizes[-1] > 1 else ("sigmoid", "cross_entropy")
+    network = Network(sizes, ("tanh", "sigmoid", "relu", "identity")[: len(sizes) - 2], output, loss)
+    compare(network, batch_size=batch_size)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("sizes", [(9, 5, 2), (5, 9, 3), (8, 8, 8), (1, 7, 1, 2), (17, 9, 16, 2)], ids=str)
+@pytest.mark.parametrize("activation", ["identity", "relu", "sigmoid", "tanh"])
+def test_no_width_leaves_a_remainder_behind(activation, sizes):
+    # Widths beside the multiples of vector lengths, with layers that widen and that narrow; updates follow one another.
+    for output, loss in (("softmax", "cross_entropy"), ("identity", "squared_error")):
+        network = Network(sizes, (activation,) * (len(sizes) - 2), output, loss)
+        for batch_size in (1, 2):
+            compare(network, rows=10, epochs=2, batch_size=batch_size, l2=0.1, learning_rate=1e-3)
+            compare(without_bias(network), rows=10, epochs=2, batch_size=batch_size, learning_rate=1e-3)
+
+
+def test_a_batch_larger_than_the_data_is_the_full_batch():
+    assert np.array_equal(compare(BINARY, batch_size=1000).theta, compare(BINARY, batch_size=None).theta)
+
+
+def test_more_rows_than_fit_into_a_block():
+    compare(SOFTMAX, rows=20_011, epochs=2, batch_size=None)
+    compare(SOFTMAX, rows=20_011, epochs=1, batch_size=9_000)
+
+
+def test_history_is_the_loss_of_each_sample_before_the_update_that_it_caused():
+    theta, X, targets = problem(BINARY, rows=3)
+    y, classes = labels_of(BINARY, targets)
+    seen, now = [], theta
+    for x, t in zip(X, targets, strict=True):
+        seen.append(reference.loss(BINARY, now, x[None], t[None]))
+        now = now - 0.1 * reference.backward(BINARY, now, x[None], t[None])
+    options = {"optimizer": "sgd", "learning_rate": 0.1, "shuffle": False, "standardize": False, "epochs": 1}
+    model = fastmlp.train(X, y, init=mlp(BINARY, theta, classes), batch_size=1, **options)
+    np.testing.assert_allclose(model.history.loss, [np.mean(seen)], rtol=1e-12)
+    full = fastmlp.train(X, y, init=mlp(BINARY, theta, classes), batch_size=None, **options)
+    np.testing.assert_allclose(full.history.loss, [reference.loss(BINARY, theta, X, targets)], rtol=1e-12)
+
+
+# -- When it stops -----------------------------------------------------------------------------------------------------
+
+
+def test_target_loss_stops_after_the_first_epoch_that_reaches_it():
+    X, y = toy()
+    whole = fastmlp.train(X, y, epochs=30, seed=1)
+    target = whole.history.loss[12]
+    assert (whole.history.loss[:12] > target).all()
+    model = fastmlp.train(X, y, epochs=30, seed=1, target_loss=target)
+    assert (model.history.epochs, model.history.stopped_by) == (13, "target_loss")
+    assert np.array_equal(model.history.loss, whole.history.loss[:13])
+
+
+def test_patience_keeps_the_weights_of_the_best_epoch():
+    X, y = toy(rows=20)
+    Xv, yv = toy(rows=40, seed=9)
+    options = {"hidden": (20,), "learning_rate": 0.05, "seed": 0, "validation": (Xv, yv)}
+    model = fastmlp.train(X, y, epochs=2000, patience=10, **options)
+    losses = model.history.validation_loss
+    assert model.history.stopped_by == "patience"
+    assert len(losses) == len(model.history.loss) == model.history.epochs < 2000
+    best = int(losses.argmin())
+    assert model.history.epochs == best + 1 + 10
+    np.testing.assert_allclose(model.loss(Xv, yv), losses[best], rtol=1e-12)
+    same = fastmlp.train(X, y, epochs=best + 1, **options)
+    np.testing.assert_allclose(model.theta, same.theta, rtol=1e-12)
+
+
+def test_validation_loss_is_that_after_the_epoch():
+    X, y = toy()
+    model = fastmlp.train(X, y, epochs=5, seed=0, validation=(X[:7], y[:7]))
+    assert len(model.history.validation_loss) == 5
+    np.testing.assert_allclose(model.loss(X[:7], y[:7]), model.history.validation_loss[-1], rtol=1e-12)
+
+
+def test_a_fraction_for_validation_is_held_out():
+    X, y = toy()
+    model = fastmlp.train(X, y, epochs=5, seed=0, validation=0.25)
+    again = fastmlp.train(X, y, epochs=5, seed=0, validation=0.25)
+    assert len(model.history.validation_loss) == 5
+    assert np.array_equal(model.theta, again.theta)
+    assert not np.array_equal(model.theta, fastmlp.train(X, y, epochs=5, seed=0).theta)
+
+
+def test_without_validation_there_is_no_validation_loss():
+    assert fastmlp.train(*toy(), epochs=1).history.validation_loss is None
+
+
+def test_on_epoch_is_told_every_epoch_and_stops_when_it_returns_true():
+    X, y = toy()
+    told = []
+    model = fastmlp.train(X, y, epochs=50, seed=0, on_epoch=lambda *news: told.append(news) or len(told) == 4)
+    assert (model.history.epochs, model.history.stopped_by) == (4, "on_epoch")
+    assert [epoch for epoch, _, _ in told] == [0, 1, 2, 3]
+    assert [loss for _, loss, _ in told] == model.history.loss.tolist()
+    assert [validation for _, _, validation in told] == [None] * 4
+    assert np.array_equal(model.theta, fastmlp.train(X, y, epochs=4, seed=0).theta)
+
+
+@pytest.mark.parametrize("yes", [True, np.True_])
+def test_any_kind_of_true_stops(yes):
+    assert fastmlp.train(*toy(), epochs=5, on_epoch=lambda *_: yes).history.epochs == 1
+    assert fastmlp.train(*toy(), epochs=5, on_epoch=lambda *_: not yes).history.epochs == 5
+    assert fastmlp.train(*toy(), epochs=5, on_epoch=lambda *_: None).history.epochs == 5
+
+
+def test_an_error_in_on_epoch_is_the_callers():
+    def fail(*_):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        fastmlp.train(*toy(), epochs=5, on_epoch=fail)
+
+
+def test_progress_writes_one_line_to_stderr(capsys):
+    fastmlp.train(*toy(), epochs=3, progress=True)
+    out, err = capsys.readouterr()
+    assert not out and "3" in err
+    fastmlp.train(*toy(), epochs=3)
+    assert capsys.readouterr() == ("", "")
+
+
+# -- Weights of samples and classes ------------------------------------------------------------------------------------
+
+
+def test_a_whole_weight_is_a_row_repeated_as_often():
+    theta, X, targets = problem(SOFTMAX, rows=30)
+    y, classes = labels_of(SOFTMAX, targets)
+    times = np.arange(30) % 4
+    options = {"batch_size": None, "optimizer": "adam", "learning_rate": 0.01, "epochs": 20, "standardize": False}
+    weighted = fastmlp.train(X, y, init=mlp(SOFTMAX, theta, classes), sample_weight=times, **options)
+    repeated = fastmlp.train(np.repeat(X, times, 0), np.repeat(y, times), init=mlp(SOFTMAX, theta, classes), **options)
+    np.testing.assert_allclose(weighted.theta, repeated.theta, rtol=1e-9)
+    np.testing.assert_allclose(weighted.history.loss, repeated.history.loss, rtol=1e-11)
+
+
+def test_weights_have_no_scale():
+    X, y = toy()
+    weight = np.arange(60) % 3
+    once = fastmlp.train(X, y, sample_weight=weight, epochs=5, seed=0)
+    scaled = fastmlp.train(X, y, sample_weight=1024 * weight, epochs=5, seed=0)
+    assert np.array_equal(once.theta, scaled.theta)
+    np.testing.assert_allclose(
+        fastmlp.train(X, y, sample_weight=np.full(60, 7.0), epochs=5, seed=0).theta,
+        fastmlp.train(X, y, epochs=5, seed=0).theta,
+        rtol=1e-12,
+    )
+
+
+def test_class_weight_weighs_the_rows_of_a_class():
+    X, y = toy()
+    y = np.where(np.arange(60) < 10, "rare", "common")
+    common = {"epochs": 5, "seed": 0, "batch_size": 7}
+    by_class = fastmlp.train(X, y, class_weight={"rare": 3.0, "common": 0.5}, **common)
+    by_row = fastmlp.train(X, y, sample_weight=np.where(y == "rare", 3.0, 0.5), **common)
+    np.testing.assert_allclose(by_class.theta, by_row.theta, rtol=1e-12)
+    balanced = fastmlp.train(X, y, class_weight="balanced", **common)
+    by_row = fastmlp.train(X, y, sample_weight=np.where(y == "rare", 1 / 10, 1 / 50), **common)
+    np.testing.assert_allclose(balanced.theta, by_row.theta, rtol=1e-12)
+
+
+# -- Standardisation ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+def test_standardize_is_training_on_standardised_rows(batch_size):
+    X, y = toy()
+    X = X * [1.0, 100.0, 0.01] + [0.0, 5000.0, 1.0]
+    standardised = (X - X.mean(axis=0)) / X.std(axis=0)
+    options = {"epochs": 10, "seed": 0, "batch_size": batch_size}
+    folded = fastmlp.train(X, y, standardize=True, **options)
+    plain = fastmlp.train(standardised, y, standardize=False, **options)
+    np.testing.assert_allclose(folded.history.loss, plain.history.loss, rtol=1e-9)
+    np.testing.assert_allclose(folded.predict_proba(X), plain.predict_proba(standardised), rtol=1e-9)
+    assert np.array_equal(folded.theta, fastmlp.train(X, y, **options).theta), "it is the default"
+
+
+def test_a_constant_column_is_no_trouble():
+    X, y = toy()
+    X[:, 1] = 7.0
+    model = fastmlp.train(X, y, epochs=100, seed=0, standardize=True)
+    assert np.isfinite(model.theta).all()
+    assert (model.predict(X) == y).mean() > 0.8
+
+
+def test_without_biases_nothing_can_be_standardised():
+    X, y = toy()
+    assert fastmlp.train(X, y, bias=False, epochs=1).biases == ()
+    with pytest.raises(ValueError, match=r"standardize.*bias"):
+        fastmlp.train(X, y, bias=False, standardize=True)
+
+
+# -- Where it starts ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("init", ["glorot", "he", "normal", "uniform"])
+def test_inits_have_their_distributions(init):
+    X, y = np.random.default_rng(0).normal(size=(4, 300)), np.array([0.0, 1.0, 2.0, 3.0])
+    theta = initial_theta(X, y, hidden=(400,), init=init, seed=0)
+    n = 300 * 400
+    w, b = theta[:n], theta[n : n + 400]
+    low, high = {"glorot": (-1, 1), "uniform": (0, 1)}.get(init, (-np.inf, np.inf))
+    if init == "glorot":  # U[-r, r) with r = sqrt(6 / (300 + 400))
+        spread = np.sqrt(6 / 700)
+        low, high, mean, deviation = -spread, spread, 0, spread / np.sqrt(3)
+    elif init == "uniform":
+        mean, deviation = 0.5, np.sqrt(1 / 12)
+    else:
+        mean, deviation = 0, 0.1 if init == "normal" else np.sqrt(2 / 300)
+    assert low <= w.min() and w.max() < high
+    assert abs(w.mean() - mean) < 5 * deviation / np.sqrt(n)
+    assert abs(w.std() - deviation) < 5 * deviation / np.sqrt(2 * n)
+    if init in ("glorot", "he"):
+        assert np.abs(b).max() < 1e-290  # 0, but for the one step
+    else:
+        assert abs(b.mean() - mean) < 5 * deviation / np.sqrt(400) and b.std() > deviation / 2
+
+
+def test_a_warm_start_goes_on_where_it_was():
+    X, y = toy()
+    options = {"batch_size": 7, "optimizer": "sgd", "learning_rate": 0.1, "shuffle": False, "standardize": False}
+    whole = fastmlp.train(X, y, hidden=(5, 4), activation=("relu", "tanh"), epochs=10, seed=0, **options)
+    half = fastmlp.train(X, y, hidden=(5, 4), activation=("relu", "tanh"), epochs=5, seed=0, **options)
+    before = half.theta.copy()
+    rest = fastmlp.train(X, y, init=half, epochs=5, **options)
+    assert np.array_equal(half.theta, before), "the network that it starts from stays as it is"
+    assert rest.layer_sizes == (3, 5, 4, 1) and rest.activations == ("relu", "tanh")
+    np.testing.assert_allclose(rest.theta, whole.theta, rtol=1e-12)
+    np.testing.assert_allclose(rest.history.loss, whole.history.loss[5:], rtol=1e-12)
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_a_warm_start_begins_with_the_same_answers(standardize):
+    X, y = toy()
+    X = 10 * X + 100
+    first = fastmlp.train(X, y, epochs=20, seed=0)
+    second = fastmlp.train(X, y, init=first, epochs=1, optimizer="sgd", learning_rate=1e-300, standardize=standardize)
+    np.testing.assert_allclose(second.predict_proba(X), first.predict_proba(X), rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("option", "fragment"),
+    [
+        ({"hidden": (7,)}, "hidden"),
+        ({"activation": "relu"}, "activation"),
+        ({"output": "softmax"}, "output"),
+        ({"bias": False}, "bias"),
+    ],
+    ids=str,
+)
+def test_options_that_contradict_the_warm_start_are_rejected(option, fragment):
+    X, y = toy()
+    model = fastmlp.train(X, y, hidden=(5,), epochs=1)
+    fastmlp.train(X, y, init=model, hidden=(5,), activation="tanh", output="sigmoid", loss="cross_entropy", epochs=1)
+    with pytest.raises(ValueError, match=fragment):
+        fastmlp.train(X, y, init=model, **option)
+
+
+def test_a_warm_start_needs_the_same_features_and_classes():
+    X, y = toy()
+    model = fastmlp.train(X, y, epochs=1)
+    with pytest.raises(ValueError, match="3"):
+        fastmlp.train(X[:, :2], y, init=model)
+    with pytest.raises(ValueError, match=r"y\[1\] is 2"):
+        fastmlp.train(X, y + 1, init=model)
+
+
+# -- The same bits -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+def test_the_same_seed_gives_the_same_bits(batch_size):
+    X, y = toy()
+    one, same, other = (fastmlp.train(X, y, epochs=5, batch_size=batch_size, seed=s).theta for s in (1, 1, 2))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def test_without_a_seed_every_run_is_its_own():
+    X, y = toy()
+    assert not np.array_equal(fastmlp.train(X, y, epochs=1).theta, fastmlp.train(X, y, epochs=1).theta)
+
+
+def test_training_draws_nothing_from_the_global_generator():
+    before = np.random.get_state()[1].copy()
+    fastmlp.train(*toy(), epochs=2)
+    assert np.array_equal(np.random.get_state()[1], before)
+
+
+def test_shuffle_changes_the_order_of_rows_and_nothing_else():
+    X, y = toy()
+    options = {"hidden": (4,), "seed": 0, "batch_size": 7, "epochs": 3}
+    shuffled, ordered = (fastmlp.train(X, y, shuffle=shuffle, **options) for shuffle in (True, False))
+    assert not np.array_equal(shuffled.theta, ordered.theta)
+    # In one full batch the order of rows is nothing but rounding.
+    options["batch_size"] = None
+    shuffled, ordered = (fastmlp.train(X, y, shuffle=shuffle, **options) for shuffle in (True, False))
+    np.testing.assert_allclose(shuffled.theta, ordered.theta, rtol=1e-10)
+
+
+def test_an_epoch_sees_every_row_once():
+    # With a rate too small to matter, the losses that an epoch saw add up to the loss of the whole.
+    X, y = toy(rows=61)
+    model = fastmlp.train(X, y, optimizer="sgd", learning_rate=1e-300, batch_size=7, epochs=3, seed=0)
+    np.testing.assert_allclose(model.history.loss, model.loss(X, y), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("batch_size", [None, 50_000])
+def test_the_same_bits_for_any_thread_count(batch_size, dtype, monkeypatch):
+    shared_by = []
+
+    class Watched(ThreadPoolExecutor):
+        def map(self, function, jobs):
+            shared_by.append(len(jobs))
+            return super().map(function, jobs)
+
+    monkeypatch.setattr(chunks, "ThreadPoolExecutor", Watched)
+    X, y = toy(rows=120_000)
+    models = []
+    for threads in (1, 2, 3):
+        options = {"epochs": 3, "batch_size": batch_size, "seed": 0, "validation": 0.4, "threads": threads}
+        models.append(fastmlp.train(X.astype(dtype), y, **options))
+        assert threads == 1 or shared_by[-1] == threads
+    for model in models[1:]:
+        assert np.array_equal(model.theta, models[0].theta)
+        assert np.array_equal(model.history.loss, models[0].history.loss)
+        assert np.array_equal(model.history.validation_loss, models[0].history.validation_loss)
+
+
+# -- Types -------------------------------------------------------------------------------------------------------------
+
+
+def test_float32_stays_float32_and_everything_else_is_float64():
+    X, y = toy()
+    for dtype, expected in [("f4", "f4"), ("f8", "f8"), ("i4", "f8"), ("f2", "f8"), ("?", "f8")]:
+        model = fastmlp.train(X.astype(dtype), y, epochs=1)
+        assert model.dtype == model.theta.dtype == expected
+        assert model.predict_proba(X.astype(dtype)).dtype == expected
+        assert model.history.loss.dtype == np.float64
+    assert fastmlp.train(X, y, epochs=1, dtype="float32").dtype == np.float32
+    assert fastmlp.train(X.astype(np.float32), y, epochs=1, dtype=np.float64).dtype == np.float64
+    with pytest.raises(ValueError, match="dtype"):
+        fastmlp.train(X, y, dtype=int)
+
+
+def test_y_says_whether_to_classify():
+    X, y = toy()
+    assert fastmlp.train(X, y, epochs=1).output == "sigmoid"
+    assert fastmlp.train(X, y.astype(float), epochs=1).classes is None
+    assert fastmlp.train(X, y.astype(float), task="classification", epochs=1).classes.tolist() == [0.0, 1.0]
+    assert fastmlp.train(X, y, task="regression", epochs=1).output == "identity"
+    assert fastmlp.train(X, np.arange(60) % 4, epochs=1).layer_sizes[-1] == 4
+    assert fastmlp.train(X, X[:, :2], epochs=1).layer_sizes[-1] == 2
+    assert fastmlp.train(X, y.tolist(), epochs=1).output == "sigmoid"
+    assert fastmlp.train(X, ["a", "b"] * 30, epochs=1).classes.tolist() == ["a", "b"]
+
+
+def test_the_defaults_learn():
+    X, y = toy(rows=400)
+    assert (fastmlp.train(X, y, seed=0).predict(X) == y).mean() > 0.93
+    target = np.sin(X[:, 0]) + X[:, 1]
+    error = fastmlp.train(X, target, seed=0).predict(X) - target
+    assert error.var() < 0.05 * target.var()
+
+
+# -- When things go wrong ----------------------------------------------------------------------------------------------
+
+
+def test_a_loss_that_runs_away_is_named():
+    X, _ = toy()
+    with pytest.raises(fastmlp.DivergedError, match=r"epoch \d+.*learning_rate"):
+        fastmlp.train(X, 1e3 * X[:, 0], optimizer="sgd", learning_rate=1e6, epochs=200)
+    assert issubclass(fastmlp.DivergedError, ArithmeticError)
+
+
+def test_ctrl_c_in_on_epoch_gives_the_network_so_far():
+    X, y = toy()
+
+    def interrupt(*_):
+        if len(calls) == 2:
+            signal.raise_signal(signal.SIGINT)
+        calls.append(None)
+
+    calls = []
+    with pytest.warns(RuntimeWarning, match="interrupted"):
+        model = fastmlp.train(X, y, epochs=1000, seed=0, on_epoch=interrupt)
+    assert model.history.stopped_by == "interrupt"
+    assert model.history.epochs == len(model.history.loss) == 3
+    assert np.array_equal(model.theta, fastmlp.train(X, y, epochs=3, seed=0).theta)
+
+
+@pytest.mark.parametrize("batch_size", [1, None])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_during_the_kernels_gives_the_network_so_far(batch_size, threads):
+    X, y = toy(rows=30_000)
+    options = {"batch_size": batch_size, "seed": 0, "threads": threads}
+    fastmlp.train(X, y, epochs=1, **options)
+    timer = threading.Timer(0.3, _thread.interrupt_main)
+    timer.start()
+    deadline = time.monotonic() + 20
+    with pytest.warns(RuntimeWarning, match="interrupted"):
+        model = fastmlp.train(X, y, epochs=10**6, on_epoch=lambda *_: time.monotonic() > deadline, **options)
+    timer.join()
+    assert model.history.stopped_by == "interrupt"
+    assert 0 < model.history.epochs == len(model.history.loss) < 10**6
+    assert np.isfinite(model.theta).all()
+    assert np.array_equal(model.history.loss, fastmlp.train(X, y, epochs=model.history.epochs, **options).history.loss)
+
+
+GOOD_X = np.arange(12.0).reshape(4, 3)
+GOOD_Y = [0, 1, 0, 1]
+
+
+def spoiled(row, column, value):
+    X = GOOD_X.copy()
+    X[row, column] = value
+    return X
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "fragments"),
+    [
+        ([], [], ["X", "(0,)"]),
+        (np.empty((0, 3)), [], ["X", "(0, 3)"]),
+        (np.empty((4, 0)), GOOD_Y, ["X", "(4, 0)"]),
+        (np.arange(4.0), GOOD_Y, ["X", "2-D"]),
+        ([[1, 2], [3]], [0, 1], ["X"]),
+        (GOOD_X, [0, 1, 0], ["y", "3", "4"]),
+        (GOOD_X, [[0, 1], [1]], ["y"]),
+        (GOOD_X, np.zeros((4, 1, 1)), ["y", "(4, 1, 1)"]),
+        (spoiled(2, 1, np.nan), GOOD_Y, ["X[2, 1]", "nan"]),
+        (spoiled(3, 0, -np.inf), GOOD_Y, ["X[3, 0]", "-inf"]),
+        (GOOD_X, [0.0, 1.0, np.nan, 0.0], ["y[2", "nan"]),
+        (GOOD_X, np.array([[0, 1], [0, np.inf], [0, 0], [0, 0.0]]), ["y[1, 1]", "inf"]),
+        (GOOD_X, [1, 1, 1, 1], ["y", "two classes", "only 1"]),
+        (GOOD_X, ["a"] * 4, ["y", "two classes", "only 'a'"]),
+        ([["a", "b"]] * 4, GOOD_Y, ["X", "number"]),
+        (GOOD_X * 1j, GOOD_Y, ["X", "complex"]),
+    ],
+)
+def test_data_that_is_none_is_rejected(X, y, fragments):
+    rejected(X, y, {}, fragments)
+
+
+@pytest.mark.parametrize(
+    ("option", "fragments"),
+    [
+        ({"activation": "sigmod"}, ["activation", "did you mean 'sigmoid'", "'relu'", "'tanh'"]),
+        ({"activation": ("tanh", "tanh")}, ["activation", "2", "1"]),
+        ({"loss": "cross_entropi"}, ["loss", "did you mean 'cross_entropy'"]),
+        ({"output": "soft"}, ["output", "softmax"]),
+        ({"optimizer": "adan"}, ["optimizer", "did you mean 'adam'", "'nesterov'"]),
+        ({"init": "golrot"}, ["init", "did you mean 'glorot'"]),
+        ({"task": "classify"}, ["task", "classification"]),
+        ({"output": "identity", "loss": "cross_entropy"}, ["cross_entropy", "identity"]),
+        ({"hidden": (3, 0)}, ["hidden", "0"]),
+        ({"hidden": (-1,)}, ["hidden", "-1"]),
+        ({"hidden": (2.5,)}, ["hidden", "2.5"]),
+        ({"epochs": 0}, ["epochs", "0"]),
+        ({"epochs": -3}, ["epochs", "-3"]),
+        ({"epochs": 1.5}, ["epochs", "1.5"]),
+        ({"batch_size": 0}, ["batch_size", "0"]),
+        ({"batch_size": -7}, ["batch_size", "-7"]),
+        ({"learning_rate": 0}, ["learning_rate", "0"]),
+        ({"learning_rate": -0.1}, ["learning_rate", "-0.1"]),
+        ({"learning_rate": np.nan}, ["learning_rate", "nan"]),
+        ({"learning_rate": "fast"}, ["learning_rate", "fast"]),
+        ({"momentum": 1.0}, ["momentum", "1"]),
+        ({"momentum": -0.5}, ["momentum", "-0.5"]),
+        ({"l2": -1}, ["l2", "-1"]),
+        ({"patience": 0, "validation": 0.5}, ["patience", "0"]),
+        ({"patience": 3}, ["patience", "validation"]),
+        ({"validation": 0}, ["validation", "0"]),
+        ({"validation": 1.0}, ["validation", "1"]),
+        ({"validation": (GOOD_X[:, :2], GOOD_Y)}, ["validation", "3", "2"]),
+        ({"validation": (GOOD_X, [0, 1, 2, 1])}, ["validation", "2"]),
+        ({"threads": 0}, ["threads", "0"]),
+        ({"seed": -1}, ["seed", "-1"]),
+        ({"target_loss": np.nan}, ["target_loss", "nan"]),
+        ({"sample_weight": [1, 1, 1, -1]}, ["sample_weight[3]", "-1"]),
+        ({"sample_weight": [0, 0, 0, 0]}, ["sample_weight", "zero"]),
+        ({"sample_weight": [1, 1, 1]}, ["sample_weight", "3", "4"]),
+        ({"sample_weight": [1, 1, np.inf, 1]}, ["sample_weight[2]", "inf"]),
+        ({"class_weight": {0: 1.0, 1: 1.0, 2: 1.0}}, ["class_weight", "2"]),
+        ({"class_weight": {0: 1.0, 1: -1.0}}, ["class_weight", "-1"]),
+        ({"class_weight": "balance"}, ["class_weight", "balanced"]),
+        ({"dtype": "float16"}, ["dtype", "float16"]),
+    ],
+    ids=str,
+)
+def test_options_that_make_no_sense_are_rejected(option, fragments):
+    rejected(GOOD_X, GOOD_Y, {"hidden": (2,), **option}, fragments)
+
+
+def rejected(X, y, options, fragments):
+    with pytest.raises(ValueError) as error:
+        fastmlp.train(X, y, epochs=options.pop("epochs", 1), **options)
+    message = str(error.value)
+    assert "\n" not in message and "np." not in message
+    for fragment in fragments:
+        assert fragment in message, f"{fragment!r} is missing in: {message}"
+
+
+def test_class_weight_is_for_classifiers():
+    with pytest.raises(ValueError, match="class_weight"):
+        fastmlp.train(GOOD_X, GOOD_X[:, 0], class_weight={0: 1.0})
+
+
+def test_the_data_stays_as_it_was():
+    X, y = toy()
+    kept = X.copy(), y.copy()
+    fastmlp.train(X, y, epochs=3, standardize=True)
+    assert np.array_equal(X, kept[0]) and np.array_equal(y, kept[1])
