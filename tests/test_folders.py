@@ -1,0 +1,386 @@
+"""The whole journey: folders to features, labelled folders to a classifier, a classifier and a source to verdicts."""
+
+import csv
+import itertools
+import os
+import pickle
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pngs import gray_png
+
+from fastmlp import folders
+from fastmlp.features import extract
+from fastmlp.folders import CHUNK, ImageClassifier, classify_folder, extract_features, read_chunk, train_folder
+from fastmlp.images import ImageError, read_image
+from fastmlp.model import MLP
+from fastmlp.training import train
+
+ROOT = Path(__file__).parent.parent
+QUICK = {"hidden": (4,), "epochs": 60, "learning_rate": 0.05, "seed": 3}
+THREADS = [1, 2, 3]
+MANY = 2 * CHUNK + 50
+
+
+def bar(upright, number):
+    """A page with an upright bar, at one of many places, or one that lies."""
+    page = np.full((16, 16), 255, np.uint8)
+    page[2:14, 1 + number % 14] = number % 60
+    return page if upright else page.T
+
+
+def write_bars(folder, upright, numbers):
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        (folder / f"{number:03}.png").write_bytes(gray_png(bar(upright, number)))
+
+
+@pytest.fixture
+def class_folders(tmp_path):
+    write_bars(tmp_path / "upright", True, range(14))
+    write_bars(tmp_path / "lying", False, range(14))
+    return tmp_path
+
+
+@pytest.fixture
+def flat(tmp_path):
+    """Images 000 to 003 beside the answer files, whose order is 2, 0, 3, 1."""
+    write_bars(tmp_path, True, [0, 1])
+    write_bars(tmp_path, False, [2, 3])
+    write_answers(tmp_path, "upright", {"002.png": 0, "000.png": 1, "003.png": 0, "001.png": 1})
+    write_answers(tmp_path, "lying", {"002.png": 1, "000.png": 0, "003.png": 1, "001.png": 0})
+    return tmp_path
+
+
+def write_answers(folder, label, answers, head="file_name,correct_answer\n", encoding="utf-8"):
+    lines = "".join(f"{name},{answer}\n" for name, answer in answers.items())
+    (folder / f"correct-outputs-{label}.txt").write_text(head + lines, encoding=encoding)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bars")
+    write_bars(folder / "upright", True, range(14))
+    write_bars(folder / "lying", False, range(14))
+    return train_folder(folder, extractor="pixels", **QUICK)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """More files than two chunks hold, of which every fiftieth cannot be read."""
+    folder = tmp_path_factory.mktemp("many")
+    write_bars(folder, True, range(MANY))
+    for number in range(0, MANY, 50):
+        (folder / f"{number:03}.png").write_bytes(b"no picture")
+    return folder
+
+
+def same(verdicts, others):
+    assert verdicts.paths == others.paths
+    assert verdicts.labels == others.labels
+    assert verdicts.scores.tobytes() == others.scores.tobytes()
+    assert verdicts.errors == others.errors
+
+
+# -- extract_features --------------------------------------------------------------------------------------------------
+
+
+def test_features_of_a_folder_have_names_within_it(class_folders):
+    names, features, errors = extract_features(class_folders)
+    assert names == [f"{label}/{number:03}.png" for label in ("lying", "upright") for number in range(14)]
+    assert np.array_equal(features, extract([read_image(class_folders / name) for name in names]))
+    assert errors == []
+
+
+def test_features_of_paths_have_the_paths_for_names(class_folders):
+    paths = [class_folders / "upright" / "003.png", str(class_folders / "lying" / "001.png")]
+    names, features, _ = extract_features(paths, "pixels")
+    assert names == [str(path) for path in paths]
+    assert np.array_equal(features, extract([bar(True, 3), bar(False, 1)], "pixels"))
+    assert extract_features(paths[0]).names == [str(paths[0])]
+    assert extract_features([]).features.shape == (0, 3)
+
+
+def test_unreadable_images_are_left_out_and_told(flat):
+    (flat / "001.png").write_bytes(b"")
+    names, features, errors = extract_features(flat)
+    assert names == ["000.png", "002.png", "003.png"]
+    assert np.array_equal(features, extract([bar(True, 0), bar(False, 2), bar(False, 3)]))
+    assert errors == [("001.png", f"{flat / '001.png'} is empty")]
+
+
+def test_same_features_for_any_thread_count(many):
+    results = [extract_features(many, "pixels", threads) for threads in THREADS]
+    for result in results:
+        assert result.names == results[0].names
+        assert result.features.tobytes() == results[0].features.tobytes()
+        assert result.errors == results[0].errors
+    assert len(results[0].errors) == len(range(0, MANY, 50))
+
+
+def test_bad_sources_and_extractors_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        extract_features(tmp_path / "none")
+    with pytest.raises(ValueError, match="holds no PNG file"):
+        extract_features(tmp_path)
+    with pytest.raises(ValueError, match="did you mean 'ink'"):
+        extract_features([], "inc")
+    with pytest.raises(ValueError, match="threads must be a positive whole number; got 0"):
+        extract_features([], threads=0)
+
+
+# -- train_folder: what it learns from ---------------------------------------------------------------------------------
+
+
+def trained_on(monkeypatch, folder):
+    """The features and labels that train_folder gives to train."""
+    seen = []
+
+    def watched(X, y, **options):
+        seen.append((X, y))
+        return train(X, y, **options)
+
+    monkeypatch.setattr(folders, "train", watched)
+    train_folder(folder, epochs=1)
+    return seen[0]
+
+
+def test_folders_are_classes(class_folders, monkeypatch):
+    (class_folders / "notes.txt").write_text("no answers")
+    (class_folders / ".cache").mkdir()
+    features, labels = trained_on(monkeypatch, class_folders)
+    assert labels.tolist() == ["lying"] * 14 + ["upright"] * 14
+    assert np.array_equal(features, extract_features(class_folders).features)
+
+
+def test_answer_files_give_labels_and_order(flat, monkeypatch):
+    features, labels = trained_on(monkeypatch, flat)
+    assert labels.tolist() == ["lying", "upright", "lying", "upright"]
+    assert np.array_equal(features, extract([bar(False, 2), bar(True, 0), bar(False, 3), bar(True, 1)]))
+
+
+def test_images_may_lie_in_train_images(flat, monkeypatch):
+    expected = trained_on(monkeypatch, flat)
+    (flat / "train-images").mkdir()
+    for path in flat.glob("*.png"):
+        path.rename(flat / "train-images" / path.name)
+    for found, wanted in zip(trained_on(monkeypatch, flat), expected, strict=True):
+        assert np.array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("style", ["bare", "spaced", "marked"])
+def test_answer_files_of_several_styles(flat, monkeypatch, style):
+    head = {"bare": "", "spaced": "file_name, correct_answer\n\n", "marked": "file_name,correct_answer\n"}[style]
+    encoding = "utf-8-sig" if style == "marked" else "utf-8"  # the mark is that of the byte order
+    for label, numbers in [("upright", (0, 1)), ("lying", (2, 3))]:
+        answers = {f"00{number}.png": f" {int(number in numbers)}" for number in range(4)}
+        write_answers(flat, label, answers, head, encoding)
+    assert trained_on(monkeypatch, flat)[1].tolist() == ["upright", "upright", "lying", "lying"]
+
+
+def test_the_data_of_the_tutorial_train_in_the_order_of_the_answers(monkeypatch):
+    features, labels = trained_on(monkeypatch, ROOT / "data")
+    assert labels.tolist() == ["circle", "line"] * 20
+    with open(ROOT / "data" / "features.csv", newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    assert np.array_equal(features, np.array([row[1:] for row in rows], float))
+
+
+ALL_ZERO = dict.fromkeys(["000.png", "001.png", "002.png", "003.png"], 0)
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({"000.png": 1}, "upright.txt has no answer for 001.png, which is in "),
+        (ALL_ZERO | {"9.png": 0}, "upright.txt has an answer for 9.png, which is not in "),
+        (ALL_ZERO | {"000.png": 1}, "001.png must have the answer 1 for one class; in .* it has it for \\[\\]"),
+        (dict.fromkeys(ALL_ZERO, 1), "002.png must have the answer 1 for one class; .*'lying', 'upright'"),
+        ({"000.png": "yes"}, "lines of a file name and 1 or 0; got '000.png,yes'"),
+        ({"000.png": "1,1"}, "lines of a file name and 1 or 0; got '000.png,1,1'"),
+        ({"000.png": "1\n000.png,0"}, "upright.txt has two answers for 000.png"),
+    ],
+)
+def test_answers_that_do_not_fit_the_images_are_refused(flat, answers, message):
+    write_answers(flat, "upright", answers)
+    with pytest.raises(ValueError, match=message):
+        train_folder(flat)
+
+
+def test_answers_that_are_no_text_are_refused(flat):
+    (flat / "correct-outputs-lying.txt").write_bytes(b"\xff\xfe\0")
+    with pytest.raises(ValueError, match=r"correct-outputs-lying\.txt cannot be read as CSV"):
+        train_folder(flat)
+
+
+def test_folders_that_cannot_be_learnt_from_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none does not exist"):
+        train_folder(tmp_path / "none")
+    with pytest.raises(ValueError, match="has neither a folder for each class nor answer files"):
+        train_folder(tmp_path)
+    (tmp_path / "upright").mkdir()
+    with pytest.raises(ValueError, match="upright holds no PNG file"):
+        train_folder(tmp_path)
+    write_bars(tmp_path / "upright", True, range(3))
+    with pytest.raises(ValueError, match=r"must have images of at least two classes; got \['upright'\]"):
+        train_folder(tmp_path)
+
+
+def test_an_unreadable_training_image_is_an_error_that_names_it(class_folders):
+    (class_folders / "lying" / "007.png").write_bytes(b"\x89PNG")
+    with pytest.raises(ImageError, match=r"007\.png is not a PNG file"):
+        train_folder(class_folders)
+
+
+@pytest.mark.parametrize("options", [{"extractor": "inky"}, {"method": "softmix"}, {"activation": "tanb"}])
+def test_unknown_names_are_refused_with_a_suggestion(class_folders, options):
+    with pytest.raises(ValueError, match="did you mean"):
+        train_folder(class_folders, **options)
+
+
+# -- train_folder: what comes of it ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["softmax", "one-vs-rest"])
+def test_a_classifier_tells_its_training_images_apart(class_folders, method):
+    classifier = train_folder(class_folders, extractor="pixels", method=method, **QUICK)
+    assert classifier.classes == ["lying", "upright"]
+    assert (classifier.extractor, classifier.method) == ("pixels", method)
+    verdicts = classify_folder(classifier, class_folders)
+    assert verdicts.labels == [Path(path).parent.name for path in verdicts.paths]
+
+
+def test_softmax_is_one_network_with_an_output_for_each_class(classifier):
+    assert [network.layer_sizes for network in classifier.networks] == [(256, 4, 2)]
+    scores = classifier.scores(extract([bar(True, 3), bar(False, 4)], "pixels"))
+    assert np.allclose(scores.sum(axis=1), 1)
+
+
+def test_one_vs_rest_trains_each_class_towards_one(flat):
+    classifier = train_folder(flat, method="one-vs-rest", **QUICK)
+    features = extract([bar(False, 2), bar(True, 0), bar(False, 3), bar(True, 1)])
+    for index, targets in enumerate([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]]):
+        own = train(features, np.array(targets), **QUICK | {"seed": QUICK["seed"] + index})
+        assert np.array_equal(classifier.networks[index].theta, own.theta)
+        assert np.array_equal(classifier.scores(features)[:, index], own.predict(features))
+
+
+def test_one_vs_rest_also_takes_networks_that_classify(class_folders):
+    classifier = train_folder(class_folders, extractor="pixels", method="one-vs-rest", task="classification", **QUICK)
+    scores = classifier.scores(extract([bar(False, 2), bar(True, 5)], "pixels"))
+    assert scores.shape == (2, 2)
+    assert scores.argmax(axis=1).tolist() == [0, 1]
+    assert ((scores > 0) & (scores < 1)).all()
+
+
+def test_ctrl_c_between_the_networks_of_one_vs_rest_leaves_no_half_classifier(class_folders, monkeypatch):
+    def interrupted(*arguments, **options):
+        network = train(*arguments, **options)
+        network.history.stopped_by = "interrupt"
+        return network
+
+    monkeypatch.setattr(folders, "train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_folder(class_folders, method="one-vs-rest", epochs=1)
+    assert isinstance(train_folder(class_folders, epochs=1), ImageClassifier)
+
+
+def test_networks_must_fit_the_extractor_and_the_method(classifier):
+    for change in [{"extractor": "ink"}, {"method": "one-vs-rest"}, {"networks": ()}]:
+        with pytest.raises(ValueError, match=r"^networks must be "):
+            replace(classifier, **change)
+    with pytest.raises(ValueError, match="method must be one of 'one-vs-rest', 'softmax'"):
+        replace(classifier, method="vote")
+
+
+# -- classify ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_unreadable_file_becomes_a_row_with_its_error(classifier, class_folders):
+    broken = class_folders / "upright" / "001.png"
+    broken.write_bytes(b"")
+    paths = [class_folders / "upright" / "000.png", broken, "none.png", class_folders / "lying" / "002.png"]
+    verdicts = classify_folder(classifier, paths)
+    assert verdicts.paths == [str(path) for path in paths]
+    assert verdicts.labels == ["upright", None, None, "lying"]
+    assert verdicts.errors == [None, f"{broken} is empty", "none.png cannot be read: No such file or directory", None]
+    assert np.isnan(verdicts.scores[1:3]).all()
+    assert np.array_equal(verdicts.scores[[0, 3]], classifier.scores(extract([bar(True, 0), bar(False, 2)], "pixels")))
+
+
+def test_files_none_of_which_can_be_read(classifier):
+    verdicts = classify_folder(classifier, ["a.png", "b.png"])
+    assert verdicts.labels == [None, None]
+    assert np.isnan(verdicts.scores).all()
+
+
+def test_a_folder_a_list_and_one_path_are_sources(classifier, class_folders):
+    everything = classify_folder(classifier, class_folders)
+    same(classify_folder(classifier, everything.paths), everything)
+    one = classify_folder(classifier, everything.paths[0])
+    assert (one.paths, one.labels) == (everything.paths[:1], everything.labels[:1])
+    none = classify_folder(classifier, [])
+    assert (none.paths, none.scores.shape) == ([], (0, 2))
+
+
+def test_same_verdicts_for_any_thread_count_and_batch_size(classifier, many):
+    expected = classify_folder(classifier, many, threads=1)
+    assert len(expected.paths) == MANY
+    for threads in THREADS:
+        same(classify_folder(classifier, many, threads), expected)
+        batches = list(classifier.classify(many, threads, batch_size=100))
+        assert [len(batch.paths) for batch in batches] == [100, MANY - 100]
+        assert [label for batch in batches for label in batch.labels] == expected.labels
+        assert np.concatenate([batch.scores for batch in batches]).tobytes() == expected.scores.tobytes()
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_names_are_streamed_and_work_ends_with_its_reader(classifier, threads):
+    taken = itertools.count()
+    endless = (f"none-{next(taken)}.png" for _ in itertools.count())
+    before = threading.active_count()
+    batches = classifier.classify(endless, threads, batch_size=10)
+    first, second = next(batches), next(batches)
+    assert first.paths[0] == "none-0.png"
+    assert second.paths[-1] == "none-19.png"
+    batches.close()
+    assert next(taken) <= 10 * (2 * threads + 2)
+    assert threading.active_count() == before
+
+
+def test_bad_arguments_are_refused_before_the_first_batch(classifier, tmp_path):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        classifier.classify(tmp_path / "none")
+    with pytest.raises(ValueError, match="holds no PNG file"):
+        classifier.classify(tmp_path)
+    with pytest.raises(ValueError, match="batch_size"):
+        classifier.classify([], batch_size=0)
+    with pytest.raises(ValueError, match="threads"):
+        classifier.classify([], threads=-1)
+
+
+def test_a_chunk_of_work_can_be_sent_elsewhere(classifier, class_folders):
+    paths = [os.path.join(class_folders, "lying", f"{number:03}.png") for number in range(3)]
+    work = pickle.loads(pickle.dumps(classifier.verdicts))
+    same(work(paths), classifier.verdicts(paths))
+    assert pickle.loads(pickle.dumps(read_chunk)) is read_chunk
+
+
+# -- Saved classifiers -------------------------------------------------------------------------------------------------
+
+
+def test_a_saved_classifier_gives_the_same_verdicts(classifier, many, tmp_path):
+    classifier.save(tmp_path / "bars.npz")
+    same(classify_folder(tmp_path / "bars.npz", many), classify_folder(classifier, many))
+
+
+def test_a_network_is_no_classifier(classifier, tmp_path):
+    network = classifier.networks[0]
+    assert isinstance(network, MLP)
+    network.save(tmp_path / "network.npz")
+    for model in (network, tmp_path / "network.npz"):
+        with pytest.raises(ValueError, match="model must be an ImageClassifier, or the path of one; got MLP"):
+            classify_folder(model, [])
