@@ -1,0 +1,416 @@
+"""The commands: the one room that prints, and sets exit codes.
+
+Results go to stdout; messages, and a progress line where that is a terminal, go to stderr. The exit code is 0 when all
+went well, 1 when some inputs failed, 2 for wrong usage, a bad file or nothing to do, 130 after Ctrl-C.
+
+Whatever is heavy is imported inside the commands, so that help and usage errors appear at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import math
+import os
+import shutil
+import signal
+import sys
+import time
+import warnings
+from argparse import SUPPRESS, Namespace
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import chain, groupby
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import fastmlp
+
+if TYPE_CHECKING:
+    from fastmlp.demo import Answer
+    from fastmlp.folders import ImageClassifier, Verdicts
+    from fastmlp.model import MLP
+
+FINE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
+TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # a file name may be any bytes
+PROGRESS_INTERVAL = 0.1  # seconds
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command, the process's own if none is given, and return its exit code."""
+    args = _parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(**TEXT)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *where: _say(message)
+            code = args.run(args)
+            sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has seen enough; nor may Python flush the rest into it at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINE
+    except OSError as error:
+        _say(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error)
+        return NOTHING_DONE
+    except (ValueError, ArithmeticError) as error:  # a DivergedError is an ArithmeticError
+        _say(error)
+        return NOTHING_DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fastmlp", description="Small neural networks at compiled speed.")
+    parser.add_argument("--version", action="version", version=f"fastmlp {fastmlp.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(run: Callable[[Namespace], int], help: str) -> argparse.ArgumentParser:
+        parser = commands.add_parser(run.__name__.strip("_"), help=help, description=help)
+        parser.set_defaults(run=run)
+        return parser
+
+    demo = command(_demo, "tell circles from lines, or train on toy data: the two tutorials")
+    demo.add_argument("task", nargs="?", choices=("circles", "toy"), default="circles")
+    demo.add_argument("--out", metavar="DIR", type=Path, default=Path("fastmlp-demo"), help="default: %(default)s")
+    demo.add_argument("--seed", metavar="N", type=int, default=0, help="default: %(default)s")
+
+    features = command(_features, "write the features of images as CSV")
+    features.add_argument("source", metavar="SOURCE", help="a folder of PNG files, or one PNG file")
+    features.add_argument("--extractor", metavar="NAME", default="ink", help="ink or pixels; default: %(default)s")
+    features.add_argument("-o", "--output", metavar="FILE", help="default: stdout")
+
+    train = command(_train, "train an image classifier on a folder")
+    train.add_argument("folder", metavar="FOLDER", help="with one folder per class, or with answer files")
+    train.add_argument("-o", "--output", metavar="MODEL.npz", required=True)
+    train.add_argument("--extractor", metavar="NAME", default=SUPPRESS, help="ink or pixels")
+    train.add_argument("--method", metavar="NAME", default=SUPPRESS, help="softmax or one-vs-rest")
+    train.add_argument("--hidden", metavar="8,8", type=layer_sizes, default=SUPPRESS, help="units of the hidden layers")
+    train.add_argument("--activation", metavar="NAME", default=SUPPRESS, help="sigmoid, tanh, relu or identity")
+    train.add_argument("--epochs", metavar="N", type=int, default=SUPPRESS)
+    train.add_argument("--batch-size", metavar="N|full", type=batch_size, default=SUPPRESS)
+    train.add_argument("--learning-rate", metavar="RATE", type=float, default=SUPPRESS)
+    train.add_argument("--optimizer", metavar="NAME", default=SUPPRESS, help="sgd, momentum, nesterov or adam")
+    train.add_argument("--l2", metavar="L2", type=float, default=SUPPRESS)
+    train.add_argument("--validation", metavar="FRACTION", type=float, default=SUPPRESS)
+    train.add_argument("--patience", metavar="N", type=int, default=SUPPRESS, help="epochs to wait for a better loss")
+    train.add_argument("--seed", metavar="N", type=int, default=SUPPRESS)
+    train.add_argument("--dtype", choices=("float32", "float64"), default=SUPPRESS)
+    train.add_argument("--threads", metavar="N", type=int, default=SUPPRESS)
+
+    classify = command(_classify, "classify images, one row for each, as they come")
+    classify.add_argument("model", metavar="MODEL.npz")
+    classify.add_argument("sources", metavar="SOURCE", nargs="+", help="a folder of PNG files, or a PNG file")
+    classify.add_argument("-o", "--output", metavar="FILE", help="default: stdout")
+    classify.add_argument("--format", choices=("csv", "jsonl"), help="default: as FILE ends, or csv")
+    classify.add_argument("--threads", metavar="N", type=int, help="default: one for each core")
+
+    info = command(_info, "say what a model file holds")
+    info.add_argument("model", metavar="MODEL.npz")
+
+    command(_warmup, "compile all that can be compiled, so that no later command waits for it")
+    return parser
+
+
+def layer_sizes(text: str) -> tuple[int, ...]:
+    return tuple(int(size) for size in text.split(","))
+
+
+def batch_size(text: str) -> int | None:
+    return None if text == "full" else int(text)
+
+
+def _demo(args: Namespace) -> int:
+    args.out.mkdir(parents=True, exist_ok=True)
+    return _demo_toy(args) if args.task == "toy" else _demo_circles(args)
+
+
+def _demo_circles(args: Namespace) -> int:
+    from fastmlp import demo
+    from fastmlp.kernels import batch, ink, online
+    from fastmlp.storage import replacing
+
+    folder = demo.find_folder()
+    _announce_compiling(ink.ink_features, online.descend, batch.predict)
+    names, features, _ = fastmlp.extract_features(demo.training_images(folder / "data"))
+    with replacing(args.out / "features.csv", "w", **TEXT) as file:
+        _write_features(file, [Path(name).name for name in names], features.tolist(), "ink")
+    print(f"{len(names)} training images; their features are in {args.out / 'features.csv'}")
+    pair, softmax = demo.train_pair(folder / "data", args.seed), demo.train_softmax(folder / "data", args.seed)
+    _print_networks(pair)
+    _print_networks(softmax)
+
+    answers = demo.answers(pair, softmax, folder / "test-images")
+    for answer in answers:
+        _print_answer(answer)
+    truth = [demo.TRUTH[answer.name[:2]] for answer in answers]
+    by_pair, by_softmax = [answer.label for answer in answers], [answer.softmax_label for answer in answers]
+    for who, labels in ("The larger output", by_pair), ("The softmax network", by_softmax):
+        print(f"{who}: {sum(map(str.__eq__, labels, truth))} of {len(truth)} right")
+
+    while sys.stdin.isatty() and (name := _ask("Name of an image in test-images, or its path (an empty line ends): ")):
+        path = folder / "test-images" / name
+        try:
+            _print_answer(*demo.answers(pair, softmax, [path if path.exists() else name]))
+        except fastmlp.ImageError as error:
+            _say(error)
+    return FINE
+
+
+def _print_answer(answer: Answer) -> None:
+    outputs = "  ".join(f"MLP({label}) {output:6.3f}" for label, output in answer.outputs.items())
+    softmax = "  ".join(f"{label} {probability:.3f}" for label, probability in answer.probabilities.items())
+    print(f"{answer.name}: {outputs}    softmax: {softmax}")
+    print(f"{answer.name}: This image is a {answer.label.upper()}")
+
+
+def _ask(question: str) -> str:
+    try:
+        return input(question).strip()
+    except EOFError:
+        print()
+        return ""
+
+
+def _demo_toy(args: Namespace) -> int:
+    from fastmlp import demo
+    from fastmlp.kernels import batch
+
+    _announce_compiling(batch.descend, batch.predict)
+    toy = demo.classification()
+    print(f"The data were made by {toy.maker}.")
+    classifier = demo.train_classifier(toy, args.seed)
+    print(f"classifier: {_describe(classifier)}")
+    print("accuracy {:.3f}, F1 {:.3f}".format(*demo.accuracy_and_f1(classifier, toy)))
+    try:
+        print(f"drawn: {', '.join(map(str, demo.draw(args.out, classifier, toy)))}")
+    except ImportError:
+        _say("nothing is drawn, as matplotlib is not installed; pip install 'fastmlp[plot]' brings it")
+    toy = demo.regression()
+    regressor = demo.train_regressor(toy, args.seed)
+    print(f"regressor: {_describe(regressor)}")
+    print("MSE {:.2f}, MAE {:.2f}".format(*demo.squared_and_absolute_error(regressor, toy)))
+    return FINE
+
+
+def _features(args: Namespace) -> int:
+    from fastmlp.kernels import ink
+    from fastmlp.storage import check_writable, replacing
+
+    if args.output is not None:
+        check_writable(args.output)
+    _announce_compiling(ink.ink_features)
+    names, features, errors = fastmlp.extract_features(args.source, extractor=args.extractor)
+    with _output(args.output, replacing) as file:
+        _write_features(file, names, features.tolist(), args.extractor)
+    for _, message in errors:
+        _say(message)
+    return SOME_FAILED if errors else FINE
+
+
+def _output(path: str | None, opener: Callable[..., Any]) -> AbstractContextManager[IO[str]]:
+    """The file at `path`, or stdout with a buffer, as under PYTHONUNBUFFERED it loses what an interrupted write leaves."""
+    if path is not None:
+        return opener(path, "w", **TEXT)
+    try:
+        return open(sys.stdout.fileno(), "w", closefd=False, **TEXT)
+    except OSError:  # whoever called main has put something else in its place
+        return nullcontext(sys.stdout)
+
+
+def _write_features(file: IO[str], names: list[str], features: list[list[float]], extractor: str) -> None:
+    from fastmlp.features import EXTRACTORS
+
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["file_name", *EXTRACTORS[extractor].columns])
+    writer.writerows([name, *values] for name, values in zip(names, features, strict=True))
+
+
+def _train(args: Namespace) -> int:
+    """After Ctrl-C, the networks so far are saved, if each of them has begun."""
+    from fastmlp.kernels import batch, ink
+    from fastmlp.storage import check_writable
+
+    options = {name: value for name, value in vars(args).items() if name not in ("run", "folder", "output")}
+    check_writable(args.output)  # before the training, not after it
+    _announce_compiling(ink.ink_features, batch.descend)
+    with _progress() as show:
+        model = fastmlp.train_folder(
+            args.folder, **options, on_epoch=lambda epoch, loss, _: show(f"epoch {epoch + 1}, loss {loss:.6g}")
+        )
+    histories = [network.history for network in model.networks if network.history is not None]
+    if any(history.epochs == 0 for history in histories):
+        raise KeyboardInterrupt  # that came too soon: there is nothing to keep
+    model.save(args.output)
+    _print_model(model)
+    return INTERRUPTED if any(history.stopped_by == "interrupt" for history in histories) else FINE
+
+
+def _classify(args: Namespace) -> int:
+    """Rows are written batch by batch, and Ctrl-C waits for the end of one: what an interrupted run wrote is whole."""
+    from fastmlp.kernels import batch, ink
+
+    model = fastmlp.load(args.model)
+    if not isinstance(model, fastmlp.ImageClassifier):
+        raise ValueError(f"{args.model} holds a network for arrays of features, not an image classifier")
+    _announce_compiling(ink.ink_features, batch.predict)
+    batches = chain.from_iterable(model.classify(source, threads=args.threads) for source in _sources(args.sources))
+    first = next(batches)  # so that a wrong source is told before an older output is lost
+    as_json = (args.format or Path(args.output or "").suffix) in ("jsonl", ".jsonl")
+    seen = failed = 0
+    with _output(args.output, open) as file, _progress() as show:
+        write = (_json_writer if as_json else _csv_writer)(file, model.classes)
+        for verdicts in chain([first], batches):
+            with _interrupt_later():
+                write(verdicts)
+                file.flush()
+            seen += len(verdicts.paths)
+            failed += sum(error is not None for error in verdicts.errors)
+            if not file.isatty():
+                show(f"{seen} images, {failed} of them failed")
+    if failed:
+        _say(f"{failed} of {seen} images failed; their rows say why")
+    return SOME_FAILED if failed else FINE
+
+
+def _sources(paths: list[str]) -> Iterator[str | list[str]]:
+    """Folders one by one, and single files in lists; a path that stands alone may be either, and must be there."""
+    if len(paths) == 1:
+        yield from paths
+        return
+    for are_folders, group in groupby(paths, os.path.isdir):
+        if are_folders:
+            yield from group
+        else:
+            yield list(group)
+
+
+def _csv_writer(file: IO[str], classes: list[str]) -> Callable[[Verdicts], None]:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["path", "label", *(f"score_{name}" for name in classes), "error"])
+    nothing = [None] * len(classes)
+
+    def write(verdicts: Verdicts) -> None:
+        paths, labels, scores, errors = verdicts
+        for path, label, row, error in zip(paths, labels, scores.tolist(), errors, strict=True):
+            writer.writerow([path, label, *(row if error is None else nothing), error])
+
+    return write
+
+
+def _json_writer(file: IO[str], classes: list[str]) -> Callable[[Verdicts], None]:
+    def write(verdicts: Verdicts) -> None:
+        paths, labels, scores, errors = verdicts
+        for path, label, row, error in zip(paths, labels, scores.tolist(), errors, strict=True):
+            by_class = dict(zip(classes, row, strict=True)) if error is None else None
+            file.write(json.dumps({"path": path, "label": label, "scores": by_class, "error": error}) + "\n")
+
+    return write
+
+
+@contextmanager
+def _interrupt_later() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the block; a second one does not wait."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    pressed = False
+
+    def remember(*_: Any) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+
+    signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if pressed:
+        raise KeyboardInterrupt
+
+
+def _info(args: Namespace) -> int:
+    _print_model(fastmlp.load(args.model))
+    return FINE
+
+
+def _print_model(model: MLP | ImageClassifier) -> None:
+    if isinstance(model, fastmlp.ImageClassifier):
+        print(f"image classifier of {', '.join(model.classes)}; extractor {model.extractor}, method {model.method}")
+        _print_networks(model)
+    else:
+        print("regressor" if model.classes is None else f"classifier of {', '.join(map(str, model.classes))}")
+        print(_describe(model))
+
+
+def _print_networks(model: ImageClassifier) -> None:
+    names = [f"MLP({name})" for name in model.classes] if len(model.networks) > 1 else [model.method]
+    for name, network in zip(names, model.networks, strict=True):
+        print(f"{name}: {_describe(network)}")
+
+
+def _describe(network: MLP) -> str:
+    sizes = "-".join(map(str, network.layer_sizes))
+    layers = ", ".join([*network.activations, f"{network.output} output"])
+    text = f"{sizes}, {layers}, {network.loss_name}, {len(network.theta)} parameters of {network.theta.dtype}"
+    if network.history is not None and network.history.epochs:
+        text += f"; {network.history.epochs} epochs, loss {network.history.loss[-1]:.6g}"
+    return text
+
+
+def _warmup(args: Namespace) -> int:
+    import numpy as np
+
+    from fastmlp.features import EXTRACTORS, extract
+
+    start = time.perf_counter()
+    for extractor in EXTRACTORS:
+        extract([np.zeros((16, 16), np.uint8)], extractor)
+    for dtype in (np.float32, np.float64):
+        X, y = np.zeros((2048, 3), dtype), np.arange(2048) % 2
+        fastmlp.train(X, y, epochs=1, batch_size=1, optimizer="sgd").update(X[0], 1, 0.1)
+        fastmlp.train(X, y, epochs=1, validation=(X, y)).gradient(X, y)
+        fastmlp.train(X, y, epochs=1, batch_size=None, hidden=(256,)).predict(X)  # enough to be shared out to threads
+    print(f"compiled, or found compiled, in {time.perf_counter() - start:.1f} s")
+    return FINE
+
+
+def _announce_compiling(*kernels: Callable[..., None]) -> None:
+    from fastmlp.kernels.jit import cache_is_cold
+
+    if any(map(cache_is_cold, kernels)):
+        _say("compiling for this machine; later runs begin at once")
+
+
+def _say(message: object) -> None:
+    _clear_line()
+    print(f"fastmlp: {message}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """A function that shows a text on one line of the terminal, if stderr is one; after the block the line is gone."""
+    due = 0.0 if sys.stderr.isatty() else math.inf
+
+    def show(text: str) -> None:
+        nonlocal due
+        now = time.monotonic()
+        if now >= due:
+            due = now + PROGRESS_INTERVAL
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r{text[:width]:{width}}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield show
+    finally:
+        _clear_line()
+
+
+def _clear_line() -> None:
+    if sys.stderr.isatty():
+        print(f"\r{'':{shutil.get_terminal_size().columns - 1}}\r", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,422 @@
+"""The commands, as processes where signals, pipes and terminals matter, else as calls of main."""
+
+import csv
+import io
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp.cli import main
+
+pty = pytest.importorskip("pty")
+
+ROOT = Path(__file__).resolve().parent.parent
+TRAINING, IMAGES = ROOT / "data", ROOT / "test-images"
+PATIENCE = 120  # seconds until a process is taken to hang; a cold compile is in it
+
+
+@contextmanager
+def started(*args, **how):
+    """A command's process, which finds the package from any folder, and hears Ctrl-C even if these tests may not."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fastmlp", *map(os.fspath, args)],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"},
+        bufsize=0,  # so that what has been read of its output by lines is no more than those lines
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **how,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def run(*args, **how):
+    with started(*args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+class Terminal:
+    """A person at the other end of a process's terminal."""
+
+    def __init__(self, master):
+        self.master, self.text = master, ""
+
+    def wait_for(self, pattern):
+        """Read on until the pattern is found in what has not been waited for yet."""
+        deadline = time.monotonic() + PATIENCE
+        while not (match := re.search(pattern, self.text)):
+            assert time.monotonic() < deadline, self.text[-1000:]
+            if select.select([self.master], [], [], 1)[0]:
+                self.text += os.read(self.master, 4096).decode()
+        self.text = self.text[match.end() :]
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+
+@contextmanager
+def at_terminal(*args, streams=("stdin", "stdout", "stderr"), **how):
+    """A command's process with a terminal for some of its streams, and the person there."""
+    master, slave = pty.openpty()
+    try:
+        with started(*args, **dict.fromkeys(streams, slave), **how) as process:
+            yield process, Terminal(master)
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled():
+    """Nothing is left to compile, which the commands would announce."""
+    assert main(["warmup"]) == 0
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "m.npz"
+    fastmlp.train_folder(TRAINING, hidden=(4,), epochs=50, seed=0).save(path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three images; the second is damaged, and the name of the third is not UTF-8."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    shutil.copy(IMAGES / "tc-1.png", folder / "a.png")
+    (folder / "b.png").write_bytes((IMAGES / "tc-2.png").read_bytes()[:60])
+    shutil.copy(IMAGES / "tl-1.png", os.fsencode(folder) + b'/c\xff, "c".png')
+    return folder
+
+
+@pytest.fixture
+def many(tmp_path):
+    """A folder of so many images that their rows do not fit into a pipe."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    image = shutil.copy(IMAGES / "tc-1.png", tmp_path)
+    for index in range(3000):
+        os.link(image, folder / f"{index:04}.png")
+    return folder
+
+
+def rows_of(data):
+    return list(csv.reader(io.StringIO(data.decode(errors="surrogateescape"), newline="")))
+
+
+def assert_one_sentence(captured, *parts):
+    assert captured.out == ""
+    assert captured.err.startswith("fastmlp: ") and captured.err.count("\n") == 1
+    for part in parts:
+        assert str(part) in captured.err
+
+
+# Usage
+
+
+def test_help_names_the_commands():
+    process = run("--help")
+    assert (process.returncode, process.stderr) == (0, b"")
+    for command in (b"demo", b"features", b"train", b"classify", b"info", b"warmup"):
+        assert command in process.stdout
+    assert run("--version").stdout.decode().split() == ["fastmlp", fastmlp.__version__]
+
+
+@pytest.mark.parametrize("args", ["", "trian", "train folder", "train folder -o m --hidden 8,x", "demo squares"])
+def test_wrong_usage_exits_with_2(args, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(args.split())
+    captured = capsys.readouterr()
+    assert caught.value.code == 2 and captured.out == "" and "usage: fastmlp" in captured.err
+
+
+# features
+
+
+def test_features_are_those_of_the_data_folder(capsys):
+    assert main(["features", str(TRAINING / "train-images")]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    expected = (TRAINING / "features.csv").read_text().splitlines()
+    found = captured.out.splitlines()
+    assert found[0] == expected[0] == "file_name,feature1,feature2,feature3"
+    assert sorted(found) == sorted(expected)
+
+
+def test_features_of_the_readable_images_are_written_and_the_others_named(folder):
+    process = run("features", folder)
+    assert process.returncode == 1
+    assert [row[0] for row in rows_of(process.stdout)] == ["file_name", "a.png", 'c\udcff, "c".png']
+    assert b"b.png" in process.stderr and process.stderr.count(b"\n") == 1
+
+
+def test_features_go_to_a_file(tmp_path, capsys):
+    path = tmp_path / "f.csv"
+    assert main(["features", str(IMAGES), "--extractor", "pixels", "-o", str(path)]) == 0
+    assert capsys.readouterr().out == ""
+    rows = rows_of(path.read_bytes())
+    assert rows[0] == ["file_name", *(f"feature{number}" for number in range(1, 257))]
+    names, features, _ = fastmlp.extract_features(IMAGES, extractor="pixels")
+    assert [row[0] for row in rows[1:]] == names
+    assert np.array_equal(np.array([row[1:] for row in rows[1:]], float), features)
+
+
+# Bad input and output
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(tmp_path, capsys):
+    assert main(["features", str(IMAGES), "--extractor", "pixel"]) == 2
+    assert_one_sentence(capsys.readouterr(), "pixels")
+    assert main(["train", str(TRAINING), "-o", str(tmp_path / "m"), "--optimizer", "adm"]) == 2
+    assert_one_sentence(capsys.readouterr(), "'adm'", "'adam'")
+    assert main(["train", str(TRAINING), "-o", str(tmp_path / "m"), "--epochs", "-1"]) == 2
+    assert_one_sentence(capsys.readouterr(), "epochs", "-1")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", [["features"], ["train", "-o", "m.npz"], ["classify", "MODEL"]], ids=lambda c: c[0])
+@pytest.mark.parametrize("kind", ["missing", "empty", "without images"])
+def test_a_folder_with_nothing_to_do_is_named(command, kind, classifier, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    if kind != "missing":
+        (tmp_path / "folder").mkdir()
+    if kind == "without images":
+        (tmp_path / "folder" / "a.txt").touch()
+    assert main([str(classifier) if word == "MODEL" else word for word in [*command, "folder"]]) == 2
+    assert_one_sentence(capsys.readouterr(), "folder")
+    assert not (tmp_path / "m.npz").exists()
+
+
+@pytest.mark.parametrize(
+    "command", [["features", "IMAGES"], ["train", "TRAINING"], ["classify", "MODEL", "IMAGES"]], ids=lambda c: c[0]
+)
+@pytest.mark.parametrize("output", ["no/such/folder", "."])
+def test_an_output_that_cannot_be_written_is_named(command, output, classifier, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    paths = {"IMAGES": str(IMAGES), "TRAINING": str(TRAINING), "MODEL": str(classifier)}
+    assert main([*(paths.get(word, word) for word in command), "-o", output]) == 2
+    assert_one_sentence(capsys.readouterr(), output)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["info", "classify"])
+def test_a_file_that_is_no_image_classifier_is_named(command, tmp_path, capsys):
+    rest = [str(IMAGES)] if command == "classify" else []
+    assert main([command, str(tmp_path / "m.npz"), *rest]) == 2
+    assert_one_sentence(capsys.readouterr(), tmp_path / "m.npz")
+    (tmp_path / "m.npz").write_bytes(b"PK\3\4 and so on")
+    assert main([command, str(tmp_path / "m.npz"), *rest]) == 2
+    assert_one_sentence(capsys.readouterr(), tmp_path / "m.npz")
+
+
+def test_a_network_for_arrays_classifies_no_images(tmp_path, capsys):
+    fastmlp.MLP.from_weights([np.eye(3)], [np.zeros(3)]).save(tmp_path / "m.npz")
+    assert main(["classify", str(tmp_path / "m.npz"), str(IMAGES)]) == 2
+    assert_one_sentence(capsys.readouterr(), tmp_path / "m.npz", "not an image classifier")
+    assert main(["info", str(tmp_path / "m.npz")]) == 0
+    assert "3-3" in capsys.readouterr().out
+
+
+def test_training_that_diverges_ends_in_one_sentence(tmp_path, capsys):
+    huge = ["--activation", "identity", "--optimizer", "sgd", "--learning-rate", "1e300", "--method", "one-vs-rest"]
+    assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), *huge]) == 2
+    assert_one_sentence(capsys.readouterr(), "epoch")
+    assert not list(tmp_path.iterdir())
+
+
+# train and info
+
+
+def test_train_saves_what_its_options_say(tmp_path, capsys):
+    path = tmp_path / "m.npz"
+    options = "--hidden 8,4 --activation relu --epochs 7 --batch-size full --dtype float32 --seed 3 --validation 0.2"
+    options += " --extractor pixels --optimizer nesterov --l2 0.001 --learning-rate 0.01 --patience 50 --threads 1"
+    assert main(["train", str(TRAINING), "-o", str(path), *options.split()]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "" and "256-8-4-2" in captured.out
+    model = fastmlp.load(path)
+    (network,) = model.networks
+    assert (model.classes, model.extractor, model.method) == (["circle", "line"], "pixels", "softmax")
+    assert network.activations == ("relu", "relu") and network.dtype == np.float32 and network.history.epochs == 7
+    same = fastmlp.train_folder(
+        TRAINING, extractor="pixels", hidden=(8, 4), activation="relu", epochs=7, batch_size=None, dtype=np.float32,
+        seed=3, validation=0.2, optimizer="nesterov", l2=0.001, learning_rate=0.01, patience=50,
+    )  # fmt: skip
+    assert np.array_equal(same.networks[0].theta, network.theta)
+
+    assert main(["info", str(path)]) == 0
+    assert capsys.readouterr() == captured
+
+
+def test_train_makes_one_network_for_each_class(tmp_path, capsys):
+    options = ["--method", "one-vs-rest", "--hidden", "3", "--epochs", "5"]
+    assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), *options]) == 0
+    printed = capsys.readouterr().out
+    assert "MLP(circle): 3-3-1" in printed and "MLP(line): 3-3-1" in printed
+
+
+# classify
+
+
+def test_rows_of_csv_are_those_of_classify(classifier, folder):
+    process = run("classify", classifier, folder)
+    header, *rows = rows_of(process.stdout)
+    assert process.returncode == 1 and process.stderr == b"fastmlp: 1 of 3 images failed; their rows say why\n"
+    assert header == ["path", "label", "score_circle", "score_line", "error"]
+    expected = fastmlp.classify_folder(classifier, folder)
+    assert [row[0] for row in rows] == expected.paths and expected.paths[2].endswith('c\udcff, "c".png')
+    assert [row[1] or None for row in rows] == expected.labels
+    assert [row[4] or None for row in rows] == expected.errors and rows[1][2:4] == ["", ""]
+    readable = [0, 2]
+    assert np.array_equal(np.array([rows[index][2:4] for index in readable], float), expected.scores[readable])
+
+
+@pytest.mark.parametrize("options", [["--format", "jsonl"], ["-o", "out.jsonl"]], ids=" ".join)
+def test_json_lines_are_those_of_classify(options, classifier, folder, tmp_path):
+    process = run("classify", classifier, folder, *options, cwd=tmp_path)
+    assert process.returncode == 1
+    data = (tmp_path / "out.jsonl").read_bytes() if "-o" in options else process.stdout
+    records = [json.loads(line) for line in data.splitlines()]
+    expected = fastmlp.classify_folder(classifier, folder)
+    assert [record["path"] for record in records] == expected.paths
+    assert [record["label"] for record in records] == expected.labels
+    assert [record["error"] for record in records] == expected.errors
+    assert records[1]["scores"] is None
+    assert list(records[0]["scores"].items()) == list(zip(["circle", "line"], expected.scores[0], strict=True))
+
+
+def test_several_sources_are_classified_in_their_order(classifier, folder, tmp_path, capsys):
+    some = [IMAGES / "tl-2.png", IMAGES / "tc-2.png", folder / "b.png", tmp_path / "missing.png"]
+    last = IMAGES / "tc-3.png"
+    assert main(["classify", str(classifier), *map(str, [*some, IMAGES, last]), "-o", str(tmp_path / "o.csv")]) == 1
+    rows = rows_of((tmp_path / "o.csv").read_bytes())[1:]
+    assert [row[0] for row in rows] == [*map(str, some), *map(str, sorted(IMAGES.iterdir())), str(last)]
+    assert [index for index, row in enumerate(rows) if row[-1]] == [2, 3]
+    assert "2 of 15" in capsys.readouterr().err
+
+
+def test_a_wrong_source_leaves_the_older_output(classifier, tmp_path, capsys):
+    (tmp_path / "o.csv").write_text("as it was")
+    assert main(["classify", str(classifier), str(tmp_path / "missing"), "-o", str(tmp_path / "o.csv")]) == 2
+    assert_one_sentence(capsys.readouterr(), tmp_path / "missing")
+    assert (tmp_path / "o.csv").read_text() == "as it was"
+
+
+def test_rows_come_while_classify_goes_on_and_are_whole_after_an_interrupt(many, tmp_path):
+    classes = [f"class {number:03}" for number in range(600)]  # rows of 12 KB, of which few fit into the pipe
+    network = fastmlp.MLP.from_weights([np.zeros((3, 600))], [np.zeros(600)], output="softmax", classes=classes)
+    fastmlp.ImageClassifier(classes, (network,), "ink", "softmax").save(tmp_path / "m.npz")
+    command = ["classify", tmp_path / "m.npz", many]
+    with started(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        first = process.stdout.readline() + process.stdout.readline()
+        time.sleep(0.5)  # by then it waits, in the middle of a row, for room in the pipe
+        process.send_signal(signal.SIGINT)
+        rest, messages = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, messages) == (130, b"fastmlp: interrupted\n")
+    rows = rows_of(first + rest)
+    assert 2 < len(rows) < 3001 and (first + rest).endswith(b"\n")
+    assert {len(row) for row in rows} == {603}
+
+
+def test_a_reader_that_leaves_ends_classify_quietly(classifier, many):
+    with started("classify", classifier, many, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(PATIENCE) == 0
+
+
+# Terminals
+
+
+def test_progress_is_shown_on_a_terminal_and_wiped_off(classifier, many, tmp_path):
+    command = ["classify", classifier, many, "-o", tmp_path / "o.csv"]
+    with at_terminal(*command, streams=["stderr"]) as (process, person):
+        person.wait_for(r"\r\d+ images, 0 of them failed")
+        person.wait_for(r"\r {99}\r$")
+        assert process.wait(PATIENCE) == 0
+
+
+def test_an_interrupted_training_keeps_the_network_so_far(tmp_path):
+    path = tmp_path / "m.npz"
+    with at_terminal("train", TRAINING, "-o", path, "--epochs", "10000000", streams=["stderr"]) as (process, person):
+        person.wait_for(r"\repoch \d+, loss \d")
+        process.send_signal(signal.SIGINT)
+        person.wait_for("fastmlp: .*interrupted")
+        assert process.wait(PATIENCE) == 130
+    (network,) = fastmlp.load(path).networks
+    assert network.history.stopped_by == "interrupt" and network.history.epochs > 0
+
+
+def test_the_demo_asks_on_a_terminal_until_an_empty_line(tmp_path):
+    replies = {
+        "tc-1.png": r"tc-1\.png: This image is a CIRCLE",
+        str(IMAGES / "tl-3.png"): r"tl-3\.png: This image is a LINE",
+        "nothing.png": r"fastmlp: nothing\.png",
+    }
+    with at_terminal("demo", cwd=tmp_path) as (process, person):
+        for answer, reply in replies.items():
+            person.wait_for("empty line ends")
+            person.type(f"{answer}\n")
+            person.wait_for(reply)
+        person.wait_for("empty line ends")
+        person.type("\n")
+        assert process.wait(PATIENCE) == 0
+
+
+# demo and warmup
+
+
+def test_the_demo_gets_ten_of_ten_right_from_any_folder(tmp_path):
+    process = run("demo", cwd=tmp_path)
+    assert (process.returncode, process.stderr) == (0, b"")
+    lines = process.stdout.decode().splitlines()
+    for kind, word in (("tc", "CIRCLE"), ("tl", "LINE")):
+        for number in range(1, 6):
+            assert f"{kind}-{number}.png: This image is a {word}" in lines
+    assert "The larger output: 10 of 10 right" in lines and "The softmax network: 10 of 10 right" in lines
+    expected = (TRAINING / "features.csv").read_text().splitlines()
+    assert sorted((tmp_path / "fastmlp-demo" / "features.csv").read_text().splitlines()) == sorted(expected)
+
+
+def test_the_toy_demo_learns_both_tasks(tmp_path):
+    process = run("demo", "toy", "--out", tmp_path / "toy")
+    assert process.returncode == 0
+    text = process.stdout.decode()
+    assert "The data were made by" in text and "MSE" in text
+    accuracy, f1 = map(float, re.search(r"accuracy ([\d.]+), F1 ([\d.]+)", text).groups())
+    assert min(accuracy, f1) > 0.9
+    drawn = sorted(path.name for path in (tmp_path / "toy").iterdir())
+    assert drawn == ["features.png", "labels.png", "loss.png"] or (not drawn and b"matplotlib" in process.stderr)
+
+
+def test_after_warmup_nothing_is_left_to_compile(tmp_path):
+    caches = Path(os.environ["NUMBA_CACHE_DIR"])
+    before = set(caches.rglob("*.nbc"))
+    for options in (["--batch-size", "1", "--optimizer", "sgd"], ["--dtype", "float32", "--extractor", "pixels"]):
+        process = run("train", TRAINING, "-o", tmp_path / "m.npz", "--epochs", "2", "--validation", "0.2", *options)
+        assert (process.returncode, process.stderr) == (0, b"")
+    assert set(caches.rglob("*.nbc")) == before
+
+
+def test_a_cold_compile_is_announced_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    first, second = run("features", IMAGES), run("features", IMAGES)
+    assert first.stderr.startswith(b"fastmlp: compiling") and first.stderr.count(b"\n") == 1
+    assert second.stderr == b"" and first.stdout == second.stdout
