@@ -1,4 +1,4 @@
-"""Activations over a row of numbers: of one unit for many samples (batch.py), or of many units for one sample (online.py)."""
+"""Activations over a run of numbers: of one unit for many samples (batch.py), or of many units for one sample (online.py)."""
 
 from fastmlp.kernels import elementary
 from fastmlp.kernels.jit import jit
@@ -8,31 +8,31 @@ CODES = {"identity": IDENTITY, "sigmoid": SIGMOID, "tanh": TANH, "relu": RELU, "
 
 
 @jit
-def activate(a, code):
-    """a = f(a), in place. Softmax is not here: it needs all units of a sample."""
+def activate(a, first, count, code):
+    """a[first + i] = f(a[first + i]) for count places; both are unsigned. Softmax is not here: it needs all units of a sample."""
     if code == SIGMOID:
-        for n in range(a.shape[0]):
-            a[n] = elementary.sigmoid(a[n])
+        for i in range(count):
+            a[first + i] = elementary.sigmoid(a[first + i])
     elif code == TANH:
-        for n in range(a.shape[0]):
-            a[n] = elementary.tanh(a[n])
+        for i in range(count):
+            a[first + i] = elementary.tanh(a[first + i])
     elif code == RELU:
         zero = a.dtype.type(0)
-        for n in range(a.shape[0]):
-            a[n] = zero if a[n] < zero else a[n]
+        for i in range(count):
+            a[first + i] = zero if a[first + i] < zero else a[first + i]
 
 
 @jit
-def activate_backward(d, a, code):
-    """d = d * f'(z), in place, from the activation a = f(z)."""
+def activate_backward(d, a, first, count, code):
+    """d = d * f'(z) for the same places of d and a, in place, from the activation a = f(z)."""
     one = a.dtype.type(1)
     if code == SIGMOID:
-        for n in range(d.shape[0]):
-            d[n] *= a[n] * (one - a[n])
+        for i in range(count):
+            d[first + i] *= a[first + i] * (one - a[first + i])
     elif code == TANH:
-        for n in range(d.shape[0]):
-            d[n] *= one - a[n] * a[n]
+        for i in range(count):
+            d[first + i] *= one - a[first + i] * a[first + i]
     elif code == RELU:
         zero = a.dtype.type(0)
-        for n in range(d.shape[0]):
-            d[n] = d[n] if a[n] > zero else zero
+        for i in range(count):
+            d[first + i] = d[first + i] if a[first + i] > zero else zero

@@ -19,6 +19,7 @@ from fastmlp.kernels.activations import IDENTITY, SIGMOID, SOFTMAX, activate, ac
 from fastmlp.kernels.jit import jit, jit_fast, jit_flat
 
 CROSS_ENTROPY, SQUARED_ERROR = range(2)
+ZERO = np.uint64(0)
 
 
 class Network(NamedTuple):
@@ -325,7 +326,7 @@ def _output_loss(d, z, t, w, code, loss, rows, m):
             _softmax_backward(d, z, spare, m)
         else:
             for k in range(z.shape[0]):
-                activate_backward(d[k][:m], z[k][:m], code)
+                activate_backward(d[k], z[k], ZERO, np.uint64(m), code)
 
 
 @jit_flat
@@ -335,7 +336,7 @@ def output_forward(z, code, spare, other_spare, m):
         _softmax(z, spare[:m], other_spare[:m], m)
     else:
         for k in range(z.shape[0]):
-            activate(z[k][:m], code)
+            activate(z[k], ZERO, np.uint64(m), code)
 
 
 # -- a block -------------------------------------------------------------------------------------------------------------------
@@ -351,7 +352,7 @@ def hidden_forward(activations, x, theta, layers, m):
         dense_forward(z, a, theta, layers[layer, 3], layers[layer, 4], m)
         if layer < last and layers[layer, 2] != IDENTITY:
             for h in range(z.shape[0]):
-                activate(z[h][:m], layers[layer, 2])
+                activate(z[h], ZERO, np.uint64(m), layers[layer, 2])
         a = z
         at += layers[layer, 1]
 
@@ -375,7 +376,7 @@ def _hidden_backward(g, scratch, x, theta, layers, m):
         da = scratch.deltas[below : below + n_in]
         dense_backward_input(da, dz, theta, layers[layer, 3], m)
         for d in range(n_in):
-            activate_backward(da[d][:m], a[d][:m], layers[layer - 1, 2])
+            activate_backward(da[d], a[d], ZERO, np.uint64(m), layers[layer - 1, 2])
         here, below = below, here
 
 

@@ -1,10 +1,10 @@
 """Stochastic gradient descent on one sample at a time. Lanes are neurons: each innermost loop runs along the units of a layer.
 
-Each update waits for the one before, so that the length of this chain is what counts. The parameters are copied into rows that are
-padded to whole vectors, and run along a layer's longer side: along its outputs (one row for each input), or along its inputs (one
-row for each output). No loop then has a remainder. The padding stays zero, because a padded unit's activation is 0.
+Each update waits for the one before, and a small layer is a handful of multiplications: what counts is how few instructions stand
+around them. So hardly anything is sliced or called; loops count from offsets into flat arrays. The offsets are unsigned, because
+Numba asks of each signed index whether it is negative.
 
-D inputs, H units of a layer, K outputs, L layers; theta, layers and the data are as in batch.py.
+D inputs, H units of a layer, K outputs, L layers; theta and the data are as in batch.py.
 """
 
 from typing import NamedTuple
@@ -12,152 +12,90 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp.kernels import elementary
-from fastmlp.kernels.activations import SIGMOID, SOFTMAX, activate, activate_backward
+from fastmlp.kernels.activations import IDENTITY, RELU, SIGMOID, SOFTMAX, activate, activate_backward
 from fastmlp.kernels.batch import CROSS_ENTROPY
 from fastmlp.kernels.jit import jit, jit_fast, jit_flat
 
-LANES = 8
-OFF = -1000.0  # the bias of a padded sigmoid unit
-# The columns of a plan: for each layer whether its rows run along its inputs, their length, the outputs padded, and where its rows,
-# its biases, its inputs and its outputs begin.
-ALONG_INPUTS, LENGTH, WIDTH, ROWS_AT, BIASES_AT, INPUTS_AT, OUTPUTS_AT = range(7)
+LANES = 8  # activations are computed by whole vectors; what stands beyond a layer's units is never read
+WIDE = 16  # outputs from which a vector of them beats one after the other
+ZERO = np.uint64(0)
+N_IN, N_OUT, ACTIVATION, WEIGHTS, BIASES, BIASED, INPUTS, OUTPUTS = range(8)
 
 
 class Scratch(NamedTuple):
-    """The padded parameters, and what is written while a sample is worked on."""
+    """What is written while a sample is worked on."""
 
-    plan: np.ndarray  # (L, 7) int64
-    rows: np.ndarray
-    biases: np.ndarray  # zero in a network without
+    plan: np.ndarray  # (L, 8) uint64: the table of batch.py, whether there are biases, where a layer's inputs and outputs begin
     units: np.ndarray  # the activations of all layers, inputs first
     deltas: np.ndarray  # their gradients
     target: np.ndarray  # (K,)
 
 
 def scratch(layers, dtype):
-    plan, rows_at, biases_at, inputs_at = [], 0, 0, 0
-    for n_in, n_out in layers[:, :2].tolist():
-        along_inputs, width = n_out < n_in, _padded(n_out)
-        length = _padded(n_in) if along_inputs else width
-        plan.append((along_inputs, length, width, rows_at, biases_at, inputs_at, inputs_at + _padded(n_in)))
-        rows_at += length * (n_out if along_inputs else -(-n_in // 4) * 4)
-        biases_at += width
-        inputs_at += _padded(n_in)
-    return Scratch(
-        plan=np.array(plan, dtype=np.int64),
-        rows=np.zeros(rows_at, dtype),
-        biases=np.zeros(biases_at, dtype),
-        units=np.zeros(inputs_at + _padded(n_out), dtype),
-        deltas=np.zeros(inputs_at + _padded(n_out), dtype),
-        target=np.zeros(n_out, dtype),
-    )
-
-
-def _padded(n):
-    return -(-n // LANES) * LANES
-
-
-@jit
-def _exchange(theta, scratch, layers, spread):
-    """The padded parameters from theta, or theta from them."""
-    for layer in range(layers.shape[0]):
-        n_in, n_out, weights_at, biases_at = layers[layer, 0], layers[layer, 1], layers[layer, 3], layers[layer, 4]
-        plan = scratch.plan[layer]
-        step_in, step_out = (1, plan[LENGTH]) if plan[ALONG_INPUTS] else (plan[LENGTH], 1)
-        biases = scratch.biases[plan[BIASES_AT] :]
-        for d in range(n_in):
-            for h in range(n_out):
-                p, q = weights_at + d * n_out + h, plan[ROWS_AT] + d * step_in + h * step_out
-                if spread:
-                    scratch.rows[q] = theta[p]
-                else:
-                    theta[p] = scratch.rows[q]
-        for h in range(n_out):
-            if biases_at >= 0 and spread:
-                biases[h] = theta[biases_at + h]
-            elif biases_at >= 0:
-                theta[biases_at + h] = biases[h]
-        if layers[layer, 2] == SIGMOID:
-            for h in range(n_out, plan[WIDTH]):
-                biases[h] = theta.dtype.type(OFF)
+    plan, inputs = [], 0
+    for n_in, n_out, activation, weights, biases in layers.tolist():
+        outputs = inputs + -(-n_in // LANES) * LANES
+        plan.append((n_in, n_out, activation, weights, max(biases, 0), biases >= 0, inputs, outputs))
+        inputs = outputs
+    units = np.zeros(inputs + -(-n_out // LANES) * LANES, dtype)
+    return Scratch(np.array(plan, dtype=np.uint64), units, units.copy(), np.zeros(n_out, dtype))
 
 
 @jit_fast
-def _dot(a, w):
-    total = a.dtype.type(0)
-    for i in range(a.shape[0]):
-        total += a[i] * w[i]
+def _dot(w, p, d, q, n):
+    """The sum of w[p + i] d[q + i] over n places."""
+    total = d.dtype.type(0)
+    for i in range(n):
+        total += w[p + i] * d[q + i]
     return total
 
 
-@jit
-def _add_four(z, b, rows, x0, x1, x2, x3):
-    """z = b + x @ w, for four inputs."""
-    n = z.shape[0]
-    w0, w1, w2, w3 = rows[:n], rows[n : 2 * n], rows[2 * n : 3 * n], rows[3 * n : 4 * n]
-    for h in range(n):
-        z[h] = b[h] + x0 * w0[h] + x1 * w1[h] + x2 * w2[h] + x3 * w3[h]
-
-
-@jit
-def _descend_four(dz, rows, x0, x1, x2, x3, decay):
-    """w = decay w - x dz, for four inputs."""
-    n = dz.shape[0]
-    w0, w1, w2, w3 = rows[:n], rows[n : 2 * n], rows[2 * n : 3 * n], rows[3 * n : 4 * n]
-    for h in range(n):
-        y, v0, v1, v2, v3 = dz[h], w0[h], w1[h], w2[h], w3[h]
-        w0[h] = decay * v0 - x0 * y
-        w1[h] = decay * v1 - x1 * y
-        w2[h] = decay * v2 - x2 * y
-        w3[h] = decay * v3 - x3 * y
-
-
-@jit
-def _back_through(da, a, w, y, x, decay):
-    """da += y w; w = decay w - x a."""
-    for d in range(da.shape[0]):
-        v = w[d]
-        da[d] += y * v
-        w[d] = decay * v - x * a[d]
-
-
-@jit
-def _fill(row, value):
-    for i in range(row.shape[0]):
-        row[i] = value
-
-
 @jit_flat
-def dense_forward(z, a, scratch, plan, n_in, n_out):
-    """z (H,) = a (D,) @ w + b, padding included."""
-    b = scratch.biases[plan[BIASES_AT] : plan[BIASES_AT] + plan[WIDTH]]
-    rows, length = scratch.rows[plan[ROWS_AT] :], plan[LENGTH]
-    if plan[ALONG_INPUTS]:
-        for h in range(z.shape[0]):
-            z[h] = b[h]
+def dense_forward(units, theta, plan):
+    """z (H,) = a (D,) @ w + b."""
+    n_in, n_out, a, z, w = plan[N_IN], plan[N_OUT], plan[INPUTS], plan[OUTPUTS], plan[WEIGHTS]
+    zero = units.dtype.type(0)
+    if n_out < WIDE:
         for h in range(n_out):
-            z[h] += _dot(a, rows[h * length : (h + 1) * length])
-    else:
-        for d in range(0, n_in, 4):
-            _add_four(z, b if d == 0 else z, rows[d * length :], a[d], a[d + 1], a[d + 2], a[d + 3])
-
-
-@jit_flat
-def dense_backward(da, a, dz, scratch, plan, n_in, n_out, rate, decay, with_input):
-    """da (D,) = w @ dz (H,), if asked for, padding included; then w = decay w - rate a dz and b -= rate dz."""
-    rows, length = scratch.rows[plan[ROWS_AT] :], plan[LENGTH]
-    if plan[ALONG_INPUTS]:
-        _fill(da, rate - rate)
-        for h in range(n_out):
-            _back_through(da, a, rows[h * length : (h + 1) * length], dz[h], rate * dz[h], decay)
-    else:
-        if with_input:
+            total = theta[plan[BIASES] + h] if plan[BIASED] else zero
+            p = w + h
             for d in range(n_in):
-                da[d] = _dot(dz, rows[d * length : (d + 1) * length])
-        for d in range(0, n_in, 4):
-            _descend_four(
-                dz, rows[d * length :], rate * a[d], rate * a[d + 1], rate * a[d + 2], rate * a[d + 3], decay
-            )  # fmt: skip
+                total += units[a + d] * theta[p]
+                p += n_out
+            units[z + h] = total
+        return
+    for h in range(n_out):
+        units[z + h] = theta[plan[BIASES] + h] if plan[BIASED] else zero
+    for d in range(n_in):
+        x = units[a + d]
+        for h in range(n_out):
+            units[z + h] += x * theta[w + h]
+        w += n_out
+
+
+@jit_flat
+def dense_backward(units, deltas, theta, plan, below, rate, decay):
+    """w = decay w - rate a dz and b -= rate dz; before that, dz of the layer below, which has an activation, or is none (-1)."""
+    n_in, n_out, a, z, w = plan[N_IN], plan[N_OUT], plan[INPUTS], plan[OUTPUTS], plan[WEIGHTS]
+    one, zero = units.dtype.type(1), units.dtype.type(0)
+    for d in range(n_in):
+        x = units[a + d]
+        if below >= 0:
+            y = _dot(theta, w, deltas, z, n_out)
+            if below == SIGMOID:
+                y *= x * (one - x)
+            elif below == RELU:
+                y = y if x > zero else zero
+            elif below != IDENTITY:
+                y *= one - x * x
+            deltas[a + d] = y
+        x *= rate
+        for h in range(n_out):
+            theta[w + h] = decay * theta[w + h] - x * deltas[z + h]
+        w += n_out
+    if plan[BIASED]:
+        for h in range(n_out):
+            theta[plan[BIASES] + h] -= rate * deltas[z + h]
 
 
 @jit_flat
@@ -182,9 +120,8 @@ def output_loss(d, z, t, code, loss):
     if loss == CROSS_ENTROPY and code == SIGMOID:
         for k in range(z.shape[0]):
             x, y = z[k], t[k]
-            p, softplus = elementary.sigmoid_and_softplus(x)
-            value += ((zero if x < zero else x) - y * x) + softplus
-            d[k] = p - y
+            d[k] = elementary.sigmoid(x) - y
+            value += ((zero if x < zero else x) - y * x) + elementary.log1p(elementary.exp_negative(x))
     elif loss == CROSS_ENTROPY:
         for k in range(z.shape[0]):
             value -= t[k] * z[k]
@@ -196,7 +133,7 @@ def output_loss(d, z, t, code, loss):
         if code == SOFTMAX:
             _softmax(z)
         else:
-            activate(z, code)
+            activate(z, ZERO, np.uint64(z.shape[0]), code)
         for k in range(z.shape[0]):
             d[k] = z[k] - t[k]
             value += half * d[k] * d[k]
@@ -205,38 +142,28 @@ def output_loss(d, z, t, code, loss):
             for k in range(z.shape[0]):
                 d[k] = z[k] * (d[k] - inner)
         else:
-            activate_backward(d, z, code)
+            activate_backward(d, z, ZERO, np.uint64(z.shape[0]), code)
     return value
 
 
 @jit_flat
-def _sample_step(scratch, layers, loss, scale, rate, decay):
+def _sample_step(theta, scratch, loss, scale, rate, decay):
     """One update from the sample whose inputs stand at the beginning of the units, with its gradient scaled; returns its loss."""
-    last = layers.shape[0] - 1
+    units, deltas, n_out = scratch.units, scratch.deltas, scratch.target.shape[0]
+    last = scratch.plan.shape[0] - 1
     for layer in range(last + 1):
-        n_in, n_out = layers[layer, 0], layers[layer, 1]
         plan = scratch.plan[layer]
-        a = scratch.units[plan[INPUTS_AT] : plan[OUTPUTS_AT]]
-        z = scratch.units[plan[OUTPUTS_AT] : plan[OUTPUTS_AT] + plan[WIDTH]]
-        dense_forward(z, a, scratch, plan, n_in, n_out)
+        dense_forward(units, theta, plan)
         if layer < last:
-            activate(z, layers[layer, 2])
-    at = scratch.plan[last, OUTPUTS_AT]
-    dz = scratch.deltas[at : at + layers[last, 1]]
-    value = output_loss(dz, scratch.units[at : at + layers[last, 1]], scratch.target, layers[last, 2], loss)
-    for k in range(dz.shape[0]):
+            activate(units, plan[OUTPUTS], scratch.plan[layer + 1, OUTPUTS] - plan[OUTPUTS], plan[ACTIVATION])
+    at = scratch.plan[last, OUTPUTS]
+    dz = deltas[at:][:n_out]
+    value = output_loss(dz, units[at:][:n_out], scratch.target, scratch.plan[last, ACTIVATION], loss)
+    for k in range(n_out):
         dz[k] *= scale
     for layer in range(last, -1, -1):
-        plan = scratch.plan[layer]
-        a, da = scratch.units[plan[INPUTS_AT] : plan[OUTPUTS_AT]], scratch.deltas[plan[INPUTS_AT] : plan[OUTPUTS_AT]]
-        dz = scratch.deltas[plan[OUTPUTS_AT] : plan[OUTPUTS_AT] + plan[WIDTH]]
-        dense_backward(da, a, dz, scratch, plan, layers[layer, 0], layers[layer, 1], rate, decay, layer > 0)
-        if layer > 0:
-            activate_backward(da, a, layers[layer - 1, 2])
-        if layers[layer, 4] >= 0:
-            b = scratch.biases[plan[BIASES_AT] : plan[BIASES_AT] + plan[WIDTH]]
-            for h in range(b.shape[0]):
-                b[h] -= rate * dz[h]
+        below = np.int64(scratch.plan[layer - 1, ACTIVATION]) if layer > 0 else np.int64(-1)
+        dense_backward(units, deltas, theta, scratch.plan[layer], below, rate, decay)
     return value
 
 
@@ -253,34 +180,32 @@ def _load_target(t, y, row):
 @jit
 def descend(theta, counters, history, scratch, data, order, first, last, network, rule, target):
     """Samples first to last - 1, counted over the epochs; the rest is as in batch.descend, with batches of one and plain SGD."""
-    layers = network.layers
     rate, scale = theta.dtype.type(rule.learning_rate), theta.dtype.type(network.loss_scale)
     decay = theta.dtype.type(1 - rule.learning_rate * rule.l2)
     n = order.shape[1]
-    _exchange(theta, scratch, layers, True)
+    epoch, place, row_of_order = first // n, first % n, 0
     for s in range(first, last):
-        epoch = s // n
-        row = order[min(epoch - first // n, order.shape[0] - 1), s - epoch * n]
+        row = order[row_of_order, place]
         for d in range(data.x.shape[1]):
             scratch.units[d] = (data.x[row, d] - data.shift[d]) * data.scale[d]
         _load_target(scratch.target, data.y, row)
         weight = data.weight[row]
-        loss = _sample_step(scratch, layers, network.loss, scale * weight, rate, decay)
+        loss = _sample_step(theta, scratch, network.loss, scale * weight, rate, decay)
         history[epoch] += np.float64(loss * weight) * network.loss_scale
         counters[1] = s + 1
-        if s + 1 == (epoch + 1) * n and not target < history[epoch] / n < np.inf:
-            break
-    _exchange(theta, scratch, layers, False)
+        place += 1
+        if place == n:
+            if not target < history[epoch] / n < np.inf:
+                return
+            epoch, place, row_of_order = epoch + 1, 0, min(row_of_order + 1, order.shape[0] - 1)
 
 
 @jit
 def update(theta, scratch, x, y, network, rate):
     """One update from the one row of x (1, D) and of y; returns its loss."""
     one = theta.dtype.type(1)
-    _exchange(theta, scratch, network.layers, True)
     for d in range(x.shape[1]):
         scratch.units[d] = x[0, d]
     _load_target(scratch.target, y, 0)
-    loss = _sample_step(scratch, network.layers, network.loss, theta.dtype.type(network.loss_scale), rate, one)
-    _exchange(theta, scratch, network.layers, False)
+    loss = _sample_step(theta, scratch, network.loss, theta.dtype.type(network.loss_scale), rate, one)
     return np.float64(loss) * network.loss_scale
