@@ -116,6 +116,8 @@ def numbers(name: str, value: ArrayLike) -> NDArray[Any]:
 def floating(array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
     """The array as the kernels take it: C-contiguous, aligned, float32 or float64; a copy only if need be."""
     dtype = dtype or (np.float32 if array.dtype.type is np.float32 else np.float64)
+    if array.dtype == dtype and array.flags.carray:
+        return array
     with np.errstate(over="ignore"):  # what overflows float32 becomes infinite, and is found as such
         array = np.require(array, dtype, ["C", "A"])
     return array if array.flags.writeable else np.asarray(_Unlocked(array))

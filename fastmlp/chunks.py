@@ -6,6 +6,7 @@ threads take part.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastmlp import checks
 from fastmlp.kernels import batch
 from fastmlp.kernels.activations import CODES
 
@@ -43,9 +45,16 @@ def lanes_of(layers: NDArray[np.int64], itemsize: int, rows: int) -> int:
 
     An odd multiple of 16: rows that lie a power of two apart share the few places of the first-level cache where they may stand.
     """
-    units = layers[0, 0] + layers[:, 1].sum() + 2 * layers[:, 1].max() + layers[-1, 1] + 3
-    most = int(BLOCK_BYTES // (itemsize * units))
+    n_in, widths = _sizes(layers)
+    units = n_in + sum(widths) + 2 * max(widths) + widths[-1] + 3
+    most = BLOCK_BYTES // (itemsize * units)
     return 16 * (max(4, min(most, rows + 15, 2048) // 16 - 1) | 1)
+
+
+def _sizes(layers: NDArray[np.int64]) -> tuple[int, list[int]]:
+    """The inputs, and the units of each layer."""
+    table = layers.tolist()
+    return table[0][0], [row[1] for row in table]
 
 
 def chunk_of(lanes: int) -> int:
@@ -75,9 +84,9 @@ def tiles(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int, blocks: int =
 
 def _aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Zeros that begin at a cache line: a vector that straddles two lines takes twice as long to load."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     buffer = np.zeros(size + 64, dtype=np.uint8)
-    start = -buffer.ctypes.data % 64
+    start = -buffer.__array_interface__["data"][0] % 64
     return buffer[start : start + size].view(dtype).reshape(shape)
 
 
@@ -157,19 +166,23 @@ class Chunked:
         return loss * self.network.loss_scale
 
 
-def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], threads: int) -> NDArray[Any]:
+def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any]) -> NDArray[Any]:
     """The outputs (N, K) for the rows of x (N, D)."""
-    n, n_in = x.shape
-    out = np.empty((n, int(layers[-1, 1])), dtype=theta.dtype)
+    n = len(x)
+    n_in, widths = _sizes(layers)
+    out = np.empty((n, widths[-1]), dtype=theta.dtype)
     lanes = lanes_of(layers, theta.dtype.itemsize, n)
-    threads = min(threads, -(-n // lanes)) if n * theta.size >= THREADS_PAY else 1
-    rows = lanes * max(1, min(-(-n // (lanes * threads)), LONGEST_CALL // (lanes * theta.size)))
 
     def work(first: int) -> None:
-        activations = _aligned((int(layers[:, 1].sum()), lanes), theta.dtype)
-        inputs = _aligned((n_in + 2, lanes), theta.dtype)
-        batch.predict(out, activations, inputs[:n_in], inputs[n_in:], x, theta, layers, first, min(first + rows, n))
+        block = _aligned((n_in + 2 + sum(widths), lanes), theta.dtype)
+        batch.predict(out, block[n_in + 2 :], block[:n_in], block[n_in : n_in + 2], x, theta, layers, first, min(first + rows, n))
 
+    if n * theta.size < THREADS_PAY:
+        rows = n
+        work(0)
+        return out
+    threads = min(checks.threads(None), -(-n // lanes))
+    rows = lanes * max(1, min(-(-n // (lanes * threads)), LONGEST_CALL // (lanes * theta.size)))
     with workers(threads) as share_out:
         share_out(work, list(range(0, n, rows)))
     return out

@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument("sources", metavar="SOURCE", nargs="+", help="a folder of PNG files, or a PNG file")
     classify.add_argument("-o", "--output", metavar="FILE", help="default: stdout")
     classify.add_argument("--format", choices=("csv", "jsonl"), help="default: as FILE ends, or csv")
-    classify.add_argument("--threads", metavar="N", type=int, help="default: one for each core")
+    classify.add_argument("--threads", metavar="N", type=int, help="default: 1; more pay for large images")
 
     info = command(_info, "say what a model file holds")
     info.add_argument("model", metavar="MODEL.npz")

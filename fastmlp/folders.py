@@ -113,8 +113,8 @@ class ImageClassifier:
         source : path of a folder, list of paths, or path of one file
             See `list_images` for what a folder gives, and in which order.
         threads : int, optional
-            How many batches are worked on at a time; as many as there are cores unless given. Results do not depend on
-            it.
+            How many batches are worked on at a time: 1 unless given. More pay for images larger than about 64x64. Results do
+            not depend on it.
         batch_size : int
             Images in a batch. At most two batches for each thread are held at a time.
 
@@ -131,7 +131,7 @@ class ImageClassifier:
             If the source is a folder without a PNG file.
         """
         chunks = _chunks(list_images(source), checks.positive_int("batch_size", batch_size))
-        return _map_in_order(self.verdicts, chunks, checks.threads(threads))
+        return _map_in_order(self.verdicts, chunks, _threads(threads))
 
     def save(self, path: StrPath) -> None:
         """Save to an .npz file, which `fastmlp.load` and `classify_folder` read."""
@@ -148,7 +148,7 @@ def extract_features(source: Source, extractor: str = "ink", threads: int | None
     extractor : {"ink", "pixels"}
         See fastmlp/features.py for what they are.
     threads : int, optional
-        As many as there are cores unless given. The results do not depend on it.
+        1 unless given; more pay for images larger than about 64x64. The results do not depend on it.
 
     Returns
     -------
@@ -233,6 +233,11 @@ def classify_folder(model: ImageClassifier | StrPath, source: Source, threads: i
 # -- Reading images in bulk --------------------------------------------------------------------------------------------
 
 
+def _threads(value: int | None) -> int:
+    """One thread unless asked for more: Pillow holds Python's lock, so that with small images two are slower than one."""
+    return 1 if value is None else checks.threads(value)
+
+
 def read_chunk(paths: Sequence[str], extractor: str) -> tuple[NDArray[np.float64], list[str | None]]:
     """The features (n, size) of a chunk of files, with NaN and a message for each one that cannot be read."""
     features = np.full((len(paths), EXTRACTORS[extractor].size), np.nan)
@@ -251,7 +256,7 @@ def _read(paths: list[str], extractor: str, threads: int | None) -> tuple[NDArra
     read = partial(read_chunk, extractor=extractor)
     features: list[NDArray[np.float64]] = [np.empty((0, size))]
     errors: list[str | None] = []
-    for chunk_features, chunk_errors in _map_in_order(read, _chunks(paths, CHUNK), checks.threads(threads)):
+    for chunk_features, chunk_errors in _map_in_order(read, _chunks(paths, CHUNK), _threads(threads)):
         features.append(chunk_features)
         errors += chunk_errors
     return np.concatenate(features), errors

@@ -278,9 +278,9 @@ class MLP:
             checks.probabilities(name, targets, self.output)
         return targets
 
-    def _outputs(self, X: ArrayLike, threads: int | None = None) -> NDArray[Any]:
+    def _outputs(self, X: ArrayLike) -> NDArray[Any]:
         x = checks.matrix("X", X, self.dtype, columns=self.layer_sizes[0], empty=True)
-        return chunks.outputs(self.theta, self.layers, x, checks.threads(threads))
+        return chunks.outputs(self.theta, self.layers, x)
 
     def _loss(self, X: ArrayLike, y: ArrayLike, *, gradient: bool) -> tuple[float, NDArray[Any]]:
         x = checks.matrix("X", X, self.dtype, columns=self.layer_sizes[0])
