@@ -1,0 +1,242 @@
+"""The epochs of one training: batches, one kernel call for many of them or many threads for one, and the history."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp import chunks
+from fastmlp.kernels import batch, online, optimizers
+from fastmlp.model import MLP, History, every_row
+
+CALL_SECONDS = 0.05  # what a kernel call should last: Ctrl-C and progress wait for its end
+FIRST_CALL = 20_000_000  # parameters times rows, before anything is known of the time it takes
+ORDER_ENTRIES = 1 << 20  # of row numbers that are shuffled in advance
+
+OnEpoch = Callable[[int, float, float | None], Any]
+
+
+class DivergedError(ArithmeticError):
+    """The loss, or a parameter, stopped being finite.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch, counted from 0, in which it happened.
+    loss : float
+        The loss of that epoch.
+    """
+
+    def __init__(self, epoch: int, loss: float, learning_rate: float) -> None:
+        self.epoch, self.loss = epoch, loss
+        what = "the weights are no longer finite" if np.isfinite(loss) else f"the loss became {loss}"
+        super().__init__(
+            f"training diverged in epoch {epoch}: {what}; try a learning_rate below {learning_rate:g}, or standardize=True"
+        )
+
+
+class Rows(NamedTuple):
+    """Rows to measure: inputs (N, D), and targets as the kernels take them."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Limits:
+    epochs: int
+    target_loss: float
+    patience: int | None
+
+
+class Run:
+    """One training: many batches in a kernel call, or a large batch shared out to threads."""
+
+    def __init__(
+        self,
+        model: MLP,
+        data: batch.Data,
+        rule: optimizers.Rule,
+        limits: Limits,
+        batch_size: int | None,
+        shuffle: np.random.Generator | None,
+        threads: int,
+    ) -> None:
+        n = len(data.x)
+        self.model, self.data, self.rule, self.limits, self.threads = model, data, rule, limits, threads
+        self.theta = model.theta
+        self.batch_size = min(batch_size or n, n)
+        self.batches = -(-n // self.batch_size)
+        self.shuffle = shuffle if self.batches > 1 else None
+        self.order = every_row(n)[None]  # a row for each epoch that the next kernel call touches, or one for all
+        self.sums = np.zeros(1)  # of the losses of each epoch
+        self.counters = np.zeros(2, dtype=np.int64)  # steps; batches that are done
+        self.state = np.zeros((2, self.theta.size), dtype=data.x.dtype)
+        self.stopped_by = "epochs"
+        self.validation_loss: list[float] = []
+        self.best_epoch, self.best = 0, self.theta.copy()
+        self.held_out: chunks.Chunked | None = None
+        # Plain SGD on one sample has kernels of its own, where the lanes are neurons.
+        self.one_by_one = self.batch_size == 1 and rule.optimizer == optimizers.SGD
+        if self.one_by_one:
+            self.scratch = online.scratch(model.layers, data.x.dtype)
+        else:
+            self.work = self._chunked(data, self.batch_size, keep_tiles=self.batches == 1)
+
+    def _chunked(self, data: batch.Data, rows: int, *, keep_tiles: bool) -> chunks.Chunked:
+        order = every_row(len(data.x))
+        return chunks.Chunked(self.model.network, data, order, rows, self.theta.size, self.threads, keep_tiles=keep_tiles)
+
+    def watch(self, rows: Rows) -> None:
+        """Rows whose loss is measured after each epoch."""
+        ones = np.ones(len(rows.x), dtype=rows.x.dtype)
+        data = batch.Data(rows.x, rows.y, ones, self.data.shift, self.data.scale)
+        self.held_out = self._chunked(data, len(rows.x), keep_tiles=True)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that are done."""
+        return int(self.counters[1]) // self.batches
+
+    def go(self, on_epoch: OnEpoch | None, progress: bool) -> None:
+        show = _progress_line(self.limits.epochs) if progress else None
+        with chunks.workers(self.threads) as share_out:
+            try:
+                self._descend(share_out, on_epoch, show)
+            except KeyboardInterrupt:
+                self.stopped_by = "interrupt"
+                message = f"training was interrupted after {self.epochs} of {self.limits.epochs} epochs; this is the network so far"
+                warnings.warn(message, RuntimeWarning, stacklevel=3)
+            finally:
+                if show:
+                    sys.stderr.write("\n")
+        if not np.isfinite(self.theta).all():
+            last = max(self.epochs - 1, 0)
+            raise DivergedError(last, self.sums[last] / len(self.data.x), self.rule.learning_rate)
+        if self.limits.patience and self.validation_loss:
+            self.theta[:] = self.best
+        epochs = self.epochs if self.held_out is None else len(self.validation_loss)  # Ctrl-C may come before the last is measured
+        self.model.history = History(
+            loss=self.sums[:epochs] / len(self.data.x),
+            validation_loss=None if self.held_out is None else np.array(self.validation_loss),
+            epochs=epochs,
+            stopped_by=self.stopped_by,
+        )
+
+    def _descend(self, share_out: chunks.Map, on_epoch: OnEpoch | None, show: OnEpoch | None) -> None:
+        n, total = len(self.data.x), self.limits.epochs * self.batches
+        each_epoch = on_epoch is not None or self.held_out is not None
+        budget = max(1, FIRST_CALL // (self.batch_size * self.theta.size))  # batches of a kernel call
+        while self.counters[1] < total:
+            first = int(self.counters[1])
+            last = self._end_of_call(first, min(total, first + budget), each_epoch)
+            if last > len(self.sums) * self.batches:
+                self.sums = np.append(self.sums, np.zeros(max(len(self.sums), -(-last // self.batches))))
+            if self.shuffle and first % self.batches == 0:
+                self._shuffle_order(-(-(last - first) // self.batches))
+            began = time.perf_counter()
+            self._advance(first, last, share_out)
+            seconds = time.perf_counter() - began
+            budget = max(1, int(CALL_SECONDS / max(seconds / (last - first), 1e-9)))
+            if self.epochs == first // self.batches:
+                continue
+            epoch = self.epochs - 1
+            loss = float(self.sums[epoch]) / n
+            if not np.isfinite(loss):
+                raise DivergedError(epoch, loss, self.rule.learning_rate)
+            validation_loss = self._validate(epoch, share_out)
+            if show:
+                show(epoch, loss, validation_loss)
+            if on_epoch is not None and on_epoch(epoch, loss, validation_loss):
+                self.stopped_by = "on_epoch"
+            elif loss <= self.limits.target_loss:
+                self.stopped_by = "target_loss"
+            elif self.limits.patience and epoch - self.best_epoch >= self.limits.patience:
+                self.stopped_by = "patience"
+            if self.stopped_by != "epochs":
+                return
+
+    def _end_of_call(self, first: int, last: int, each_epoch: bool) -> int:
+        """The batch to end a kernel call before: within an epoch, or at the end of one."""
+        end_of_epoch = (first // self.batches + 1) * self.batches
+        if last < end_of_epoch or each_epoch or first % self.batches:
+            return min(last, end_of_epoch)
+        epochs = (last - first) // self.batches
+        if self.shuffle:
+            epochs = max(1, min(epochs, ORDER_ENTRIES // len(self.data.x)))
+        return first + epochs * self.batches
+
+    def _shuffle_order(self, epochs: int) -> None:
+        """The next epochs' orders: each a shuffle of the one before."""
+        assert self.shuffle is not None
+        order = np.empty((epochs, len(self.data.x)), dtype=np.int32)
+        before = self.order[-1]
+        for row in order:
+            row[:] = before
+            self.shuffle.shuffle(row)
+            before = row
+        self.order = order
+
+    def _advance(self, first: int, last: int, share_out: chunks.Map) -> None:
+        """Batches first to last - 1, counted over the epochs."""
+        network, target = self.model.network, self.limits.target_loss
+        if self.one_by_one:
+            online.descend(
+                self.theta, self.counters, self.sums, self.scratch, self.data, self.order, first, last, network, self.rule, target
+            )  # fmt: skip
+            return
+        work = self.work
+        if work.small:
+            sizes = (self.batch_size, work.chunk, first, last)
+            batch.descend(
+                self.theta, self.state, self.counters, self.sums, work.total, work.gradients, work.losses, work.scratch[0],
+                work.tiles[0], self.data, self.order, sizes, network, self.rule, target,
+            )  # fmt: skip
+            return
+        for b in range(first, last):
+            epoch, place = divmod(b, self.batches)
+            work.order = self.order[min(epoch - first // self.batches, len(self.order) - 1)]
+            start = place * self.batch_size
+            stop = min(start + self.batch_size, len(self.data.x))
+            self.sums[epoch] += work.sum_loss(self.theta, start, stop, share_out)
+            batch.step(self.theta, self.state, self.counters, work.total, stop - start, network, self.rule)
+            self.counters[1] = b + 1
+            if place + 1 == self.batches and not target < self.sums[epoch] / len(self.data.x) < np.inf:
+                return
+
+    def _validate(self, epoch: int, share_out: chunks.Map) -> float | None:
+        if self.held_out is None:
+            return None
+        n = len(self.held_out.data.x)
+        loss = self.held_out.sum_loss(self.theta, 0, n, share_out, gradient=False) / n
+        if not np.isfinite(loss):
+            raise DivergedError(epoch, loss, self.rule.learning_rate)
+        self.validation_loss.append(loss)
+        if loss < self.validation_loss[self.best_epoch] or epoch == 0:
+            self.best_epoch = epoch
+            self.best[:] = self.theta
+        return loss
+
+
+def _progress_line(epochs: int) -> OnEpoch:
+    """Shows the epoch and its losses on one line of stderr, some ten times a second."""
+    shown = 0.0
+
+    def show(epoch: int, loss: float, validation_loss: float | None) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown < 0.1 and epoch + 1 < epochs:
+            return
+        shown = now
+        held_out = "" if validation_loss is None else f"  validation {validation_loss:.6g}"
+        sys.stderr.write(f"\repoch {epoch + 1}/{epochs}  loss {loss:.6g}{held_out}\x1b[K")
+        sys.stderr.flush()
+
+    return show
