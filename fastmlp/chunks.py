@@ -23,7 +23,7 @@ from fastmlp.kernels.activations import CODES
 Map = Callable[[Callable[[Any], Any], list[Any]], list[Any]]
 
 # Work is counted in parameters times rows; one of them takes 0.1 to 0.5 ns.
-THREADS_PAY = 2_000_000  # handing work to another thread and waiting for it costs some 50 us
+THREADS_PAY = 2_000_000  # handing work to another thread, and waiting for it, has its price
 LONGEST_CALL = 200_000_000  # for one kernel call: Ctrl-C waits for its end
 CHUNK_ROWS = 1024  # at least
 TILE_BYTES = 1 << 25  # of training rows kept with samples as lanes; larger data is packed anew, block by block

@@ -64,7 +64,6 @@ class Scratch(NamedTuple):
 @jit
 def _softmax(z, top, total, m):
     """z (K, B) = softmax over the K rows, in place; leaves the greatest logits and the sums of e^(z - top)."""
-    fill(top, z[0][0])
     for n in range(m):
         top[n] = z[0][n]
     for k in range(1, z.shape[0]):

@@ -28,7 +28,7 @@ def _decorator(**options):
 jit = _decorator(fastmath=EXACT)
 jit_fast = _decorator(fastmath=REORDERED)
 # For a few operations on one number: a loop with a call in it does not vectorise, and LLVM alone stops inlining once a kernel is
-# large (full batch 3-5-1 in float32 ran at 26 ns a sample instead of 4).
+# large (full batch 3-5-1 in float32 then took up to twice as long).
 jit_inline = _decorator(fastmath=EXACT, forceinline=True)
 # For functions that only order calls: they become part of their caller before it is compiled. As calls, each level would be
 # optimised again within the next, and a training kernel took twice as long to compile.
