@@ -6,7 +6,7 @@ import difflib
 import math
 import operator
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any
@@ -18,6 +18,8 @@ ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
 OUTPUTS = ("identity", "sigmoid", "softmax")
 LOSSES = ("cross_entropy", "cross_entropy_bits", "squared_error")
 BLOCK = 1 << 18  # values looked at together: a large array is never doubled by the look at it
+LARGE = 1 << 22  # numbers beyond which an array is converted block by block, where the kernels read it
+NATIVE = ("f4", "f8", "u1", "i1", "i2", "i4", "i8")  # what they can read so
 
 
 def one_of(name: str, value: Any, known: Iterable[str]) -> str:
@@ -85,7 +87,7 @@ def gray_image(name: str, value: Any) -> NDArray[np.uint8]:
 
 
 def matrix(name: str, value: ArrayLike, dtype: Any = None, *, columns: int | None = None, empty: bool = False) -> NDArray[Any]:
-    """A C-contiguous 2-D array of finite numbers; of the dtype, or else float32 if it is so already, and float64 if not."""
+    """A C-contiguous 2-D array of finite numbers, as the kernels take it: see `floating`. A large one may keep its own type."""
     array = numbers(name, value)
     if empty and array.size == 0 and array.ndim == 1 and columns is not None:
         array = array.reshape(0, columns)
@@ -96,7 +98,10 @@ def matrix(name: str, value: ArrayLike, dtype: Any = None, *, columns: int | Non
         raise ValueError(f"{name} must have at least one row and one column; got shape {array.shape}")
     if columns is not None and array.shape[1] != columns:
         raise ValueError(f"{name} must have {columns} columns, one for each input of the network; got {array.shape[1]}")
-    return finite(name, floating(array, dtype))
+    dtype = dtype or floating_dtype(array)
+    readable = array.dtype.isnative and array.dtype.str[1:] in NATIVE and array.flags.c_contiguous and array.flags.aligned
+    as_it_is = readable and array.size > LARGE
+    return finite(name, _unlocked(array) if as_it_is else floating(array, dtype), dtype)
 
 
 def numbers(name: str, value: ArrayLike) -> NDArray[Any]:
@@ -113,14 +118,22 @@ def numbers(name: str, value: ArrayLike) -> NDArray[Any]:
     return array
 
 
+def floating_dtype(array: NDArray[Any]) -> Any:
+    """What is computed in, unless something else is wished: float32 for float32, else float64."""
+    return np.float32 if array.dtype.type is np.float32 else np.float64
+
+
 def floating(array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
-    """The array as the kernels take it: C-contiguous, aligned, float32 or float64; a copy only if need be."""
-    dtype = dtype or (np.float32 if array.dtype.type is np.float32 else np.float64)
+    """The array as the kernels take it: C-contiguous, aligned, of the dtype (float32 or float64); a copy only if need be."""
+    dtype = dtype or floating_dtype(array)
     if array.dtype == dtype and array.flags.carray:
         return array
     with np.errstate(over="ignore"):  # what overflows float32 becomes infinite, and is found as such
-        array = np.require(array, dtype, ["C", "A"])
-    return array if array.flags.writeable else np.asarray(_Unlocked(array))
+        return _unlocked(np.require(array, dtype, ["C", "A"]))
+
+
+def _unlocked(array: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(array) if array.flags.writeable else np.asarray(_Unlocked(array))
 
 
 class _Unlocked:
@@ -132,14 +145,20 @@ class _Unlocked:
         self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
 
 
-def finite(name: str, array: NDArray[Any]) -> NDArray[Any]:
-    """The array, unless it holds NaN or infinity; else a ValueError that names the first place."""
+def blocks(array: NDArray[Any]) -> Iterator[slice]:
+    """The rows of an array, a block at a time."""
     rows = max(1, BLOCK // max(1, array[:1].size))
-    for start in range(0, len(array), rows):
-        good = np.isfinite(array[start : start + rows])
+    return (slice(start, start + rows) for start in range(0, len(array), rows))
+
+
+def finite(name: str, array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
+    """The array, unless it holds NaN or infinity, or would in the dtype; else a ValueError that names the first place."""
+    for block in blocks(array):
+        with np.errstate(over="ignore"):
+            good = np.isfinite(array[block].astype(dtype or array.dtype, copy=False))
         if not good.all():
             place = np.argwhere(~good)[0]
-            place[0] += start
+            place[0] += block.start
             where = ", ".join(str(i) for i in place)
             raise ValueError(f"{name} must be finite; {name}[{where}] is {array[tuple(place)]}")
     return array
@@ -193,25 +212,32 @@ def probabilities(name: str, array: NDArray[Any], output: str) -> None:
         raise ValueError(f"the rows of {name} must sum to 1 for a softmax output")
 
 
-def class_numbers(name: str, value: ArrayLike, known: NDArray[Any], n: int) -> NDArray[np.intp]:
-    """The place of each label among the sorted classes."""
+def class_numbers(name: str, value: ArrayLike, known: NDArray[Any], n: int, dtype: Any) -> NDArray[Any]:
+    """The place of each label among the sorted classes, as (N, 1) numbers of the dtype."""
     array = labels(name, value)
     same_length(name, array, n)
     if (array.dtype.kind in "US") != (known.dtype.kind in "US"):
         raise ValueError(f"{name} must hold labels as the classes are, such as {known[:1].tolist()[0]!r}; got dtype {array.dtype}")
-    places = np.searchsorted(known, array)
-    wrong = known[np.minimum(places, len(known) - 1)] != array
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ValueError(f"{name} holds a label that the network does not know: {name}[{row}] is {array.tolist()[row]!r}")
-    return places
+    numbers = np.empty((n, 1), dtype=dtype)
+    for block in blocks(array):
+        places = np.searchsorted(known, array[block])
+        wrong = known[np.minimum(places, len(known) - 1)] != array[block]
+        if wrong.any():
+            row = block.start + int(np.argmax(wrong))
+            raise ValueError(
+                f"{name} holds a label that the network does not know: {name}[{row}] is {array[row : row + 1].tolist()[0]!r}"
+            )
+        numbers[block, 0] = places
+    return numbers
 
 
 def classes_of(y: ArrayLike, n: int) -> NDArray[Any]:
     """The sorted labels of y."""
     array = labels("y", y)
     same_length("y", array, n)
-    found = np.unique(array)
+    found = array[:0]
+    for block in blocks(array):
+        found = np.union1d(found, array[block])
     if len(found) < 2:
         raise ValueError(f"y must hold at least two classes; got only {found.tolist()[0]!r}")
     return found
@@ -230,8 +256,10 @@ def sample_weights(
     y: NDArray[Any],
     dtype: Any,
 ) -> NDArray[Any]:
-    """A weight for each row, their mean 1; y holds class numbers where classes are known."""
+    """A weight for each row, their mean 1, or a single 1 for all of them; y holds class numbers where classes are known."""
     n = len(y)
+    if sample_weight is None and class_weight is None:
+        return np.ones(1, dtype)
     weights = np.ones(n)
     if sample_weight is not None:
         weights = numbers("sample_weight", sample_weight).astype(np.float64)
@@ -300,6 +328,11 @@ def task(value: str | None, y: ArrayLike, given: NDArray[Any] | bool | None) -> 
 def hidden(value: int | Sequence[int]) -> tuple[int, ...]:
     sizes = (value,) if not isinstance(value, Iterable) else tuple(value)
     return tuple(positive_int("hidden", size) for size in sizes)
+
+
+def at_most(name: str, value: int, limit: int, purpose: str) -> None:
+    if value > limit:
+        raise ValueError(f"{name} must be at most {limit} {purpose}; got {value}")
 
 
 def fraction(name: str, value: Any) -> float:

@@ -27,34 +27,28 @@ THREADS_PAY = 2_000_000  # handing work to another thread, and waiting for it, h
 LONGEST_CALL = 200_000_000  # for one kernel call: Ctrl-C waits for its end
 CHUNK_ROWS = 1024  # at least
 TILE_BYTES = 1 << 25  # of training rows kept with samples as lanes; larger data is packed anew, block by block
-BLOCK_BYTES = 1 << 17  # of a block's arrays: a part of the second-level cache
+BLOCK_BYTES = int(__import__("os").environ.get("BB", 1 << 17))
 
 
 def layer_table(layer_sizes: Sequence[int], activations: Sequence[str], output: str, bias: bool) -> NDArray[np.int64]:
     """What the kernels know of a network: see kernels/batch.py."""
     rows, at = [], 0
     for (n_in, n_out), activation in zip(pairwise(layer_sizes), (*activations, output), strict=True):
-        biases_at = at + n_in * n_out
-        rows.append((n_in, n_out, CODES[activation], at, biases_at if bias else -1))
-        at = biases_at + (n_out if bias else 0)
+        rows.append((n_in, n_out, CODES[activation], at, int(bias)))
+        at += (n_in + bias) * n_out
     return np.array(rows, dtype=np.int64)
 
 
 def lanes_of(layers: NDArray[np.int64], itemsize: int, rows: int) -> int:
-    """Samples of a block: as many as the cache holds, or as there are.
-
-    An odd multiple of 16: rows that lie a power of two apart share the few places of the first-level cache where they may stand.
-    """
-    n_in, widths = _sizes(layers)
-    units = n_in + sum(widths) + 2 * max(widths) + widths[-1] + 3
-    most = BLOCK_BYTES // (itemsize * units)
-    return 16 * (max(4, min(most, rows + 15, 2048) // 16 - 1) | 1)
+    """Samples of a block: whole strips, as many as the cache holds, or as there are."""
+    most = BLOCK_BYTES // (itemsize * (int(layers[0, 0]) + _units(layers) + int(layers[:, 1].max())))
+    strip = int(batch.STRIP)
+    return strip * max(1, min(most, rows + strip - 1) // strip)
 
 
-def _sizes(layers: NDArray[np.int64]) -> tuple[int, list[int]]:
-    """The inputs, and the units of each layer."""
-    table = layers.tolist()
-    return table[0][0], [row[1] for row in table]
+def _units(layers: NDArray[np.int64]) -> int:
+    """Rows of batch.Scratch.units."""
+    return int((layers[:-1, 1] + layers[:-1, 4]).sum() + layers[-1, 1])
 
 
 def chunk_of(lanes: int) -> int:
@@ -62,22 +56,38 @@ def chunk_of(lanes: int) -> int:
     return lanes * -(-CHUNK_ROWS // lanes)
 
 
+def _hidden(layers: NDArray[np.int64], dtype: DTypeLike, stride: int) -> NDArray[Any]:
+    """batch.Scratch.units, with the rows of ones."""
+    units = _aligned((_units(layers), stride), dtype)
+    at = 0
+    for width, biased in layers[:-1, (1, 4)].tolist():
+        units[at + width : at + width + biased] = 1
+        at += width + biased
+    return units.reshape(-1)
+
+
 def scratch(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int) -> batch.Scratch:
-    widest = int(layers[:, 1].max())
+    stride = batch.stride_of(lanes)
+    widths = [(n_in + biased, -(-n_out // batch.STRIP) * batch.STRIP) for n_in, n_out, _, _, biased in layers.tolist()]
     return batch.Scratch(
-        activations=_aligned((int(layers[:, 1].sum()), lanes), dtype),
-        deltas=_aligned((2 * widest, lanes), dtype),
-        rows=_aligned((2, lanes), dtype),
+        units=_hidden(layers, dtype, stride),
+        deltas=_aligned((2 * int(layers[:, 1].max()) * stride,), dtype),
+        spare=_aligned((max((lanes + rows) * width for rows, width in widths),), dtype),
     )
 
 
 def tiles(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int, blocks: int = 0) -> batch.Tiles:
     """Room for one block that is packed anew each time, or for all of them."""
-    n = max(blocks, 1)
+    n, stride = max(blocks, 1), batch.stride_of(lanes)
+    n_in, biased = int(layers[0, 0]), int(layers[0, 4])
+    inputs = _aligned((n, n_in + biased, stride), dtype)
+    inputs[:, n_in:] = 1
     return batch.Tiles(
-        inputs=_aligned((n, int(layers[0, 0]), lanes), dtype),
-        targets=_aligned((n, int(layers[-1, 1]), lanes), dtype),
-        weights=_aligned((n, lanes), dtype),
+        inputs=inputs.reshape(-1),
+        targets=_aligned((n * int(layers[-1, 1]) * stride,), dtype),
+        weights=_aligned((n * stride,), dtype),
+        stride=stride,
+        lanes=lanes,
         kept=blocks > 0,
     )
 
@@ -120,7 +130,7 @@ class Chunked:
         *,
         keep_tiles: bool = False,
     ) -> None:
-        dtype = data.x.dtype
+        dtype = data.shift.dtype
         layers = network.layers
         lanes = lanes_of(layers, dtype.itemsize, most_rows)
         self.network, self.data, self.order = network, data, order
@@ -166,16 +176,16 @@ class Chunked:
         return loss * self.network.loss_scale
 
 
-def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any]) -> NDArray[Any]:
-    """The outputs (N, K) for the rows of x (N, D)."""
+def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], columns: int) -> NDArray[Any]:
+    """The outputs for the rows of x (N, D), in so many columns: see batch.predict."""
     n = len(x)
-    n_in, widths = _sizes(layers)
-    out = np.empty((n, widths[-1]), dtype=theta.dtype)
+    out = np.empty((n, columns), dtype=theta.dtype)
     lanes = lanes_of(layers, theta.dtype.itemsize, n)
 
     def work(first: int) -> None:
-        block = _aligned((n_in + 2 + sum(widths), lanes), theta.dtype)
-        batch.predict(out, block[n_in + 2 :], block[:n_in], block[n_in : n_in + 2], x, theta, layers, first, min(first + rows, n))
+        block = _aligned((batch.rows_of(layers) * batch.stride_of(lanes),), theta.dtype)
+        some = checks.floating(x[first : first + rows], theta.dtype)
+        batch.predict(out[first : first + rows], block, some, theta, layers, 0, len(some), lanes)
 
     if n * theta.size < THREADS_PAY:
         rows = n

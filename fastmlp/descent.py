@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastmlp import chunks
 from fastmlp.kernels import batch, online, optimizers
-from fastmlp.model import MLP, History, every_row
+from fastmlp.model import MLP, History
 
 CALL_SECONDS = 0.05  # what a kernel call should last: Ctrl-C and progress wait for its end
 FIRST_CALL = 20_000_000  # parameters times rows, before anything is known of the time it takes
@@ -43,10 +43,11 @@ class DivergedError(ArithmeticError):
 
 
 class Rows(NamedTuple):
-    """Rows to measure: inputs (N, D), and targets as the kernels take them."""
+    """Rows to measure: inputs (N, D), targets as the kernels take them, and the numbers of the rows that count."""
 
     x: NDArray[Any]
     y: NDArray[Any]
+    order: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -63,22 +64,23 @@ class Run:
         self,
         model: MLP,
         data: batch.Data,
+        order: NDArray[np.int32],
         rule: optimizers.Rule,
         limits: Limits,
         batch_size: int | None,
         shuffle: np.random.Generator | None,
         threads: int,
     ) -> None:
-        n = len(data.x)
+        n = self.rows = len(order)
         self.model, self.data, self.rule, self.limits, self.threads = model, data, rule, limits, threads
         self.theta = model.theta
         self.batch_size = min(batch_size or n, n)
         self.batches = -(-n // self.batch_size)
         self.shuffle = shuffle if self.batches > 1 else None
-        self.order = every_row(n)[None]  # a row for each epoch that the next kernel call touches, or one for all
+        self.order = order[None]  # a row for each epoch that the next kernel call touches, or one for all
         self.sums = np.zeros(1)  # of the losses of each epoch
         self.counters = np.zeros(2, dtype=np.int64)  # steps; batches that are done
-        self.state = np.zeros((2, self.theta.size), dtype=data.x.dtype)
+        self.state = np.zeros((2, self.theta.size), dtype=self.theta.dtype)
         self.stopped_by = "epochs"
         self.validation_loss: list[float] = []
         self.best_epoch, self.best = 0, self.theta.copy()
@@ -86,19 +88,17 @@ class Run:
         # Plain SGD on one sample has kernels of its own, where the lanes are neurons.
         self.one_by_one = self.batch_size == 1 and rule.optimizer == optimizers.SGD
         if self.one_by_one:
-            self.scratch = online.scratch(model.layers, data.x.dtype)
+            self.scratch = online.scratch(model.layers, chunks.tiles(model.layers, model.dtype, online.BLOCK))
         else:
-            self.work = self._chunked(data, self.batch_size, keep_tiles=self.batches == 1)
+            self.work = self._chunked(data, order, self.batch_size, keep_tiles=self.batches == 1)
 
-    def _chunked(self, data: batch.Data, rows: int, *, keep_tiles: bool) -> chunks.Chunked:
-        order = every_row(len(data.x))
+    def _chunked(self, data: batch.Data, order: NDArray[np.int32], rows: int, *, keep_tiles: bool) -> chunks.Chunked:
         return chunks.Chunked(self.model.network, data, order, rows, self.theta.size, self.threads, keep_tiles=keep_tiles)
 
     def watch(self, rows: Rows) -> None:
         """Rows whose loss is measured after each epoch."""
-        ones = np.ones(len(rows.x), dtype=rows.x.dtype)
-        data = batch.Data(rows.x, rows.y, ones, self.data.shift, self.data.scale)
-        self.held_out = self._chunked(data, len(rows.x), keep_tiles=True)
+        data = batch.Data(rows.x, rows.y, np.ones(1, self.theta.dtype), self.data.shift, self.data.scale)
+        self.held_out = self._chunked(data, rows.order, len(rows.order), keep_tiles=True)
 
     @property
     def epochs(self) -> int:
@@ -119,19 +119,19 @@ class Run:
                     sys.stderr.write("\n")
         if not np.isfinite(self.theta).all():
             last = max(self.epochs - 1, 0)
-            raise DivergedError(last, self.sums[last] / len(self.data.x), self.rule.learning_rate)
+            raise DivergedError(last, self.sums[last] / self.rows, self.rule.learning_rate)
         if self.limits.patience and self.validation_loss:
             self.theta[:] = self.best
         epochs = self.epochs if self.held_out is None else len(self.validation_loss)  # Ctrl-C may come before the last is measured
         self.model.history = History(
-            loss=self.sums[:epochs] / len(self.data.x),
+            loss=self.sums[:epochs] / self.rows,
             validation_loss=None if self.held_out is None else np.array(self.validation_loss),
             epochs=epochs,
             stopped_by=self.stopped_by,
         )
 
     def _descend(self, share_out: chunks.Map, on_epoch: OnEpoch | None, show: OnEpoch | None) -> None:
-        n, total = len(self.data.x), self.limits.epochs * self.batches
+        n, total = self.rows, self.limits.epochs * self.batches
         each_epoch = on_epoch is not None or self.held_out is not None
         budget = max(1, FIRST_CALL // (self.batch_size * self.theta.size))  # batches of a kernel call
         while self.counters[1] < total:
@@ -170,13 +170,13 @@ class Run:
             return min(last, end_of_epoch)
         epochs = (last - first) // self.batches
         if self.shuffle:
-            epochs = max(1, min(epochs, ORDER_ENTRIES // len(self.data.x)))
+            epochs = max(1, min(epochs, ORDER_ENTRIES // self.rows))
         return first + epochs * self.batches
 
     def _shuffle_order(self, epochs: int) -> None:
         """The next epochs' orders: each a shuffle of the one before."""
         assert self.shuffle is not None
-        order = np.empty((epochs, len(self.data.x)), dtype=np.int32)
+        order = np.empty((epochs, self.rows), dtype=np.int32)
         before = self.order[-1]
         for row in order:
             row[:] = before
@@ -204,17 +204,17 @@ class Run:
             epoch, place = divmod(b, self.batches)
             work.order = self.order[min(epoch - first // self.batches, len(self.order) - 1)]
             start = place * self.batch_size
-            stop = min(start + self.batch_size, len(self.data.x))
+            stop = min(start + self.batch_size, self.rows)
             self.sums[epoch] += work.sum_loss(self.theta, start, stop, share_out)
             batch.step(self.theta, self.state, self.counters, work.total, stop - start, network, self.rule)
             self.counters[1] = b + 1
-            if place + 1 == self.batches and not target < self.sums[epoch] / len(self.data.x) < np.inf:
+            if place + 1 == self.batches and not target < self.sums[epoch] / self.rows < np.inf:
                 return
 
     def _validate(self, epoch: int, share_out: chunks.Map) -> float | None:
         if self.held_out is None:
             return None
-        n = len(self.held_out.data.x)
+        n = len(self.held_out.order)
         loss = self.held_out.sum_loss(self.theta, 0, n, share_out, gradient=False) / n
         if not np.isfinite(loss):
             raise DivergedError(epoch, loss, self.rule.learning_rate)

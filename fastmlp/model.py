@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -14,7 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import checks, chunks, storage
 from fastmlp.kernels import batch, online
+from fastmlp.kernels.simd import ROOM
 
+FEW = 32  # rows whose prediction is one kernel call with scratch on the stack
 LOSSES = {  # name: kind, and the factor that makes nats bits
     "cross_entropy": (batch.CROSS_ENTROPY, 1.0),
     "cross_entropy_bits": (batch.CROSS_ENTROPY, 1.0 / float(np.log(2.0))),
@@ -153,7 +155,9 @@ class MLP:
 
     @property
     def biases(self) -> tuple[NDArray[Any], ...]:
-        return tuple(self.theta[at : at + n_out] for _, n_out, _, _, at in self.layers.tolist() if at >= 0)
+        return tuple(
+            self.theta[at + n_in * n_out : at + (n_in + 1) * n_out] for n_in, n_out, _, at, biased in self.layers.tolist() if biased
+        )
 
     @cached_property
     def layers(self) -> NDArray[np.int64]:
@@ -186,7 +190,7 @@ class MLP:
         ValueError
             If X has another number of columns than the network has inputs, or holds NaN or infinity.
         """
-        out = self._outputs(X)
+        out = self._outputs(X, self.layer_sizes[-1])
         if self.classes is None:
             return out[:, 0] if out.shape[1] == 1 else out
         best = (out[:, 0] > 0.5).astype(np.intp) if out.shape[1] == 1 else out.argmax(axis=1)
@@ -202,8 +206,7 @@ class MLP:
         """
         if self.classes is None:
             raise ValueError("predict_proba is for classifiers; this network is a regressor: use predict")
-        out = self._outputs(X)
-        return np.concatenate([1 - out, out], axis=1) if out.shape[1] == 1 else out
+        return self._outputs(X, len(self.classes))
 
     def loss(self, X: ArrayLike, y: ArrayLike) -> float:
         """The mean loss over the rows.
@@ -256,8 +259,30 @@ class MLP:
         row = checks.vector("x", x, self.dtype, self.layer_sizes[0])[None]
         target = self.targets([y], 1)
         rate = self.dtype.type(checks.positive("learning_rate", learning_rate))
-        scratch = online.scratch(self.layers, self.dtype)
-        return float(online.update(self.theta, scratch, row, target, self.network, rate))
+        data = plain_rows(row, target)
+        return float(online.update(self.theta, self._online_scratch(), data, every_row(1), self.network, rate))
+
+    def jit(self) -> Callable[..., Any]:
+        """The network, as it is now, as a function that other Numba code calls with no Python in between.
+
+        Its parameters are constants of the compiled code: later changes of theta do not reach it, and it is not cached on disk. It
+        allocates nothing, and may be called with the GIL released and from several threads.
+
+        Returns
+        -------
+        f(x) -> the output for D inputs x, an array or a tuple: a number for one output (of two classes, the probability of the
+        second), else a tuple of K, which f(x, out) also writes to an array of K numbers.
+
+        Raises
+        ------
+        ValueError
+            If the network has more units than fit on a thread's stack, or theta is not finite; f does, if x has not D entries.
+        """
+        from fastmlp.kernels.frozen import frozen
+
+        scratch = self._online_scratch()
+        checks.at_most("the network's units", scratch.units.size + self.layer_sizes[0] + 1, ROOM, "to run on the stack")
+        return frozen(checks.finite("theta", self.theta), scratch)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the network, its classes and its history to one .npz file; `fastmlp.load` reads it back exactly.
@@ -272,15 +297,31 @@ class MLP:
     def targets(self, y: ArrayLike, n: int, name: str = "y") -> NDArray[Any]:
         """What the kernels compare the outputs with: class numbers (N, 1) of a classifier, else numbers (N, K)."""
         if self.classes is not None:
-            return checks.class_numbers(name, y, self.classes, n)[:, None].astype(self.dtype)
+            return checks.class_numbers(name, y, self.classes, n, self.dtype)
         targets = checks.targets(name, y, n, self.layer_sizes[-1], self.dtype)
         if self.loss_name != "squared_error":
             checks.probabilities(name, targets, self.output)
         return targets
 
-    def _outputs(self, X: ArrayLike) -> NDArray[Any]:
+    def _outputs(self, X: ArrayLike, columns: int) -> NDArray[Any]:
+        theta = self.theta
+        # A few rows that need no conversion, as in a loop over single ones: what is checked here takes half a microsecond.
+        if type(X) is np.ndarray and X.ndim == 2 and X.dtype == theta.dtype and X.flags.carray and self._is_small:
+            n, n_in = X.shape
+            if 0 < n <= FEW and n_in == self.layer_sizes[0]:
+                out = np.empty((n, columns), theta.dtype)
+                if batch.predict_few(out, X, theta, self.layers):
+                    return out
         x = checks.matrix("X", X, self.dtype, columns=self.layer_sizes[0], empty=True)
-        return chunks.outputs(self.theta, self.layers, x)
+        return chunks.outputs(theta, self.layers, x, columns)
+
+    def _online_scratch(self) -> online.Scratch:
+        return online.scratch(self.layers, chunks.tiles(self.layers, self.dtype, int(batch.STRIP)))
+
+    @cached_property
+    def _is_small(self) -> bool:
+        """Whether a block of it fits in the stack's room for kernels."""
+        return batch.rows_of(self.layers) * int(batch.stride_of(batch.STRIP)) <= ROOM
 
     def _loss(self, X: ArrayLike, y: ArrayLike, *, gradient: bool) -> tuple[float, NDArray[Any]]:
         x = checks.matrix("X", X, self.dtype, columns=self.layer_sizes[0])
@@ -303,8 +344,8 @@ def default_loss(output: str) -> str:
 
 def plain_rows(x: NDArray[Any], y: NDArray[Any]) -> batch.Data:
     """Rows as they are: unweighted, unscaled."""
-    n, d = x.shape
-    return batch.Data(x, y, np.ones(n, x.dtype), np.zeros(d, x.dtype), np.ones(d, x.dtype))
+    d = x.shape[1]
+    return batch.Data(x, y, np.ones(1, y.dtype), np.zeros(d, y.dtype), np.ones(d, y.dtype))
 
 
 def every_row(n: int) -> NDArray[np.int32]:

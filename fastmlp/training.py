@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastmlp import checks
 from fastmlp.descent import Limits, OnEpoch, Rows, Run
 from fastmlp.kernels import batch, optimizers
-from fastmlp.model import MLP, default_loss, parameter_count
+from fastmlp.model import MLP, default_loss, every_row, parameter_count
 
 LEARNING_RATES = {"sgd": 0.1, "momentum": 0.01, "nesterov": 0.01, "adam": 0.01}
 INITS = ("glorot", "he", "normal", "uniform")
@@ -122,8 +122,9 @@ def train(
     DivergedError
         If the loss stops being finite.
     """
-    x = checks.matrix("X", X, checks.dtype(dtype))
-    model = _untrained(x, y, _Wanted(hidden, activation, output, loss, bias, task), init)
+    wanted = checks.dtype(dtype)
+    x = checks.matrix("X", X, wanted)
+    model = _untrained(x, wanted or checks.floating_dtype(x), y, _Wanted(hidden, activation, output, loss, bias, task), init)
     targets = model.targets(y, len(x))
     checks.one_of("optimizer", optimizer, optimizers.CODES)
     rule = optimizers.Rule(
@@ -142,14 +143,14 @@ def train(
     if standardize and not model.bias:
         raise ValueError("standardize=True needs biases to fold the scaling into; got bias=False")
     batch_size = None if batch_size is None else checks.positive_int("batch_size", batch_size)
-    weights = checks.sample_weights(sample_weight, class_weight, model.classes, targets, x.dtype)
+    weights = checks.sample_weights(sample_weight, class_weight, model.classes, targets, model.dtype)
 
     for_init, for_split, for_order = (np.random.default_rng(s) for s in checks.seed(seed).spawn(3))
-    x, targets, weights, held_out = _hold_out(x, targets, weights, model, validation, for_split)
-    shift, scale = _scaling(x, model.bias if standardize is None else standardize)
+    order, weights, held_out = _hold_out(x, targets, weights, model, validation, for_split)
+    shift, scale = _scaling(x, order, model.dtype, model.bias if standardize is None else standardize)
     model.theta = _initial(init, model, shift, scale, for_init)
     data = batch.Data(x, targets, weights, shift, scale)
-    run = Run(model, data, rule, limits, batch_size, for_order if shuffle else None, checks.threads(threads))
+    run = Run(model, data, order, rule, limits, batch_size, for_order if shuffle else None, checks.threads(threads))
     if held_out is not None:
         run.watch(held_out)
     run.go(on_epoch, progress)
@@ -171,7 +172,7 @@ class _Wanted(NamedTuple):
     task: str | None
 
 
-def _untrained(x: NDArray[Any], y: ArrayLike, wanted: _Wanted, init: str | MLP) -> MLP:
+def _untrained(x: NDArray[Any], dtype: Any, y: ArrayLike, wanted: _Wanted, init: str | MLP) -> MLP:
     """A network without values yet."""
     given = init if isinstance(init, MLP) else None
     task = checks.task(wanted.task, y, given.classes if given else False)
@@ -186,7 +187,7 @@ def _untrained(x: NDArray[Any], y: ArrayLike, wanted: _Wanted, init: str | MLP) 
         checks.same("output", wanted.output or given.output, given.output)
         checks.same("bias", given.bias if wanted.bias is None else wanted.bias, given.bias)
         return MLP(
-            given.layer_sizes, np.zeros(given.theta.size, x.dtype), activations=given.activations, output=given.output,
+            given.layer_sizes, np.zeros(given.theta.size, dtype), activations=given.activations, output=given.output,
             loss_name=wanted.loss or given.loss_name, bias=given.bias, classes=given.classes,
         )  # fmt: skip
     checks.one_of("init", init, INITS)
@@ -202,7 +203,7 @@ def _untrained(x: NDArray[Any], y: ArrayLike, wanted: _Wanted, init: str | MLP) 
     sizes = (x.shape[1], *hidden, n_out)
     bias = wanted.bias is None or bool(wanted.bias)
     activations = checks.activations("tanh" if wanted.activation is None else wanted.activation, len(hidden))
-    theta = np.zeros(parameter_count(sizes, bias), dtype=x.dtype)
+    theta = np.zeros(parameter_count(sizes, bias), dtype=dtype)
     loss = wanted.loss or default_loss(output)
     return MLP(sizes, theta, activations=activations, output=output, loss_name=loss, bias=bias, classes=classes)
 
@@ -214,44 +215,47 @@ def _hold_out(
     model: MLP,
     validation: float | tuple[ArrayLike, ArrayLike] | None,
     rng: np.random.Generator,
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], Rows | None]:
-    """The rows to train on, with weights of mean 1, and the rows to measure."""
+) -> tuple[NDArray[np.int32], NDArray[Any], Rows | None]:
+    """The numbers of the rows to train on, the weights with a mean of 1 over them, and the rows to measure."""
     if validation is None:
-        return x, y, weights, None
+        return every_row(len(x)), weights, None
     if isinstance(validation, tuple):
         if len(validation) != 2:
             raise ValueError(f"validation must be a fraction or (X, y); got a tuple of {len(validation)}")
         other_x, other_y = validation
-        other = checks.matrix("validation[0]", other_x, x.dtype, columns=x.shape[1])
-        return x, y, weights, Rows(other, model.targets(other_y, len(other), "validation"))
+        other = checks.matrix("validation[0]", other_x, model.dtype, columns=x.shape[1])
+        rows = Rows(other, model.targets(other_y, len(other), "validation"), every_row(len(other)))
+        return every_row(len(x)), weights, rows
     share = checks.share("validation", validation)
     groups = [np.arange(len(x))] if model.classes is None else [np.flatnonzero(y[:, 0] == c) for c in np.unique(y)]
     held = np.zeros(len(x), dtype=bool)
-    for rows in groups:
-        held[rng.permutation(rows)[: min(round(share * len(rows)), len(rows) - 1)]] = True
+    for rows_of_class in groups:
+        held[rng.permutation(rows_of_class)[: min(round(share * len(rows_of_class)), len(rows_of_class) - 1)]] = True
     if not held.any():
         raise ValueError(f"validation={validation} of {len(x)} rows holds out none; give a larger fraction, or rows as (X, y)")
-    weights = weights[~held]
-    if not weights.any():
-        raise ValueError("sample_weight must not be zero for all rows that validation leaves")
-    return x[~held], y[~held], weights / weights.mean(), Rows(x[held], y[held])
+    if len(weights) > 1:
+        if not weights[~held].any():
+            raise ValueError("sample_weight must not be zero for all rows that validation leaves")
+        weights = weights / weights[~held].mean()
+    kept, measured = (np.flatnonzero(rows).astype(np.int32) for rows in (~held, held))
+    return kept, weights, Rows(x, y, measured)
 
 
-def _scaling(x: NDArray[Any], wanted: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+def _scaling(x: NDArray[Any], order: NDArray[np.int32], dtype: Any, wanted: bool) -> tuple[NDArray[Any], NDArray[Any]]:
     """What to subtract from each column, and what to multiply it by then. A constant column is only shifted."""
     if not wanted:
-        return np.zeros(x.shape[1], x.dtype), np.ones(x.shape[1], x.dtype)
-    rows = max(1, checks.BLOCK // x.shape[1])
-    blocks = [x[start : start + rows] for start in range(0, len(x), rows)]
+        return np.zeros(x.shape[1], dtype), np.ones(x.shape[1], dtype)
+    step = max(1, checks.BLOCK // x.shape[1])
+    blocks = range(0, len(order), step)
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = sum(block.sum(axis=0, dtype=np.float64) for block in blocks) / len(x)
-        deviation = np.sqrt(sum(np.square(block - mean).sum(axis=0) for block in blocks) / len(x))
+        mean = sum(x[order[at : at + step]].sum(axis=0, dtype=np.float64) for at in blocks) / len(order)
+        deviation = np.sqrt(sum(np.square(x[order[at : at + step]] - mean).sum(axis=0) for at in blocks) / len(order))
     if not np.isfinite(deviation).all():
         column = int(np.argmin(np.isfinite(deviation)))
         raise ValueError(f"column {column} of X is too large to be standardized; scale it down, or give standardize=False")
-    limits = np.finfo(x.dtype)
+    limits = np.finfo(dtype)
     deviation[deviation <= limits.eps * np.abs(mean) + limits.tiny] = 1.0
-    return mean.astype(x.dtype), (1 / deviation).astype(x.dtype)
+    return mean.astype(dtype), (1 / deviation).astype(dtype)
 
 
 def _initial(init: str | MLP, model: MLP, shift: NDArray[Any], scale: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:

@@ -4,7 +4,7 @@ vectorises whatever the widths of the layers are.
 N samples, D inputs, H units of a layer, K outputs, P parameters, L layers, B lanes of a block, of which the first m are in use.
 Arrays of a block are (units, B); theta and its gradient are flat; all are C-contiguous and of one floating dtype, except
 
-layers (L, 5) int64: inputs, outputs, activation, and where in theta the weights and the biases begin (-1: no biases).
+layers (L, 5) int64: inputs, outputs, activation, where in theta the weights begin, and 1 if biases follow them, else 0.
 
 A row is taken before it is sliced (`z[h][:m]`): a 2-D slice would lose its contiguity in Numba's types, and no loop over it would
 vectorise.
@@ -15,12 +15,24 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp.kernels import elementary, optimizers
-from fastmlp.kernels.activations import IDENTITY, SIGMOID, SOFTMAX, activate, activate_backward
-from fastmlp.kernels.dense import dense_backward_input, dense_backward_parameters, dense_forward, fill, sum_row
-from fastmlp.kernels.jit import jit, jit_flat
+from fastmlp.kernels.activations import SIGMOID, SOFTMAX, activate, activate_backward
+from fastmlp.kernels.dense import dense_backward_parameters, product, strips
+from fastmlp.kernels.jit import jit, jit_flat, jit_inline
+from fastmlp.kernels.simd import get, lanes_of, load, put, room, store, total, where, zeros
 
 CROSS_ENTROPY, SQUARED_ERROR = range(2)
-ZERO = np.uint64(0)
+STRIP = np.int64(32)  # samples of two vectors of float32, four of float64
+
+
+def rows_of(layers):
+    """Rows of a block: inputs, hidden units and logits, and the ones."""
+    return int(layers[0, 0] + layers[:, 1].sum() + layers[:, 4].sum())
+
+
+@jit_inline
+def stride_of(lanes):
+    """How far apart the rows of a block are: rows a power of two apart share the few places of the cache where they may stand."""
+    return lanes + STRIP // 2
 
 
 class Network(NamedTuple):
@@ -34,213 +46,198 @@ class Network(NamedTuple):
 class Data(NamedTuple):
     """Rows as the caller holds them. The network sees (x - shift) * scale."""
 
-    x: np.ndarray  # (N, D)
+    x: np.ndarray  # (N, D); a large one may be of a type of its own
     y: np.ndarray  # (N, K), or (N, 1) class numbers that stand for one-hot rows
-    weight: np.ndarray  # (N,)
+    weight: np.ndarray  # (N,), or one for all
     shift: np.ndarray  # (D,)
     scale: np.ndarray  # (D,)
 
 
 class Tiles(NamedTuple):
-    """Blocks of rows with samples as lanes: one that is packed anew for each block, or all of them, packed once and kept."""
+    """Blocks of rows with samples as lanes, flat: one that is packed anew for each block, or all of them, packed once and kept."""
 
-    inputs: np.ndarray  # (blocks, D, B)
+    inputs: np.ndarray  # (blocks, D, B), and a row of ones below each if there are biases
     targets: np.ndarray  # (blocks, K, B)
-    weights: np.ndarray  # (blocks, B)
+    weights: np.ndarray  # (blocks, B), 0 past the last sample
+    stride: int  # B
+    lanes: int  # samples of a block
     kept: bool
 
 
 class Scratch(NamedTuple):
-    """What one worker writes while it works on a block."""
+    """What one worker writes while it works on a block, flat."""
 
-    activations: np.ndarray  # (units of all layers, B)
+    units: np.ndarray  # (units, B): activations of the hidden layers, a row of ones below each if there are biases; the logits
     deltas: np.ndarray  # (2 * widest layer, B): dz of a layer and of the one below it, by turns
-    rows: np.ndarray  # (2, B): the losses of the samples, and a row for softmax
+    spare: np.ndarray  # of dense_backward_parameters
 
 
 # -- the output ----------------------------------------------------------------------------------------------------------------
 
 
 @jit
-def _softmax(z, top, total, m):
-    """z (K, B) = softmax over the K rows, in place; leaves the greatest logits and the sums of e^(z - top)."""
-    for n in range(m):
-        top[n] = z[0][n]
-    for k in range(1, z.shape[0]):
-        row = z[k][:m]
-        for n in range(m):
-            top[n] = row[n] if row[n] > top[n] else top[n]
-    fill(total, z.dtype.type(0))
-    for k in range(z.shape[0]):
-        row = z[k][:m]
-        for n in range(m):
-            row[n] = elementary.exp(row[n] - top[n])
-        for n in range(m):
-            total[n] += row[n]
-    for k in range(z.shape[0]):
-        row = z[k][:m]
-        for n in range(m):
-            row[n] /= total[n]
+def _softmax(z, at, n_out, stride, n):
+    """z = softmax(z) over the rows, in place, for the samples at n; returns the greatest logits and the sums of e^(z - top)."""
+    top = load(z, at + n)
+    for k in range(at + stride, at + n_out * stride, stride):
+        x = load(z, k + n)
+        top = where(x > top, x, top)
+    sums = zeros(z)
+    for k in range(at, at + n_out * stride, stride):
+        e = elementary.exp(load(z, k + n) - top)
+        store(z, k + n, e)
+        sums += e
+    inverse = z.dtype.type(1) / sums
+    for k in range(at, at + n_out * stride, stride):
+        store(z, k + n, load(z, k + n) * inverse)
+    return top, sums
 
 
 @jit
-def _cross_entropy_sigmoid(d, z, t, w, losses):
-    """w (-t log(p) - (1 - t) log(1 - p)) with p = sigmoid(z), from the logits: no log(0) exists. d = w (p - t)."""
-    zero = z.dtype.type(0)
-    for n in range(z.shape[0]):
-        x, y = z[n], t[n]
-        p, softplus = elementary.sigmoid_and_softplus(x)
-        losses[n] += w[n] * (((zero if x < zero else x) - y * x) + softplus)
-        d[n] = w[n] * (p - y)
+def _cross_entropy_sigmoid(d, z, at, tiles, tile, n_out, m):
+    """The sum of w (-t log(p) - (1 - t) log(1 - p)) with p = sigmoid(z), from the logits: no log(0) exists. d = w (p - t)."""
+    stride = tiles.stride
+    losses = zeros(z)
+    for n in range(0, m, lanes_of(z)):
+        w = load(tiles.weights, tile * stride + n)
+        for k in range(0, n_out * stride, stride):
+            x, t = load(z, at + k + n), load(tiles.targets, tile * n_out * stride + k + n)
+            p, softplus = elementary.sigmoid_and_softplus(x)
+            losses += w * ((where(x < zeros(z), zeros(z), x) - t * x) + softplus)
+            store(d, k + n, w * (p - t))
+    return total(losses)
 
 
 @jit
-def _squared_error(d, a, t, w, losses):
-    """w (a - t)^2 / 2. d = w (a - t)."""
-    half = a.dtype.type(0.5)
-    for n in range(a.shape[0]):
-        e = a[n] - t[n]
-        losses[n] += half * e * e * w[n]
-        d[n] = w[n] * e
+def _cross_entropy_softmax(d, z, at, tiles, tile, n_out, m):
+    """The sum of w times -sum t log(p) = log(sum e^z) - sum t z, where sum t = 1 and p = softmax(z). d = w (p - t)."""
+    stride, one = tiles.stride, z.dtype.type(1)
+    losses = zeros(z)
+    for n in range(0, m, lanes_of(z)):
+        w = load(tiles.weights, tile * stride + n)
+        loss = zeros(z)
+        for k in range(0, n_out * stride, stride):
+            loss -= load(tiles.targets, tile * n_out * stride + k + n) * load(z, at + k + n)
+        top, sums = _softmax(z, at, n_out, stride, n)
+        losses += w * ((loss + top) + elementary.log1p(sums - one))
+        for k in range(0, n_out * stride, stride):
+            store(d, k + n, w * (load(z, at + k + n) - load(tiles.targets, tile * n_out * stride + k + n)))
+    return total(losses)
 
 
 @jit
-def _softmax_backward(d, p, inner, m):
-    """d (K, B) = p (d - sum over the rows of p d), in place."""
-    fill(inner, d.dtype.type(0))
-    for k in range(d.shape[0]):
-        dk, pk = d[k][:m], p[k][:m]
-        for n in range(m):
-            inner[n] += dk[n] * pk[n]
-    for k in range(d.shape[0]):
-        dk, pk = d[k][:m], p[k][:m]
-        for n in range(m):
-            dk[n] = pk[n] * (dk[n] - inner[n])
-
-
-@jit
-def _cross_entropy_softmax(d, z, t, w, losses, spare, m):
-    """w times -sum t log(p) = log(sum e^z) - sum t z, where sum t = 1 and p = softmax(z), over all rows. d = w (p - t)."""
-    one = z.dtype.type(1)
-    for k in range(z.shape[0]):
-        zk, tk = z[k][:m], t[k][:m]
-        for n in range(m):
-            losses[n] -= tk[n] * zk[n]
-    top = d[0][:m]
-    _softmax(z, top, spare, m)
-    for n in range(m):
-        losses[n] = w[n] * ((losses[n] + top[n]) + elementary.log1p(spare[n] - one))
-    for k in range(z.shape[0]):
-        pk, tk, dk = z[k][:m], t[k][:m], d[k][:m]
-        for n in range(m):
-            dk[n] = w[n] * (pk[n] - tk[n])
-
-
-@jit_flat
-def _output_loss(d, z, t, w, code, loss, rows, m):
-    """The samples' weighted losses into rows[0], their gradient by the logits z (K, B) into d (K, B)."""
-    losses, spare = rows[0][:m], rows[1][:m]
-    fill(losses, z.dtype.type(0))
-    if loss == CROSS_ENTROPY and code == SIGMOID:
-        for k in range(z.shape[0]):
-            _cross_entropy_sigmoid(d[k][:m], z[k][:m], t[k][:m], w, losses)
-    elif loss == CROSS_ENTROPY:
-        _cross_entropy_softmax(d, z, t, w, losses, spare, m)
-    else:
-        output_forward(z, code, rows[1], d[0], m)
-        for k in range(z.shape[0]):
-            _squared_error(d[k][:m], z[k][:m], t[k][:m], w, losses)
+def _squared_error(d, z, at, tiles, tile, n_out, m, code):
+    """The sum of w (a - t)^2 / 2 with a = f(z), in place. d = w (a - t) f'(z)."""
+    stride, half = tiles.stride, z.dtype.type(0.5)
+    output_forward(z, at, n_out, stride, m, code)
+    losses = zeros(z)
+    for n in range(0, m, lanes_of(z)):
+        w = load(tiles.weights, tile * stride + n)
+        inner = zeros(z)
+        for k in range(0, n_out * stride, stride):
+            a = load(z, at + k + n)
+            e = a - load(tiles.targets, tile * n_out * stride + k + n)
+            losses += (e * e) * (w * half)
+            store(d, k + n, w * e)
+            inner += (w * e) * a
         if code == SOFTMAX:
-            _softmax_backward(d, z, spare, m)
-        else:
-            for k in range(z.shape[0]):
-                activate_backward(d[k], z[k], ZERO, np.uint64(m), code)
+            for k in range(0, n_out * stride, stride):
+                store(d, k + n, load(z, at + k + n) * (load(d, k + n) - inner))
+    activate_backward(d, np.int64(0), z, at, n_out, stride, m, code)
+    return total(losses)
 
 
 @jit_flat
-def output_forward(z, code, spare, other_spare, m):
-    """The output's activation over the logits z (K, B), in place."""
-    if code == SOFTMAX:
-        _softmax(z, spare[:m], other_spare[:m], m)
+def block_loss(d, z, at, tiles, tile, n_out, m, code, loss):
+    """The weighted sum of the samples' losses, and its gradient by the logits z to the beginning of d."""
+    if loss == SQUARED_ERROR:
+        value = _squared_error(d, z, at, tiles, tile, n_out, m, code)
+    elif code == SIGMOID:
+        value = _cross_entropy_sigmoid(d, z, at, tiles, tile, n_out, m)
     else:
-        for k in range(z.shape[0]):
-            activate(z[k], ZERO, np.uint64(m), code)
+        value = _cross_entropy_softmax(d, z, at, tiles, tile, n_out, m)
+    return np.float64(value)
+
+
+@jit
+def output_forward(z, at, n_out, stride, m, code):
+    """The output's activation over the logits z, in place."""
+    if code == SOFTMAX:
+        for n in range(0, m, lanes_of(z)):
+            _softmax(z, at, n_out, stride, n)
+    else:
+        activate(z, at, n_out, stride, m, code)
 
 
 # -- a block -------------------------------------------------------------------------------------------------------------------
 
 
+@jit_inline
+def row_of(layers, layer):
+    return layers[layer, 0], layers[layer, 1], layers[layer, 2], layers[layer, 3], layers[layer, 4]
+
+
 @jit_flat
-def hidden_forward(activations, x, theta, layers, m):
-    """Activations of every hidden layer and the logits of the last, below one another, from the inputs x (D, B)."""
-    a, at = x, 0
+def hidden_forward(units, to, x, first, theta, layers, stride, m):
+    """Activations of every hidden layer and the logits of the last, below one another from place `to` on, from the inputs at
+    x[first]; returns where the logits begin."""
+    a, at = x, first
     last = layers.shape[0] - 1
     for layer in range(last + 1):
-        z = activations[at : at + layers[layer, 1]]
-        dense_forward(z, a, theta, layers[layer, 3], layers[layer, 4], m)
-        if layer < last and layers[layer, 2] != IDENTITY:
-            for h in range(z.shape[0]):
-                activate(z[h], ZERO, np.uint64(m), layers[layer, 2])
-        a = z
-        at += layers[layer, 1]
+        n_in, n_out, code, weights, biased = row_of(layers, layer)
+        product(units, to, stride, a, at, stride, theta, weights, n_out, np.int64(1), n_in + biased, n_out, m, False)
+        if layer < last:
+            activate(units, to, n_out, stride, m, code)
+        a, at = units, to
+        to += (n_out + biased) * stride
+    return at
 
 
 @jit_flat
-def _hidden_backward(g, scratch, x, theta, layers, m):
+def _hidden_backward(g, scratch, at, x, first, theta, layers, stride, m):
     """Adds to g what the block contributes to the gradient, from the output's dz at the beginning of scratch.deltas."""
-    last = layers.shape[0] - 1
-    widest = scratch.deltas.shape[0] // 2
-    here, below = 0, widest
-    at = scratch.activations.shape[0] - layers[last, 1]
-    for layer in range(last, -1, -1):
-        n_in, n_out = layers[layer, 0], layers[layer, 1]
-        dz = scratch.deltas[here : here + n_out]
-        if layer == 0:
-            dense_backward_parameters(g, x, dz, layers[0, 3], layers[0, 4], m)
-            return
-        at -= n_in
-        a = scratch.activations[at : at + n_in]
-        dense_backward_parameters(g, a, dz, layers[layer, 3], layers[layer, 4], m)
-        da = scratch.deltas[below : below + n_in]
-        dense_backward_input(da, dz, theta, layers[layer, 3], m)
-        for d in range(n_in):
-            activate_backward(da[d], a[d], ZERO, np.uint64(m), layers[layer - 1, 2])
+    units, deltas, spare = scratch.units, scratch.deltas, scratch.spare
+    here, below = np.int64(0), deltas.size // 2
+    for layer in range(layers.shape[0] - 1, 0, -1):
+        n_in, n_out, _, weights, biased = row_of(layers, layer)
+        at -= (n_in + biased) * stride
+        dense_backward_parameters(g, weights, units, at, deltas, here, stride, n_in + biased, n_out, m, spare)
+        product(deltas, below, stride, deltas, here, stride, theta, weights, np.int64(1), n_out, n_out, n_in, m, False)
+        activate_backward(deltas, below, units, at, n_in, stride, m, layers[layer - 1, 2])
         here, below = below, here
-
-
-@jit_flat
-def _block_loss(scratch, inputs, targets, weights, theta, network, m):
-    """The weighted sum of the block's losses; leaves the activations, and the output's dz at the beginning of scratch.deltas."""
-    layers = network.layers
-    n_out = layers[layers.shape[0] - 1, 1]
-    hidden_forward(scratch.activations, inputs, theta, layers, m)
-    z = scratch.activations[scratch.activations.shape[0] - n_out :]
-    d = scratch.deltas[:n_out]
-    _output_loss(d, z, targets, weights[:m], layers[layers.shape[0] - 1, 2], network.loss, scratch.rows, m)
-    return np.float64(sum_row(scratch.rows[0][:m]))
+    n_in, n_out, _, weights, biased = row_of(layers, np.int64(0))
+    dense_backward_parameters(g, weights, x, first, deltas, here, stride, n_in + biased, n_out, m, spare)
 
 
 @jit
 def pack(tiles, tile, data, order, first, m):
-    """Rows order[first : first + m] of the data into a tile: samples become lanes."""
-    inputs, targets, weights = tiles.inputs[tile], tiles.targets[tile], tiles.weights[tile]
-    rows = order[first : first + m]
-    for d in range(inputs.shape[0]):
-        out = inputs[d][:m]
+    """Rows order[first : first + m] of the data into a tile: samples become lanes. What stands past them weighs nothing."""
+    n_in, stride = data.shift.shape[0], tiles.stride
+    n_out = tiles.targets.size // tiles.weights.size
+    rows = tiles.inputs.size // tiles.weights.size
+    end = strips(m, tiles.inputs)
+    number = tiles.inputs.dtype.type
+    zero, one = number(0), number(1)
+    for d in range(n_in):
         shift, scale = data.shift[d], data.scale[d]
+        out = (tile * rows + d) * stride
         for n in range(m):
-            out[n] = (data.x[rows[n], d] - shift) * scale
-    one_hot = data.y.shape[1] < targets.shape[0]
-    zero, one = inputs.dtype.type(0), inputs.dtype.type(1)
-    for k in range(targets.shape[0]):
-        out = targets[k][:m]
+            put(tiles.inputs, out + n, (number(get(data.x, np.int64(get(order, first + n)) * n_in + d)) - shift) * scale)
+        for n in range(m, end):
+            put(tiles.inputs, out + n, zero)
+    columns = data.y.shape[1]
+    for k in range(n_out):
+        out = (tile * n_out + k) * stride
         for n in range(m):
-            if one_hot:
-                out[n] = one if data.y[rows[n], 0] == k else zero
-            else:
-                out[n] = data.y[rows[n], k]
+            t = get(data.y, np.int64(get(order, first + n)) * columns + min(k, columns - 1))
+            if columns < n_out:
+                t = one if t == k else zero
+            put(tiles.targets, out + n, t)
     for n in range(m):
-        weights[n] = data.weight[rows[n]]
+        row = np.int64(get(order, first + n))
+        put(tiles.weights, tile * stride + n, get(data.weight, min(row, data.weight.shape[0] - 1)))
+    for n in range(m, end):
+        put(tiles.weights, tile * stride + n, zero)
 
 
 # -- chunks and batches --------------------------------------------------------------------------------------------------------
@@ -250,7 +247,9 @@ def pack(tiles, tile, data, order, first, m):
 def chunk_losses(gradients, losses, scratch, tiles, data, order, span, chunk, theta, network):
     """For chunks span[2] to span[3] - 1 of the rows order[span[0] : span[1]]: the weighted sum of the losses into losses[c] and, if
     gradients has a row for each chunk, its gradient, unscaled, into gradients[c]."""
-    lanes = tiles.inputs.shape[2]
+    layers, stride = network.layers, tiles.stride
+    n_out, code = layers[layers.shape[0] - 1, 1], layers[layers.shape[0] - 1, 2]
+    rows = tiles.inputs.size // tiles.weights.size
     for c in range(span[2], span[3]):
         first = span[0] + c * chunk
         last = min(first + chunk, span[1])
@@ -258,18 +257,26 @@ def chunk_losses(gradients, losses, scratch, tiles, data, order, span, chunk, th
         if with_gradient:
             fill(gradients[c], theta.dtype.type(0))
         loss = 0.0
-        for start in range(first, last, lanes):
-            m = min(lanes, last - start)
+        for start in range(first, last, tiles.lanes):
+            m = min(tiles.lanes, last - start)
             tile = np.int64(0)
             if tiles.kept:
-                tile = start // lanes
+                tile = start // tiles.lanes
             else:
                 pack(tiles, tile, data, order, start, m)
-            inputs = tiles.inputs[tile]
-            loss += _block_loss(scratch, inputs, tiles.targets[tile], tiles.weights[tile], theta, network, m)
+            m = strips(m, theta)
+            x = tile * rows * stride
+            at = hidden_forward(scratch.units, np.int64(0), tiles.inputs, x, theta, layers, stride, m)
+            loss += block_loss(scratch.deltas, scratch.units, at, tiles, tile, n_out, m, code, network.loss)
             if with_gradient:
-                _hidden_backward(gradients[c], scratch, inputs, theta, network.layers, m)
+                _hidden_backward(gradients[c], scratch, at, tiles.inputs, x, theta, layers, stride, m)
         losses[c] = loss
+
+
+@jit
+def fill(row, value):
+    for n in range(row.shape[0]):
+        row[n] = value
 
 
 @jit
@@ -329,20 +336,44 @@ def descend(theta, state, counters, history, total, gradients, losses, scratch, 
 
 
 @jit
-def predict(out, activations, inputs, spare, x, theta, layers, first, last):
-    """The outputs (K) for rows first to last - 1 of x (N, D), into out (N, K). inputs (D, B) and spare (2, B) are scratch."""
-    lanes = inputs.shape[1]
-    n_out = layers[layers.shape[0] - 1, 1]
-    z = activations[activations.shape[0] - n_out :]
+def predict(out, scratch, x, theta, layers, first, last, lanes):
+    """The outputs for rows first to last - 1 of x (N, D), into out (N, K), `lanes` rows at a time; returns whether they are finite.
+
+    Where out has two columns for one output, p, they are 1 - p and p. scratch holds rows_of(layers) * stride_of(lanes) numbers.
+    """
+    n_in, n_out, columns = x.shape[1], layers[layers.shape[0] - 1, 1], out.shape[1]
+    code, stride = layers[layers.shape[0] - 1, 2], stride_of(lanes)
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    units = n_in
+    for layer in range(layers.shape[0]):
+        if layers[layer, 4] > 0:
+            for n in range(units * stride, (units + 1) * stride):
+                put(scratch, n, one)
+        units += layers[layer, 1] + layers[layer, 4]
+    units = (n_in + layers[0, 4]) * stride
+    bad = zero
     for start in range(first, last, lanes):
-        m = min(lanes, last - start)
-        for d in range(inputs.shape[0]):
-            row = inputs[d][:m]
-            for n in range(m):
-                row[n] = x[start + n, d]
-        hidden_forward(activations, inputs, theta, layers, m)
-        output_forward(z, layers[layers.shape[0] - 1, 2], spare[0], spare[1], m)
+        count = min(lanes, last - start)
+        m = strips(count, scratch)
+        for d in range(n_in):
+            for n in range(count):
+                value = get(x, (start + n) * n_in + d)
+                bad += value - value
+                put(scratch, d * stride + n, value)
+            for n in range(count, m):
+                put(scratch, d * stride + n, zero)
+        at = hidden_forward(scratch, units, scratch, np.int64(0), theta, layers, stride, m)
+        output_forward(scratch, at, n_out, stride, m, code)
         for k in range(n_out):
-            row = z[k][:m]
-            for n in range(m):
-                out[start + n, k] = row[n]
+            for n in range(count):
+                value = get(scratch, at + k * stride + n)
+                if columns > n_out:
+                    put(out, (start + n) * columns, one - value)
+                put(out, (start + n) * columns + columns - n_out + k, value)
+    return bad == zero
+
+
+@jit
+def predict_few(out, x, theta, layers):
+    """predict for a few rows, with scratch on the stack."""
+    return predict(out, room(theta), x, theta, layers, np.int64(0), x.shape[0], STRIP)

@@ -16,7 +16,8 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from fastmlp.kernels.jit import EXACT, jit_inline
+from fastmlp.kernels.jit import jit_inline
+from fastmlp.kernels.simd import binary_exponent, copysign, magnitude, power_of_two, where
 
 
 class _Constants(NamedTuple):
@@ -91,92 +92,62 @@ _DOUBLE = _constants(
 )
 
 
-def _bit_operations(real, integer, mantissa_bits, bias):
-    bias = integer(bias)
-    sqrt_half = real(0.5**0.5).view(integer)
-    to_integer = real(1.5 * 2.0**mantissa_bits)
-    to_integer_bits = to_integer.view(integer)
-
-    def power_of_two(x):
-        return integer(real(x).view(integer) << mantissa_bits).view(real)
-
-    def binary_exponent(x):
-        k = integer((integer(real(x).view(integer) - sqrt_half)) >> mantissa_bits)
-        # As floating-point numbers: without AVX-512, converting 64-bit integers costs more than the whole logarithm.
-        return real(integer(k + to_integer_bits).view(real)) - to_integer, integer((bias - k) << mantissa_bits).view(real)
-
-    return power_of_two, binary_exponent
+def _constants_of(x):
+    return _SINGLE if x.dtype == np.float32 else _DOUBLE
 
 
-def _by_type(single, double):
-    """A function of one number that Numba resolves by its type when it compiles a kernel."""
-
-    def function(x):
-        return single(x) if isinstance(x, np.float32) else double(x)
-
-    @overload(function, jit_options={"error_model": "numpy", "fastmath": EXACT, "forceinline": True})
-    def _(x):
-        return single if x == types.float32 else double
-
-    return function
-
-
-_single_bits = _bit_operations(np.float32, np.int32, 23, 127)
-_double_bits = _bit_operations(np.float64, np.int64, 52, 1023)
-
-_constants_of = _by_type(lambda x: _SINGLE, lambda x: _DOUBLE)
-_power_of_two = _by_type(_single_bits[0], _double_bits[0])  # of the integer in the low bits, bias included: it becomes the exponent
-_binary_exponent = _by_type(_single_bits[1], _double_bits[1])  # (k, 2^-k) with 2^-k x in [sqrt(1/2), sqrt(2))
+@overload(_constants_of, inline="always")
+def _(x):
+    return (lambda x: _SINGLE) if getattr(x, "dtype", x) == types.float32 else (lambda x: _DOUBLE)
 
 
 @jit_inline
 def _polynomial(terms, x):
-    """Odd and even powers apart: two short chains of dependent operations for one long one."""
-    a, b, z = terms[0], terms[1], x * x
-    for i in range(2, len(terms), 2):
-        a = a * z + terms[i]
-    for i in range(3, len(terms), 2):
-        b = b * z + terms[i]
-    return a + x * b if len(terms) % 2 else b + x * a
+    """Two terms at a time: the chain of dependent operations is half as long as Horner's."""
+    z = x * x
+    p = x * terms[0] + terms[1]
+    if len(terms) % 2:
+        p = z * terms[0] + (x * terms[1] + terms[2])
+    for i in range(2 + len(terms) % 2, len(terms), 2):
+        p = p * z + (x * terms[i] + terms[i + 1])
+    return p
 
 
 @jit_inline
 def _exp_parts(x, halvings):
-    """(s, p) with e^x = 2^halvings (s + s p), s a power of two; x between the limits named in the constants."""
+    """(s, p) with e^x = 2^halvings (s + s p), s a power of two. Beyond the limits named in the constants they are anything."""
     c = _constants_of(x)
     to_power = c.to_integer + (c.bias - halvings)
     t = x * c.log2_e + to_power
     k = t - to_power
     r = (x - k * c.ln2_high) - k * c.ln2_low
-    return _power_of_two(t), r + r * r * _polynomial(c.exp_terms, r)
+    return power_of_two(t), r + r * r * _polynomial(c.exp_terms, r)
 
 
 @jit_inline
 def exp_negative(x):
     """e^-|x|, within 1.1 ulp: what sigmoid and softplus have in common."""
     c = _constants_of(x)
-    a = -abs(x)
-    s, p = _exp_parts(c.smallest if a < c.smallest else a, c.zero)
-    return c.zero if a < c.smallest else s + s * p
+    a = -magnitude(x)
+    s, p = _exp_parts(a, c.zero)
+    return where(a < c.smallest, c.zero, s + s * p)
 
 
 @jit_inline
 def exp(x):
     """e^x, within 1.1 ulp."""
     c = _constants_of(x)
-    halvings = c.one if x > c.zero else c.zero  # 2^128 (2^1024) has no exponent of its own
-    a = c.smallest if x < c.smallest else x
-    s, p = _exp_parts(c.largest if a > c.largest else a, halvings)
-    e = (s + s * p) * (c.one + halvings)
-    e = c.zero if x < c.smallest else e
-    return c.infinity if x > c.largest else e
+    halvings = where(x > c.zero, c.one, c.zero)  # 2^128 (2^1024) has no exponent of its own
+    s, p = _exp_parts(x, halvings)
+    e = where(x < c.smallest, c.zero, (s + s * p) * (halvings + c.one))
+    return where(x > c.largest, c.infinity, e)
 
 
 @jit_inline
 def _log1p_parts(x):
     """(k, f) with log(1 + x) = k ln 2 + log(1 + f), f between sqrt(1/2) - 1 and sqrt(2) - 1."""
     c = _constants_of(x)
-    k, scale = _binary_exponent(c.one + x)
+    k, scale = binary_exponent(x + c.one)
     return k, x * scale + (scale - c.one)  # without rounding 1 + x
 
 
@@ -200,27 +171,26 @@ def log1p(x):
 def sigmoid(x):
     """1 / (1 + e^-x), within 2.5 ulp."""
     c = _constants_of(x)
-    a = c.smallest if x < c.smallest else x
-    s, p = _exp_parts(-(-c.smallest if a > -c.smallest else a), c.zero)
-    y = c.one / (c.one + (s + s * p))
-    return c.zero if x < c.smallest else y
+    s, p = _exp_parts(-x, c.zero)
+    y = where(x < c.smallest, c.zero, c.one / (c.one + (s + s * p)))
+    return where(x > -c.smallest, c.one, y)
 
 
 @jit_inline
 def tanh(x):
     """(e^2x - 1) / (e^2x + 1), within 3 ulp."""
     c = _constants_of(x)
-    a = abs(x)
-    s, p = _exp_parts(-c.two * (c.tanh_is_one if a > c.tanh_is_one else a), c.zero)
+    a = magnitude(x)
+    s, p = _exp_parts(-c.two * a, c.zero)
     m = s * p + (s - c.one)  # e^-2|x| - 1, with no cancellation near 0
-    return np.copysign(m / (c.two + m), x)
+    return copysign(where(a > c.tanh_is_one, c.one, m / (c.two + m)), x)
 
 
 @jit_inline
 def softplus(x):
     """log(1 + e^x), within 2 ulp."""
     c = _constants_of(x)
-    return (c.zero if x < c.zero else x) + log1p(exp_negative(x))
+    return where(x < c.zero, c.zero, x) + log1p(exp_negative(x))
 
 
 @jit_inline
@@ -231,4 +201,4 @@ def sigmoid_and_softplus(x):
     k, f = _log1p_parts(e)
     a, b = c.one + e, c.two + f
     inverse = c.one / (a * b)
-    return (e if x < c.zero else c.one) * (b * inverse), _log1p_of_parts(k, f, f * (a * inverse))
+    return where(x < c.zero, e, c.one) * (b * inverse), _log1p_of_parts(k, f, f * (a * inverse))

@@ -5,6 +5,7 @@ loop that divides vectorises. `nogil` lets Python threads run kernels side by si
 it assumes that no value is ever NaN or infinite, and we must notice those.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 import numba
@@ -13,14 +14,14 @@ EXACT = {"contract"}  # a * b + c becomes one FMA; nothing is reordered, so a la
 REORDERED = {"nsz", "arcp", "contract", "reassoc"}  # sums may be split over vector lanes: dot products vectorise
 
 
-def _decorator(**options):
+def _decorator(cache=True, **options):
     options |= {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
 
     def decorate(function):
-        try:
-            return numba.njit(cache=True, **options)(function)
-        except RuntimeError:  # no folder for the cache can be written: compile afresh in every process
-            return numba.njit(**options)(function)
+        if cache:
+            with suppress(RuntimeError):  # no folder for the cache can be written: compile afresh in every process
+                return numba.njit(cache=True, **options)(function)
+        return numba.njit(**options)(function)
 
     return decorate
 
@@ -33,6 +34,8 @@ jit_inline = _decorator(fastmath=EXACT, forceinline=True)
 # For functions that only order calls: they become part of their caller before it is compiled. As calls, each level would be
 # optimised again within the next, and a training kernel took twice as long to compile.
 jit_flat = _decorator(fastmath=EXACT, inline="always")
+# For functions that are made anew in each process, with constants of their own.
+jit_alone = _decorator(cache=False, fastmath=EXACT)
 
 
 def cache_is_cold(kernel) -> bool:

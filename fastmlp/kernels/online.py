@@ -1,8 +1,10 @@
-"""Stochastic gradient descent on one sample at a time. Lanes are neurons: each innermost loop runs along the units of a layer.
+"""Stochastic gradient descent on one sample at a time. Lanes are neurons.
 
-Each update waits for the one before, and a small layer is a handful of multiplications: what counts is how few instructions stand
-around them. So hardly anything is sliced or called; loops count from offsets into flat arrays. The offsets are unsigned, because
-Numba asks of each signed index whether it is negative.
+Each update waits for the one before, so what counts is the chain of operations that depend on each other, and how few instructions
+stand beside it. The parameters are therefore copied to where vectors fit, and back after many samples. The first layer's weights
+stand there as they are, its outputs as lanes: z = sum of x[d] w[d]. Those of the others are transposed, their inputs as lanes: each
+output is one sum over lanes going forward, and going backward the gradient of the inputs comes as a vector, as the layer below
+needs it. Biases are weights of one more input that is always 1. Gradients carry the learning rate from the output on.
 
 D inputs, H units of a layer, K outputs, L layers; theta and the data are as in batch.py.
 """
@@ -12,200 +14,261 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp.kernels import elementary
-from fastmlp.kernels.activations import IDENTITY, RELU, SIGMOID, SOFTMAX, activate, activate_backward
-from fastmlp.kernels.batch import CROSS_ENTROPY
-from fastmlp.kernels.jit import jit, jit_fast, jit_flat
+from fastmlp.kernels.activations import RELU, SIGMOID, SOFTMAX, TANH
+from fastmlp.kernels.batch import SQUARED_ERROR, Tiles, block_loss, pack
+from fastmlp.kernels.dense import strips
+from fastmlp.kernels.jit import jit, jit_flat, jit_inline
+from fastmlp.kernels.simd import get, load_eight, put, store, total, where
 
-LANES = 8  # activations are computed by whole vectors; what stands beyond a layer's units is never read
-WIDE = 16  # outputs; in a narrower layer each is summed by itself. Not tuned finely
-ZERO = np.uint64(0)
-N_IN, N_OUT, ACTIVATION, WEIGHTS, BIASES, BIASED, INPUTS, OUTPUTS = range(8)
+BLOCK = 256  # samples that are packed, and whose losses are summed, at once
+LANES = 8  # sixteen would make small layers wait longer for their sums
+# Columns of the plan.
+N_IN, N_OUT, ACTIVATION, WEIGHTS, BIASED, WIDTH, PLACES, INPUTS, OUTPUTS, COLUMNS = range(10)
 
 
 class Scratch(NamedTuple):
-    """What is written while a sample is worked on."""
+    """What is written while samples are worked on."""
 
-    plan: np.ndarray  # (L, 8) uint64: the table of batch.py, whether there are biases, where a layer's inputs and outputs begin
-    units: np.ndarray  # the activations of all layers, inputs first
-    deltas: np.ndarray  # their gradients
-    target: np.ndarray  # (K,)
+    plan: np.ndarray  # (L, COLUMNS) int64: the table of batch.py; a row's width; where a layer's rows, inputs and outputs begin
+    places: np.ndarray  # the parameters, in rows of whole vectors; what is no parameter is 0 and stays so
+    units: np.ndarray  # the activations of the hidden layers, behind each its 1 if there are biases; the logits
+    deltas: np.ndarray  # the gradients of the units, times the learning rate
+    real: np.ndarray  # 1 for a unit, else 0
+    ones: np.ndarray  # 1 for the 1 behind a layer, else 0
+    logits: np.ndarray  # (K, B): of the samples of a block
+    tiles: Tiles  # one block
+    spare: np.ndarray  # (K, B)
 
 
-def scratch(layers, dtype):
-    plan, inputs = [], 0
-    for n_in, n_out, activation, weights, biases in layers.tolist():
-        outputs = inputs + -(-n_in // LANES) * LANES
-        plan.append((n_in, n_out, activation, weights, max(biases, 0), biases >= 0, inputs, outputs))
+def scratch(layers, tiles):
+    def whole(count):
+        return -(-count // LANES) * LANES
+
+    dtype = tiles.inputs.dtype
+    table = layers.tolist()
+    plan, places, inputs = [], 0, 0
+    real, ones = [], []
+    for layer, (n_in, n_out, activation, weights, biased) in enumerate(table):
+        outputs = len(real)
+        width = whole(n_out + biased) if layer == 0 else whole(n_in + biased)
+        plan.append((n_in, n_out, activation, weights, biased, width, places, inputs, outputs))
+        places += width * (whole(n_in + biased) if layer == 0 else n_out)
         inputs = outputs
-    units = np.zeros(inputs + -(-n_out // LANES) * LANES, dtype)
-    return Scratch(np.array(plan, dtype=np.uint64), units, units.copy(), np.zeros(n_out, dtype))
-
-
-@jit_fast
-def _dot(w, p, d, q, n):
-    """The sum of w[p + i] d[q + i] over n places."""
-    total = d.dtype.type(0)
-    for i in range(n):
-        total += w[p + i] * d[q + i]
-    return total
-
-
-@jit_flat
-def dense_forward(units, theta, plan):
-    """z (H,) = a (D,) @ w + b."""
-    n_in, n_out, a, z, w = plan[N_IN], plan[N_OUT], plan[INPUTS], plan[OUTPUTS], plan[WEIGHTS]
-    zero = units.dtype.type(0)
-    if n_out < WIDE:
-        for h in range(n_out):
-            total = theta[plan[BIASES] + h] if plan[BIASED] else zero
-            p = w + h
-            for d in range(n_in):
-                total += units[a + d] * theta[p]
-                p += n_out
-            units[z + h] = total
-        return
-    for h in range(n_out):
-        units[z + h] = theta[plan[BIASES] + h] if plan[BIASED] else zero
-    for d in range(n_in):
-        x = units[a + d]
-        for h in range(n_out):
-            units[z + h] += x * theta[w + h]
-        w += n_out
-
-
-@jit_flat
-def dense_backward(units, deltas, theta, plan, below, rate, decay):
-    """w = decay w - rate a dz and b -= rate dz; before that, dz of the layer below, which has an activation, or is none (-1)."""
-    n_in, n_out, a, z, w = plan[N_IN], plan[N_OUT], plan[INPUTS], plan[OUTPUTS], plan[WEIGHTS]
-    one, zero = units.dtype.type(1), units.dtype.type(0)
-    for d in range(n_in):
-        x = units[a + d]
-        if below >= 0:
-            y = _dot(theta, w, deltas, z, n_out)
-            if below == SIGMOID:
-                y *= x * (one - x)
-            elif below == RELU:
-                y = y if x > zero else zero
-            elif below != IDENTITY:
-                y *= one - x * x
-            deltas[a + d] = y
-        x *= rate
-        for h in range(n_out):
-            theta[w + h] = decay * theta[w + h] - x * deltas[z + h]
-        w += n_out
-    if plan[BIASED]:
-        for h in range(n_out):
-            theta[plan[BIASES] + h] -= rate * deltas[z + h]
-
-
-@jit_flat
-def _softmax(z):
-    """z (K,) = softmax(z), in place; returns the greatest logit, and the sum of e^(z - that)."""
-    top, total = z[0], z.dtype.type(0)
-    for k in range(1, z.shape[0]):
-        top = z[k] if z[k] > top else top
-    for k in range(z.shape[0]):
-        z[k] = elementary.exp(z[k] - top)
-        total += z[k]
-    for k in range(z.shape[0]):
-        z[k] /= total
-    return top, total
+        room = whole(n_out + biased)
+        real += [1] * n_out + [0] * (room - n_out)
+        ones += [0] * n_out + ([biased] + [0] * LANES)[: room - n_out]
+    rows = np.zeros(tiles.targets.size, dtype)
+    units = np.zeros(len(real), dtype)
+    return Scratch(
+        np.array(plan), np.zeros(places, dtype), units, units.copy(), np.array(real, dtype), np.array(ones, dtype), rows, tiles,
+        rows.copy(),
+    )  # fmt: skip
 
 
 @jit
-def output_loss(d, z, t, code, loss):
-    """The sample's loss, and its gradient by the logits z (K,) into d (K,). The formulas stand in batch.py."""
-    zero, one, half = z.dtype.type(0), z.dtype.type(1), z.dtype.type(0.5)
-    value, inner = zero, zero
-    if loss == CROSS_ENTROPY and code == SIGMOID:
-        for k in range(z.shape[0]):
-            x, y = z[k], t[k]
-            d[k] = elementary.sigmoid(x) - y
-            value += ((zero if x < zero else x) - y * x) + elementary.log1p(elementary.exp_negative(x))
-    elif loss == CROSS_ENTROPY:
-        for k in range(z.shape[0]):
-            value -= t[k] * z[k]
-        top, total = _softmax(z)
-        value = (value + top) + elementary.log1p(total - one)
-        for k in range(z.shape[0]):
-            d[k] = z[k] - t[k]
-    else:
-        if code == SOFTMAX:
-            _softmax(z)
-        else:
-            activate(z, ZERO, np.uint64(z.shape[0]), code)
-        for k in range(z.shape[0]):
-            d[k] = z[k] - t[k]
-            value += half * d[k] * d[k]
-            inner += z[k] * d[k]
-        if code == SOFTMAX:
-            for k in range(z.shape[0]):
-                d[k] = z[k] * (d[k] - inner)
-        else:
-            activate_backward(d, z, ZERO, np.uint64(z.shape[0]), code)
-    return value
-
-
-@jit_flat
-def _sample_step(theta, scratch, loss, scale, rate, decay):
-    """One update from the sample whose inputs stand at the beginning of the units, with its gradient scaled; returns its loss."""
-    units, deltas, n_out = scratch.units, scratch.deltas, scratch.target.shape[0]
-    last = scratch.plan.shape[0] - 1
-    for layer in range(last + 1):
+def spread_out(scratch, theta, back):
+    """Copies theta to its places, or back."""
+    for layer in range(scratch.plan.shape[0]):
         plan = scratch.plan[layer]
-        dense_forward(units, theta, plan)
-        if layer < last:
-            activate(units, plan[OUTPUTS], scratch.plan[layer + 1, OUTPUTS] - plan[OUTPUTS], plan[ACTIVATION])
-    at = scratch.plan[last, OUTPUTS]
-    dz = deltas[at:][:n_out]
-    value = output_loss(dz, units[at:][:n_out], scratch.target, scratch.plan[last, ACTIVATION], loss)
-    for k in range(n_out):
-        dz[k] *= scale
-    for layer in range(last, -1, -1):
-        below = np.int64(scratch.plan[layer - 1, ACTIVATION]) if layer > 0 else np.int64(-1)
-        dense_backward(units, deltas, theta, scratch.plan[layer], below, rate, decay)
-    return value
+        n_out, width = plan[N_OUT], plan[WIDTH]
+        for i in range(plan[N_IN] + plan[BIASED]):
+            for h in range(n_out):
+                at = plan[WEIGHTS] + i * n_out + h
+                to = plan[PLACES] + (i * width + h if layer == 0 else h * width + i)
+                if back:
+                    put(theta, at, get(scratch.places, to))
+                else:
+                    put(scratch.places, to, get(theta, at))
 
 
 @jit_flat
-def _load_target(t, y, row):
-    """One row of y into t (K,): numbers as they are, or a class number as a one-hot row."""
-    for k in range(t.shape[0]):
-        if y.shape[1] == t.shape[0]:
-            t[k] = y[row, k]
+def _activate(units, real, ones, at, z, code):
+    """Stores the activations of the units at `at`, from their z."""
+    y = z
+    if code == SIGMOID:
+        y = elementary.sigmoid(z)
+    elif code == TANH:
+        y = elementary.tanh(z)
+    elif code == RELU:
+        y = where(z > units.dtype.type(0), z, z - z)
+    store(units, at, where(load_eight(real, at) > units.dtype.type(0), y, load_eight(ones, at)))
+
+
+@jit_flat
+def forward(units, x, sample, stride, plan, places, real, ones):
+    """All activations, and the logits of the last layer, from the inputs at x[sample], x[sample + stride], ..."""
+    last = plan.shape[0] - 1
+    h, width = np.int64(0), get(plan, WIDTH)
+    end = sample + (get(plan, N_IN) + get(plan, BIASED)) * stride
+    while h < width:
+        p = h
+        z = get(x, sample) * load_eight(places, p)
+        d = sample + stride
+        while d < end:
+            p += width
+            z += get(x, d) * load_eight(places, p)
+            d += stride
+        if last == 0:
+            store(units, h, z)
         else:
-            t[k] = t.dtype.type(1) if y[row, 0] == k else t.dtype.type(0)
+            _activate(units, real, ones, h, z, get(plan, ACTIVATION))
+        h += LANES
+    layer = COLUMNS
+    while layer <= last * COLUMNS:
+        width, p, at = get(plan, layer + WIDTH), get(plan, layer + PLACES), get(plan, layer + INPUTS)
+        to = get(plan, layer + OUTPUTS)
+        end = to + get(plan, layer + N_OUT)
+        while to < end:
+            z = load_eight(places, p) * load_eight(units, at)
+            d = LANES
+            while d < width:
+                z += load_eight(places, p + d) * load_eight(units, at + d)
+                d += LANES
+            put(units, to, total(z))
+            p += width
+            to += 1
+        if layer < last * COLUMNS:
+            h, end = get(plan, layer + OUTPUTS), get(plan, layer + COLUMNS + OUTPUTS)
+            while h < end:
+                _activate(units, real, ones, h, load_eight(units, h), get(plan, layer + ACTIVATION))
+                h += LANES
+        layer += COLUMNS
+
+
+@jit_flat
+def _backward(scratch, sample, decay):
+    """Moves the parameters, from the deltas of the logits."""
+    plan, units, deltas, places, x = scratch.plan, scratch.units, scratch.deltas, scratch.places, scratch.tiles.inputs
+    stride = scratch.tiles.stride
+    one = units.dtype.type(1)
+    layer = (plan.shape[0] - 1) * COLUMNS
+    while layer > 0:
+        width, code, at = get(plan, layer + WIDTH), get(plan, layer - COLUMNS + ACTIVATION), get(plan, layer + INPUTS)
+        first = get(plan, layer + OUTPUTS)
+        end = first + get(plan, layer + N_OUT)
+        d = np.int64(0)
+        while d < width:
+            a, real = load_eight(units, at + d), load_eight(scratch.real, at + d)
+            kept = real * (decay - one) + one
+            p = get(plan, layer + PLACES) + d
+            w, delta = load_eight(places, p), get(deltas, first)
+            gradient = w * delta
+            store(places, p, w * kept - a * delta)
+            h = first + 1
+            while h < end:
+                p += width
+                w, delta = load_eight(places, p), get(deltas, h)
+                gradient += w * delta
+                store(places, p, w * kept - a * delta)
+                h += 1
+            slope = real
+            if code == SIGMOID:
+                slope = a * (one - a)
+            elif code == TANH:
+                slope = one - a * a
+            elif code == RELU:
+                slope = where(a > units.dtype.type(0), real, real - real)
+            store(deltas, at + d, gradient * slope)
+            d += LANES
+        layer -= COLUMNS
+    h, width = np.int64(0), get(plan, WIDTH)
+    end = sample + get(plan, N_IN) * stride
+    while h < width:
+        delta = load_eight(deltas, h)
+        p, d = h, sample
+        while d < end:
+            store(places, p, load_eight(places, p) * decay - get(x, d) * delta)
+            p += width
+            d += stride
+        if get(plan, BIASED) > 0:
+            store(places, p, load_eight(places, p) - delta)
+        h += LANES
+
+
+@jit_inline
+def softmax(z, at, n_out):
+    """softmax(z), in place."""
+    top, sums = get(z, at), z.dtype.type(0)
+    for k in range(at, at + n_out):
+        top = where(get(z, k) > top, get(z, k), top)
+    for k in range(at, at + n_out):
+        e = elementary.exp(get(z, k) - top)
+        put(z, k, e)
+        sums += e
+    for k in range(at, at + n_out):
+        put(z, k, get(z, k) / sums)
+
+
+@jit_flat
+def _output_delta(scratch, sample, loss, rate):
+    """Notes the logits, and makes the deltas of the output: rate times the gradient of the loss by the logits (see batch.py)."""
+    plan, units, targets, stride = scratch.plan, scratch.units, scratch.tiles.targets, scratch.tiles.stride
+    last = (plan.shape[0] - 1) * COLUMNS
+    at, n_out, code = get(plan, last + OUTPUTS), get(plan, last + N_OUT), get(plan, last + ACTIVATION)
+    zero, one = units.dtype.type(0), units.dtype.type(1)
+    k = np.int64(0)
+    while k < n_out:
+        put(scratch.logits, k * stride + sample, get(units, at + k))
+        k += 1
+    if code == SOFTMAX:
+        softmax(units, at, n_out)
+    inner = zero
+    k = np.int64(0)
+    while k < n_out:
+        a, slope = get(units, at + k), one
+        if code == SIGMOID:
+            a = elementary.sigmoid(a)
+            if loss == SQUARED_ERROR:
+                slope = a * (one - a)
+        e = a - get(targets, k * stride + sample)
+        inner += a * e
+        put(scratch.deltas, at + k, (rate * slope) * e)
+        k += 1
+    if code == SOFTMAX and loss == SQUARED_ERROR:
+        for k in range(n_out):
+            a = get(units, at + k)
+            put(scratch.deltas, at + k, rate * (a * ((a - get(targets, k * stride + sample)) - inner)))
+
+
+@jit_flat
+def _steps(scratch, network, rate, decay, count):
+    """One update from each of the first samples of the tile; returns the weighted sum of their losses."""
+    units, tiles, logits, zero = scratch.units, scratch.tiles, scratch.logits, np.int64(0)
+    for sample in range(count):
+        forward(units, tiles.inputs, sample, tiles.stride, scratch.plan, scratch.places, scratch.real, scratch.ones)
+        _output_delta(scratch, sample, network.loss, rate * get(tiles.weights, sample))
+        _backward(scratch, sample, decay)
+    last = network.layers[network.layers.shape[0] - 1]
+    m = strips(count, logits)
+    return block_loss(scratch.spare, logits, zero, tiles, zero, last[1], m, last[2], network.loss) * network.loss_scale
 
 
 @jit
-def descend(theta, counters, history, scratch, data, order, first, last, network, rule, target):
+def descend(theta, counters, history, scratch, data, order, begin, last, network, rule, target):
     """Samples first to last - 1, counted over the epochs; the rest is as in batch.descend, with batches of one and plain SGD."""
-    rate, scale = theta.dtype.type(rule.learning_rate), theta.dtype.type(network.loss_scale)
+    rate = theta.dtype.type(rule.learning_rate * network.loss_scale)
     decay = theta.dtype.type(1 - rule.learning_rate * rule.l2)
     n = order.shape[1]
-    epoch, place, row_of_order = first // n, first % n, 0
-    for s in range(first, last):
-        row = order[row_of_order, place]
-        for d in range(data.x.shape[1]):
-            scratch.units[d] = (data.x[row, d] - data.shift[d]) * data.scale[d]
-        _load_target(scratch.target, data.y, row)
-        weight = data.weight[row]
-        loss = _sample_step(theta, scratch, network.loss, scale * weight, rate, decay)
-        history[epoch] += np.float64(loss * weight) * network.loss_scale
-        counters[1] = s + 1
-        place += 1
-        if place == n:
-            if not target < history[epoch] / n < np.inf:
-                return
-            epoch, place, row_of_order = epoch + 1, 0, min(row_of_order + 1, order.shape[0] - 1)
+    spread_out(scratch, theta, False)
+    s = begin
+    while s < last:
+        epoch = s // n
+        place, row_of_order = s - epoch * n, min(epoch - begin // n, order.shape[0] - 1)
+        count = min(scratch.tiles.lanes, n - place, last - s)
+        pack(scratch.tiles, np.int64(0), data, order[row_of_order], place, count)
+        history[epoch] += _steps(scratch, network, rate, decay, count)
+        s += count
+        if place + count == n and not target < history[epoch] / n < np.inf:
+            break
+    counters[1] = s
+    spread_out(scratch, theta, True)
 
 
 @jit
-def update(theta, scratch, x, y, network, rate):
-    """One update from the one row of x (1, D) and of y; returns its loss."""
-    one = theta.dtype.type(1)
-    for d in range(x.shape[1]):
-        scratch.units[d] = x[0, d]
-    _load_target(scratch.target, y, 0)
-    loss = _sample_step(theta, scratch, network.loss, theta.dtype.type(network.loss_scale), rate, one)
-    return np.float64(loss) * network.loss_scale
+def update(theta, scratch, data, order, network, rate):
+    """One update from the one row of the data; returns its loss."""
+    spread_out(scratch, theta, False)
+    pack(scratch.tiles, np.int64(0), data, order, np.int64(0), np.int64(1))
+    loss = _steps(scratch, network, rate * theta.dtype.type(network.loss_scale), theta.dtype.type(1), np.int64(1))
+    spread_out(scratch, theta, True)
+    return loss

@@ -1,0 +1,54 @@
+"""One network as a function for other compiled code: its parameters are constants of that code."""
+
+import numpy as np
+
+from fastmlp.kernels import elementary
+from fastmlp.kernels.activations import SIGMOID, SOFTMAX
+from fastmlp.kernels.jit import jit_alone
+from fastmlp.kernels.online import ACTIVATION, N_IN, N_OUT, OUTPUTS, forward, softmax, spread_out
+from fastmlp.kernels.simd import as_tuple, get, put, room
+
+
+def frozen(theta, scratch):
+    """f(x) -> the output for D inputs x; for several outputs f(x) -> a tuple, which f(x, out) also writes to an array."""
+    spread_out(scratch, theta, False)
+    plan, places, real, ones = (array.copy() for array in (scratch.plan, scratch.places, scratch.real, scratch.ones))
+    last = plan[-1]
+    n_in, n_out, at, code, size = int(plan[0, N_IN]), int(last[N_OUT]), int(last[OUTPUTS]), int(last[ACTIVATION]), real.size
+    message = f"x must hold {n_in} numbers, one for each input of the network"
+
+    @jit_alone
+    def evaluate(units, x):
+        """The outputs, from place `at` of the units on; the inputs stand behind the units."""
+        if len(x) != n_in:
+            raise ValueError(message)
+        for d in range(n_in):
+            put(units, size + d, places.dtype.type(x[d]))
+        put(units, size + n_in, places.dtype.type(1))
+        forward(units, units, np.int64(size), np.int64(1), plan, places, real, ones)
+        if code == SOFTMAX:
+            softmax(units, at, n_out)
+        elif code == SIGMOID:
+            for k in range(at, at + n_out):
+                put(units, k, elementary.sigmoid(get(units, k)))
+
+    if n_out == 1:
+
+        @jit_alone
+        def function(x):
+            units = room(places)
+            evaluate(units, x)
+            return get(units, at)
+
+    else:
+
+        @jit_alone
+        def function(x, out=None):
+            units = room(places)
+            evaluate(units, x)
+            if out is not None:
+                for k in range(n_out):
+                    out[k] = get(units, at + k)
+            return as_tuple(units, at, n_out)
+
+    return function

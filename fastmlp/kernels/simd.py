@@ -1,0 +1,417 @@
+"""Vectors as values that compiled code computes with: a Numba type, its operators, and how it is loaded and stored.
+
+Where LLVM vectorises a loop it first has to prove, or to check at run time, that the arrays in it do not overlap; it adds loops for
+the odd ends, and on processors with 512-bit registers it often uses half of them. Kernels written with vectors leave it nothing to
+decide: each operation is one instruction, or a few where registers are narrower, and sums are added in the order that is written.
+
+A vector has 64 bytes, sixteen float32 or eight float64 numbers. Operations take two vectors, or a vector and a number that stands
+for all lanes. Indices are into the flat array, and not checked. With the JIT off, vectors are NumPy arrays.
+"""
+
+import operator
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import lower_builtin, models, register_model, type_callable
+from numba.np.arrayobj import populate_array
+
+BYTES = 64
+
+
+class Vector(types.Type):
+    """Lanes of numbers, or of truth values, of one type."""
+
+    def __init__(self, dtype, lanes):
+        self.dtype, self.lanes = dtype, lanes
+        super().__init__(name=f"Vector({dtype}, {lanes})")
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, dmm, fe_type):
+        element = ir.IntType(1) if fe_type.dtype == types.boolean else dmm.lookup(fe_type.dtype).get_value_type()
+        super().__init__(dmm, fe_type, ir.VectorType(element, fe_type.lanes))
+
+
+# -- how the functions below are compiled --------------------------------------------------------------------------------------
+
+
+def _compiles(*functions, result, kinds):
+    """Tells Numba of the functions: their type is `result(*types)`; for arguments of these kinds `emit` builds their code."""
+
+    def decorate(emit):
+        def lower(context, builder, signature, args):
+            return emit(context, builder, signature, *args)
+
+        for function in functions:
+            type_callable(function)(lambda context: result)
+            for kind in kinds:
+                lower_builtin(function, *kind)(lower)
+        return emit
+
+    return decorate
+
+
+def _spread(builder, value, lanes):
+    """A number in all lanes; a vector as it is."""
+    if isinstance(value.type, ir.VectorType):
+        return value
+    vector = ir.VectorType(value.type, lanes)
+    if isinstance(value, ir.Constant):
+        return ir.Constant(vector, [value.constant] * lanes)
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.IntType(32)(0))
+    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes))
+
+
+def _unary(x):
+    return x if isinstance(x, (Vector, types.Float)) else None
+
+
+def _binary(x, y):
+    vector = x if isinstance(x, Vector) else y
+    return vector if isinstance(vector, Vector) and x in (vector, vector.dtype) and y in (vector, vector.dtype) else None
+
+
+def _comparison(x, y):
+    vector = _binary(x, y)
+    return vector and Vector(types.boolean, vector.lanes)
+
+
+ONE = [(Vector,), (types.Float,)]
+TWO = [(Vector, Vector), (Vector, types.Float), (types.Float, Vector)]
+
+
+def _operation(*functions, result, emit):
+    @_compiles(*functions, result=result, kinds=TWO)
+    def _(context, builder, signature, x, y):
+        lanes = signature.return_type.lanes
+        return emit(builder, _spread(builder, x, lanes), _spread(builder, y, lanes))
+
+
+# a * b + c becomes one FMA; nothing is reordered.
+_FLAGS = ("contract",)
+_operation(operator.add, operator.iadd, result=_binary, emit=lambda builder, x, y: builder.fadd(x, y, flags=_FLAGS))
+_operation(operator.sub, operator.isub, result=_binary, emit=lambda builder, x, y: builder.fsub(x, y, flags=_FLAGS))
+_operation(operator.mul, operator.imul, result=_binary, emit=lambda builder, x, y: builder.fmul(x, y, flags=_FLAGS))
+_operation(operator.truediv, operator.itruediv, result=_binary, emit=lambda builder, x, y: builder.fdiv(x, y, flags=_FLAGS))
+_operation(operator.lt, result=_comparison, emit=lambda builder, x, y: builder.fcmp_ordered("<", x, y))
+_operation(operator.gt, result=_comparison, emit=lambda builder, x, y: builder.fcmp_ordered(">", x, y))
+
+
+@_compiles(operator.neg, result=_unary, kinds=[(Vector,)])
+def _(context, builder, signature, x):
+    return builder.fneg(x)
+
+
+# -- functions of numbers and of vectors ---------------------------------------------------------------------------------------
+
+
+def where(condition, x, y):
+    """x where the condition holds, else y."""
+    return np.where(condition, x, y) if isinstance(condition, np.ndarray) else x if condition else y
+
+
+def _where(condition, x, y):
+    if isinstance(condition, Vector):
+        return next((ty for ty in (x, y) if isinstance(ty, Vector)), Vector(x, condition.lanes))
+    return x if condition == types.boolean and x == y else None
+
+
+@_compiles(where, result=_where, kinds=[(types.Any, types.Any, types.Any)])
+def _(context, builder, signature, condition, x, y):
+    if isinstance(signature.return_type, Vector):
+        x, y = (_spread(builder, value, signature.return_type.lanes) for value in (x, y))
+    return builder.select(condition, x, y)
+
+
+def sqrt(x):
+    return np.sqrt(x)
+
+
+def magnitude(x):
+    """|x|"""
+    return np.abs(x)
+
+
+def copysign(x, y):
+    """|x| with the sign of y."""
+    return np.copysign(x, y)
+
+
+def _intrinsic(name):
+    def emit(context, builder, signature, *args):
+        ty = args[0].type
+        suffix = f"v{ty.count}{ty.element.intrinsic_name}" if isinstance(ty, ir.VectorType) else ty.intrinsic_name
+        function = ir.FunctionType(ty, [ty] * len(args))
+        return builder.call(cgutils.get_or_insert_function(builder.module, function, f"{name}.{suffix}"), args)
+
+    return emit
+
+
+_compiles(sqrt, result=_unary, kinds=ONE)(_intrinsic("llvm.sqrt"))
+_compiles(magnitude, result=_unary, kinds=ONE)(_intrinsic("llvm.fabs"))
+_compiles(copysign, result=lambda x, y: x if x == y else None, kinds=[(Vector, Vector), (types.Float, types.Float)])(
+    _intrinsic("llvm.copysign")
+)
+
+
+# -- the bits of numbers -------------------------------------------------------------------------------------------------------
+
+_FORMATS = {32: (23, 127), 64: (52, 1023)}  # bits: of the mantissa, and the exponent's bias
+
+
+def _format(x):
+    x = np.asarray(x)
+    mantissa, bias = _FORMATS[8 * x.itemsize]
+    return np.dtype(f"i{x.itemsize}").type, mantissa, bias
+
+
+def power_of_two(x):
+    """The number whose exponent, bias included, is the integer in the low bits of x."""
+    integer, mantissa, _ = _format(x)
+    return (x.view(integer) << integer(mantissa)).view(x.dtype)
+
+
+def binary_exponent(x):
+    """(k, 2^-k) for x > 0, with 2^-k x in [sqrt(1/2), sqrt(2))."""
+    integer, mantissa, bias = _format(x)
+    k = (x.view(integer) - x.dtype.type(0.5**0.5).view(integer)) >> integer(mantissa)
+    return k.astype(x.dtype), ((integer(bias) - k) << integer(mantissa)).view(x.dtype)
+
+
+class _Bits:
+    """Integers as wide as the numbers of a type, and in as many lanes."""
+
+    def __init__(self, builder, ty):
+        self.builder, self.number = builder, ty
+        real = ty.element if isinstance(ty, ir.VectorType) else ty
+        self.width = 32 if isinstance(real, ir.FloatType) else 64
+        self.mantissa, self.bias = _FORMATS[self.width]
+        self.dtype = np.dtype(f"f{self.width // 8}").type
+        integer = ir.IntType(self.width)
+        self.type = ir.VectorType(integer, ty.count) if isinstance(ty, ir.VectorType) else integer
+
+    def every(self, value):
+        return ir.Constant(self.type, [value] * self.type.count if isinstance(self.type, ir.VectorType) else value)
+
+    def of(self, value):
+        """The bits of a number that is known in advance."""
+        return self.every(int(self.dtype(value).view(f"i{self.width // 8}")))
+
+    def to_number(self, bits):
+        return self.builder.bitcast(bits, self.number)
+
+
+@_compiles(power_of_two, result=_unary, kinds=ONE)
+def _(context, builder, signature, x):
+    bits = _Bits(builder, x.type)
+    return bits.to_number(builder.shl(builder.bitcast(x, bits.type), bits.every(bits.mantissa)))
+
+
+@_compiles(binary_exponent, result=lambda x: types.UniTuple(x, 2) if _unary(x) else None, kinds=ONE)
+def _(context, builder, signature, x):
+    bits = _Bits(builder, x.type)
+    k = builder.ashr(builder.sub(builder.bitcast(x, bits.type), bits.of(0.5**0.5)), bits.every(bits.mantissa))
+    # 1.5 * 2^mantissa holds an integer in its low bits. Without AVX-512, converting 64-bit integers costs more than the logarithm.
+    shifter = bits.of(1.5 * 2.0**bits.mantissa)
+    number = builder.fsub(bits.to_number(builder.add(k, shifter)), bits.to_number(shifter))
+    inverse = bits.to_number(builder.shl(builder.sub(bits.every(bits.bias), k), bits.every(bits.mantissa)))
+    return context.make_tuple(builder, signature.return_type, [number, inverse])
+
+
+# -- sums of lanes -------------------------------------------------------------------------------------------------------------
+
+
+def total(x):
+    """The sum of the lanes: the halves are added to each other until one number is left."""
+    while x.size > 1:
+        x = x[: x.size // 2] + x[x.size // 2 :]
+    return x[0]
+
+
+@_compiles(total, result=lambda x: x.dtype if isinstance(x, Vector) else None, kinds=[(Vector,)])
+def _(context, builder, signature, x):
+    def lanes(first, count):
+        return builder.shuffle_vector(x, x, ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(first, first + count))))
+
+    count = x.type.count
+    while count > 1:
+        count //= 2
+        x = builder.fadd(lanes(0, count), lanes(count, count))
+    return builder.extract_element(x, ir.IntType(32)(0))
+
+
+def total_everywhere(x):
+    """The same sum, in all lanes."""
+    return np.full(x.size, total(x))
+
+
+def first(x):
+    """The number in the first lane."""
+    return x[0]
+
+
+@_compiles(total_everywhere, result=_unary, kinds=[(Vector,)])
+def _(context, builder, signature, x):
+    lanes = distance = x.type.count
+    while distance > 1:
+        distance //= 2
+        places = [lane ^ distance for lane in range(lanes)]
+        x = builder.fadd(x, builder.shuffle_vector(x, x, ir.Constant(ir.VectorType(ir.IntType(32), lanes), places)))
+    return x
+
+
+@_compiles(first, result=lambda x: x.dtype if isinstance(x, Vector) else None, kinds=[(Vector,)])
+def _(context, builder, signature, x):
+    return builder.extract_element(x, ir.IntType(32)(0))
+
+
+# -- memory --------------------------------------------------------------------------------------------------------------------
+
+
+ROOM = 8192  # numbers
+
+
+def room(array):
+    """ROOM numbers of the array's type on the stack, for as long as the function that asks for them runs; not set to anything."""
+    return np.empty(ROOM, array.dtype)
+
+
+@_compiles(
+    room, result=lambda array: types.Array(array.dtype, 1, "C") if isinstance(array, types.Array) else None, kinds=[(types.Array,)]
+)
+def _(context, builder, signature, array):
+    ty = signature.return_type
+    memory = context.make_array(ty)(context, builder)
+    data = cgutils.alloca_once(builder, ir.ArrayType(context.get_data_type(ty.dtype), ROOM))
+    data.align = BYTES
+    itemsize = context.get_constant(types.intp, ty.dtype.bitwidth // 8)
+    populate_array(
+        memory, builder.bitcast(data, context.get_data_type(ty.dtype).as_pointer()), [context.get_constant(types.intp, ROOM)],
+        [itemsize], itemsize, meminfo=None,
+    )  # fmt: skip
+    return memory._getvalue()
+
+
+def lanes_of(array):
+    """Lanes of the array's vectors."""
+    return BYTES // array.itemsize
+
+
+@_compiles(lanes_of, result=lambda array: types.intp if isinstance(array, types.Array) else None, kinds=[(types.Array,)])
+def _(context, builder, signature, array):
+    return context.get_constant(types.intp, _vector_of(signature.args[0]).lanes)
+
+
+def load(array, i):
+    """The numbers from place i on."""
+    return array.reshape(-1)[i : i + lanes_of(array)].copy()
+
+
+def load_eight(array, i):
+    """The eight numbers from place i on: a vector of 32 bytes for float32."""
+    return array.reshape(-1)[i : i + 8].copy()
+
+
+def store(array, i, x):
+    """Writes a vector, or a number for all lanes, to the places from i on."""
+    array.reshape(-1)[i : i + (x.size if isinstance(x, np.ndarray) else lanes_of(array))] = x
+
+
+def zeros(array):
+    """A vector of zeros."""
+    return np.zeros(lanes_of(array), array.dtype)
+
+
+def get(array, i):
+    """The number at place i."""
+    return array.reshape(-1)[i]
+
+
+def put(array, i, x):
+    """Writes a number to place i."""
+    array.reshape(-1)[i] = x
+
+
+def as_tuple(array, i, count):
+    """So many numbers from place i on; the count is known when the code is compiled."""
+    return tuple(array.reshape(-1)[i : i + count])
+
+
+def spread(array, i):
+    """The number at place i in all lanes."""
+    return np.full(lanes_of(array), array.reshape(-1)[i])
+
+
+def spread_eight(array, i):
+    """The number at place i in eight lanes."""
+    return np.full(8, array.reshape(-1)[i])
+
+
+def _eight_of(array, i):
+    return Vector(array.dtype, 8) if _vector_of(array) else None
+
+
+def _vector_of(array, i=None):
+    return (
+        Vector(array.dtype, BYTES * 8 // array.dtype.bitwidth) if isinstance(array, types.Array) and array.layout == "C" else None
+    )
+
+
+def _pointer(context, builder, signature, array, i):
+    return builder.gep(context.make_array(signature.args[0])(context, builder, array).data, [i])
+
+
+@_compiles(load, result=_vector_of, kinds=[(types.Array, types.Integer)])
+@_compiles(load_eight, result=_eight_of, kinds=[(types.Array, types.Integer)])
+def _(context, builder, signature, array, i):
+    kind = context.get_value_type(signature.return_type)
+    value = builder.load(builder.bitcast(_pointer(context, builder, signature, array, i), kind.as_pointer()))
+    value.align = kind.element.get_abi_size(context.target_data)
+    return value
+
+
+@_compiles(store, result=lambda array, i, x: types.none, kinds=[(types.Array, types.Integer, types.Any)])
+def _(context, builder, signature, array, i, x):
+    x = _spread(builder, x, _vector_of(signature.args[0]).lanes)
+    pointer = builder.bitcast(_pointer(context, builder, signature, array, i), x.type.as_pointer())
+    builder.store(x, pointer, align=x.type.element.get_abi_size(context.target_data))
+    return context.get_dummy_value()
+
+
+@_compiles(get, result=lambda array, i: array.dtype if _vector_of(array) else None, kinds=[(types.Array, types.Integer)])
+def _(context, builder, signature, array, i):
+    return builder.load(_pointer(context, builder, signature, array, i))
+
+
+@_compiles(
+    put, result=lambda array, i, x: types.none if x == array.dtype else None, kinds=[(types.Array, types.Integer, types.Any)]
+)
+def _(context, builder, signature, array, i, x):
+    builder.store(x, _pointer(context, builder, signature, array, i))
+    return context.get_dummy_value()
+
+
+@_compiles(spread, result=_vector_of, kinds=[(types.Array, types.Integer)])
+@_compiles(spread_eight, result=_eight_of, kinds=[(types.Array, types.Integer)])
+def _(context, builder, signature, array, i):
+    value = builder.load(_pointer(context, builder, signature, array, i))
+    return _spread(builder, value, signature.return_type.lanes)
+
+
+def _tuple_of(array, i, count):
+    return types.UniTuple(array.dtype, count.literal_value) if isinstance(count, types.IntegerLiteral) else None
+
+
+@_compiles(as_tuple, result=_tuple_of, kinds=[(types.Array, types.Integer, types.Any)])
+def _(context, builder, signature, array, i, count):
+    pointer = _pointer(context, builder, signature, array, i)
+    numbers = [builder.load(cgutils.gep_inbounds(builder, pointer, k)) for k in range(signature.return_type.count)]
+    return context.make_tuple(builder, signature.return_type, numbers)
+
+
+@_compiles(zeros, result=lambda array: _vector_of(array), kinds=[(types.Array,)])
+def _(context, builder, signature, array):
+    return context.get_constant_null(signature.return_type)
