@@ -46,6 +46,11 @@ def lanes_of(layers: NDArray[np.int64], itemsize: int, rows: int) -> int:
     return strip * max(1, min(most, rows + strip - 1) // strip)
 
 
+def stride_of(lanes: int) -> int:
+    """How far apart the rows of a block are: rows a power of two apart share the few places of the cache where they may stand."""
+    return lanes + int(batch.STRIP) // 2
+
+
 def _units(layers: NDArray[np.int64]) -> int:
     """Rows of batch.Scratch.units."""
     return int((layers[:-1, 1] + layers[:-1, 4]).sum() + layers[-1, 1])
@@ -67,7 +72,7 @@ def _hidden(layers: NDArray[np.int64], dtype: DTypeLike, stride: int) -> NDArray
 
 
 def scratch(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int) -> batch.Scratch:
-    stride = batch.stride_of(lanes)
+    stride = stride_of(lanes)
     widths = [(n_in + biased, -(-n_out // batch.STRIP) * batch.STRIP) for n_in, n_out, _, _, biased in layers.tolist()]
     return batch.Scratch(
         units=_hidden(layers, dtype, stride),
@@ -78,7 +83,7 @@ def scratch(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int) -> batch.Sc
 
 def tiles(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int, blocks: int = 0) -> batch.Tiles:
     """Room for one block that is packed anew each time, or for all of them."""
-    n, stride = max(blocks, 1), batch.stride_of(lanes)
+    n, stride = max(blocks, 1), stride_of(lanes)
     n_in, biased = int(layers[0, 0]), int(layers[0, 4])
     inputs = _aligned((n, n_in + biased, stride), dtype)
     inputs[:, n_in:] = 1
@@ -183,9 +188,9 @@ def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], col
     lanes = lanes_of(layers, theta.dtype.itemsize, n)
 
     def work(first: int) -> None:
-        block = _aligned((batch.rows_of(layers) * batch.stride_of(lanes),), theta.dtype)
+        block = _aligned((batch.rows_of(layers) * stride_of(lanes),), theta.dtype)
         some = checks.floating(x[first : first + rows], theta.dtype)
-        batch.predict(out[first : first + rows], block, some, theta, layers, 0, len(some), lanes)
+        batch.predict(out[first : first + rows], block, some, theta, layers, 0, len(some), lanes, stride_of(lanes))
 
     if n * theta.size < THREADS_PAY:
         rows = n

@@ -321,7 +321,7 @@ class MLP:
     @cached_property
     def _is_small(self) -> bool:
         """Whether a block of it fits in the stack's room for kernels."""
-        return batch.rows_of(self.layers) * int(batch.stride_of(batch.STRIP)) <= ROOM
+        return batch.rows_of(self.layers) * int(batch.STRIP) <= ROOM
 
     def _loss(self, X: ArrayLike, y: ArrayLike, *, gradient: bool) -> tuple[float, NDArray[Any]]:
         x = checks.matrix("X", X, self.dtype, columns=self.layer_sizes[0])

@@ -1,14 +1,14 @@
 """Activations and their derivatives, side by side, over rows of samples."""
 
 from fastmlp.kernels import elementary
-from fastmlp.kernels.jit import jit
+from fastmlp.kernels.jit import jit_part
 from fastmlp.kernels.simd import lanes_of, load, store, where, zeros
 
 IDENTITY, SIGMOID, TANH, RELU, SOFTMAX = range(5)
 CODES = {"identity": IDENTITY, "sigmoid": SIGMOID, "tanh": TANH, "relu": RELU, "softmax": SOFTMAX}
 
 
-@jit
+@jit_part
 def activate(a, at, rows, stride, m, code):
     """a = f(a) for the first m places of so many rows. Softmax is not here: it needs all units of a sample."""
     one = lanes_of(a)
@@ -25,7 +25,7 @@ def activate(a, at, rows, stride, m, code):
                 store(a, n, where(x > zeros(a), x, zeros(a)))
 
 
-@jit
+@jit_part
 def activate_backward(d, to, a, at, rows, stride, m, code):
     """d = d * f'(z) for the same places of d and a, in place, from the activation a = f(z)."""
     lanes = lanes_of(a)

@@ -17,7 +17,7 @@ import numpy as np
 from fastmlp.kernels import elementary, optimizers
 from fastmlp.kernels.activations import SIGMOID, SOFTMAX, activate, activate_backward
 from fastmlp.kernels.dense import dense_backward_parameters, product, strips
-from fastmlp.kernels.jit import jit, jit_flat, jit_inline
+from fastmlp.kernels.jit import jit, jit_flat, jit_inline, jit_part
 from fastmlp.kernels.simd import get, lanes_of, load, put, room, store, total, where, zeros
 
 CROSS_ENTROPY, SQUARED_ERROR = range(2)
@@ -27,12 +27,6 @@ STRIP = np.int64(32)  # samples of two vectors of float32, four of float64
 def rows_of(layers):
     """Rows of a block: inputs, hidden units and logits, and the ones."""
     return int(layers[0, 0] + layers[:, 1].sum() + layers[:, 4].sum())
-
-
-@jit_inline
-def stride_of(lanes):
-    """How far apart the rows of a block are: rows a power of two apart share the few places of the cache where they may stand."""
-    return lanes + STRIP // 2
 
 
 class Network(NamedTuple):
@@ -75,7 +69,7 @@ class Scratch(NamedTuple):
 # -- the output ----------------------------------------------------------------------------------------------------------------
 
 
-@jit
+@jit_part
 def _softmax(z, at, n_out, stride, n):
     """z = softmax(z) over the rows, in place, for the samples at n; returns the greatest logits and the sums of e^(z - top)."""
     top = load(z, at + n)
@@ -93,7 +87,7 @@ def _softmax(z, at, n_out, stride, n):
     return top, sums
 
 
-@jit
+@jit_part
 def _cross_entropy_sigmoid(d, z, at, tiles, tile, n_out, m):
     """The sum of w (-t log(p) - (1 - t) log(1 - p)) with p = sigmoid(z), from the logits: no log(0) exists. d = w (p - t)."""
     stride = tiles.stride
@@ -108,7 +102,7 @@ def _cross_entropy_sigmoid(d, z, at, tiles, tile, n_out, m):
     return total(losses)
 
 
-@jit
+@jit_part
 def _cross_entropy_softmax(d, z, at, tiles, tile, n_out, m):
     """The sum of w times -sum t log(p) = log(sum e^z) - sum t z, where sum t = 1 and p = softmax(z). d = w (p - t)."""
     stride, one = tiles.stride, z.dtype.type(1)
@@ -125,7 +119,7 @@ def _cross_entropy_softmax(d, z, at, tiles, tile, n_out, m):
     return total(losses)
 
 
-@jit
+@jit_part
 def _squared_error(d, z, at, tiles, tile, n_out, m, code):
     """The sum of w (a - t)^2 / 2 with a = f(z), in place. d = w (a - t) f'(z)."""
     stride, half = tiles.stride, z.dtype.type(0.5)
@@ -159,7 +153,7 @@ def block_loss(d, z, at, tiles, tile, n_out, m, code, loss):
     return np.float64(value)
 
 
-@jit
+@jit_part
 def output_forward(z, at, n_out, stride, m, code):
     """The output's activation over the logits z, in place."""
     if code == SOFTMAX:
@@ -185,7 +179,7 @@ def hidden_forward(units, to, x, first, theta, layers, stride, m):
     last = layers.shape[0] - 1
     for layer in range(last + 1):
         n_in, n_out, code, weights, biased = row_of(layers, layer)
-        product(units, to, stride, a, at, stride, theta, weights, n_out, np.int64(1), n_in + biased, n_out, m, False)
+        product(units, to, stride, a, at, stride, theta, weights, n_out, np.int64(1), n_in + biased, n_out, m, np.int64(0))
         if layer < last:
             activate(units, to, n_out, stride, m, code)
         a, at = units, to
@@ -202,7 +196,7 @@ def _hidden_backward(g, scratch, at, x, first, theta, layers, stride, m):
         n_in, n_out, _, weights, biased = row_of(layers, layer)
         at -= (n_in + biased) * stride
         dense_backward_parameters(g, weights, units, at, deltas, here, stride, n_in + biased, n_out, m, spare)
-        product(deltas, below, stride, deltas, here, stride, theta, weights, np.int64(1), n_out, n_out, n_in, m, False)
+        product(deltas, below, stride, deltas, here, stride, theta, weights, np.int64(1), n_out, n_out, n_in, m, np.int64(0))
         activate_backward(deltas, below, units, at, n_in, stride, m, layers[layer - 1, 2])
         here, below = below, here
     n_in, n_out, _, weights, biased = row_of(layers, np.int64(0))
@@ -273,7 +267,7 @@ def chunk_losses(gradients, losses, scratch, tiles, data, order, span, chunk, th
         losses[c] = loss
 
 
-@jit
+@jit_part
 def fill(row, value):
     for n in range(row.shape[0]):
         row[n] = value
@@ -336,13 +330,13 @@ def descend(theta, state, counters, history, total, gradients, losses, scratch, 
 
 
 @jit
-def predict(out, scratch, x, theta, layers, first, last, lanes):
+def predict(out, scratch, x, theta, layers, first, last, lanes, stride):
     """The outputs for rows first to last - 1 of x (N, D), into out (N, K), `lanes` rows at a time; returns whether they are finite.
 
-    Where out has two columns for one output, p, they are 1 - p and p. scratch holds rows_of(layers) * stride_of(lanes) numbers.
+    Where out has two columns for one output, p, they are 1 - p and p. scratch holds rows_of(layers) * stride numbers.
     """
     n_in, n_out, columns = x.shape[1], layers[layers.shape[0] - 1, 1], out.shape[1]
-    code, stride = layers[layers.shape[0] - 1, 2], stride_of(lanes)
+    code = layers[layers.shape[0] - 1, 2]
     one, zero = x.dtype.type(1), x.dtype.type(0)
     units = n_in
     for layer in range(layers.shape[0]):
@@ -376,4 +370,4 @@ def predict(out, scratch, x, theta, layers, first, last, lanes):
 @jit
 def predict_few(out, x, theta, layers):
     """predict for a few rows, with scratch on the stack."""
-    return predict(out, room(theta), x, theta, layers, np.int64(0), x.shape[0], STRIP)
+    return predict(out, room(theta), x, theta, layers, np.int64(0), x.shape[0], STRIP, STRIP)

@@ -7,7 +7,7 @@ holds ones. D inputs (that one included), H units; w[d, h] stands at theta[w + d
 
 import numpy as np
 
-from fastmlp.kernels.jit import jit, jit_inline
+from fastmlp.kernels.jit import jit_inline, jit_part
 from fastmlp.kernels.simd import get, lanes_of, load, put, spread, store, total, zeros
 
 DEPTH = 64  # inputs in a row of tiles: what they read stays in the first-level cache
@@ -60,12 +60,12 @@ def _four_rows(z, at, z_stride, a, first, stride, w, p, step_in, step_out, depth
     store(z, at3 + one, z31)
 
 
-@jit
+@jit_part
 def product(z, at, z_stride, a, first, a_stride, w, p, step_in, step_out, n_in, n_out, m, more):
     """Rows h of z (+)= the sums over d of w[p + d * step_in + h * step_out] times row d of a; added to what is there if more."""
     for done in range(0, n_in, DEPTH):
         depth = min(DEPTH, n_in - done)
-        more = more or done > 0
+        more += done
         for n in range(0, m, 2 * lanes_of(z)):
             here = first + done * a_stride + n
             h = 0
@@ -73,10 +73,10 @@ def product(z, at, z_stride, a, first, a_stride, w, p, step_in, step_out, n_in, 
                 there = at + h * z_stride + n
                 weights = p + done * step_in + h * step_out
                 if h + 4 <= n_out:
-                    _four_rows(z, there, z_stride, a, here, a_stride, w, weights, step_in, step_out, depth, more)
+                    _four_rows(z, there, z_stride, a, here, a_stride, w, weights, step_in, step_out, depth, more > 0)
                     h += 4
                 else:
-                    _one_row(z, there, a, here, a_stride, w, weights, step_in, depth, more)
+                    _one_row(z, there, a, here, a_stride, w, weights, step_in, depth, more > 0)
                     h += 1
 
 
@@ -85,7 +85,7 @@ def _add(g, p, x):
     put(g, p, get(g, p) + total(x))
 
 
-@jit
+@jit_part
 def dots(g, p, a, first, d, at, stride, n_in, n_out, m):
     """g[p + i * H + h] += row i of a times row h of d, summed over the samples: four times two sums at once."""
     for i in range(0, n_in, 4):
@@ -129,7 +129,7 @@ def dots(g, p, a, first, d, at, stride, n_in, n_out, m):
                     _add(g, q + 1, g31)
 
 
-@jit
+@jit_part
 def _transpose(out, d, at, stride, n_out, width, m):
     """Row h of d becomes column h of out, whose rows are `width` apart."""
     for h in range(n_out):
@@ -144,7 +144,7 @@ def strips(count, array):
     return (count + strip - 1) // strip * strip
 
 
-@jit
+@jit_part
 def dense_backward_parameters(g, p, a, first, d, at, stride, n_in, n_out, m, spare):
     """g[p + i * H + h] += row i of a times row h of d, summed over the samples."""
     width = strips(n_out, g)
@@ -157,10 +157,10 @@ def dense_backward_parameters(g, p, a, first, d, at, stride, n_in, n_out, m, spa
         return
     _transpose(spare, d, at, stride, n_out, width, m)
     if width == n_out:
-        product(g, p, width, spare, np.int64(0), width, a, first, np.int64(1), stride, m, n_in, width, True)
+        product(g, p, width, spare, np.int64(0), width, a, first, np.int64(1), stride, m, n_in, width, np.int64(1))
         return
     own = m * width
-    product(spare, own, width, spare, np.int64(0), width, a, first, np.int64(1), stride, m, n_in, width, False)
+    product(spare, own, width, spare, np.int64(0), width, a, first, np.int64(1), stride, m, n_in, width, np.int64(0))
     for i in range(n_in):
         for h in range(n_out):
             put(g, p + i * n_out + h, get(g, p + i * n_out + h) + get(spare, own + i * width + h))

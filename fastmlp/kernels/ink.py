@@ -6,7 +6,7 @@ integer below 2^53, so the sums are exact in any order.
 
 import numpy as np
 
-from fastmlp.kernels.jit import jit
+from fastmlp.kernels.jit import jit, jit_part
 
 GRID = 16  # cells along each side
 CONTRAST = 64  # a pixel is ink where it differs from the ground by at least this
@@ -17,7 +17,7 @@ RING_CELLS = 156
 DRAWING = 14  # cells that the longer side of a drawing fills in pixel_features
 
 
-@jit
+@jit_part
 def ground_level(histogram, image):
     """The most frequent level, the lightest of equals."""
     histogram[:] = 0
@@ -31,14 +31,14 @@ def ground_level(histogram, image):
     return ground
 
 
-@jit
+@jit_part
 def contrast(level, ground):
     """|level - ground| where that makes the pixel ink, else 0."""
     distance = abs(np.int64(level) - ground)  # a difference of two uint8 would wrap around
     return distance if distance >= CONTRAST else 0
 
 
-@jit
+@jit_part
 def any_ink(image, ground, top, bottom, left, right):
     for y in range(top, bottom):
         for x in range(left, right):  # a slice of the row costs five times as much: most cells are a pixel or few
@@ -68,7 +68,7 @@ def ink_features(row, histogram, image):
     row[2] = (total - inside) / RING_CELLS
 
 
-@jit
+@jit_part
 def ink_box(image, ground):
     """Rows top..bottom and columns left..right, ends not included, that just hold all ink; right = 0 without any."""
     height, width = image.shape

@@ -11,10 +11,9 @@ from pathlib import Path
 import numba
 
 EXACT = {"contract"}  # a * b + c becomes one FMA; nothing is reordered, so a lane's result never depends on its neighbours
-REORDERED = {"nsz", "arcp", "contract", "reassoc"}  # sums may be split over vector lanes: dot products vectorise
 
 
-def _decorator(cache=True, **options):
+def _decorator(cache, **options):
     options |= {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
 
     def decorate(function):
@@ -26,16 +25,18 @@ def _decorator(cache=True, **options):
     return decorate
 
 
-jit = _decorator(fastmath=EXACT)
-jit_fast = _decorator(fastmath=REORDERED)
-# For a few operations on one number: a loop with a call in it does not vectorise, and LLVM alone stops inlining once a kernel is
-# large (full batch 3-5-1 in float32 then took up to twice as long).
-jit_inline = _decorator(fastmath=EXACT, forceinline=True)
+# For what Python calls.
+jit = _decorator(True, fastmath=EXACT)
+# For what only kernels call: it becomes machine code, and comes into the cache, as a part of them.
+jit_part = _decorator(False, fastmath=EXACT, no_cpython_wrapper=True)
+# For a few operations on one number or vector. LLVM alone stops inlining once a kernel is large (full batch 3-5-1 in float32 then
+# took up to twice as long).
+jit_inline = _decorator(False, fastmath=EXACT, no_cpython_wrapper=True, forceinline=True)
 # For functions that only order calls: they become part of their caller before it is compiled. As calls, each level would be
 # optimised again within the next, and a training kernel took twice as long to compile.
-jit_flat = _decorator(fastmath=EXACT, inline="always")
+jit_flat = _decorator(True, fastmath=EXACT, inline="always")
 # For functions that are made anew in each process, with constants of their own.
-jit_alone = _decorator(cache=False, fastmath=EXACT)
+jit_alone = _decorator(False, fastmath=EXACT)
 
 
 def cache_is_cold(kernel) -> bool:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp.kernels.jit import jit
+from fastmlp.kernels.jit import jit_part
 
 SGD, MOMENTUM, NESTEROV, ADAM = range(4)
 CODES = {"sgd": SGD, "momentum": MOMENTUM, "nesterov": NESTEROV, "adam": ADAM}
@@ -23,7 +23,7 @@ class Rule(NamedTuple):
     l2: float
 
 
-@jit
+@jit_part
 def add_l2(g, theta, layers, l2):
     """g += l2 * W for the weights, not the biases: the gradient of l2 / 2 * sum(W^2)."""
     strength = theta.dtype.type(l2)
@@ -34,7 +34,7 @@ def add_l2(g, theta, layers, l2):
             dw[i] += strength * w[i]
 
 
-@jit
+@jit_part
 def update(theta, state, g, rule, step):
     """One step (counted from 1) down the gradient g.
 
