@@ -8,16 +8,15 @@ from PIL import Image
 
 import fastmlp
 from benchmarks import reference
+from benchmarks.work import Side
 from fastmlp import features
 
 DATA = Path(__file__).parent.parent / "data"
-SIDES = ["numpy", "fastmlp"]
 
 
-@pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("size", [16, 64])
 @pytest.mark.parametrize("extractor", ["ink", "pixels"])
-def test_features(measure, short, extractor, size, side):
+def test_features(versus, short, extractor, size):
     names = sorted((DATA / "train-images").glob("*.png"))
     images = [np.asarray(Image.open(name).convert("L").resize((size, size))) for name in names] * (1 if short else 10)
     one = {"ink": reference.ink_features, "pixels": reference.pixel_features}[extractor]
@@ -29,7 +28,8 @@ def test_features(measure, short, extractor, size, side):
         return features.extract(images, extractor)
 
     np.testing.assert_allclose(ours(), plain(), rtol=1e-12)
-    measure(f"{extractor} of {len(images)} images {size}x{size}", plain if side == "numpy" else ours, rounds=5)
+    rivals = {"plain NumPy": lambda: [Side(plain, len(images))]}
+    versus(f"{extractor} features, images {size}x{size}", Side(ours, len(images)), rivals, "image")
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,7 @@ def folder(tmp_path_factory, request):
     return path
 
 
-@pytest.mark.parametrize("side", SIDES)
-def test_classify_folder(measure, folder, side):
+def test_classify_folder(versus, folder):
     classifier = fastmlp.train_folder(DATA, seed=0)
     model = classifier.networks[0]
     network = reference.Network(model.layer_sizes, model.activations, model.output, model.loss_name)
@@ -57,4 +56,5 @@ def test_classify_folder(measure, folder, side):
         return fastmlp.classify_folder(classifier, folder)
 
     assert ours().labels == plain()
-    measure(f"a folder of {len(paths)} PNGs 16x16", plain if side == "numpy" else ours, rounds=5)
+    rivals = {"plain NumPy and Pillow": lambda: [Side(plain, len(paths))]}
+    versus("classify_folder, PNGs 16x16", Side(ours, len(paths)), rivals, "file")

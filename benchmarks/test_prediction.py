@@ -1,35 +1,96 @@
-"""Prediction: fastmlp beside plain NumPy, on the same rows and weights. Each pair is checked, then timed."""
+"""A trained network at work: probabilities of rows, one step from one sample, and calls from other compiled code."""
 
+import math
+from functools import partial
+
+import numba
 import numpy as np
 import pytest
 
 import fastmlp
 from benchmarks import reference
+from benchmarks.work import DTYPES, Side, classifier, mlp, on_torch_threads, peer, rows
+
+NETWORK = classifier((3, 5, 1), "sigmoid")
+TOLERANCE = {"float32": 1e-4, "float64": 1e-12}
 
 
-@pytest.mark.parametrize("side", ["numpy", "fastmlp"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [1, 8000, 1_000_000])
-def test_predict_proba_3_5_1(measure, short, n, dtype, side):
-    rng = np.random.default_rng(0)
+def test_predict_proba_3_5_1(versus, short, n, dtype):
     n = min(n, 10_000) if short else n
-    X = rng.standard_normal((n, 3)).astype(dtype)
-    theta = rng.standard_normal(26).astype(dtype)
-    network = reference.Network((3, 5, 1), ("sigmoid",), "sigmoid", "cross_entropy")
-    model = fastmlp.MLP(
-        (3, 5, 1), theta, activations=("sigmoid",), output="sigmoid", loss_name="cross_entropy", classes=np.array([0, 1])
-    )
+    X, _, _, theta = rows(n, NETWORK.sizes, dtype)
+    predict = partial(mlp(NETWORK, theta).predict_proba, X)
+
+    def checked(function):
+        np.testing.assert_allclose(function(), predict(), rtol=TOLERANCE[dtype])
+        return Side(function, n)
 
     def plain():
-        p = reference.predict(network, theta, X)
+        p = reference.predict(NETWORK, theta, X)
         return np.hstack([1 - p, p])
 
-    np.testing.assert_allclose(model.predict_proba(X), plain(), rtol=1e-4 if dtype == "float32" else 1e-12)
-    function = plain if side == "numpy" else lambda: model.predict_proba(X)
-    calls = 1000 if n == 1 and not short else 1
+    rivals = {
+        "plain NumPy": lambda: [checked(plain)],
+        "PyTorch eager": lambda: on_torch_threads(checked(peer("torch").predictor(NETWORK, theta, X))),
+        "scikit-learn": lambda: [checked(peer("sklearn").predictor(NETWORK, theta, X))],
+    }
+    versus(f"predict_proba, 3-5-1, rows: {n}, {dtype}", Side(predict, n), rivals, "row")
 
-    def run():
-        for _ in range(calls):
-            function()
 
-    measure(f"predict_proba, 3-5-1, {n} rows x {calls}, {dtype}", run)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_update_3_5_1(versus, dtype):
+    X, labels, targets, theta = rows(10, NETWORK.sizes, dtype)
+
+    def side(update, samples):
+        return Side(lambda: [update(x, y) for x, y in samples], len(X))
+
+    def ours():
+        return side(partial(mlp(NETWORK, theta.copy()).update, learning_rate=0.05), list(zip(X, labels.tolist(), strict=True)))
+
+    def torch():
+        samples = list(zip(*map(peer("torch").single_rows, (X, targets)), strict=True))
+        rival = side(peer("torch").updater(NETWORK, theta, learning_rate=0.05), samples)
+        np.testing.assert_allclose(rival.function(), ours().function(), rtol=TOLERANCE[dtype])
+        return on_torch_threads(rival)
+
+    versus(f"update, 3-5-1, {dtype}", ours(), {"PyTorch eager": torch}, "step")
+
+
+@pytest.mark.skipif(not hasattr(fastmlp.MLP, "jit"), reason="MLP has no jit yet")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_calls_from_compiled_code(versus, dtype):
+    X, _, _, theta = rows(1000, NETWORK.sizes, dtype)
+
+    @numba.njit
+    def outputs_sum(f, X):
+        total = 0.0
+        for i in range(len(X)):
+            total += f(X[i])
+        return total
+
+    ours = partial(outputs_sum, mlp(NETWORK, theta).jit(), X)
+
+    def by_hand():
+        function = partial(outputs_sum, formula(theta), X)
+        np.testing.assert_allclose(function(), ours(), rtol=TOLERANCE[dtype])
+        return [Side(function, len(X))]
+
+    ours()
+    versus(f"jit(), called in a loop, 3-5-1, {dtype}", Side(ours, len(X)), {"Numba by hand": by_hand})
+
+
+def formula(theta):
+    """3-5-1 with sigmoids, as one would write it for Numba: the weights are constants."""
+    (w, b), (v, c) = NETWORK.unpack(theta)
+    one = theta.dtype.type(1)
+
+    @numba.njit
+    def output(x):
+        z = c[0]
+        for h in range(5):
+            s = b[h] + w[0, h] * x[0] + w[1, h] * x[1] + w[2, h] * x[2]
+            z += v[h, 0] / (one + math.exp(-s))
+        return one / (one + math.exp(-z))
+
+    return output

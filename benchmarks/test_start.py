@@ -3,8 +3,12 @@
 import os
 import subprocess
 import sys
+import time
+from functools import partial
 
 import pytest
+
+from benchmarks.work import Side
 
 TRAIN = """
 import numpy as np, fastmlp
@@ -14,10 +18,9 @@ model = fastmlp.train(X, y, epochs=5, seed=0)
 assert model.predict(X).shape == (1000,)
 """
 PROGRAMS = {
-    "import numba": "import numba",
     "import fastmlp": "import fastmlp",
     "import fastmlp, with train": "import fastmlp; fastmlp.train",
-    "train and predict": TRAIN,
+    "train and predict, warm cache": TRAIN,
 }
 
 
@@ -25,11 +28,13 @@ def run(program, **environment):
     subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | environment)
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_warm_start(measure, program):
-    measure("a fresh process, warm cache", lambda: run(PROGRAMS[program]), rounds=5)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_warm_start(versus, name):
+    rivals = {"import numba": lambda: [Side(partial(run, "import numba"))]}
+    versus(f"fresh process: {name}", Side(partial(run, PROGRAMS[name])), rivals, "process")
 
 
-def test_cold_start(benchmark, tmp_path):
-    benchmark.group = "a fresh process, empty cache"
-    benchmark.pedantic(lambda: run(TRAIN, NUMBA_CACHE_DIR=str(tmp_path)), rounds=1)
+def test_cold_start(benchmark, table, tmp_path):
+    began = time.perf_counter()
+    benchmark.pedantic(run, args=(TRAIN,), kwargs={"NUMBA_CACHE_DIR": str(tmp_path)})
+    table("fresh process: train and predict, empty cache", f"{time.perf_counter() - began:.1f} s", "", "")

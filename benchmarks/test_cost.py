@@ -1,0 +1,84 @@
+"""What a training costs: time in proportion to rows, epochs and parameters, and memory beside the caller's arrays."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.work import Training
+
+FULL_BATCH = Training((3, 5, 1), "sigmoid", 100_000, 5, None, "sgd", 0.1, threads=1)
+MINI_BATCHES = replace(FULL_BATCH, batch_size=32, optimizer="adam", learning_rate=0.01)
+CHANGES = [
+    {"rows": 1000, "epochs": 500},  # few rows for many epochs: what a call of train costs in itself is not to count
+    {"rows": 10_000, "epochs": 50},
+    {"rows": 1_000_000},
+    {"rows": 10_000_000},
+    {"epochs": 1},
+    {"epochs": 50},
+    {"sizes": (3, 50, 1)},
+    {"sizes": (3, 500, 1)},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+@pytest.mark.parametrize("base", [FULL_BATCH, MINI_BATCHES], ids=["full-batch", "mini-batches"])
+def test_cost_is_linear(versus, short, base, change):
+    if short and change.get("rows", 0) > base.rows:
+        pytest.skip("too large for --short")
+
+    def side(work):
+        work = replace(work, epochs=max(1, work.epochs // 10)) if short else work
+        return work.fastmlp()._replace(units=work.units * work.parameters)
+
+    name = "full batch" if base.batch_size is None else f"batches of {base.batch_size}"
+    changed = ", ".join(f"{key} {value}" for key, value in change.items())
+    rivals = {f"itself: {base.shape}, {base.rows} rows, {base.epochs} epochs": lambda: [side(base)]}
+    versus(f"cost, {name}: {changed}", side(replace(base, **change)), rivals, "row, epoch and parameter")
+
+
+TRAIN = """
+import sys, threading, time
+import numpy as np
+import fastmlp
+
+def anonymous():
+    "Memory that is no file's: pages of the map do not count."
+    with open("/proc/self/status") as status:
+        return next(1024 * int(line.split()[1]) for line in status if line.startswith("RssAnon"))
+
+def watch():
+    global peak
+    while True:
+        peak = max(peak, anonymous())
+        time.sleep(0.001)
+
+def train(rows):
+    return fastmlp.train(X[:rows], y[:rows], batch_size=256, epochs=1, seed=0, dtype="float32")
+
+X = np.load(sys.argv[1], mmap_mode="r")
+y = np.random.default_rng(0).integers(0, 2, len(X))
+train(1000)  # the memory of the compiled code does not count
+peak = before = anonymous()
+threading.Thread(target=watch, daemon=True).start()
+model = train(len(X))
+print(peak - before - model.theta.nbytes)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_memory(benchmark, table, short, tmp_path, dtype):
+    n = 100_000 if short else 2_000_000
+    X = np.lib.format.open_memmap(tmp_path / "X.npy", mode="w+", dtype=dtype, shape=(n, 32))
+    rng = np.random.default_rng(0)
+    for start in range(0, n, 100_000):
+        X[start : start + 100_000] = rng.standard_normal((min(n - start, 100_000), 32), "float32")
+    del X
+    command = [sys.executable, "-c", TRAIN, str(tmp_path / "X.npy")]
+    done = benchmark.pedantic(subprocess.run, args=(command,), kwargs={"check": True, "capture_output": True, "text": True})
+    peak = int(done.stdout) / 2**20
+    benchmark.extra_info["MB beside the caller's arrays"] = peak
+    table(f"memory, batches of 256 of a {dtype} map of {n} x 32, in float32", f"{peak:.1f} MB beside the caller's arrays", "", "")
