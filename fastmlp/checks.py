@@ -57,6 +57,8 @@ def not_negative(name: str, value: Any) -> float:
 
 
 def _number(name: str, value: Any, expected: str) -> float:
+    if type(value) is float and math.isfinite(value):
+        return value
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -27,7 +27,7 @@ THREADS_PAY = 2_000_000  # handing work to another thread, and waiting for it, h
 LONGEST_CALL = 200_000_000  # for one kernel call: Ctrl-C waits for its end
 CHUNK_ROWS = 1024  # at least
 TILE_BYTES = 1 << 25  # of training rows kept with samples as lanes; larger data is packed anew, block by block
-BLOCK_BYTES = int(__import__("os").environ.get("BB", 1 << 17))
+BLOCK_BYTES = 1 << 17  # of a block's arrays: a part of the second-level cache
 
 
 def layer_table(layer_sizes: Sequence[int], activations: Sequence[str], output: str, bias: bool) -> NDArray[np.int64]:

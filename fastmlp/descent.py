@@ -88,7 +88,7 @@ class Run:
         # Plain SGD on one sample has kernels of its own, where the lanes are neurons.
         self.one_by_one = self.batch_size == 1 and rule.optimizer == optimizers.SGD
         if self.one_by_one:
-            self.scratch = online.scratch(model.layers, chunks.tiles(model.layers, model.dtype, online.BLOCK))
+            self.memory = online.memory(model.layers, model.dtype, online.BLOCK)
         else:
             self.work = self._chunked(data, order, self.batch_size, keep_tiles=self.batches == 1)
 
@@ -189,7 +189,7 @@ class Run:
         network, target = self.model.network, self.limits.target_loss
         if self.one_by_one:
             online.descend(
-                self.theta, self.counters, self.sums, self.scratch, self.data, self.order, first, last, network, self.rule, target
+                self.theta, self.counters, self.sums, *self.memory, self.data, self.order, first, last, network, self.rule, target
             )  # fmt: skip
             return
         work = self.work

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import checks, chunks, storage
 from fastmlp.kernels import batch, online
-from fastmlp.kernels.simd import ROOM
 
+ON_STACK = 4096  # units of a network whose compiled form keeps them on the stack
 FEW = 32  # rows whose prediction is one kernel call with scratch on the stack
 LOSSES = {  # name: kind, and the factor that makes nats bits
     "cross_entropy": (batch.CROSS_ENTROPY, 1.0),
@@ -256,11 +256,18 @@ class MLP:
         ValueError
             As `loss` does.
         """
-        row = checks.vector("x", x, self.dtype, self.layer_sizes[0])[None]
-        target = self.targets([y], 1)
-        rate = self.dtype.type(checks.positive("learning_rate", learning_rate))
-        data = plain_rows(row, target)
-        return float(online.update(self.theta, self._online_scratch(), data, every_row(1), self.network, rate))
+        theta = self.theta
+        ready = type(x) is np.ndarray and x.dtype == theta.dtype and x.flags.carray and x.shape == (self.layer_sizes[0],)
+        row: Any = x if ready else checks.vector("x", x, theta.dtype, self.layer_sizes[0])
+        try:
+            target = self._class_targets[y]
+        except (KeyError, TypeError):
+            target = self.targets([y], 1)[0]
+        rate = checks.positive("learning_rate", learning_rate)
+        loss: float = online.update(theta, *self._online_memory, row, target, *self.network, rate)
+        if loss != loss:
+            checks.finite("x", row)
+        return loss
 
     def jit(self) -> Callable[..., Any]:
         """The network, as it is now, as a function that other Numba code calls with no Python in between.
@@ -270,7 +277,7 @@ class MLP:
 
         Returns
         -------
-        f(x) -> the output for D inputs x, an array or a tuple: a number for one output (of two classes, the probability of the
+        f(x) -> the output for D inputs x, an array or a tuple of numbers of one type: a number for one output (of two classes, the probability of the
         second), else a tuple of K, which f(x, out) also writes to an array of K numbers.
 
         Raises
@@ -280,9 +287,8 @@ class MLP:
         """
         from fastmlp.kernels.frozen import frozen
 
-        scratch = self._online_scratch()
-        checks.at_most("the network's units", scratch.units.size + self.layer_sizes[0] + 1, ROOM, "to run on the stack")
-        return frozen(checks.finite("theta", self.theta), scratch)
+        checks.at_most("the network's units", sum(self.layer_sizes), ON_STACK, "to run on the stack")
+        return frozen(checks.finite("theta", self.theta), *online.memory(self.layers, self.dtype, 0))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the network, its classes and its history to one .npz file; `fastmlp.load` reads it back exactly.
@@ -315,13 +321,21 @@ class MLP:
         x = checks.matrix("X", X, self.dtype, columns=self.layer_sizes[0], empty=True)
         return chunks.outputs(theta, self.layers, x, columns)
 
-    def _online_scratch(self) -> online.Scratch:
-        return online.scratch(self.layers, chunks.tiles(self.layers, self.dtype, int(batch.STRIP)))
+    @cached_property
+    def _class_targets(self) -> dict[Any, NDArray[Any]]:
+        """What the kernels compare the outputs with, for each label of a classifier."""
+        if self.classes is None:
+            return {}
+        return {label: np.array([number], self.dtype) for number, label in enumerate(self.classes.tolist())}
+
+    @cached_property
+    def _online_memory(self) -> tuple[NDArray[Any], ...]:
+        return online.memory(self.layers, self.dtype, int(batch.STRIP))
 
     @cached_property
     def _is_small(self) -> bool:
         """Whether a block of it fits in the stack's room for kernels."""
-        return batch.rows_of(self.layers) * int(batch.STRIP) <= ROOM
+        return batch.rows_of(self.layers) * int(batch.STRIP) <= batch.ROOM
 
     def _loss(self, X: ArrayLike, y: ArrayLike, *, gradient: bool) -> tuple[float, NDArray[Any]]:
         x = checks.matrix("X", X, self.dtype, columns=self.layer_sizes[0])

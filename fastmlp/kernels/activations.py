@@ -1,7 +1,9 @@
 """Activations and their derivatives, side by side, over rows of samples."""
 
+import numpy as np
+
 from fastmlp.kernels import elementary
-from fastmlp.kernels.jit import jit_part
+from fastmlp.kernels.jit import jit_inline, jit_part
 from fastmlp.kernels.simd import lanes_of, load, store, where, zeros
 
 IDENTITY, SIGMOID, TANH, RELU, SOFTMAX = range(5)
@@ -25,21 +27,27 @@ def activate(a, at, rows, stride, m, code):
                 store(a, n, where(x > zeros(a), x, zeros(a)))
 
 
+@jit_inline
+def derivative(number, code):
+    """(c0, c1, c2, least) with f'(z) = c0 + c1 y + c2 y^2 where y = f(z) is greater than the least, else 0."""
+    zero, one, anything = number(0), number(1), number(-np.inf)
+    if code == SIGMOID:
+        return zero, one, -one, anything
+    if code == TANH:
+        return one, zero, -one, anything
+    return one, zero, zero, zero if code == RELU else anything
+
+
+@jit_inline
+def slope(y, c):
+    """f'(z) from y = f(z) and what derivative(code) gave."""
+    return where(y > c[3], y * (y * c[2] + c[1]) + c[0], y - y)
+
+
 @jit_part
-def activate_backward(d, to, a, at, rows, stride, m, code):
-    """d = d * f'(z) for the same places of d and a, in place, from the activation a = f(z)."""
-    lanes = lanes_of(a)
-    one = a.dtype.type(1)
+def activate_backward(d, a, at, rows, stride, m, code):
+    """d = d * f'(z) for the rows at the beginning of d, in place, from the activations a = f(z)."""
+    c = derivative(a.dtype.type, code)
     for row in range(0, rows * stride, stride):
-        x, y = to + row, at + row
-        if code == SIGMOID:
-            for n in range(0, m, lanes):
-                f = load(a, y + n)
-                store(d, x + n, load(d, x + n) * (f * (one - f)))
-        elif code == TANH:
-            for n in range(0, m, lanes):
-                f = load(a, y + n)
-                store(d, x + n, load(d, x + n) * (one - f * f))
-        elif code == RELU:
-            for n in range(0, m, lanes):
-                store(d, x + n, where(load(a, y + n) > zeros(a), load(d, x + n), zeros(a)))
+        for n in range(row, row + m, lanes_of(a)):
+            store(d, n, load(d, n) * slope(load(a, at + n), c))

@@ -16,11 +16,12 @@ import numpy as np
 
 from fastmlp.kernels import elementary, optimizers
 from fastmlp.kernels.activations import SIGMOID, SOFTMAX, activate, activate_backward
-from fastmlp.kernels.dense import dense_backward_parameters, product, strips
+from fastmlp.kernels.dense import Rows, dense_backward_input, dense_backward_parameters, dense_forward, strips
 from fastmlp.kernels.jit import jit, jit_flat, jit_inline, jit_part
 from fastmlp.kernels.simd import get, lanes_of, load, put, room, store, total, where, zeros
 
 CROSS_ENTROPY, SQUARED_ERROR = range(2)
+ROOM = 4096  # numbers of scratch for a few rows, on the stack
 STRIP = np.int64(32)  # samples of two vectors of float32, four of float64
 
 
@@ -137,7 +138,7 @@ def _squared_error(d, z, at, tiles, tile, n_out, m, code):
         if code == SOFTMAX:
             for k in range(0, n_out * stride, stride):
                 store(d, k + n, load(z, at + k + n) * (load(d, k + n) - inner))
-    activate_backward(d, np.int64(0), z, at, n_out, stride, m, code)
+    activate_backward(d, z, at, n_out, stride, m, code)
     return total(losses)
 
 
@@ -179,7 +180,7 @@ def hidden_forward(units, to, x, first, theta, layers, stride, m):
     last = layers.shape[0] - 1
     for layer in range(last + 1):
         n_in, n_out, code, weights, biased = row_of(layers, layer)
-        product(units, to, stride, a, at, stride, theta, weights, n_out, np.int64(1), n_in + biased, n_out, m, np.int64(0))
+        dense_forward(Rows(units, to, stride), Rows(a, at, stride), theta, weights, n_in + biased, n_out, m)
         if layer < last:
             activate(units, to, n_out, stride, m, code)
         a, at = units, to
@@ -195,12 +196,12 @@ def _hidden_backward(g, scratch, at, x, first, theta, layers, stride, m):
     for layer in range(layers.shape[0] - 1, 0, -1):
         n_in, n_out, _, weights, biased = row_of(layers, layer)
         at -= (n_in + biased) * stride
-        dense_backward_parameters(g, weights, units, at, deltas, here, stride, n_in + biased, n_out, m, spare)
-        product(deltas, below, stride, deltas, here, stride, theta, weights, np.int64(1), n_out, n_out, n_in, m, np.int64(0))
-        activate_backward(deltas, below, units, at, n_in, stride, m, layers[layer - 1, 2])
+        a, dz = Rows(units, at, stride), Rows(deltas, here, stride)
+        dense_backward_parameters(g, weights, a, dz, n_in + biased, n_out, m, spare)
+        dense_backward_input(Rows(deltas, below, stride), a, dz, theta, weights, n_in, n_out, m, layers[layer - 1, 2])
         here, below = below, here
     n_in, n_out, _, weights, biased = row_of(layers, np.int64(0))
-    dense_backward_parameters(g, weights, x, first, deltas, here, stride, n_in + biased, n_out, m, spare)
+    dense_backward_parameters(g, weights, Rows(x, first, stride), Rows(deltas, here, stride), n_in + biased, n_out, m, spare)
 
 
 @jit
@@ -370,4 +371,4 @@ def predict(out, scratch, x, theta, layers, first, last, lanes, stride):
 @jit
 def predict_few(out, x, theta, layers):
     """predict for a few rows, with scratch on the stack."""
-    return predict(out, room(theta), x, theta, layers, np.int64(0), x.shape[0], STRIP, STRIP)
+    return predict(out, room(theta, ROOM), x, theta, layers, np.int64(0), x.shape[0], STRIP, STRIP)

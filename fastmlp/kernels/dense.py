@@ -1,20 +1,51 @@
-"""A dense layer over a block of samples: its three products, in tiles that stay in registers.
+"""A dense layer over a block of samples: its products, forward and backward, in tiles that stay in registers.
 
-A block is flat: rows of samples, one row for each unit, `stride` numbers apart, of which the first m are computed. m is a multiple
-of two vectors; lanes past the last sample hold numbers that weigh nothing. Biases are the weights of one more input, whose row
-holds ones. D inputs (that one included), H units; w[d, h] stands at theta[w + d * H + h].
+m samples are computed, whole strips of two vectors; lanes past the last sample hold numbers that weigh nothing. Biases are the
+weights of one more input, whose row holds ones. D inputs (that one included), H units; w[d, h] stands at theta[w + d * H + h].
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp.kernels.jit import jit_inline, jit_part
+from fastmlp.kernels.activations import IDENTITY, derivative, slope
+from fastmlp.kernels.jit import jit_flat, jit_inline, jit_part
 from fastmlp.kernels.simd import get, lanes_of, load, put, spread, store, total, zeros
 
 DEPTH = 64  # inputs in a row of tiles: what they read stays in the first-level cache
+ONE, NO = np.int64(1), np.int64(0)  # as plain literals they would be types of their own, and what takes them be compiled once more
+
+
+class Rows(NamedTuple):
+    """Rows of samples in a flat array, one for each unit: where the first begins, and how far they are apart."""
+
+    array: np.ndarray
+    at: int
+    stride: int
+
+
+class Weights(NamedTuple):
+    """w[i, h] stands at theta[at + i * step_in + h * step_out]."""
+
+    theta: np.ndarray
+    at: int
+    step_in: int
+    step_out: int
 
 
 @jit_inline
-def _one_row(z, at, a, first, stride, w, p, step_in, depth, more):
+def _finish(z, at, z0, z1, y, below, c):
+    """Stores what a row of a tile has come to: as it is, or times the slopes of the activations at y[below]."""
+    one = lanes_of(z)
+    if below >= 0:
+        z0 *= slope(load(y, below), c)
+        z1 *= slope(load(y, below + one), c)
+    store(z, at, z0)
+    store(z, at + one, z1)
+
+
+@jit_inline
+def _one_row(z, at, a, first, stride, w, p, step_in, depth, more, y, below, c):
     one = lanes_of(z)
     z0, z1 = zeros(z), zeros(z)
     if more:
@@ -25,12 +56,11 @@ def _one_row(z, at, a, first, stride, w, p, step_in, depth, more):
         z1 += x * load(a, first + one)
         p += step_in
         first += stride
-    store(z, at, z0)
-    store(z, at + one, z1)
+    _finish(z, at, z0, z1, y, below, c)
 
 
 @jit_inline
-def _four_rows(z, at, z_stride, a, first, stride, w, p, step_in, step_out, depth, more):
+def _four_rows(z, at, z_stride, a, first, stride, w, p, step_in, step_out, depth, more, y, below, c):
     one = lanes_of(z)
     z00, z01, z10, z11, z20, z21, z30, z31 = zeros(z), zeros(z), zeros(z), zeros(z), zeros(z), zeros(z), zeros(z), zeros(z)
     at1, at2, at3 = at + z_stride, at + 2 * z_stride, at + 3 * z_stride
@@ -50,91 +80,74 @@ def _four_rows(z, at, z_stride, a, first, stride, w, p, step_in, step_out, depth
         z31 += w3 * x1
         p += step_in
         first += stride
-    store(z, at, z00)
-    store(z, at + one, z01)
-    store(z, at1, z10)
-    store(z, at1 + one, z11)
-    store(z, at2, z20)
-    store(z, at2 + one, z21)
-    store(z, at3, z30)
-    store(z, at3 + one, z31)
+    step = z_stride if below >= 0 else NO
+    _finish(z, at, z00, z01, y, below, c)
+    _finish(z, at1, z10, z11, y, below + step, c)
+    _finish(z, at2, z20, z21, y, below + 2 * step, c)
+    _finish(z, at3, z30, z31, y, below + 3 * step, c)
 
 
 @jit_part
-def product(z, at, z_stride, a, first, a_stride, w, p, step_in, step_out, n_in, n_out, m, more):
-    """Rows h of z (+)= the sums over d of w[p + d * step_in + h * step_out] times row d of a; added to what is there if more."""
+def product(z, a, w, n_in, n_out, m, more, y, code):
+    """Rows h of z = the sums over i of w[i, h] times row i of a, added to what is there if more.
+
+    If y.at is not negative, the sums are then multiplied by f'(z) of the activations in the rows of y, as far apart as those of z.
+    """
+    c = derivative(z.array.dtype.type, code)
     for done in range(0, n_in, DEPTH):
         depth = min(DEPTH, n_in - done)
-        more += done
-        for n in range(0, m, 2 * lanes_of(z)):
-            here = first + done * a_stride + n
-            h = 0
+        last = done + depth == n_in
+        for n in range(0, m, 2 * lanes_of(z.array)):
+            first = a.at + done * a.stride + n
+            h = NO
             while h < n_out:
-                there = at + h * z_stride + n
-                weights = p + done * step_in + h * step_out
+                at = z.at + h * z.stride + n
+                below = y.at + h * z.stride + n if y.at >= 0 and last else NO - 1
+                p = w.at + done * w.step_in + h * w.step_out
                 if h + 4 <= n_out:
-                    _four_rows(z, there, z_stride, a, here, a_stride, w, weights, step_in, step_out, depth, more > 0)
+                    _four_rows(z.array, at, z.stride, a.array, first, a.stride, w.theta, p, w.step_in, w.step_out, depth,
+                               more + done > 0, y.array, below, c)  # fmt: skip
                     h += 4
                 else:
-                    _one_row(z, there, a, here, a_stride, w, weights, step_in, depth, more > 0)
+                    _one_row(z.array, at, a.array, first, a.stride, w.theta, p, w.step_in, depth, more + done > 0,
+                             y.array, below, c)  # fmt: skip
                     h += 1
 
 
-@jit_inline
-def _add(g, p, x):
-    put(g, p, get(g, p) + total(x))
+@jit_flat
+def dense_forward(z, a, theta, w, n_in, n_out, m):
+    """z (H, m) = w.T @ a (D, m)."""
+    product(z, a, Weights(theta, w, n_out, ONE), n_in, n_out, m, NO, Rows(z.array, NO - 1, NO), np.int64(IDENTITY))
+
+
+@jit_flat
+def dense_backward_input(dz_below, y, dz, theta, w, n_in, n_out, m, code):
+    """dz of the layer below (D, m) = w @ dz (H, m) times f'(z) of its activations y; without the input of ones."""
+    product(dz_below, dz, Weights(theta, w, ONE, n_out), n_out, n_in, m, NO, y, code)
 
 
 @jit_part
-def dots(g, p, a, first, d, at, stride, n_in, n_out, m):
-    """g[p + i * H + h] += row i of a times row h of d, summed over the samples: four times two sums at once."""
-    for i in range(0, n_in, 4):
-        last = n_in - 1
-        a0 = first + i * stride
-        a1, a2, a3 = first + min(i + 1, last) * stride, first + min(i + 2, last) * stride, first + min(i + 3, last) * stride
-        for h in range(0, n_out, 2):
-            d0, d1 = at + h * stride, at + min(h + 1, n_out - 1) * stride
-            g00, g01, g10, g11, g20, g21, g30, g31 = zeros(g), zeros(g), zeros(g), zeros(g), zeros(g), zeros(g), zeros(g), zeros(g)
-            for n in range(0, m, lanes_of(g)):
-                x0, x1, x2, x3 = load(a, a0 + n), load(a, a1 + n), load(a, a2 + n), load(a, a3 + n)
-                y = load(d, d0 + n)
-                g00 += x0 * y
-                g10 += x1 * y
-                g20 += x2 * y
-                g30 += x3 * y
-                y = load(d, d1 + n)
-                g01 += x0 * y
-                g11 += x1 * y
-                g21 += x2 * y
-                g31 += x3 * y
-            q = p + i * n_out + h
-            two = h + 1 < n_out
-            _add(g, q, g00)
-            if two:
-                _add(g, q + 1, g01)
-            if i + 1 < n_in:
-                q += n_out
-                _add(g, q, g10)
-                if two:
-                    _add(g, q + 1, g11)
-            if i + 2 < n_in:
-                q += n_out
-                _add(g, q, g20)
-                if two:
-                    _add(g, q + 1, g21)
-            if i + 3 < n_in:
-                q += n_out
-                _add(g, q, g30)
-                if two:
-                    _add(g, q + 1, g31)
-
-
-@jit_part
-def _transpose(out, d, at, stride, n_out, width, m):
-    """Row h of d becomes column h of out, whose rows are `width` apart."""
-    for h in range(n_out):
-        for n in range(m):
-            put(out, n * width + h, get(d, at + h * stride + n))
+def dense_backward_parameters(g, p, a, dz, n_in, n_out, m, spare):
+    """dw (D, H), from g[p] on, += a (D, m) @ dz (H, m).T."""
+    width = strips(n_out, g)
+    # In cycles, nearly: a sum over lanes costs twelve for adding the lanes up; a sum in each lane has the transposition before it,
+    # and lanes that stand for no output.
+    over_lanes = n_in * n_out * (m // lanes_of(g) + 12)
+    in_lanes = n_in * width * m // (2 * lanes_of(g)) + 2 * n_out * m
+    if over_lanes < in_lanes:
+        _dots(g, p, a, dz, n_in, n_out, m)
+        return
+    _transpose(spare, dz, n_out, width, m)
+    by_sample, samples = Rows(spare, NO, width), Weights(a.array, a.at, ONE, a.stride)
+    none = Rows(g, NO - 1, NO)
+    if width == n_out:
+        product(Rows(g, p, width), by_sample, samples, m, n_in, width, ONE, none, np.int64(IDENTITY))
+        return
+    own = m * width
+    product(Rows(spare, own, width), by_sample, samples, m, n_in, width, NO, none, np.int64(IDENTITY))
+    for i in range(n_in):
+        for h in range(n_out):
+            _add(g, p + i * n_out + h, get(spare, own + i * width + h))
 
 
 @jit_inline
@@ -145,22 +158,56 @@ def strips(count, array):
 
 
 @jit_part
-def dense_backward_parameters(g, p, a, first, d, at, stride, n_in, n_out, m, spare):
-    """g[p + i * H + h] += row i of a times row h of d, summed over the samples."""
-    width = strips(n_out, g)
-    # In cycles, nearly: a sum over lanes costs twelve for adding the lanes up; a sum in each lane has the transposition before it,
-    # and lanes that stand for no output.
-    over_lanes = n_in * n_out * (m // lanes_of(g) + 12)
-    in_lanes = n_in * width * m // (2 * lanes_of(g)) + 2 * n_out * m
-    if over_lanes < in_lanes:
-        dots(g, p, a, first, d, at, stride, n_in, n_out, m)
-        return
-    _transpose(spare, d, at, stride, n_out, width, m)
-    if width == n_out:
-        product(g, p, width, spare, np.int64(0), width, a, first, np.int64(1), stride, m, n_in, width, np.int64(1))
-        return
-    own = m * width
-    product(spare, own, width, spare, np.int64(0), width, a, first, np.int64(1), stride, m, n_in, width, np.int64(0))
-    for i in range(n_in):
-        for h in range(n_out):
-            put(g, p + i * n_out + h, get(g, p + i * n_out + h) + get(spare, own + i * width + h))
+def _transpose(out, dz, n_out, width, m):
+    """Row h of dz becomes column h of out, whose rows are `width` apart."""
+    for h in range(n_out):
+        for n in range(m):
+            put(out, n * width + h, get(dz.array, dz.at + h * dz.stride + n))
+
+
+@jit_inline
+def _add(g, p, x):
+    put(g, p, get(g, p) + x)
+
+
+@jit_part
+def _dots(g, p, a, dz, n_in, n_out, m):
+    """g[p + i * H + h] += the sum over the samples of row i of a times row h of dz: four times two sums at once."""
+    d = dz.array
+    for i in range(0, n_in, 4):
+        last = n_in - 1
+        at0, at1 = a.at + i * a.stride, a.at + min(i + 1, last) * a.stride
+        at2, at3 = a.at + min(i + 2, last) * a.stride, a.at + min(i + 3, last) * a.stride
+        for h in range(0, n_out, 2):
+            first, second = dz.at + h * dz.stride, dz.at + min(h + 1, n_out - 1) * dz.stride
+            g00, g01, g10, g11, g20, g21, g30, g31 = zeros(g), zeros(g), zeros(g), zeros(g), zeros(g), zeros(g), zeros(g), zeros(g)
+            for n in range(0, m, lanes_of(g)):
+                x0, x1, x2, x3 = load(a.array, at0 + n), load(a.array, at1 + n), load(a.array, at2 + n), load(a.array, at3 + n)
+                y0, y1 = load(d, first + n), load(d, second + n)
+                g00 += x0 * y0
+                g10 += x1 * y0
+                g20 += x2 * y0
+                g30 += x3 * y0
+                g01 += x0 * y1
+                g11 += x1 * y1
+                g21 += x2 * y1
+                g31 += x3 * y1
+            q, two = p + i * n_out + h, h + 1 < n_out
+            _add(g, q, total(g00))
+            if two:
+                _add(g, q + 1, total(g01))
+            if i + 1 < n_in:
+                q += n_out
+                _add(g, q, total(g10))
+                if two:
+                    _add(g, q + 1, total(g11))
+            if i + 2 < n_in:
+                q += n_out
+                _add(g, q, total(g20))
+                if two:
+                    _add(g, q + 1, total(g21))
+            if i + 3 < n_in:
+                q += n_out
+                _add(g, q, total(g30))
+                if two:
+                    _add(g, q + 1, total(g31))

@@ -26,6 +26,8 @@ class _Constants(NamedTuple):
     zero: float
     one: float
     two: float
+    half: float
+    sqrt_two_less_one: float
     infinity: float
     log2_e: float
     ln2: float
@@ -41,10 +43,11 @@ class _Constants(NamedTuple):
 
 
 def _constants(real, mantissa_bits, bias, ln2_high, ln2_low, smallest, largest, tanh_is_one, exp_terms, log_terms):
-    scalars = (0.0, 1.0, 2.0, np.inf, 1.4426950408889634, 0.6931471805599453, ln2_high, ln2_low, 1.5 * 2.0**mantissa_bits, bias)
+    scalars = (0.0, 1.0, 2.0, 0.5, 2.0**0.5 - 1, np.inf)
+    logarithms = (1.4426950408889634, 0.6931471805599453, ln2_high, ln2_low, 1.5 * 2.0**mantissa_bits, bias)
     limits = (smallest, largest, tanh_is_one)
     terms = (tuple(real(term) for term in reversed(series)) for series in (exp_terms, log_terms))
-    return _Constants(*(real(value) for value in scalars + limits), *terms)
+    return _Constants(*(real(value) for value in scalars + logarithms + limits), *terms)
 
 
 _SINGLE = _constants(
@@ -183,22 +186,31 @@ def tanh(x):
     a = magnitude(x)
     s, p = _exp_parts(-c.two * a, c.zero)
     m = s * p + (s - c.one)  # e^-2|x| - 1, with no cancellation near 0
-    return copysign(where(a > c.tanh_is_one, c.one, m / (c.two + m)), x)
+    return copysign(where(a > c.tanh_is_one, c.one, m / (m + c.two)), x)
+
+
+@jit_inline
+def _log1p_unit(x):
+    """log(1 + x) for x from 0 to 1: as log1p, where k is 0 or 1."""
+    c = _constants_of(x)
+    upper = x > c.sqrt_two_less_one
+    f = where(upper, x * c.half - c.half, x)
+    s = f / (f + c.two)
+    z = s * s
+    rest = f - s * (f - z * _polynomial(c.log_terms, z))
+    return where(upper, c.ln2_high + (rest + c.ln2_low), rest)
 
 
 @jit_inline
 def softplus(x):
     """log(1 + e^x), within 2 ulp."""
     c = _constants_of(x)
-    return where(x < c.zero, c.zero, x) + log1p(exp_negative(x))
+    return where(x < c.zero, c.zero, x) + _log1p_unit(exp_negative(x))
 
 
 @jit_inline
 def sigmoid_and_softplus(x):
-    """(sigmoid(x), softplus(-|x|)), within 3.5 and 3 ulp: one exponential and one division serve both."""
+    """(sigmoid(x), softplus(-|x|)), within 3.5 and 3 ulp: one exponential serves both."""
     c = _constants_of(x)
     e = exp_negative(x)
-    k, f = _log1p_parts(e)
-    a, b = c.one + e, c.two + f
-    inverse = c.one / (a * b)
-    return where(x < c.zero, e, c.one) * (b * inverse), _log1p_of_parts(k, f, f * (a * inverse))
+    return where(x < c.zero, e, c.one) / (e + c.one), _log1p_unit(e)

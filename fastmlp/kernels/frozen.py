@@ -1,5 +1,7 @@
 """One network as a function for other compiled code: its parameters are constants of that code."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from fastmlp.kernels import elementary
@@ -9,12 +11,14 @@ from fastmlp.kernels.online import ACTIVATION, N_IN, N_OUT, OUTPUTS, forward, so
 from fastmlp.kernels.simd import as_tuple, get, put, room
 
 
-def frozen(theta, scratch):
+def frozen(theta, plan, edges, memory):
     """f(x) -> the output for D inputs x; for several outputs f(x) -> a tuple, which f(x, out) also writes to an array."""
-    spread_out(scratch, theta, False)
-    plan, places, real, ones = (array.copy() for array in (scratch.plan, scratch.places, scratch.real, scratch.ones))
+    places, _, _, real, ones, *_ = (memory[first:last].copy() for first, last in pairwise(edges))
+    spread_out(places, plan, theta, False)
     last = plan[-1]
     n_in, n_out, at, code, size = int(plan[0, N_IN]), int(last[N_OUT]), int(last[OUTPUTS]), int(last[ACTIVATION]), real.size
+    count = size + n_in + 1
+    out_message = f"out must hold {n_out} numbers, one for each output of the network"
     message = f"x must hold {n_in} numbers, one for each input of the network"
 
     @jit_alone
@@ -36,7 +40,7 @@ def frozen(theta, scratch):
 
         @jit_alone
         def function(x):
-            units = room(places)
+            units = room(places, count)
             evaluate(units, x)
             return get(units, at)
 
@@ -44,9 +48,11 @@ def frozen(theta, scratch):
 
         @jit_alone
         def function(x, out=None):
-            units = room(places)
+            units = room(places, count)
             evaluate(units, x)
             if out is not None:
+                if len(out) != n_out:
+                    raise ValueError(out_message)
                 for k in range(n_out):
                     out[k] = get(units, at + k)
             return as_tuple(units, at, n_out)

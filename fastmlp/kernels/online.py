@@ -27,7 +27,7 @@ N_IN, N_OUT, ACTIVATION, WEIGHTS, BIASED, WIDTH, PLACES, INPUTS, OUTPUTS, COLUMN
 
 
 class Scratch(NamedTuple):
-    """What is written while samples are worked on."""
+    """What is written while samples are worked on: parts of one memory."""
 
     plan: np.ndarray  # (L, COLUMNS) int64: the table of batch.py; a row's width; where a layer's rows, inputs and outputs begin
     places: np.ndarray  # the parameters, in rows of whole vectors; what is no parameter is 0 and stays so
@@ -36,49 +36,59 @@ class Scratch(NamedTuple):
     real: np.ndarray  # 1 for a unit, else 0
     ones: np.ndarray  # 1 for the 1 behind a layer, else 0
     logits: np.ndarray  # (K, B): of the samples of a block
-    tiles: Tiles  # one block
     spare: np.ndarray  # (K, B)
+    tiles: Tiles  # one block
 
 
-def scratch(layers, tiles):
+def memory(layers, dtype, block):
+    """(plan, edges, memory): the plan of a Scratch for blocks of so many samples, and its parts, which lie between the edges."""
+
     def whole(count):
         return -(-count // LANES) * LANES
 
-    dtype = tiles.inputs.dtype
     table = layers.tolist()
+    (first, *_, biased), (_, outputs, *_) = table[0], table[-1]
     plan, places, inputs = [], 0, 0
     real, ones = [], []
-    for layer, (n_in, n_out, activation, weights, biased) in enumerate(table):
-        outputs = len(real)
+    for layer, (n_in, n_out, activation, weights, _) in enumerate(table):
         width = whole(n_out + biased) if layer == 0 else whole(n_in + biased)
-        plan.append((n_in, n_out, activation, weights, biased, width, places, inputs, outputs))
+        plan.append((n_in, n_out, activation, weights, biased, width, places, inputs, len(real)))
         places += width * (whole(n_in + biased) if layer == 0 else n_out)
-        inputs = outputs
+        inputs = len(real)
         room = whole(n_out + biased)
         real += [1] * n_out + [0] * (room - n_out)
         ones += [0] * n_out + ([biased] + [0] * LANES)[: room - n_out]
-    rows = np.zeros(tiles.targets.size, dtype)
-    units = np.zeros(len(real), dtype)
+    none = [0] * len(real)
+    logits = [0] * (outputs * block)
+    tile = [0] * (first * block) + [1] * (biased * block)
+    parts = ([0] * places, none, none, real, ones, logits, logits, tile, logits, [0] * block)
+    edges = np.cumsum([0] + [len(part) for part in parts])
+    return np.array(plan), edges, np.array([number for part in parts for number in part], dtype)
+
+
+@jit_flat
+def _scratch(plan, edges, memory):
+    block = edges[10] - edges[9]
+    tiles = Tiles(memory[edges[7] : edges[8]], memory[edges[8] : edges[9]], memory[edges[9] : edges[10]], block, block, False)
     return Scratch(
-        np.array(plan), np.zeros(places, dtype), units, units.copy(), np.array(real, dtype), np.array(ones, dtype), rows, tiles,
-        rows.copy(),
+        plan, memory[: edges[1]], memory[edges[1] : edges[2]], memory[edges[2] : edges[3]], memory[edges[3] : edges[4]],
+        memory[edges[4] : edges[5]], memory[edges[5] : edges[6]], memory[edges[6] : edges[7]], tiles,
     )  # fmt: skip
 
 
 @jit
-def spread_out(scratch, theta, back):
+def spread_out(places, plan, theta, back):
     """Copies theta to its places, or back."""
-    for layer in range(scratch.plan.shape[0]):
-        plan = scratch.plan[layer]
-        n_out, width = plan[N_OUT], plan[WIDTH]
-        for i in range(plan[N_IN] + plan[BIASED]):
+    for layer in range(plan.shape[0]):
+        n_out, width = plan[layer, N_OUT], plan[layer, WIDTH]
+        for i in range(plan[layer, N_IN] + plan[layer, BIASED]):
             for h in range(n_out):
-                at = plan[WEIGHTS] + i * n_out + h
-                to = plan[PLACES] + (i * width + h if layer == 0 else h * width + i)
+                at = plan[layer, WEIGHTS] + i * n_out + h
+                to = plan[layer, PLACES] + (i * width + h if layer == 0 else h * width + i)
                 if back:
-                    put(theta, at, get(scratch.places, to))
+                    put(theta, at, get(places, to))
                 else:
-                    put(scratch.places, to, get(theta, at))
+                    put(places, to, get(theta, at))
 
 
 @jit_flat
@@ -231,44 +241,64 @@ def _output_delta(scratch, sample, loss, rate):
 
 
 @jit_flat
-def _steps(scratch, network, rate, decay, count):
+def _steps(scratch, layers, loss, scale, rate, decay, count):
     """One update from each of the first samples of the tile; returns the weighted sum of their losses."""
     units, tiles, logits, zero = scratch.units, scratch.tiles, scratch.logits, np.int64(0)
     for sample in range(count):
         forward(units, tiles.inputs, sample, tiles.stride, scratch.plan, scratch.places, scratch.real, scratch.ones)
-        _output_delta(scratch, sample, network.loss, rate * get(tiles.weights, sample))
+        _output_delta(scratch, sample, loss, rate * get(tiles.weights, sample))
         _backward(scratch, sample, decay)
-    last = network.layers[network.layers.shape[0] - 1]
+    n_out, code = layers[layers.shape[0] - 1, 1], layers[layers.shape[0] - 1, 2]
     m = strips(count, logits)
-    return block_loss(scratch.spare, logits, zero, tiles, zero, last[1], m, last[2], network.loss) * network.loss_scale
+    return block_loss(scratch.spare, logits, zero, tiles, zero, n_out, m, code, loss) * scale
 
 
 @jit
-def descend(theta, counters, history, scratch, data, order, begin, last, network, rule, target):
+def descend(theta, counters, history, plan, edges, memory, data, order, begin, last, network, rule, target):
     """Samples first to last - 1, counted over the epochs; the rest is as in batch.descend, with batches of one and plain SGD."""
-    rate = theta.dtype.type(rule.learning_rate * network.loss_scale)
+    scratch, scale = _scratch(plan, edges, memory), network.loss_scale
+    rate = theta.dtype.type(rule.learning_rate * scale)
     decay = theta.dtype.type(1 - rule.learning_rate * rule.l2)
     n = order.shape[1]
-    spread_out(scratch, theta, False)
+    spread_out(scratch.places, plan, theta, False)
     s = begin
     while s < last:
         epoch = s // n
         place, row_of_order = s - epoch * n, min(epoch - begin // n, order.shape[0] - 1)
         count = min(scratch.tiles.lanes, n - place, last - s)
         pack(scratch.tiles, np.int64(0), data, order[row_of_order], place, count)
-        history[epoch] += _steps(scratch, network, rate, decay, count)
+        history[epoch] += _steps(scratch, network.layers, network.loss, scale, rate, decay, count)
         s += count
         if place + count == n and not target < history[epoch] / n < np.inf:
             break
     counters[1] = s
-    spread_out(scratch, theta, True)
+    spread_out(scratch.places, plan, theta, True)
 
 
 @jit
-def update(theta, scratch, data, order, network, rate):
-    """One update from the one row of the data; returns its loss."""
-    spread_out(scratch, theta, False)
-    pack(scratch.tiles, np.int64(0), data, order, np.int64(0), np.int64(1))
-    loss = _steps(scratch, network, rate * theta.dtype.type(network.loss_scale), theta.dtype.type(1), np.int64(1))
-    spread_out(scratch, theta, True)
-    return loss
+def update(theta, plan, edges, memory, x, y, layers, loss, scale, rate):
+    """One update from one sample, x (D,) and y (K,) or a class number (1,); returns its loss.
+
+    If x or y is not finite, it does nothing and returns NaN. All arguments are arrays and numbers: taking a tuple apart would last
+    longer than the rest.
+    """
+    scratch, number = _scratch(plan, edges, memory), theta.dtype.type
+    inputs, targets, stride = scratch.tiles.inputs, scratch.tiles.targets, scratch.tiles.stride
+    n_out, columns = layers[layers.shape[0] - 1, 1], y.shape[0]
+    bad = number(0)
+    for d in range(x.shape[0]):
+        put(inputs, d * stride, get(x, d))
+        bad += get(x, d) - get(x, d)
+    for k in range(n_out):
+        t = get(y, min(k, columns - 1))
+        bad += t - t
+        if columns < n_out:
+            t = number(1) if t == k else number(0)
+        put(targets, k * stride, t)
+    if bad != number(0):
+        return np.nan
+    put(scratch.tiles.weights, np.int64(0), number(1))
+    spread_out(scratch.places, plan, theta, False)
+    value = _steps(scratch, layers, loss, scale, number(rate * scale), number(1), np.int64(1))
+    spread_out(scratch.places, plan, theta, True)
+    return value

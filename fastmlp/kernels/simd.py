@@ -243,55 +243,31 @@ def _(context, builder, signature, x):
     return builder.extract_element(x, ir.IntType(32)(0))
 
 
-def total_everywhere(x):
-    """The same sum, in all lanes."""
-    return np.full(x.size, total(x))
-
-
-def first(x):
-    """The number in the first lane."""
-    return x[0]
-
-
-@_compiles(total_everywhere, result=_unary, kinds=[(Vector,)])
-def _(context, builder, signature, x):
-    lanes = distance = x.type.count
-    while distance > 1:
-        distance //= 2
-        places = [lane ^ distance for lane in range(lanes)]
-        x = builder.fadd(x, builder.shuffle_vector(x, x, ir.Constant(ir.VectorType(ir.IntType(32), lanes), places)))
-    return x
-
-
-@_compiles(first, result=lambda x: x.dtype if isinstance(x, Vector) else None, kinds=[(Vector,)])
-def _(context, builder, signature, x):
-    return builder.extract_element(x, ir.IntType(32)(0))
-
-
 # -- memory --------------------------------------------------------------------------------------------------------------------
 
 
-ROOM = 8192  # numbers
+def room(array, count):
+    """So many numbers of the array's type on the stack, for as long as the function that asks for them runs; not set to anything.
+
+    The count is known when the code is compiled.
+    """
+    return np.empty(count, array.dtype)
 
 
-def room(array):
-    """ROOM numbers of the array's type on the stack, for as long as the function that asks for them runs; not set to anything."""
-    return np.empty(ROOM, array.dtype)
+def _room_of(array, count):
+    return types.Array(array.dtype, 1, "C") if isinstance(array, types.Array) and isinstance(count, types.IntegerLiteral) else None
 
 
-@_compiles(
-    room, result=lambda array: types.Array(array.dtype, 1, "C") if isinstance(array, types.Array) else None, kinds=[(types.Array,)]
-)
-def _(context, builder, signature, array):
-    ty = signature.return_type
+@_compiles(room, result=_room_of, kinds=[(types.Array, types.Any)])
+def _(context, builder, signature, array, count):
+    ty, count = signature.return_type, signature.args[1].literal_value
     memory = context.make_array(ty)(context, builder)
-    data = cgutils.alloca_once(builder, ir.ArrayType(context.get_data_type(ty.dtype), ROOM))
+    number = context.get_data_type(ty.dtype)
+    with builder.goto_entry_block():  # cgutils.alloca_once would fill it with zeros, at each call
+        data = builder.alloca(ir.ArrayType(number, count))
     data.align = BYTES
-    itemsize = context.get_constant(types.intp, ty.dtype.bitwidth // 8)
-    populate_array(
-        memory, builder.bitcast(data, context.get_data_type(ty.dtype).as_pointer()), [context.get_constant(types.intp, ROOM)],
-        [itemsize], itemsize, meminfo=None,
-    )  # fmt: skip
+    shape, itemsize = context.get_constant(types.intp, count), context.get_constant(types.intp, ty.dtype.bitwidth // 8)
+    populate_array(memory, builder.bitcast(data, number.as_pointer()), [shape], [itemsize], itemsize, meminfo=None)
     return memory._getvalue()
 
 
@@ -373,7 +349,11 @@ def _(context, builder, signature, array, i):
     return value
 
 
-@_compiles(store, result=lambda array, i, x: types.none, kinds=[(types.Array, types.Integer, types.Any)])
+def _stored(array, i, x):
+    return types.none if _vector_of(array) and getattr(x, "dtype", x) == array.dtype else None
+
+
+@_compiles(store, result=_stored, kinds=[(types.Array, types.Integer, types.Any)])
 def _(context, builder, signature, array, i, x):
     x = _spread(builder, x, _vector_of(signature.args[0]).lanes)
     pointer = builder.bitcast(_pointer(context, builder, signature, array, i), x.type.as_pointer())
