@@ -17,17 +17,22 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastmlp import checks
-from fastmlp.kernels import batch
+from fastmlp.kernels import batch, team
 from fastmlp.kernels.activations import CODES
 
 Map = Callable[[Callable[[Any], Any], list[Any]], list[Any]]
 
 # Work is counted in parameters times rows; one of them takes 0.1 to 0.5 ns.
-THREADS_PAY = 2_000_000  # handing work to another thread, and waiting for it, has its price
+TEAM_PAYS = 100_000  # of a batch: threads that meet in the kernel lose less than a microsecond by it
+THREADS_PAY = 2_000_000  # handing work to another thread from Python, and waiting for it, has its price
+LONGEST_BATCH = 20_000_000  # of a batch that is done within one kernel call
 LONGEST_CALL = 200_000_000  # for one kernel call: Ctrl-C waits for its end
-CHUNK_ROWS = 1024  # at least
+SHARE = 10_000  # parameters whose update is worth another thread
+GRADIENT_BYTES = 1 << 24  # of the chunks' gradients of a batch
+CHUNK_WORK = 13_000  # at least: what a chunk costs beside that is its gradient, added up
+CHUNK_ROWS = 64  # at least
 TILE_BYTES = 1 << 25  # of training rows kept with samples as lanes; larger data is packed anew, block by block
-BLOCK_BYTES = 1 << 17  # of a block's arrays: a part of the second-level cache
+BLOCK_BYTES = 1 << 16  # of a block's arrays: between the first-level cache and the second
 
 
 def layer_table(layer_sizes: Sequence[int], activations: Sequence[str], output: str, bias: bool) -> NDArray[np.int64]:
@@ -56,9 +61,9 @@ def _units(layers: NDArray[np.int64]) -> int:
     return int((layers[:-1, 1] + layers[:-1, 4]).sum() + layers[-1, 1])
 
 
-def chunk_of(lanes: int) -> int:
+def chunk_of(lanes: int, parameters: int) -> int:
     """Rows of a chunk: whole blocks."""
-    return lanes * -(-CHUNK_ROWS // lanes)
+    return lanes * -(-max(CHUNK_ROWS, CHUNK_WORK // parameters) // lanes)
 
 
 def _hidden(layers: NDArray[np.int64], dtype: DTypeLike, stride: int) -> NDArray[Any]:
@@ -139,13 +144,15 @@ class Chunked:
         layers = network.layers
         lanes = lanes_of(layers, dtype.itemsize, most_rows)
         self.network, self.data, self.order = network, data, order
-        self.chunk = chunk_of(lanes)
+        self.chunk = chunk_of(lanes, parameters)
         n_chunks = -(-most_rows // self.chunk)
-        self.small = most_rows * parameters < THREADS_PAY
-        self.threads = 1 if self.small else min(threads, n_chunks)
-        per_call = n_chunks if self.small else max(1, min(32, LONGEST_CALL // (self.chunk * parameters)))
+        work = most_rows * parameters
+        self.in_kernel = work <= LONGEST_BATCH and n_chunks * parameters * dtype.itemsize <= GRADIENT_BYTES
+        self.team = min(threads, max(n_chunks, parameters // SHARE)) if team.POSSIBLE and work >= TEAM_PAYS else 1
+        self.threads = min(threads, n_chunks) if work >= THREADS_PAY else 1
+        per_call = n_chunks if self.in_kernel else max(1, min(32, LONGEST_CALL // (self.chunk * parameters)))
         self.wave = min(n_chunks, self.threads * per_call)
-        self.scratch = [scratch(layers, dtype, lanes) for _ in range(self.threads)]
+        self.scratch = [scratch(layers, dtype, lanes) for _ in range(max(self.threads, self.team))]
         blocks = -(-most_rows // lanes)
         columns = int(layers[0, 0] + layers[-1, 1]) + 1
         if keep_tiles and blocks * lanes * columns * dtype.itemsize <= TILE_BYTES:
@@ -153,9 +160,9 @@ class Chunked:
             for block in range(blocks):
                 first = block * lanes
                 batch.pack(kept, block, data, order, first, min(lanes, most_rows - first))
-            self.tiles = [kept] * self.threads
+            self.tiles = [kept] * len(self.scratch)
         else:
-            self.tiles = [tiles(layers, dtype, lanes) for _ in range(self.threads)]
+            self.tiles = [tiles(layers, dtype, lanes) for _ in self.scratch]
         self.losses = np.zeros(self.wave)
         self.gradients = np.zeros((self.wave, parameters), dtype=dtype)
         self.total = np.zeros(parameters, dtype=dtype)
@@ -177,7 +184,7 @@ class Chunked:
                 )  # fmt: skip
 
             share_out(work, list(enumerate(shares(n_chunks, self.threads))))
-            loss = batch.add_chunks(self.total, gradients, self.losses, n_chunks, loss)
+            loss = batch.add_chunks(self.total, gradients, self.losses, n_chunks, loss, 0, self.total.size)
         return loss * self.network.loss_scale
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import chunks
-from fastmlp.kernels import batch, online, optimizers
+from fastmlp.kernels import batch, online, optimizers, team
 from fastmlp.model import MLP, History
 
 CALL_SECONDS = 0.05  # what a kernel call should last: Ctrl-C and progress wait for its end
@@ -193,12 +193,21 @@ class Run:
             )  # fmt: skip
             return
         work = self.work
-        if work.small:
+        if work.in_kernel:
             sizes = (self.batch_size, work.chunk, first, last)
-            batch.descend(
-                self.theta, self.state, self.counters, self.sums, work.total, work.gradients, work.losses, work.scratch[0],
-                work.tiles[0], self.data, self.order, sizes, network, self.rule, target,
-            )  # fmt: skip
+            flags = np.zeros(team.FLAGS, dtype=np.int64)
+
+            def member(me: int) -> None:
+                batch.descend(
+                    self.theta, self.state, self.counters, self.sums, work.total, work.gradients, work.losses, work.scratch[me],
+                    work.tiles[me], self.data, self.order, sizes, network, self.rule, target, (me, work.team, flags),
+                )  # fmt: skip
+
+            try:
+                share_out(member, list(range(work.team)))
+            except BaseException:
+                flags[team.LEAVE] = 1  # nobody waits for a thread that was not sent
+                raise
             return
         for b in range(first, last):
             epoch, place = divmod(b, self.batches)
@@ -206,8 +215,9 @@ class Run:
             start = place * self.batch_size
             stop = min(start + self.batch_size, self.rows)
             self.sums[epoch] += work.sum_loss(self.theta, start, stop, share_out)
-            batch.step(self.theta, self.state, self.counters, work.total, stop - start, network, self.rule)
-            self.counters[1] = b + 1
+            size, step = self.theta.size, int(self.counters[0]) + 1
+            batch.step(self.theta, self.state, step, work.total, 0, size, stop - start, network, self.rule)
+            self.counters[:] = step, b + 1
             if place + 1 == self.batches and not target < self.sums[epoch] / self.rows < np.inf:
                 return
 

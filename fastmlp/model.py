@@ -277,8 +277,8 @@ class MLP:
 
         Returns
         -------
-        f(x) -> the output for D inputs x, an array or a tuple of numbers of one type: a number for one output (of two classes, the probability of the
-        second), else a tuple of K, which f(x, out) also writes to an array of K numbers.
+        f(x) -> the output for D inputs x, an array or a tuple of numbers of one type: a number for one output (of two classes, the
+        probability of the second), else a tuple of K, which f(x, out) also writes to an array of K numbers.
 
         Raises
         ------

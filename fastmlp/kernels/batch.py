@@ -19,6 +19,7 @@ from fastmlp.kernels.activations import SIGMOID, SOFTMAX, activate, activate_bac
 from fastmlp.kernels.dense import Rows, dense_backward_input, dense_backward_parameters, dense_forward, strips
 from fastmlp.kernels.jit import jit, jit_flat, jit_inline, jit_part
 from fastmlp.kernels.simd import get, lanes_of, load, put, room, store, total, where, zeros
+from fastmlp.kernels.team import meet
 
 CROSS_ENTROPY, SQUARED_ERROR = range(2)
 ROOM = 4096  # numbers of scratch for a few rows, on the stack
@@ -275,12 +276,14 @@ def fill(row, value):
 
 
 @jit
-def add_chunks(total, gradients, losses, n_chunks, loss):
-    """total (P,) += the chunks' gradients, and the loss so far plus theirs is returned: chunks are added in their order."""
+def add_chunks(total, gradients, losses, n_chunks, loss, low, high):
+    """total += the chunks' gradients, for the parameters low to high - 1; the loss so far plus theirs is returned. Chunks are added
+    in their order."""
+    part = total[low:high]
     for c in range(min(n_chunks, gradients.shape[0])):
-        g = gradients[c]
-        for i in range(total.shape[0]):
-            total[i] += g[i]
+        g = gradients[c][low:high]
+        for i in range(part.shape[0]):
+            part[i] += g[i]
     for c in range(n_chunks):
         loss += losses[c]
     return loss
@@ -295,37 +298,53 @@ def to_mean(total, n_rows, network):
 
 
 @jit
-def step(theta, state, counters, total, n_rows, network, rule):
-    """Ends a batch: moves theta down its gradient. counters[0] counts the steps."""
-    to_mean(total, n_rows, network)
+def step(theta, state, number, total, low, high, n_rows, network, rule):
+    """Ends a batch, the step of that number: moves the parameters low to high - 1 down their gradient."""
+    to_mean(total[low:high], n_rows, network)
     if rule.l2 > 0:
-        optimizers.add_l2(total, theta, network.layers, rule.l2)
-    counters[0] += 1
-    optimizers.update(theta, state, total, rule, counters[0])
+        optimizers.add_l2(total, theta, network.layers, rule.l2, low, high)
+    optimizers.update(theta[low:high], state[0][low:high], state[1][low:high], total[low:high], rule, number)
 
 
 @jit
-def descend(theta, state, counters, history, total, gradients, losses, scratch, tiles, data, order, sizes, network, rule, target):
+def descend(
+    theta, state, counters, history, total, gradients, losses, scratch, tiles, data, order, sizes, network, rule, target, team
+):  # fmt: skip
     """Batches first to last - 1, counted over the epochs; sizes is (batch_size, chunk, first, last).
 
     order has a row for each epoch that is touched, or one for all; history[e] gathers the losses of epoch e. After an epoch whose
-    mean loss is at most target or not finite, it stops; counters[1] counts the batches that are done.
+    mean loss is at most target or not finite, it stops; counters are the steps and the batches that are done.
+
+    team is (me, threads, flags): so many threads call this with the same arrays, but each with scratch and tiles of its own. Each
+    works on a share of the chunks, and when all have met, on a share of the parameters.
     """
     batch_size, chunk, first, last = sizes
+    me, threads, flags = team
     n = order.shape[1]
     batches = (n + batch_size - 1) // batch_size
+    low, high = theta.shape[0] * me // threads, theta.shape[0] * (me + 1) // threads
+    steps, arrivals = counters[0], 0
     for b in range(first, last):
         epoch = b // batches
         rows = order[min(epoch - first // batches, order.shape[0] - 1)]
         start = (b - epoch * batches) * batch_size
         stop = min(start + batch_size, n)
         n_chunks = (stop - start + chunk - 1) // chunk
-        span = (start, stop, np.int64(0), n_chunks)
+        span = (start, stop, n_chunks * me // threads, n_chunks * (me + 1) // threads)
         chunk_losses(gradients, losses, scratch, tiles, data, rows, span, chunk, theta, network)
-        fill(total, theta.dtype.type(0))
-        history[epoch] += add_chunks(total, gradients, losses, n_chunks, 0.0) * network.loss_scale
-        step(theta, state, counters, total, stop - start, network, rule)
-        counters[1] = b + 1
+        arrivals += threads
+        if threads > 1 and not meet(flags, arrivals):
+            return
+        fill(total[low:high], theta.dtype.type(0))
+        loss = add_chunks(total, gradients, losses, n_chunks, 0.0, low, high)
+        steps += 1
+        step(theta, state, steps, total, low, high, stop - start, network, rule)
+        if me == 0:
+            history[epoch] += loss * network.loss_scale
+            counters[0], counters[1] = steps, b + 1
+        arrivals += threads
+        if threads > 1 and not meet(flags, arrivals):
+            return
         if stop == n and not target < history[epoch] / n < np.inf:
             return
 

@@ -24,26 +24,25 @@ class Rule(NamedTuple):
 
 
 @jit_part
-def add_l2(g, theta, layers, l2):
-    """g += l2 * W for the weights, not the biases: the gradient of l2 / 2 * sum(W^2)."""
+def add_l2(g, theta, layers, l2, low, high):
+    """g += l2 * W for the weights from place low to high, not the biases: the gradient of l2 / 2 * sum(W^2)."""
     strength = theta.dtype.type(l2)
     for layer in range(layers.shape[0]):
-        n_in, n_out, at = layers[layer, 0], layers[layer, 1], layers[layer, 3]
-        dw, w = g[at : at + n_in * n_out], theta[at : at + n_in * n_out]
-        for i in range(w.shape[0]):
-            dw[i] += strength * w[i]
+        at = layers[layer, 3]
+        first, last = max(at, low), min(at + layers[layer, 0] * layers[layer, 1], high)
+        for i in range(first, last):
+            g[i] += strength * theta[i]
 
 
 @jit_part
-def update(theta, state, g, rule, step):
-    """One step (counted from 1) down the gradient g.
+def update(theta, v, s, g, rule, step):
+    """One step (counted from 1) down the gradient g, of as many parameters as are given; v and s are their rows of the state.
 
     sgd: theta -= r g. momentum: v = m v - r g, theta += v. nesterov: the same v, theta += m v - r g (Sutskever et al. 2013, in the
     form of Bengio et al. 2012). adam: Kingma and Ba 2014, algorithm 1.
     """
     rate = theta.dtype.type(rule.learning_rate)
     momentum = theta.dtype.type(rule.momentum)
-    v, s = state[0], state[1]
     if rule.optimizer == SGD:
         for i in range(theta.shape[0]):
             theta[i] -= rate * g[i]

@@ -38,7 +38,7 @@ class _VectorModel(models.PrimitiveModel):
 # -- how the functions below are compiled --------------------------------------------------------------------------------------
 
 
-def _compiles(*functions, result, kinds):
+def compiles(*functions, result, kinds):
     """Tells Numba of the functions: their type is `result(*types)`; for arguments of these kinds `emit` builds their code."""
 
     def decorate(emit):
@@ -84,7 +84,7 @@ TWO = [(Vector, Vector), (Vector, types.Float), (types.Float, Vector)]
 
 
 def _operation(*functions, result, emit):
-    @_compiles(*functions, result=result, kinds=TWO)
+    @compiles(*functions, result=result, kinds=TWO)
     def _(context, builder, signature, x, y):
         lanes = signature.return_type.lanes
         return emit(builder, _spread(builder, x, lanes), _spread(builder, y, lanes))
@@ -100,7 +100,7 @@ _operation(operator.lt, result=_comparison, emit=lambda builder, x, y: builder.f
 _operation(operator.gt, result=_comparison, emit=lambda builder, x, y: builder.fcmp_ordered(">", x, y))
 
 
-@_compiles(operator.neg, result=_unary, kinds=[(Vector,)])
+@compiles(operator.neg, result=_unary, kinds=[(Vector,)])
 def _(context, builder, signature, x):
     return builder.fneg(x)
 
@@ -119,7 +119,7 @@ def _where(condition, x, y):
     return x if condition == types.boolean and x == y else None
 
 
-@_compiles(where, result=_where, kinds=[(types.Any, types.Any, types.Any)])
+@compiles(where, result=_where, kinds=[(types.Any, types.Any, types.Any)])
 def _(context, builder, signature, condition, x, y):
     if isinstance(signature.return_type, Vector):
         x, y = (_spread(builder, value, signature.return_type.lanes) for value in (x, y))
@@ -150,9 +150,9 @@ def _intrinsic(name):
     return emit
 
 
-_compiles(sqrt, result=_unary, kinds=ONE)(_intrinsic("llvm.sqrt"))
-_compiles(magnitude, result=_unary, kinds=ONE)(_intrinsic("llvm.fabs"))
-_compiles(copysign, result=lambda x, y: x if x == y else None, kinds=[(Vector, Vector), (types.Float, types.Float)])(
+compiles(sqrt, result=_unary, kinds=ONE)(_intrinsic("llvm.sqrt"))
+compiles(magnitude, result=_unary, kinds=ONE)(_intrinsic("llvm.fabs"))
+compiles(copysign, result=lambda x, y: x if x == y else None, kinds=[(Vector, Vector), (types.Float, types.Float)])(
     _intrinsic("llvm.copysign")
 )
 
@@ -204,13 +204,13 @@ class _Bits:
         return self.builder.bitcast(bits, self.number)
 
 
-@_compiles(power_of_two, result=_unary, kinds=ONE)
+@compiles(power_of_two, result=_unary, kinds=ONE)
 def _(context, builder, signature, x):
     bits = _Bits(builder, x.type)
     return bits.to_number(builder.shl(builder.bitcast(x, bits.type), bits.every(bits.mantissa)))
 
 
-@_compiles(binary_exponent, result=lambda x: types.UniTuple(x, 2) if _unary(x) else None, kinds=ONE)
+@compiles(binary_exponent, result=lambda x: types.UniTuple(x, 2) if _unary(x) else None, kinds=ONE)
 def _(context, builder, signature, x):
     bits = _Bits(builder, x.type)
     k = builder.ashr(builder.sub(builder.bitcast(x, bits.type), bits.of(0.5**0.5)), bits.every(bits.mantissa))
@@ -231,7 +231,7 @@ def total(x):
     return x[0]
 
 
-@_compiles(total, result=lambda x: x.dtype if isinstance(x, Vector) else None, kinds=[(Vector,)])
+@compiles(total, result=lambda x: x.dtype if isinstance(x, Vector) else None, kinds=[(Vector,)])
 def _(context, builder, signature, x):
     def lanes(first, count):
         return builder.shuffle_vector(x, x, ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(first, first + count))))
@@ -258,7 +258,7 @@ def _room_of(array, count):
     return types.Array(array.dtype, 1, "C") if isinstance(array, types.Array) and isinstance(count, types.IntegerLiteral) else None
 
 
-@_compiles(room, result=_room_of, kinds=[(types.Array, types.Any)])
+@compiles(room, result=_room_of, kinds=[(types.Array, types.Any)])
 def _(context, builder, signature, array, count):
     ty, count = signature.return_type, signature.args[1].literal_value
     memory = context.make_array(ty)(context, builder)
@@ -276,7 +276,7 @@ def lanes_of(array):
     return BYTES // array.itemsize
 
 
-@_compiles(lanes_of, result=lambda array: types.intp if isinstance(array, types.Array) else None, kinds=[(types.Array,)])
+@compiles(lanes_of, result=lambda array: types.intp if isinstance(array, types.Array) else None, kinds=[(types.Array,)])
 def _(context, builder, signature, array):
     return context.get_constant(types.intp, _vector_of(signature.args[0]).lanes)
 
@@ -336,15 +336,15 @@ def _vector_of(array, i=None):
     )
 
 
-def _pointer(context, builder, signature, array, i):
+def pointer_to(context, builder, signature, array, i):
     return builder.gep(context.make_array(signature.args[0])(context, builder, array).data, [i])
 
 
-@_compiles(load, result=_vector_of, kinds=[(types.Array, types.Integer)])
-@_compiles(load_eight, result=_eight_of, kinds=[(types.Array, types.Integer)])
+@compiles(load, result=_vector_of, kinds=[(types.Array, types.Integer)])
+@compiles(load_eight, result=_eight_of, kinds=[(types.Array, types.Integer)])
 def _(context, builder, signature, array, i):
     kind = context.get_value_type(signature.return_type)
-    value = builder.load(builder.bitcast(_pointer(context, builder, signature, array, i), kind.as_pointer()))
+    value = builder.load(builder.bitcast(pointer_to(context, builder, signature, array, i), kind.as_pointer()))
     value.align = kind.element.get_abi_size(context.target_data)
     return value
 
@@ -353,31 +353,29 @@ def _stored(array, i, x):
     return types.none if _vector_of(array) and getattr(x, "dtype", x) == array.dtype else None
 
 
-@_compiles(store, result=_stored, kinds=[(types.Array, types.Integer, types.Any)])
+@compiles(store, result=_stored, kinds=[(types.Array, types.Integer, types.Any)])
 def _(context, builder, signature, array, i, x):
     x = _spread(builder, x, _vector_of(signature.args[0]).lanes)
-    pointer = builder.bitcast(_pointer(context, builder, signature, array, i), x.type.as_pointer())
+    pointer = builder.bitcast(pointer_to(context, builder, signature, array, i), x.type.as_pointer())
     builder.store(x, pointer, align=x.type.element.get_abi_size(context.target_data))
     return context.get_dummy_value()
 
 
-@_compiles(get, result=lambda array, i: array.dtype if _vector_of(array) else None, kinds=[(types.Array, types.Integer)])
+@compiles(get, result=lambda array, i: array.dtype if _vector_of(array) else None, kinds=[(types.Array, types.Integer)])
 def _(context, builder, signature, array, i):
-    return builder.load(_pointer(context, builder, signature, array, i))
+    return builder.load(pointer_to(context, builder, signature, array, i))
 
 
-@_compiles(
-    put, result=lambda array, i, x: types.none if x == array.dtype else None, kinds=[(types.Array, types.Integer, types.Any)]
-)
+@compiles(put, result=lambda array, i, x: types.none if x == array.dtype else None, kinds=[(types.Array, types.Integer, types.Any)])
 def _(context, builder, signature, array, i, x):
-    builder.store(x, _pointer(context, builder, signature, array, i))
+    builder.store(x, pointer_to(context, builder, signature, array, i))
     return context.get_dummy_value()
 
 
-@_compiles(spread, result=_vector_of, kinds=[(types.Array, types.Integer)])
-@_compiles(spread_eight, result=_eight_of, kinds=[(types.Array, types.Integer)])
+@compiles(spread, result=_vector_of, kinds=[(types.Array, types.Integer)])
+@compiles(spread_eight, result=_eight_of, kinds=[(types.Array, types.Integer)])
 def _(context, builder, signature, array, i):
-    value = builder.load(_pointer(context, builder, signature, array, i))
+    value = builder.load(pointer_to(context, builder, signature, array, i))
     return _spread(builder, value, signature.return_type.lanes)
 
 
@@ -385,13 +383,13 @@ def _tuple_of(array, i, count):
     return types.UniTuple(array.dtype, count.literal_value) if isinstance(count, types.IntegerLiteral) else None
 
 
-@_compiles(as_tuple, result=_tuple_of, kinds=[(types.Array, types.Integer, types.Any)])
+@compiles(as_tuple, result=_tuple_of, kinds=[(types.Array, types.Integer, types.Any)])
 def _(context, builder, signature, array, i, count):
-    pointer = _pointer(context, builder, signature, array, i)
+    pointer = pointer_to(context, builder, signature, array, i)
     numbers = [builder.load(cgutils.gep_inbounds(builder, pointer, k)) for k in range(signature.return_type.count)]
     return context.make_tuple(builder, signature.return_type, numbers)
 
 
-@_compiles(zeros, result=lambda array: _vector_of(array), kinds=[(types.Array,)])
+@compiles(zeros, result=lambda array: _vector_of(array), kinds=[(types.Array,)])
 def _(context, builder, signature, array):
     return context.get_constant_null(signature.return_type)
