@@ -16,6 +16,8 @@ from fastmlp import chunks
 from fastmlp.kernels import batch, online, optimizers, team
 from fastmlp.model import MLP, History
 
+TRIAL_SECONDS = 0.005  # what a call by a team that may not be the fastest should last
+CALLS_BETWEEN_TRIALS = 20
 CALL_SECONDS = 0.05  # what a kernel call should last: Ctrl-C and progress wait for its end
 FIRST_CALL = 20_000_000  # parameters times rows, before anything is known of the time it takes
 ORDER_ENTRIES = 1 << 20  # of row numbers that are shuffled in advance
@@ -55,6 +57,33 @@ class Limits:
     epochs: int
     target_loss: float
     patience: int | None
+
+
+class Pace:
+    """How many threads to send into the kernel, and for how many batches.
+
+    The result is the same for any number of threads, so the fastest team is sent, and now and then another one, for a short time:
+    where other processes keep the cores busy, threads that wait for each other can take several times as long as one alone.
+    """
+
+    def __init__(self, most: int, first: int) -> None:
+        self.teams = sorted({1, most})
+        self.first = first
+        self.calls = 0
+        self.seconds: dict[int, float] = {}  # for a batch
+
+    def next(self) -> tuple[int, int]:
+        """The team, and the batches of its call."""
+        self.calls += 1
+        ranked = sorted(self.teams, key=lambda team: self.seconds.get(team, 0.0))
+        trial = len(self.seconds) < len(self.teams) or self.calls % CALLS_BETWEEN_TRIALS == 0
+        team = ranked[-1] if trial and len(self.seconds) == len(self.teams) else ranked[0]
+        if not self.seconds:
+            return team, self.first
+        return team, max(1, int((TRIAL_SECONDS if trial else CALL_SECONDS) / min(self.seconds.values())))
+
+    def took(self, team: int, seconds: float) -> None:
+        self.seconds[team] = max(seconds, 1e-9)
 
 
 class Run:
@@ -133,18 +162,18 @@ class Run:
     def _descend(self, share_out: chunks.Map, on_epoch: OnEpoch | None, show: OnEpoch | None) -> None:
         n, total = self.rows, self.limits.epochs * self.batches
         each_epoch = on_epoch is not None or self.held_out is not None
-        budget = max(1, FIRST_CALL // (self.batch_size * self.theta.size))  # batches of a kernel call
+        pace = Pace(1 if self.one_by_one else self.work.team, max(1, FIRST_CALL // (self.batch_size * self.theta.size)))
         while self.counters[1] < total:
             first = int(self.counters[1])
-            last = self._end_of_call(first, min(total, first + budget), each_epoch)
+            threads, batches = pace.next()
+            last = self._end_of_call(first, min(total, first + batches), each_epoch)
             if last > len(self.sums) * self.batches:
                 self.sums = np.append(self.sums, np.zeros(max(len(self.sums), -(-last // self.batches))))
             if self.shuffle and first % self.batches == 0:
                 self._shuffle_order(-(-(last - first) // self.batches))
             began = time.perf_counter()
-            self._advance(first, last, share_out)
-            seconds = time.perf_counter() - began
-            budget = max(1, int(CALL_SECONDS / max(seconds / (last - first), 1e-9)))
+            self._advance(first, last, threads, share_out)
+            pace.took(threads, (time.perf_counter() - began) / (last - first))
             if self.epochs == first // self.batches:
                 continue
             epoch = self.epochs - 1
@@ -184,8 +213,8 @@ class Run:
             before = row
         self.order = order
 
-    def _advance(self, first: int, last: int, share_out: chunks.Map) -> None:
-        """Batches first to last - 1, counted over the epochs."""
+    def _advance(self, first: int, last: int, threads: int, share_out: chunks.Map) -> None:
+        """Batches first to last - 1, counted over the epochs, by so many threads that meet in the kernel."""
         network, target = self.model.network, self.limits.target_loss
         if self.one_by_one:
             online.descend(
@@ -200,11 +229,11 @@ class Run:
             def member(me: int) -> None:
                 batch.descend(
                     self.theta, self.state, self.counters, self.sums, work.total, work.gradients, work.losses, work.scratch[me],
-                    work.tiles[me], self.data, self.order, sizes, network, self.rule, target, (me, work.team, flags),
+                    work.tiles[me], self.data, self.order, sizes, network, self.rule, target, (me, threads, flags),
                 )  # fmt: skip
 
             try:
-                share_out(member, list(range(work.team)))
+                share_out(member, list(range(threads)))
             except BaseException:
                 flags[team.LEAVE] = 1  # nobody waits for a thread that was not sent
                 raise
