@@ -87,12 +87,48 @@ def _four_rows(z, at, z_stride, a, first, stride, w, p, step_in, step_out, depth
     _finish(z, at3, z30, z31, y, below + 3 * step, c)
 
 
+@jit_inline
+def _weight(w, i, h, n_in):
+    """w[i, h] in all lanes; 0 beyond the last input."""
+    return spread(w.theta, w.at + i * w.step_in + h * w.step_out) if i < n_in else zeros(w.theta)
+
+
+@jit_part
+def _few_inputs(z, a, w, n_in, n_out, m, y, code):
+    """product for up to four inputs, two outputs at a time: eight weights stay in registers along the samples (3-5-1 takes a tenth
+    less time). An odd last row is computed twice."""
+    c = derivative(z.array.dtype.type, code)
+    last = n_in - 1
+    at0, at1 = a.at, a.at + min(ONE, last) * a.stride
+    at2, at3 = a.at + min(2 * ONE, last) * a.stride, a.at + min(3 * ONE, last) * a.stride
+    for h in range(0, n_out, 2):
+        k = min(h + 1, n_out - 1)
+        v0, v1, v2, v3 = _weight(w, 0, h, n_in), _weight(w, 1, h, n_in), _weight(w, 2, h, n_in), _weight(w, 3, h, n_in)
+        w0, w1, w2, w3 = _weight(w, 0, k, n_in), _weight(w, 1, k, n_in), _weight(w, 2, k, n_in), _weight(w, 3, k, n_in)
+        first, second = z.at + h * z.stride, z.at + k * z.stride
+        for n in range(0, m, lanes_of(z.array)):
+            x0 = load(a.array, at0 + n)
+            s, t = v0 * x0, w0 * x0
+            if n_in > 1:
+                x1, x2, x3 = load(a.array, at1 + n), load(a.array, at2 + n), load(a.array, at3 + n)
+                s = (s + v1 * x1) + (v2 * x2 + v3 * x3)
+                t = (t + w1 * x1) + (w2 * x2 + w3 * x3)
+            if y.at >= 0:
+                s *= slope(load(y.array, y.at + h * z.stride + n), c)
+                t *= slope(load(y.array, y.at + k * z.stride + n), c)
+            store(z.array, first + n, s)
+            store(z.array, second + n, t)
+
+
 @jit_part
 def product(z, a, w, n_in, n_out, m, more, y, code):
     """Rows h of z = the sums over i of w[i, h] times row i of a, added to what is there if more.
 
     If y.at is not negative, the sums are then multiplied by f'(z) of the activations in the rows of y, as far apart as those of z.
     """
+    if n_in <= 4 and more == 0:
+        _few_inputs(z, a, w, n_in, n_out, m, y, code)
+        return
     c = derivative(z.array.dtype.type, code)
     for done in range(0, n_in, DEPTH):
         depth = min(DEPTH, n_in - done)
