@@ -1,0 +1,316 @@
+"""Vectors compute lane by lane what NumPy computes, compiled and with the JIT off; memory beside them is left alone."""
+
+import operator
+
+import numba
+import numpy as np
+import pytest
+from numba.core.errors import NumbaError
+
+from fastmlp.kernels import simd
+from fastmlp.kernels.simd import get, lanes_of, load, load_eight, put, room, store, where
+
+pytestmark = pytest.mark.kernels
+
+DTYPES = (np.float32, np.float64)
+ARITHMETIC = (operator.add, operator.sub, operator.mul, operator.truediv)
+IN_PLACE = dict(zip(ARITHMETIC, (operator.iadd, operator.isub, operator.imul, operator.itruediv), strict=True))
+MOST_LANES = 16
+compiled_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="with the JIT off there are no types")
+
+
+def pairs(dtype):
+    """Every pair of sixteen numbers of all kinds: x, the same throughout a vector, and y."""
+    info = np.finfo(dtype)
+    numbers = [0.0, 1.0, 1.5, 1 / 3, 7.0, 1e-3, info.max, info.tiny, info.smallest_subnormal, np.inf, np.nan, 1e30]
+    signed = np.array([*numbers, *(-n for n in (0.0, 1.5, np.inf, np.nan))], dtype)
+    return np.repeat(signed, MOST_LANES), np.tile(signed, MOST_LANES)
+
+
+def same_bits(computed, expected):
+    assert computed.dtype == expected.dtype
+    assert np.array_equal(computed.view(np.uint8), expected.view(np.uint8))
+
+
+def same_numbers(computed, expected):
+    """The same bits, but that any NaN is as good as another."""
+    nan = np.isnan(expected)
+    assert np.array_equal(np.isnan(computed), nan)
+    same_bits(computed[~nan], expected[~nan])
+
+
+def mixed(function, x, y):
+    """The function of x and y as vectors; of x as a number for all lanes, and y; of y, and x as a number."""
+
+    @numba.njit(error_model="numpy")
+    def loop(out, x, y):
+        for n in range(0, x.size, lanes_of(x)):
+            store(out, n, function(load(x, n), load(y, n)))
+            store(out, x.size + n, function(get(x, n), load(y, n)))
+            store(out, 2 * x.size + n, function(load(y, n), get(x, n)))
+
+    out, before = np.empty((3, x.size), x.dtype), np.append(x, y)
+    loop(out, x, y)
+    same_bits(np.append(x, y), before)
+    return out
+
+
+def both(function, x):
+    """The function of x as vectors, and as single numbers."""
+
+    @numba.njit(error_model="numpy")
+    def loop(out, x):
+        for n in range(0, x.size, lanes_of(x)):
+            store(out, n, function(load(x, n)))
+        for n in range(x.size):
+            put(out, x.size + n, function(get(x, n)))
+
+    out, before = np.empty((2, x.size), x.dtype), x.copy()
+    loop(out, x)
+    same_bits(x, before)
+    return out
+
+
+# -- Operators ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("plain", ARITHMETIC, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("in_place", [False, True])
+def test_arithmetic_of_vectors_and_numbers_is_that_of_numpy(in_place, plain, dtype):
+    x, y = pairs(dtype)
+    computed = mixed(IN_PLACE[plain] if in_place else plain, x, y)
+    with np.errstate(all="ignore"):
+        for row, expected in zip(computed, (plain(x, y), plain(x, y), plain(y, x)), strict=True):
+            same_numbers(row, expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("comparison", [operator.lt, operator.gt], ids=lambda f: f.__name__)
+def test_where_takes_x_where_the_comparison_holds_which_it_does_not_for_nan(comparison, dtype):
+    @numba.njit
+    def choose(x, y):
+        return where(comparison(x, y), x, y)
+
+    @numba.njit
+    def choose_by_sign(x):
+        return where(comparison(x, -x), x, -x)
+
+    x, y = pairs(dtype)
+    expected = np.where(comparison(x, y), x, y)
+    same_bits(mixed(choose, x, y), np.array([expected, expected, np.where(comparison(y, x), y, x)]))
+    same_bits(both(choose_by_sign, y), np.array([np.where(comparison(y, -y), y, -y)] * 2))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_where_takes_two_numbers_for_all_lanes_and_one_truth_for_all_lanes(dtype):
+    @numba.njit
+    def loop(out, x, y, numbers):
+        for n in range(0, x.size, lanes_of(x)):
+            store(out, n, where(load(x, n) > load(y, n), get(numbers, 0), get(numbers, 1)))
+            store(out, x.size + n, where(get(x, n) > get(numbers, 0), load(x, n), load(y, n)))
+
+    x, y = pairs(dtype)
+    out = np.empty((2, x.size), dtype)
+    loop(out, x, y, np.array([2, 3], dtype))
+    same_bits(out, np.array([np.where(x > y, 2, 3), np.where(x > 2, x, y)], dtype))
+
+
+# -- Functions ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("function", "plain"), [(operator.neg, np.negative), (simd.magnitude, np.abs), (simd.sqrt, np.sqrt)], ids=lambda f: f.__name__
+)
+def test_negation_magnitude_and_root_are_those_of_numpy(function, plain, dtype):
+    _, x = pairs(dtype)
+    with np.errstate(invalid="ignore"):
+        expected = plain(x)
+    same = same_numbers if function is simd.sqrt else same_bits  # the sign of NaN included
+    for row in both(function, x):
+        same(row, expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_copysign_takes_the_sign_of_zeros_infinities_and_nan(dtype):
+    @numba.njit
+    def loop(out, x, y):
+        for n in range(0, x.size, lanes_of(x)):
+            store(out, n, simd.copysign(load(x, n), load(y, n)))
+        for n in range(x.size):
+            put(out, x.size + n, simd.copysign(get(x, n), get(y, n)))
+
+    x, y = pairs(dtype)
+    out = np.empty((2, x.size), dtype)
+    loop(out, x, y)
+    same_bits(out, np.array([np.copysign(x, y)] * 2))
+
+
+def padded(x):
+    """x, and ones up to a whole number of vectors."""
+    return np.append(x, np.ones(-x.size % MOST_LANES, x.dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_power_of_two_has_every_exponent_of_a_normal_number(dtype):
+    info = np.finfo(dtype)
+    exponents = np.arange(info.minexp, info.maxexp)
+    x = padded(dtype(1.5 * 2.0**info.nmant) + (exponents + (info.maxexp - 1)).astype(dtype))
+    for powers in both(simd.power_of_two, x):
+        same_bits(powers[: exponents.size], np.ldexp(dtype(1), exponents))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_binary_exponent_brings_numbers_of_every_exponent_beside_one(dtype):
+    @numba.njit
+    def exponent(x):
+        return simd.binary_exponent(x)[0]
+
+    @numba.njit
+    def inverse(x):
+        return simd.binary_exponent(x)[1]
+
+    info = np.finfo(dtype)
+    exponents = np.arange(info.minexp + 2, info.maxexp - 2)  # 2^-k has to be a normal number too
+    root = dtype(0.5**0.5)
+    mantissas = np.array([1, 1.25, 2 * np.nextafter(root, dtype(0)), 2 * root, 1.75, 2 - info.eps], dtype)
+    x = padded(np.ldexp(mantissas, exponents[:, None]).ravel())
+    fraction, k = np.frexp(x)
+    k -= fraction < root
+    same_bits(both(exponent, x), np.array([k, k], dtype))
+    for scale in both(inverse, x):
+        same_bits(scale, np.ldexp(dtype(1), -k))
+        assert root <= (scale * x).min() and (scale * x).max() < 2 * root
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("read", [load, load_eight], ids=lambda f: f.__name__)
+def test_total_adds_halves_to_each_other(read, dtype):
+    @numba.njit
+    def totals(out, x):
+        for n in range(out.size):
+            put(out, n, simd.total(read(x, n * lanes)))
+
+    lanes = 8 if read is load_eight else 64 // np.dtype(dtype).itemsize
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(200, lanes)) * 10.0 ** rng.integers(-3, 4, size=(200, lanes))).astype(dtype)
+    out = np.empty(200, dtype)
+    totals(out, x)
+    expected, neighbours = x, x
+    while expected.shape[1] > 1:
+        expected = expected.reshape(200, 2, -1).sum(axis=1)
+        neighbours = neighbours.reshape(200, -1, 2).sum(axis=2)
+    same_bits(out, expected[:, 0])
+    assert not np.array_equal(out, neighbours[:, 0]), "another order gives other bits"
+
+
+# -- Memory ------------------------------------------------------------------------------------------------------------
+
+PLACES = (0, 1, 3, 7, 18)  # aligned, and not
+
+
+def rows_of_numbers(dtype):
+    """Numbers that all differ; places are counted on from row to row."""
+    return np.arange(1, 61, dtype=dtype).reshape(6, 10)
+
+
+@numba.njit
+def read_all(out, x, i):
+    lanes = lanes_of(out)
+    store(out, 0, load(x, i))
+    store(out, lanes, simd.spread(x, i))
+    store(out, 2 * lanes, simd.zeros(x))
+    store(out, 3 * lanes, load_eight(x, i))
+    store(out, 3 * lanes + 8, simd.spread_eight(x, i))
+    put(out, 3 * lanes + 16, get(x, i))
+    for k, number in enumerate(simd.as_tuple(x, i, 3)):
+        put(out, 3 * lanes + 17 + k, number)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_reads_begin_at_any_place(dtype):
+    x = rows_of_numbers(dtype)
+    flat, lanes = x.ravel(), 64 // x.itemsize
+    for i in PLACES:
+        out = np.full(3 * lanes + 20, np.nan, dtype)
+        read_all(out, x, i)
+        expected = (flat[i : i + lanes], [flat[i]] * lanes, [0] * lanes, flat[i : i + 8], [flat[i]] * 9, flat[i : i + 3])
+        assert np.array_equal(out, np.concatenate(expected))
+
+
+@numba.njit
+def write_vector(out, x, i):
+    store(out, i, load(x, 2))
+
+
+@numba.njit
+def write_eight(out, x, i):
+    store(out, i, load_eight(x, 2))
+
+
+@numba.njit
+def write_spread(out, x, i):
+    store(out, i, get(x, 2))
+
+
+@numba.njit
+def write_number(out, x, i):
+    put(out, i, get(x, 2))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("write", [write_vector, write_eight, write_spread, write_number], ids=lambda f: f.__name__)
+def test_writes_leave_what_stands_beside_them(write, dtype):
+    x = rows_of_numbers(dtype)
+    flat, lanes = x.ravel(), 64 // x.itemsize
+    written = {write_vector: flat[2 : 2 + lanes], write_eight: flat[2:10], write_spread: flat[[2] * lanes], write_number: flat[2:3]}
+    for i in PLACES:
+        out = -x
+        expected = -flat
+        expected[i : i + written[write].size] = written[write]
+        write(out, x, i)
+        assert np.array_equal(out.ravel(), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_vector_has_64_bytes(dtype):
+    @numba.njit
+    def lanes(x):
+        return lanes_of(x)
+
+    assert lanes(np.empty(0, dtype)) * np.dtype(dtype).itemsize == 64
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rooms_are_as_large_as_said_and_each_is_its_own(dtype):
+    @numba.njit
+    def sum_of_two(out):
+        one, other = room(out, 100), room(out, 100)
+        for i in range(one.size):
+            put(one, i, out.dtype.type(1))
+        for i in range(other.size):
+            put(other, i, out.dtype.type(2))
+        for i in range(one.size):
+            put(out, i, get(one, i) + other[i])
+        return one.size, one.itemsize
+
+    out = np.zeros(100, dtype)
+    assert sum_of_two(out) == (100, out.itemsize)
+    assert (out == 3).all()
+
+
+@compiled_only
+@pytest.mark.parametrize("write", [write_vector, write_spread, write_number], ids=lambda f: f.__name__)
+def test_numbers_of_another_type_are_not_written(write):
+    # They would take other places than they are meant for.
+    with pytest.raises(NumbaError):
+        write(np.zeros(64, np.float32), np.ones(64), 0)
+
+
+@compiled_only
+def test_arrays_with_gaps_are_neither_read_nor_written():
+    x = np.ones(128)
+    for out, read in ((x.copy(), x[::2]), (x.copy()[::2], x)):
+        with pytest.raises(NumbaError):
+            write_vector(out, read, 0)
