@@ -1,5 +1,8 @@
 """What a trained or hand-made network answers, to rows of whatever kind."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cases import mlp, network_of, problem
@@ -7,6 +10,7 @@ from cases import mlp, network_of, problem
 import fastmlp
 from benchmarks import reference
 from fastmlp import MLP
+from fastmlp.kernels import batch
 
 SIGMOID = network_of("tanh", "sigmoid", "cross_entropy", (5,), outputs=1)
 SOFTMAX = network_of("relu", "softmax", "cross_entropy", (6, 4))
@@ -101,6 +105,54 @@ def test_the_answer_to_a_row_does_not_depend_on_the_rows_beside_it(network, dtyp
     assert np.array_equal(answers(X[order]), whole[order])
 
 
+@pytest.fixture
+def few_calls(monkeypatch):
+    """How many rows each call of the short way for a few rows was given."""
+    calls, predict_few = [], batch.predict_few
+    monkeypatch.setattr(batch, "predict_few", lambda out, x, *rest: calls.append(len(x)) or predict_few(out, x, *rest))
+    return calls
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("network", [SIGMOID, SOFTMAX, IDENTITY])
+def test_a_few_rows_have_the_answers_that_they_have_among_many(network, bias, dtype, few_calls):
+    network = replace(network, bias=bias)
+    theta, X, _ = problem(network, rows=33, dtype=dtype)
+    model = mlp(network, theta, classes=None if network.output == "identity" else np.arange(max(2, network.sizes[-1])))
+    answers = model.predict if model.classes is None else model.predict_proba
+    whole, labels = answers(X), model.predict(X)
+    assert not few_calls
+    tolerance = 8 * np.finfo(dtype).eps * len(network.sizes) * np.sqrt(max(network.sizes))  # see tests/test_gradients.py
+    np.testing.assert_allclose(
+        model.predict(X) if model.classes is None else whole[:, -network.sizes[-1] :],
+        reference.predict(network, theta.astype(float), X.astype(float)), rtol=tolerance, atol=tolerance,
+    )  # fmt: skip
+    for rows in (slice(0, 1), slice(32, 33), slice(5, 7), slice(0, 32), slice(1, 33)):
+        assert np.array_equal(answers(X[rows]), whole[rows])
+        assert np.array_equal(model.predict(X[rows]), labels[rows])
+    assert few_calls == [1, 1, 1, 1, 2, 2, 32, 32, 32, 32]
+
+
+def test_a_network_too_large_for_the_short_way_answers_a_few_rows_too(few_calls):
+    network = network_of("tanh", "softmax", "cross_entropy", (200,))
+    theta, X, _ = problem(network, rows=40)
+    model = mlp(network, theta, classes=np.arange(3))
+    assert np.array_equal(model.predict_proba(X[:3]), model.predict_proba(X)[:3])
+    assert not few_calls
+
+
+def test_threads_may_ask_one_model_side_by_side():
+    theta, X, _ = problem(SOFTMAX, rows=2000)
+    expected = mlp(SOFTMAX, theta, classes=np.arange(3)).predict_proba(X)
+    model = mlp(SOFTMAX, theta, classes=np.arange(3))  # which has not answered yet
+    jobs = [slice(start, start + rows) for rows in (1, 32, 33, 500) for start in range(0, 2000, rows)]
+    with ThreadPoolExecutor(4) as pool:
+        for rows, answer in zip(jobs, pool.map(lambda rows: model.predict_proba(X[rows]), jobs), strict=True):
+            assert np.array_equal(answer, expected[rows])
+
+
 def test_rows_of_every_kind_are_the_same_rows(tmp_path):
     theta, _, _ = problem(SIGMOID, rows=1)
     model = mlp(SIGMOID, theta, classes=np.array([0, 1]))
@@ -127,6 +179,7 @@ def test_rows_of_every_kind_are_the_same_rows(tmp_path):
     }
     for kind, rows in kinds.items():
         assert np.array_equal(model.predict_proba(rows), expected), kind
+        assert np.array_equal(model.predict_proba(rows[:5]), expected[:5]), kind
         trained = fastmlp.train(rows, X[:, 0], init=model, epochs=2, seed=0)
         again = fastmlp.train(X.astype(float), X[:, 0], init=model, epochs=2, seed=0)
         assert np.array_equal(trained.theta, again.theta), kind
@@ -142,6 +195,11 @@ def test_rows_of_every_kind_are_the_same_rows(tmp_path):
         ([[1, 2, 3], [4, 5]], ["X"]),
         ([[1, 2, np.nan]], ["X[0, 2]", "nan"]),
         ([[1, 2, 3], [4, -np.inf, 6]], ["X[1, 1]", "-inf"]),
+        (np.array([[1, 2, np.nan]]), ["X[0, 2]", "nan"]),
+        (np.array([[1, 2, 3], [4, -np.inf, 6]]), ["X[1, 1]", "-inf"]),
+        (np.full((33, 3), np.inf), ["X[0, 0]", "inf"]),
+        (np.zeros((1, 4)), ["3", "4"]),
+        (np.zeros((0, 4)), ["3", "4"]),
         ([["a", "b", "c"]], ["X", "number"]),
         (np.zeros((2, 3), complex), ["X", "complex"]),
     ],
@@ -154,6 +212,15 @@ def test_rows_that_are_none_are_rejected(X, fragments):
         for fragment in fragments:
             assert fragment in str(error.value)
         assert "\n" not in str(error.value)
+
+
+def test_rows_too_large_for_the_type_of_the_network_are_rejected():
+    model = mlp(SIGMOID, problem(SIGMOID, 1, np.float32)[0], classes=np.array([0, 1]))
+    for rows in (1, 40):
+        X = np.zeros((rows, 3))
+        X[-1, 1] = 1e300
+        with pytest.raises(ValueError, match=rf"^X must be finite; X\[{rows - 1}, 1\] is "):
+            model.predict(X)
 
 
 # -- Parameters --------------------------------------------------------------------------------------------------------
