@@ -166,7 +166,7 @@ class Run:
         while self.counters[1] < total:
             first = int(self.counters[1])
             threads, batches = pace.next()
-            last = self._end_of_call(first, min(total, first + batches), each_epoch)
+            last = self._end_of_call(first, min(total, first + self._whole_blocks(batches)), each_epoch)
             if last > len(self.sums) * self.batches:
                 self.sums = np.append(self.sums, np.zeros(max(len(self.sums), -(-last // self.batches))))
             if self.shuffle and first % self.batches == 0:
@@ -191,6 +191,11 @@ class Run:
                 self.stopped_by = "patience"
             if self.stopped_by != "epochs":
                 return
+
+    def _whole_blocks(self, batches: int) -> int:
+        """So many batches or fewer. A block's losses are summed at once: a call that ended within it would change their bits."""
+        block = online.BLOCK if self.one_by_one else 1
+        return block * max(1, batches // block)
 
     def _end_of_call(self, first: int, last: int, each_epoch: bool) -> int:
         """The batch to end a kernel call before: within an epoch, or at the end of one."""
