@@ -246,10 +246,15 @@ def _scaling(x: NDArray[Any], order: NDArray[np.int32], dtype: Any, wanted: bool
     if not wanted:
         return np.zeros(x.shape[1], dtype), np.ones(x.shape[1], dtype)
     step = max(1, checks.BLOCK // x.shape[1])
-    blocks = range(0, len(order), step)
+    starts = range(0, len(order), step)
+
+    def block(at: int) -> NDArray[np.float64]:
+        """Some rows, as the kernels see them."""
+        return x[order[at : at + step]].astype(dtype, copy=False).astype(np.float64, copy=False)
+
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = sum(x[order[at : at + step]].sum(axis=0, dtype=np.float64) for at in blocks) / len(order)
-        deviation = np.sqrt(sum(np.square(x[order[at : at + step]] - mean).sum(axis=0) for at in blocks) / len(order))
+        mean = sum(block(at).sum(axis=0) for at in starts) / len(order)
+        deviation = np.sqrt(sum(np.square(block(at) - mean).sum(axis=0) for at in starts) / len(order))
     if not np.isfinite(deviation).all():
         column = int(np.argmin(np.isfinite(deviation)))
         raise ValueError(f"column {column} of X is too large to be standardized; scale it down, or give standardize=False")
