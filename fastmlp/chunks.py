@@ -204,7 +204,8 @@ def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], col
         work(0)
         return out
     threads = min(checks.threads(None), -(-n // lanes))
-    rows = lanes * max(1, min(-(-n // (lanes * threads)), LONGEST_CALL // (lanes * theta.size)))
+    most = LONGEST_CALL // theta.size if x.dtype == theta.dtype else checks.BLOCK // x.shape[1]  # rows that are converted at once
+    rows = lanes * max(1, min(-(-n // (lanes * threads)), most // lanes))
     with workers(threads) as share_out:
         share_out(work, list(range(0, n, rows)))
     return out
