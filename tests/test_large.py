@@ -1,0 +1,148 @@
+"""Large arrays are not copied: kernels read them in their own type, and come to what a converted copy would give."""
+
+import re
+import tracemalloc
+
+import numba
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp import checks
+
+ROWS = 60
+# Kernels are compiled for each.
+KINDS = ("f4", "f8", "u1", "i1", "i2", "i4", "i8") if numba.config.DISABLE_JIT else ("f4", "f8", "u1", "i8")
+
+
+def rows_of(kind):
+    """Rows of a type; such as have to be rounded, where float32 does not hold all its numbers."""
+    rng = np.random.default_rng(0)
+    if kind in ("f4", "f8"):
+        return rng.normal(100, 30, size=(ROWS, 5)).astype(kind)
+    X = rng.integers(0, 100, size=(ROWS, 5)).astype(kind)
+    if kind == "i4":
+        X += 2**30
+    if kind == "i8":  # a little more than halfway between two float32: float64 would lose it
+        X = 2**60 + X * 2**37 + 2**36 + 1
+    return X
+
+
+def labels_of(X):
+    return (X[:, 0] > np.median(X[:, 0])).astype(int)
+
+
+@pytest.fixture
+def mapped(tmp_path, monkeypatch):
+    """A function that gives an array as a read-only file, which then counts as large and as many blocks."""
+
+    def from_file(X):
+        monkeypatch.setattr(checks, "LARGE", 0)
+        path = tmp_path / X.dtype.name
+        X.tofile(path)
+        return np.memmap(path, dtype=X.dtype, mode="r", shape=X.shape)
+
+    monkeypatch.setattr(checks, "BLOCK", 64)
+    return from_file
+
+
+def assert_same_training(model, other):
+    assert model.dtype == other.dtype
+    assert np.array_equal(model.theta, other.theta)
+    assert np.array_equal(model.history.loss, other.history.loss)
+    assert np.array_equal(model.history.validation_loss, other.history.validation_loss)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_in_float32_is_that_on_a_copy_in_float32(kind, batch_size, standardize, mapped):
+    X = rows_of(kind)
+    y = labels_of(X)
+    options = {"batch_size": batch_size, "optimizer": "sgd", "learning_rate": 1e-3, "epochs": 2, "seed": 0, "threads": 1}
+    options |= {"standardize": standardize, "validation": 0.25, "sample_weight": 1 + np.arange(ROWS) % 3}
+    copy = fastmlp.train(X.astype(np.float32), y, **options)
+    assert_same_training(fastmlp.train(mapped(X), y, dtype="float32", **options), copy)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_trained_network_takes_them_as_a_copy(kind, mapped):
+    X = rows_of(kind)
+    y, copy = labels_of(X), X.astype(np.float32)
+    model = fastmlp.train(copy, y, epochs=3, seed=0)
+    validated = fastmlp.train(copy, y, validation=(copy, y), epochs=3, seed=0)
+    answers = (model.predict(copy), model.predict_proba(copy), model.loss(copy, y), model.gradient(copy, y))
+    X = mapped(X)
+    for answer, expected in zip(
+        (model.predict(X), model.predict_proba(X), model.loss(X, y), model.gradient(X, y)), answers, strict=True
+    ):
+        assert np.array_equal(answer, expected)
+    assert_same_training(fastmlp.train(X, y, validation=(X, y), epochs=3, seed=0, dtype="float32"), validated)
+
+
+def test_what_kernels_cannot_read_is_converted(mapped):
+    X = rows_of("u1")
+    y = labels_of(X)
+    model = fastmlp.train(X, y, epochs=3, seed=0)
+    for kind in (
+        mapped(X.astype(np.float16)),
+        mapped(X.astype(">i4")),
+        np.asfortranarray(X),
+        X.repeat(2, axis=1)[:, ::2],
+        X.tolist(),
+    ):
+        assert np.array_equal(fastmlp.train(kind, y, epochs=3, seed=0).theta, model.theta)
+        assert np.array_equal(model.predict_proba(kind), model.predict_proba(X))
+
+
+@pytest.mark.parametrize("value", [1e300, -np.inf, np.nan])
+def test_a_number_that_the_network_cannot_hold_is_named_with_its_place(value, mapped):
+    X = rows_of("f8")
+    y = labels_of(X)
+    model = fastmlp.train(X.astype(np.float32), y, epochs=1)
+    X[37, 2] = value
+    X = mapped(X)
+    for call in (lambda: fastmlp.train(X, y, dtype="float32"), lambda: model.predict(X), lambda: model.loss(X, y)):
+        with pytest.raises(ValueError, match=rf"^X must be finite; X\[37, 2\] is {re.escape(str(value))}$"):
+            call()
+
+
+def peak_of(call):
+    """Bytes that were allocated at once."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """Rows in a file that counts as large, and labels."""
+    path, shape = tmp_path_factory.mktemp("large") / "X", (100_000, 60)
+    written = np.memmap(path, dtype=np.float64, mode="w+", shape=shape)
+    written[:] = np.arange(60) - np.arange(100_000)[:, None] % 7
+    written.flush()
+    assert written.size > checks.LARGE
+    return np.memmap(path, dtype=np.float64, mode="r", shape=shape), np.arange(100_000) % 2
+
+
+@pytest.mark.parametrize("batch_size", [1, 256])
+def test_training_on_a_file_makes_no_copy_of_it(batch_size, file):
+    X, y = file
+
+    def train():
+        fastmlp.train(X, y, hidden=2, batch_size=batch_size, optimizer="sgd", epochs=1, dtype="float32")
+
+    train()  # compiles
+    assert peak_of(train) < X.nbytes / 4  # in float32 it would be half as large as the file
+
+
+def test_answers_to_a_file_make_no_copy_of_it(file):
+    X, y = file
+    model = fastmlp.train(X[:100].astype(np.float32), y[:100], hidden=2, epochs=1)
+    for answer in (lambda: model.predict(X), lambda: model.loss(X, y)):
+        answer()  # compiles
+        assert peak_of(answer) < X.nbytes / 4
