@@ -237,12 +237,12 @@ def classes_of(y: ArrayLike, n: int) -> NDArray[Any]:
     """The sorted labels of y."""
     array = labels("y", y)
     same_length("y", array, n)
-    low, span = (int(array.min()), int(array.max()) - int(array.min())) if array.dtype.kind in "iu" else (0, 0)
+    span = int(array.max()) - int(array.min()) if array.dtype.kind in "iu" else 0
     if 0 < span < BLOCK:  # ten times as fast as sorting
-        present = np.zeros(span + 1, dtype=bool)
+        low, present = array.min(), np.zeros(span + 1, dtype=bool)
         for block in blocks(array):
-            present[array[block] - low] = True
-        return (np.flatnonzero(present) + low).astype(array.dtype)
+            present[(array[block] - low).view(f"u{array.itemsize}")] = True  # a difference that overflows has the right bits
+        return (np.flatnonzero(present).astype(array.dtype) + low).astype(array.dtype)
     found = array[:0]
     for block in blocks(array):
         found = np.union1d(found, array[block])
