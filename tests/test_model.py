@@ -49,9 +49,12 @@ def test_a_regressor_gives_its_outputs():
 
 @pytest.mark.parametrize(
     "labels",
-    [np.array([3, -1, 7]), np.array(["ant", "bee", "cow"]), np.array([2**40, 5, 6])],
-    ids=["ints", "strings", "large-ints"],
-)
+    [
+        np.array([3, -1, 7]), np.array(["ant", "bee", "cow"]), np.array([2**40, 5, 6]),
+        np.array([-100, 127, 5], np.int8), np.array([2**64 - 3, 2**64 - 9, 2**64 - 1], np.uint64),
+    ],
+    ids=["ints", "strings", "large-ints", "small-ints", "largest-ints"],
+)  # fmt: skip
 def test_classes_come_back_as_they_went_in(labels):
     X = np.repeat(np.eye(3), 5, axis=0)
     y = np.repeat(labels, 5)
