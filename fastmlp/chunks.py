@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -117,7 +117,26 @@ def workers(threads: int) -> Iterator[Map]:
         yield lambda function, jobs: [function(job) for job in jobs]
         return
     with ThreadPoolExecutor(threads) as pool:
-        yield lambda function, jobs: list(pool.map(function, jobs))
+
+        def share_out(function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
+            begun: set[int] = set()
+
+            def once(number: int) -> Any:
+                if number not in begun:
+                    begun.add(number)
+                    return function(jobs[number])
+
+            futures: list[Future[Any]] = []
+            try:
+                for number in range(len(jobs)):
+                    futures.append(pool.submit(once, number))
+                return [future.result() for future in futures]
+            except BaseException:  # Ctrl-C, say: those that were sent may be waiting, in the kernel, for the others
+                for number in range(len(futures), len(jobs)):
+                    pool.submit(once, number)
+                raise
+
+        yield share_out
 
 
 def shares(count: int, parts: int) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import chunks
-from fastmlp.kernels import batch, online, optimizers, team
+from fastmlp.kernels import batch, online, optimizers
 from fastmlp.model import MLP, History
 
 TRIAL_SECONDS = 0.005  # what a call by a team that may not be the fastest should last
@@ -229,19 +229,15 @@ class Run:
         work = self.work
         if work.in_kernel:
             sizes = (self.batch_size, work.chunk, first, last)
-            flags = np.zeros(team.FLAGS, dtype=np.int64)
+            counter = np.zeros(1, dtype=np.int64)
 
             def member(me: int) -> None:
                 batch.descend(
                     self.theta, self.state, self.counters, self.sums, work.total, work.gradients, work.losses, work.scratch[me],
-                    work.tiles[me], self.data, self.order, sizes, network, self.rule, target, (me, threads, flags),
+                    work.tiles[me], self.data, self.order, sizes, network, self.rule, target, (me, threads, counter),
                 )  # fmt: skip
 
-            try:
-                share_out(member, list(range(threads)))
-            except BaseException:
-                flags[team.LEAVE] = 1  # nobody waits for a thread that was not sent
-                raise
+            share_out(member, list(range(threads)))
             return
         for b in range(first, last):
             epoch, place = divmod(b, self.batches)

@@ -315,11 +315,11 @@ def descend(
     order has a row for each epoch that is touched, or one for all; history[e] gathers the losses of epoch e. After an epoch whose
     mean loss is at most target or not finite, it stops; counters are the steps and the batches that are done.
 
-    team is (me, threads, flags): so many threads call this with the same arrays, but each with scratch and tiles of its own. Each
+    team is (me, threads, counter): so many threads call this with the same arrays, but each with scratch and tiles of its own. Each
     works on a share of the chunks, and when all have met, on a share of the parameters.
     """
     batch_size, chunk, first, last = sizes
-    me, threads, flags = team
+    me, threads, counter = team
     n = order.shape[1]
     batches = (n + batch_size - 1) // batch_size
     low, high = theta.shape[0] * me // threads, theta.shape[0] * (me + 1) // threads
@@ -333,8 +333,8 @@ def descend(
         span = (start, stop, n_chunks * me // threads, n_chunks * (me + 1) // threads)
         chunk_losses(gradients, losses, scratch, tiles, data, rows, span, chunk, theta, network)
         arrivals += threads
-        if threads > 1 and not meet(flags, arrivals):
-            return
+        if threads > 1:
+            meet(counter, arrivals)
         fill(total[low:high], theta.dtype.type(0))
         loss = add_chunks(total, gradients, losses, n_chunks, 0.0, low, high)
         steps += 1
@@ -343,8 +343,8 @@ def descend(
             history[epoch] += loss * network.loss_scale
             counters[0], counters[1] = steps, b + 1
         arrivals += threads
-        if threads > 1 and not meet(flags, arrivals):
-            return
+        if threads > 1:
+            meet(counter, arrivals)
         if stop == n and not target < history[epoch] / n < np.inf:
             return
 

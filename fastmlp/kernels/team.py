@@ -8,6 +8,7 @@ and by giving its core away now and then, in case another thread of the team nee
 import os
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
 
@@ -15,31 +16,30 @@ from fastmlp.kernels.jit import jit_part
 from fastmlp.kernels.simd import compiles, pointer_to
 
 POSSIBLE = os.name == "posix" and not numba.config.DISABLE_JIT  # type: ignore[attr-defined]  # interpreted threads would count wrongly
-ARRIVED, LEAVE, FLAGS = range(3)  # what the entries of the flags count
 LOOKS = 1000  # before giving the core away
 
 
-def _add_one(flags, i):
-    flags[i] += 1
+def _add_one(counter, i):
+    counter[i] += 1
 
 
-def _look(flags, i):
-    return flags[i]
+def _look(counter, i):
+    return counter[i]
 
 
 def _give_way():
     """Lets another thread of this core run."""
 
 
-@compiles(_add_one, result=lambda flags, i: types.none, kinds=[(types.Array, types.Integer)])
-def _(context, builder, signature, flags, i):
-    builder.atomic_rmw("add", pointer_to(context, builder, signature, flags, i), ir.IntType(64)(1), "seq_cst")
+@compiles(_add_one, result=lambda counter, i: types.none, kinds=[(types.Array, types.Integer)])
+def _(context, builder, signature, counter, i):
+    builder.atomic_rmw("add", pointer_to(context, builder, signature, counter, i), ir.IntType(64)(1), "seq_cst")
     return context.get_dummy_value()
 
 
-@compiles(_look, result=lambda flags, i: flags.dtype, kinds=[(types.Array, types.Integer)])
-def _(context, builder, signature, flags, i):
-    return builder.load_atomic(pointer_to(context, builder, signature, flags, i), "seq_cst", align=8)
+@compiles(_look, result=lambda counter, i: counter.dtype, kinds=[(types.Array, types.Integer)])
+def _(context, builder, signature, counter, i):
+    return builder.load_atomic(pointer_to(context, builder, signature, counter, i), "seq_cst", align=8)
 
 
 @compiles(_give_way, result=lambda: types.none, kinds=[()])
@@ -50,14 +50,12 @@ def _(context, builder, signature):
 
 
 @jit_part
-def meet(flags, arrivals):
-    """Waits until so many arrivals have been counted since the kernel began; False if everybody is told to leave instead."""
-    _add_one(flags, ARRIVED)
+def meet(counter, arrivals):
+    """Waits until so many arrivals have been counted, this one included."""
+    zero = np.int64(0)
+    _add_one(counter, zero)
     looks = 0
-    while _look(flags, ARRIVED) < arrivals:
-        if _look(flags, LEAVE) > 0:
-            return False
+    while _look(counter, zero) < arrivals:
         looks += 1
         if looks % LOOKS == 0:
             _give_way()
-    return True
