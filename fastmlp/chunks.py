@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -126,13 +126,10 @@ def workers(threads: int) -> Iterator[Map]:
                     begun.add(number)
                     return function(jobs[number])
 
-            futures: list[Future[Any]] = []
             try:
-                for number in range(len(jobs)):
-                    futures.append(pool.submit(once, number))
-                return [future.result() for future in futures]
-            except BaseException:  # Ctrl-C, say: those that were sent may be waiting, in the kernel, for the others
-                for number in range(len(futures), len(jobs)):
+                return list(pool.map(once, range(len(jobs))))
+            except BaseException:  # Ctrl-C, say: those of a team that were sent may be waiting, in the kernel, for the others
+                for number in range(len(jobs) if len(jobs) <= threads else 0):
                     pool.submit(once, number)
                 raise
 
