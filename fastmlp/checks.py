@@ -103,7 +103,8 @@ def matrix(name: str, value: ArrayLike, dtype: Any = None, *, columns: int | Non
     dtype = dtype or floating_dtype(array)
     readable = array.dtype.isnative and array.dtype.str[1:] in NATIVE and array.flags.c_contiguous and array.flags.aligned
     as_it_is = readable and array.size > LARGE
-    return finite(name, _unlocked(array) if as_it_is else floating(array, dtype), dtype)
+    finite(name, array, dtype)
+    return _unlocked(array) if as_it_is else floating(array, dtype)
 
 
 def numbers(name: str, value: ArrayLike) -> NDArray[Any]:
@@ -162,7 +163,9 @@ def finite(name: str, array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
             place = np.argwhere(~good)[0]
             place[0] += block.start
             where = ", ".join(str(i) for i in place)
-            raise ValueError(f"{name} must be finite; {name}[{where}] is {array[tuple(place)]}")
+            value = array[tuple(place)]
+            reason = f", too large for {np.dtype(dtype)}" if np.isfinite(value) else ""
+            raise ValueError(f"{name} must be finite; {name}[{where}] is {value}{reason}")
     return array
 
 

@@ -120,16 +120,11 @@ def test_where_takes_two_numbers_for_all_lanes_and_one_truth_for_all_lanes(dtype
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
-    ("function", "plain"), [(operator.neg, np.negative), (simd.magnitude, np.abs), (simd.sqrt, np.sqrt)], ids=lambda f: f.__name__
-)
-def test_negation_magnitude_and_root_are_those_of_numpy(function, plain, dtype):
+@pytest.mark.parametrize(("function", "plain"), [(operator.neg, np.negative), (simd.magnitude, np.abs)], ids=lambda f: f.__name__)
+def test_negation_and_magnitude_are_those_of_numpy(function, plain, dtype):
     _, x = pairs(dtype)
-    with np.errstate(invalid="ignore"):
-        expected = plain(x)
-    same = same_numbers if function is simd.sqrt else same_bits  # the sign of NaN included
     for row in both(function, x):
-        same(row, expected)
+        same_bits(row, plain(x))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -222,10 +217,9 @@ def read_all(out, x, i):
     store(out, lanes, simd.spread(x, i))
     store(out, 2 * lanes, simd.zeros(x))
     store(out, 3 * lanes, load_eight(x, i))
-    store(out, 3 * lanes + 8, simd.spread_eight(x, i))
-    put(out, 3 * lanes + 16, get(x, i))
+    put(out, 3 * lanes + 8, get(x, i))
     for k, number in enumerate(simd.as_tuple(x, i, 3)):
-        put(out, 3 * lanes + 17 + k, number)
+        put(out, 3 * lanes + 9 + k, number)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -233,9 +227,9 @@ def test_reads_begin_at_any_place(dtype):
     x = rows_of_numbers(dtype)
     flat, lanes = x.ravel(), 64 // x.itemsize
     for i in PLACES:
-        out = np.full(3 * lanes + 20, np.nan, dtype)
+        out = np.full(3 * lanes + 12, np.nan, dtype)
         read_all(out, x, i)
-        expected = (flat[i : i + lanes], [flat[i]] * lanes, [0] * lanes, flat[i : i + 8], [flat[i]] * 9, flat[i : i + 3])
+        expected = (flat[i : i + lanes], [flat[i]] * lanes, [0] * lanes, flat[i : i + 8], [flat[i]], flat[i : i + 3])
         assert np.array_equal(out, np.concatenate(expected))
 
 

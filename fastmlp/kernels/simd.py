@@ -126,10 +126,6 @@ def _(context, builder, signature, condition, x, y):
     return builder.select(condition, x, y)
 
 
-def sqrt(x):
-    return np.sqrt(x)
-
-
 def magnitude(x):
     """|x|"""
     return np.abs(x)
@@ -150,7 +146,6 @@ def _intrinsic(name):
     return emit
 
 
-compiles(sqrt, result=_unary, kinds=ONE)(_intrinsic("llvm.sqrt"))
 compiles(magnitude, result=_unary, kinds=ONE)(_intrinsic("llvm.fabs"))
 compiles(copysign, result=lambda x, y: x if x == y else None, kinds=[(Vector, Vector), (types.Float, types.Float)])(
     _intrinsic("llvm.copysign")
@@ -321,11 +316,6 @@ def spread(array, i):
     return np.full(lanes_of(array), array.reshape(-1)[i])
 
 
-def spread_eight(array, i):
-    """The number at place i in eight lanes."""
-    return np.full(8, array.reshape(-1)[i])
-
-
 def _eight_of(array, i):
     return Vector(array.dtype, 8) if _vector_of(array) else None
 
@@ -373,7 +363,6 @@ def _(context, builder, signature, array, i, x):
 
 
 @compiles(spread, result=_vector_of, kinds=[(types.Array, types.Integer)])
-@compiles(spread_eight, result=_eight_of, kinds=[(types.Array, types.Integer)])
 def _(context, builder, signature, array, i):
     value = builder.load(pointer_to(context, builder, signature, array, i))
     return _spread(builder, value, signature.return_type.lanes)
