@@ -7,9 +7,10 @@ threads take part.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from typing import Any
 
@@ -108,6 +109,15 @@ def _aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     buffer = np.zeros(size + 64, dtype=np.uint8)
     start = -buffer.__array_interface__["data"][0] % 64
     return buffer[start : start + size].view(dtype).reshape(shape)
+
+
+def to_own_core(me: int) -> None:
+    """Moves this thread of a team to a core of its own, where it need not stay. The system takes some milliseconds to do so."""
+    if hasattr(os, "sched_setaffinity"):
+        with suppress(OSError):
+            cores = os.sched_getaffinity(0)
+            os.sched_setaffinity(0, {sorted(cores)[me % len(cores)]})
+            os.sched_setaffinity(0, cores)
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from fastmlp import chunks
 from fastmlp.kernels import batch, online, optimizers
 from fastmlp.model import MLP, History
 
-TRIAL_SECONDS = 0.005  # what a call by a team that may not be the fastest should last
+TRIAL_SECONDS = 0.001  # what a call by a team that may not be the fastest should last
+WORTH_A_TRIAL = 0.02  # seconds of work that are left
 CALLS_BETWEEN_TRIALS = 20
 CALL_SECONDS = 0.05  # what a kernel call should last: Ctrl-C and progress wait for its end
 FIRST_CALL = 20_000_000  # parameters times rows, before anything is known of the time it takes
@@ -72,9 +73,11 @@ class Pace:
         self.calls = 0
         self.seconds: dict[int, float] = {}  # for a batch
 
-    def next(self) -> tuple[int, int]:
-        """The team, and the batches of its call."""
+    def next(self, left: int) -> tuple[int, int]:
+        """The team, and the batches of its call, when so many are left."""
         self.calls += 1
+        if self.seconds and left * min(self.seconds.values()) < WORTH_A_TRIAL:
+            return min(self.seconds, key=self.seconds.__getitem__), left
         ranked = sorted(self.teams, key=lambda team: self.seconds.get(team, 0.0))
         trial = len(self.seconds) < len(self.teams) or self.calls % CALLS_BETWEEN_TRIALS == 0
         team = ranked[-1] if trial and len(self.seconds) == len(self.teams) else ranked[0]
@@ -165,7 +168,7 @@ class Run:
         pace = Pace(1 if self.one_by_one else self.work.team, max(1, FIRST_CALL // (self.batch_size * self.theta.size)))
         while self.counters[1] < total:
             first = int(self.counters[1])
-            threads, batches = pace.next()
+            threads, batches = pace.next(total - first)
             last = self._end_of_call(first, min(total, first + self._whole_blocks(batches)), each_epoch)
             if last > len(self.sums) * self.batches:
                 self.sums = np.append(self.sums, np.zeros(max(len(self.sums), -(-last // self.batches))))
@@ -232,6 +235,8 @@ class Run:
             counter = np.zeros(1, dtype=np.int64)
 
             def member(me: int) -> None:
+                if threads > 1:
+                    chunks.to_own_core(me)
                 batch.descend(
                     self.theta, self.state, self.counters, self.sums, work.total, work.gradients, work.losses, work.scratch[me],
                     work.tiles[me], self.data, self.order, sizes, network, self.rule, target, (me, threads, counter),

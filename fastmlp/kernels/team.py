@@ -16,7 +16,7 @@ from fastmlp.kernels.jit import jit_part
 from fastmlp.kernels.simd import compiles, pointer_to
 
 POSSIBLE = os.name == "posix" and not numba.config.DISABLE_JIT  # type: ignore[attr-defined]  # interpreted threads would count wrongly
-LOOKS = 1000  # before giving the core away
+LOOKS = 100  # before giving the core away
 
 
 def _add_one(counter, i):
