@@ -306,6 +306,13 @@ def step(theta, state, number, total, low, high, n_rows, network, rule):
     optimizers.update(theta[low:high], state[0][low:high], state[1][low:high], total[low:high], rule, number)
 
 
+@jit_inline
+def _edge(size, part, parts):
+    """Where a share of so many parameters begins. The numbers that a loop's vectors leave over at its end may be rounded in another
+    way, and have to be the same ones for any number of shares."""
+    return size if part == parts else size * part // parts // 128 * 128
+
+
 @jit
 def descend(
     theta, state, counters, history, total, gradients, losses, scratch, tiles, data, order, sizes, network, rule, target, team
@@ -322,7 +329,7 @@ def descend(
     me, threads, counter = team
     n = order.shape[1]
     batches = (n + batch_size - 1) // batch_size
-    low, high = theta.shape[0] * me // threads, theta.shape[0] * (me + 1) // threads
+    low, high = _edge(theta.shape[0], me, threads), _edge(theta.shape[0], me + 1, threads)
     steps, arrivals = counters[0], 0
     for b in range(first, last):
         epoch = b // batches
