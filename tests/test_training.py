@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numba
 import numpy as np
 import pytest
-from cases import mlp, network_of, problem
+from cases import HIDDEN_ACTIVATIONS, OUTPUT_LOSSES, mlp, network_of, problem
 
 import fastmlp
 from benchmarks import reference
 from benchmarks.reference import Network
-from fastmlp import chunks
+from fastmlp import chunks, descent
 
 BINARY = network_of("sigmoid", "sigmoid", "cross_entropy", (5,), outputs=1)
 SOFTMAX = network_of("tanh", "softmax", "cross_entropy_bits", (6, 5))
@@ -28,7 +28,7 @@ def without_bias(network):
 
 def labels_of(network, targets):
     """y as a caller would give it, and the classes in it."""
-    if network.output == "identity":
+    if network.output == "identity" or (network.output == "sigmoid" and network.sizes[-1] > 1):
         return targets, None
     y = targets.argmax(axis=1) if network.output == "softmax" else targets[:, 0].astype(int)
     return y, np.arange(max(2, network.sizes[-1]))
@@ -121,6 +121,43 @@ def test_no_width_leaves_a_remainder_behind(activation, sizes):
             compare(without_bias(network), rows=10, epochs=2, batch_size=batch_size, learning_rate=1e-3)
 
 
+@pytest.mark.kernels
+@pytest.mark.parametrize(("output", "loss"), OUTPUT_LOSSES)
+@pytest.mark.parametrize(
+    ("activation", "dtype"),  # not relu in float32: a sum may have another sign than the exact one, and relu another slope
+    [
+        *((activation, np.float64) for activation in HIDDEN_ACTIVATIONS),
+        ("identity", np.float32),
+        ("sigmoid", np.float32),
+        ("tanh", np.float32),
+    ],
+)
+def test_sample_by_sample_every_network_is_trained_as_the_reference_trains_it(activation, dtype, output, loss):
+    rows = 8 if numba.config.DISABLE_JIT else 260  # compiled, more than are packed at once
+    options = {"rows": rows, "epochs": 1, "batch_size": 1, "learning_rate": 0.02}
+    options |= {"l2": 0.05, "sample_weight": 0.5 + np.arange(rows) % 3}
+    for number, hidden in enumerate([(), (7,), (8, 9), (17, 1, 8)]):  # as wide as a vector, narrower, wider
+        one, several = (2, 9) if output == "softmax" else (1, 3)
+        compare(network_of(activation, output, loss, hidden, outputs=one, bias=number % 2 == 0), dtype, **options)
+        compare(network_of(activation, output, loss, hidden, outputs=several, bias=number % 2 == 1), dtype, **options)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("network", [BINARY, SOFTMAX, REGRESSOR], ids=["binary", "softmax", "regressor"])
+def test_sample_by_sample_and_batches_of_one_are_the_same_in_any_order(network, dtype):
+    # Momentum of 0 is plain SGD, by the kernels for batches, in the same order.
+    rows, epochs = (20, 2) if numba.config.DISABLE_JIT else (600, 3)
+    theta, X, targets = problem(network, rows, dtype)
+    y, classes = labels_of(network, targets)
+    options = {"batch_size": 1, "learning_rate": 0.02, "epochs": epochs, "seed": 0, "init": mlp(network, theta, classes)}
+    one_by_one = fastmlp.train(X, y, optimizer="sgd", **options)
+    batches = fastmlp.train(X, y, optimizer="momentum", momentum=0.0, **options)
+    tolerance = 4 * epochs * rows * np.finfo(dtype).eps  # see compare
+    assert np.abs(one_by_one.theta - batches.theta).max() <= tolerance * np.abs(batches.theta).max()
+    np.testing.assert_allclose(one_by_one.history.loss, batches.history.loss, rtol=tolerance)
+
+
 def test_a_batch_larger_than_the_data_is_the_full_batch():
     assert np.array_equal(compare(BINARY, batch_size=1000).theta, compare(BINARY, batch_size=None).theta)
 
@@ -186,6 +223,53 @@ def test_a_fraction_for_validation_is_held_out():
     assert len(model.history.validation_loss) == 5
     assert np.array_equal(model.theta, again.theta)
     assert not np.array_equal(model.theta, fastmlp.train(X, y, epochs=5, seed=0).theta)
+
+
+def kept_rows(y, **options):
+    """The numbers of the rows that are trained on: with a column for each row, those whose weights move, and how far they do."""
+    classes = None if y.dtype.kind == "f" else np.unique(y)
+    zeros = [np.zeros((len(y), 1))]
+    start = fastmlp.MLP.from_weights(zeros, output="identity" if classes is None else "sigmoid", classes=classes)
+    model = fastmlp.train(np.eye(len(y)), y, init=start, epochs=1, optimizer="sgd", **options)
+    return np.flatnonzero(model.theta), model.theta[model.theta != 0]
+
+
+def test_of_each_class_the_same_share_is_held_out():
+    y = np.arange(100) % 4 // 3  # a quarter are 1
+    kept, _ = kept_rows(y, validation=0.2, seed=0)
+    assert np.bincount(y[kept]).tolist() == [60, 20]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+def test_holding_rows_out_is_training_on_the_others(batch_size, dtype):
+    X, _ = toy()
+    X = X.astype(dtype)
+    y = X[:, 0] - X[:, 1]
+    kept, _ = kept_rows(y, validation=0.3, seed=5)
+    held = np.setdiff1d(np.arange(60), kept)
+    assert len(held) == 18
+    options = {"batch_size": batch_size, "optimizer": "sgd", "epochs": 4, "seed": 5}
+    model = fastmlp.train(X, y, validation=0.3, **options)
+    other = fastmlp.train(X[kept], y[kept], validation=(X[held], y[held]), **options)
+    assert np.array_equal(model.theta, other.theta)
+    assert np.array_equal(model.history.loss, other.history.loss)
+    assert np.array_equal(model.history.validation_loss, other.history.validation_loss)
+
+
+@pytest.mark.parametrize("batch_size", [1, None])
+def test_the_weights_of_the_rows_that_are_kept_have_a_mean_of_one(batch_size):
+    X, _ = toy()
+    y, weight = X[:, 0] - X[:, 1], 1 + np.arange(60.0) ** 2
+    ones = np.ones(60)  # from zero weights, a row's weight moves by its factor times the learning rate
+    kept, moved = kept_rows(ones, validation=0.3, seed=5, sample_weight=weight, batch_size=batch_size, learning_rate=0.5)
+    factors = moved / 0.5 * (len(kept) if batch_size is None else 1)
+    np.testing.assert_allclose(factors, weight[kept] / weight[kept].mean(), rtol=1e-14)
+    options = {"batch_size": batch_size, "optimizer": "sgd", "learning_rate": 0.01, "epochs": 4, "seed": 5}
+    model = fastmlp.train(X, y, validation=0.3, sample_weight=weight, **options)
+    other = fastmlp.train(X[kept], y[kept], sample_weight=weight[kept], **options)
+    np.testing.assert_allclose(model.theta, other.theta, rtol=1e-9)
+    np.testing.assert_allclose(model.history.loss, other.history.loss, rtol=1e-12)
 
 
 def test_without_validation_there_is_no_validation_loss():
@@ -432,6 +516,49 @@ def test_the_same_bits_for_any_thread_count(batch_size, dtype, monkeypatch):
         assert np.array_equal(model.theta, models[0].theta)
         assert np.array_equal(model.history.loss, models[0].history.loss)
         assert np.array_equal(model.history.validation_loss, models[0].history.validation_loss)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("batch_size", [1, 7, 500, None])
+def test_the_same_bits_however_long_kernel_calls_take(batch_size, dtype, monkeypatch):
+    X, y = toy(rows=1500)
+    options = {"hidden": (40,), "batch_size": batch_size, "optimizer": "sgd", "epochs": 3, "seed": 0, "threads": 2}
+    whole = fastmlp.train(X.astype(dtype), y, **options)
+    for name in ("CALL_SECONDS", "TRIAL_SECONDS", "FIRST_CALL"):
+        monkeypatch.setattr(descent, name, 0)
+    calls = []
+    monkeypatch.setattr(
+        descent.Run, "_advance", lambda run, *span, advance=descent.Run._advance: calls.append(span) or advance(run, *span)
+    )
+    parts = fastmlp.train(X.astype(dtype), y, **options)
+    assert len(calls) >= 3 * -(-1500 // max(batch_size or 1500, 256))
+    assert np.array_equal(parts.theta, whole.theta)
+    assert np.array_equal(parts.history.loss, whole.history.loss)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("optimizer", RATES)
+def test_every_optimizer_gives_the_same_bits_for_any_thread_count(optimizer, dtype, monkeypatch):
+    monkeypatch.setattr(descent, "Pace", OneTeam)
+    X, y = toy(rows=3000)
+    options = {"hidden": (40, 7), "optimizer": optimizer, "l2": 0.01, "epochs": 5, "seed": 0, "validation": 0.3}
+    options |= {"sample_weight": np.arange(3000) % 3}
+    for batch_size in (1500, None):
+        one, *others = (
+            fastmlp.train(X.astype(dtype), y, batch_size=batch_size, threads=threads, **options) for threads in (1, 2, 3)
+        )
+        for other in others:
+            assert np.array_equal(other.theta, one.theta)
+            assert np.array_equal(other.history.loss, one.history.loss)
+            assert np.array_equal(other.history.validation_loss, one.history.validation_loss)
+
+
+class OneTeam(descent.Pace):
+    """Always as many threads as there may be."""
+
+    def __init__(self, most, first):
+        super().__init__(most, first)
+        self.teams = [most]
 
 
 # -- Types -------------------------------------------------------------------------------------------------------------
