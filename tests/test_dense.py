@@ -12,7 +12,7 @@ from fastmlp.kernels.dense import Rows, Weights
 pytestmark = pytest.mark.kernels
 
 DTYPES = (np.float32, np.float64)
-SIZES = [(1, 1), (3, 5), (5, 3), (8, 8), (17, 6), (dense.DEPTH, 4), (dense.DEPTH + 1, 7), (2 * dense.DEPTH + 2, 9)]
+SIZES = [(1, 1), (2, 3), (3, 4), (4, 5), (5, 2), (8, 8), (17, 6), (dense.DEPTH, 4), (dense.DEPTH + 1, 7), (2 * dense.DEPTH + 2, 9)]
 MARK = -7777.0  # where nothing may be written
 rng = np.random.default_rng(0)
 

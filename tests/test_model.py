@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cases import mlp, network_of, problem
+from cases import HIDDEN_ACTIVATIONS, OUTPUT_LOSSES, mlp, network_of, problem
 
 import fastmlp
 from benchmarks import reference
@@ -244,19 +244,51 @@ def test_theta_is_live_and_weights_are_its_views():
     assert np.array_equal(model.predict_proba(X), before)
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("network", [SIGMOID, SOFTMAX, IDENTITY])
-def test_update_is_one_step_down_the_gradient_of_one_row(network, dtype):
-    theta, X, targets = problem(network, rows=1, dtype=dtype)
-    if network is IDENTITY:
-        model, y = mlp(network, theta), targets[0]
+@pytest.mark.parametrize(("output", "loss"), OUTPUT_LOSSES)
+@pytest.mark.parametrize("activation", HIDDEN_ACTIVATIONS)
+def test_an_update_is_one_step_down_the_gradient_of_one_row(activation, output, loss, dtype):
+    for number, hidden in enumerate([(), (7,), (8, 9), (17, 1, 8)]):
+        one, several = (2, 9) if output == "softmax" else (1, 3)
+        check_updates(network_of(activation, output, loss, hidden, outputs=one, bias=number % 2 == 0), dtype)
+        check_updates(network_of(activation, output, loss, hidden, outputs=several, bias=number % 2 == 1), dtype)
+
+
+def check_updates(network, dtype):
+    """Three updates of a model, the reference's steps from the same theta beside them."""
+    theta, X, targets = problem(network, rows=3, dtype=dtype)
+    outputs = network.sizes[-1]
+    if network.output == "softmax":
+        classes = np.array([f"class {k}" for k in range(outputs)])
+        y = classes[targets.argmax(axis=1)]
+    elif network.output == "sigmoid" and outputs == 1:
+        classes = np.array([False, True])
+        y = targets[:, 0] > 0
     else:
-        classes = np.array(["a", "b", "c"])[: max(2, network.sizes[-1])]
-        y = classes[int(targets[0].argmax() if network is SOFTMAX else targets[0, 0])]
-        model = mlp(network, theta, classes=classes)
-    expected = theta - 0.1 * reference.backward(network, *(a.astype(float) for a in (theta, X, targets)))
-    model.update(X[0], y, 0.1)
-    np.testing.assert_allclose(model.theta, expected, rtol=8 * np.finfo(dtype).eps, atol=8 * np.finfo(dtype).eps)
+        classes, y = None, targets
+    model = mlp(network, theta, classes)
+    tolerance = 8 * np.finfo(dtype).eps * len(network.sizes) * np.sqrt(max(network.sizes))  # see tests/test_gradients.py
+    for x, label, row, target in zip(X, y, X.astype(float), targets.astype(float), strict=True):
+        before = model.theta.astype(float)
+        value = model.update(x, label, 0.1)
+        np.testing.assert_allclose(value, reference.loss(network, before, row[None], target[None]), rtol=tolerance)
+        expected = before - 0.1 * reference.backward(network, before, row[None], target[None])
+        np.testing.assert_allclose(model.theta, expected, rtol=tolerance, atol=tolerance)
+    assert not np.array_equal(model.theta, theta)
+
+
+def test_an_update_takes_inputs_and_labels_of_every_kind():
+    theta, X, _ = problem(SIGMOID, rows=1)
+    models = []
+    read_only = X[0].copy()
+    read_only.flags.writeable = False
+    for x in (X[0], X[0].tolist(), tuple(X[0]), read_only, np.repeat(X[0], 2)[::2], X[0].astype(">f8")):
+        for label in (7, 7.0, np.int64(7), np.float32(7), np.array(7)):
+            models.append(mlp(SIGMOID, theta, classes=np.array([3, 7])))
+            models[-1].update(x, label, 0.1)
+    for model in models:
+        assert np.array_equal(model.theta, models[0].theta) and not np.array_equal(model.theta, theta)
 
 
 @pytest.mark.parametrize(
@@ -264,6 +296,12 @@ def test_update_is_one_step_down_the_gradient_of_one_row(network, dtype):
     [
         ([1, 2], 0, 0.1, "x must have shape \\(3,\\)"),
         ([1, 2, np.nan], 0, 0.1, "x must be finite"),
+        (np.array([1, 2, np.nan]), 0, 0.1, r"x must be finite; x\[2\] is nan"),
+        (np.array([1, -np.inf, 2]), 0, 0.1, r"x must be finite; x\[1\] is -inf"),
+        (np.zeros((1, 3)), 0, 0.1, "x must have shape \\(3,\\)"),
+        ([1, 2, 3], np.nan, 0.1, "y"),
+        ([1, 2, 3], "0", 0.1, "y"),
+        ([1, 2, 3], None, 0.1, "y"),
         ([1, 2, 3], 5, 0.1, "y"),
         ([1, 2, 3], 0, -0.1, "learning_rate"),
     ],
@@ -273,6 +311,14 @@ def test_an_update_that_makes_no_sense_changes_nothing(x, y, rate, fragment):
     model = mlp(SIGMOID, theta, classes=np.array([0, 1]))
     with pytest.raises(ValueError, match=fragment):
         model.update(x, y, rate)
+    assert np.array_equal(model.theta, theta)
+
+
+def test_an_update_to_a_target_that_is_not_finite_changes_nothing():
+    theta, X, _ = problem(IDENTITY, rows=1)
+    model = mlp(IDENTITY, theta)
+    with pytest.raises(ValueError, match="y must be finite"):
+        model.update(X[0], [1.0, np.nan], 0.1)
     assert np.array_equal(model.theta, theta)
 
 
