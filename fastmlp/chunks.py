@@ -129,12 +129,11 @@ def workers(threads: int) -> Iterator[Map]:
     with ThreadPoolExecutor(threads) as pool:
 
         def share_out(function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
-            begun: set[int] = set()
+            begun: dict[int, object] = {}
 
             def once(number: int) -> Any:
-                if number not in begun:
-                    begun.add(number)
-                    return function(jobs[number])
+                ticket = object()
+                return function(jobs[number]) if begun.setdefault(number, ticket) is ticket else None
 
             try:
                 return list(pool.map(once, range(len(jobs))))
