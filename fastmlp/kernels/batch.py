@@ -372,17 +372,18 @@ def predict(out, scratch, x, theta, layers, first, last, lanes, stride):
                 put(scratch, n, one)
         units += layers[layer, 1] + layers[layer, 4]
     units = (n_in + layers[0, 4]) * stride
-    bad = zero
+    bad = zeros(scratch)
     for start in range(first, last, lanes):
         count = min(lanes, last - start)
         m = strips(count, scratch)
         for d in range(n_in):
+            row = d * stride
             for n in range(count):
-                value = get(x, (start + n) * n_in + d)
-                bad += value - value
-                put(scratch, d * stride + n, value)
+                put(scratch, row + n, get(x, (start + n) * n_in + d))
             for n in range(count, m):
-                put(scratch, d * stride + n, zero)
+                put(scratch, row + n, zero)
+            for n in range(row, row + m, lanes_of(scratch)):
+                bad += load(scratch, n) - load(scratch, n)
         at = hidden_forward(scratch, units, scratch, np.int64(0), theta, layers, stride, m)
         output_forward(scratch, at, n_out, stride, m, code)
         for k in range(n_out):
@@ -391,7 +392,7 @@ def predict(out, scratch, x, theta, layers, first, last, lanes, stride):
                 if columns > n_out:
                     put(out, (start + n) * columns, one - value)
                 put(out, (start + n) * columns + columns - n_out + k, value)
-    return bad == zero
+    return total(bad) == zero
 
 
 @jit
