@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import checks, chunks, storage
 from fastmlp.kernels import batch, online
+from fastmlp.kernels.frozen import frozen
 
 ON_STACK = 4096  # units of a network whose compiled form keeps them on the stack
 FEW = 32  # rows whose prediction is one kernel call with scratch on the stack
@@ -285,8 +286,6 @@ class MLP:
         ValueError
             If the network has more units than fit on a thread's stack, or theta is not finite; f does, if x has not D entries.
         """
-        from fastmlp.kernels.frozen import frozen
-
         checks.at_most("the network's units", sum(self.layer_sizes), ON_STACK, "to run on the stack")
         return frozen(checks.finite("theta", self.theta), *online.memory(self.layers, self.dtype, 0))
 

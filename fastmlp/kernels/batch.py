@@ -1,13 +1,10 @@
-"""Forward and backward over blocks of samples. Lanes are samples: each innermost loop runs along the samples of one unit, and
-vectorises whatever the widths of the layers are.
+"""Forward and backward over blocks of samples. Lanes are samples: a vector holds the samples of one unit, whatever the widths of
+the layers are.
 
 N samples, D inputs, H units of a layer, K outputs, P parameters, L layers, B lanes of a block, of which the first m are in use.
-Arrays of a block are (units, B); theta and its gradient are flat; all are C-contiguous and of one floating dtype, except
+Arrays of a block hold (units, B) numbers, flat, as theta and its gradient are; all are of one floating dtype, except
 
 layers (L, 5) int64: inputs, outputs, activation, where in theta the weights begin, and 1 if biases follow them, else 0.
-
-A row is taken before it is sliced (`z[h][:m]`): a 2-D slice would lose its contiguity in Numba's types, and no loop over it would
-vectorise.
 """
 
 from typing import NamedTuple
