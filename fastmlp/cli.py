@@ -294,7 +294,7 @@ def _csv_writer(file: IO[str], classes: list[str]) -> Callable[[Verdicts], None]
     nothing = [None] * len(classes)
 
     def write(verdicts: Verdicts) -> None:
-        paths, labels, scores, errors = verdicts
+        paths, labels, scores, errors, _ = verdicts
         for path, label, row, error in zip(paths, labels, scores.tolist(), errors, strict=True):
             writer.writerow([path, label, *(row if error is None else nothing), error])
 
@@ -303,7 +303,7 @@ def _csv_writer(file: IO[str], classes: list[str]) -> Callable[[Verdicts], None]
 
 def _json_writer(file: IO[str], classes: list[str]) -> Callable[[Verdicts], None]:
     def write(verdicts: Verdicts) -> None:
-        paths, labels, scores, errors = verdicts
+        paths, labels, scores, errors, _ = verdicts
         for path, label, row, error in zip(paths, labels, scores.tolist(), errors, strict=True):
             by_class = dict(zip(classes, row, strict=True)) if error is None else None
             file.write(json.dumps({"path": path, "label": label, "scores": by_class, "error": error}) + "\n")

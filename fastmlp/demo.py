@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.folders import ImageClassifier, classify_folder, train_folder
-from fastmlp.images import ImageError, Source
+from fastmlp.images import ImageError
 from fastmlp.model import MLP
+from fastmlp.sources import Source
 from fastmlp.training import train
 
 # (t - y)^2 with the rate 0.2 is half of it with 0.4; a summed error of 2 over 40 images is a mean half of 0.025.

@@ -38,16 +38,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
-from fastmlp.kernels.ink import ink_features, pixel_features
+from fastmlp.kernels.ink import INK, PIXELS, ink_features, pixel_features, places_for
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """A named way from an image to `size` numbers; `kernel(row, histogram, image)` writes them."""
+    """A named way from an image to `size` numbers; fastmlp/kernels/ink.py says what the kernel's arguments are."""
 
     name: str
     size: int
-    kernel: Callable[[NDArray[np.float64], NDArray[np.int64], NDArray[np.uint8]], None]
+    code: int
+    kernel: Callable[..., None]
 
     @property
     def columns(self) -> list[str]:
@@ -56,8 +57,8 @@ class Extractor:
 
 
 EXTRACTORS = {
-    "ink": Extractor("ink", 3, ink_features),
-    "pixels": Extractor("pixels", 256, pixel_features),
+    "ink": Extractor("ink", 3, INK, ink_features),
+    "pixels": Extractor("pixels", 256, PIXELS, pixel_features),
 }
 
 
@@ -86,5 +87,5 @@ def extract(images: Iterable[NDArray[np.uint8]], extractor: str = "ink") -> NDAr
     features = np.empty((len(checked), chosen.size))
     histogram = np.empty(256, np.int64)
     for row, image in zip(features, checked, strict=True):
-        chosen.kernel(row, histogram, image)
+        chosen.kernel(row, histogram, np.empty(places_for(image.size), np.uint8), image.reshape(-1), *image.shape)
     return features

@@ -1,7 +1,7 @@
 """The whole journey, from folders of PNG files to verdicts: extract_features, train_folder, classify_folder.
 
-The unit of work is a chunk of paths. `read_chunk` and `ImageClassifier.verdicts` are plain functions of one that can be
-pickled: threads map them here, and any engine can map them over more machines, with the same results.
+The unit of work is a chunk of names. `reading.read_chunk` and `ImageClassifier.verdicts` are plain functions of one that
+can be pickled: threads map them here, and any engine can map them over more machines, with the same results.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
-from fastmlp.features import EXTRACTORS, extract
-from fastmlp.images import ImageError, Source, StrPath, list_images, read_image
+from fastmlp.features import EXTRACTORS
+from fastmlp.images import MAX_PIXELS, ImageError
 from fastmlp.model import MLP
+from fastmlp.reading import Rows, read_chunk
+from fastmlp.sources import CHUNK, Chunk, Chunks, Source, StrPath
 from fastmlp.storage import load_model, save_model
 from fastmlp.training import train
 
@@ -31,7 +31,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 METHODS = ("one-vs-rest", "softmax")
-CHUNK = 64  # files: some 10 ms of work, or a second with large images, so that Ctrl-C is heard soon
 ANSWER_FILE = re.compile(r"correct-outputs-(.+)\.txt")
 ANSWER_HEADER = ["file_name", "correct_answer"]
 
@@ -40,7 +39,7 @@ class Features(NamedTuple):
     """The features of a source of images."""
 
     names: list[str]
-    """The n images that could be read: paths within the folder if the source is one, else the paths given."""
+    """The n images that could be read: paths within the folder or archive if the source is one, else the paths given."""
     features: NDArray[np.float64]
     """(n, size), a row for each name."""
     errors: list[tuple[str, str]]
@@ -51,10 +50,13 @@ class Verdicts(NamedTuple):
     """What a classifier says of n images, in columns; an image that could not be read has an error and no label."""
 
     paths: list[str]
+    """Within the folder or archive if the source is one, with "/" between folders; else as given."""
     labels: list[str | None]
-    scores: NDArray[np.float64]
+    scores: NDArray[np.floating]
     """(n, K), columns in the order of the classes; NaN where there is an error."""
     errors: list[str | None]
+    skipped: int = 0
+    """How many other files there were, that are no PNG images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,46 +98,133 @@ class ImageClassifier:
             return self.networks[0].predict_proba(features)
         return np.column_stack([_own_output(network, features) for network in self.networks])
 
-    def verdicts(self, paths: Sequence[str]) -> Verdicts:
+    def verdicts(self, chunk: Chunk, strict: bool = False, max_pixels: int = MAX_PIXELS) -> Verdicts:
         """Classify one chunk of files."""
-        features, errors = read_chunk(paths, self.extractor)
-        readable = np.array([error is None for error in errors], bool)
-        scores = np.full((len(paths), len(self.classes)), np.nan)
-        scores[readable] = self.scores(features[readable])
-        labels = [self.classes[best] if ok else None for ok, best in zip(readable, scores.argmax(axis=1), strict=True)]
-        return Verdicts(list(paths), labels, scores, errors)
+        paths, features, errors, others, skipped = read_chunk(chunk, self.extractor, strict, max_pixels)
+        skipped += len(others)
+        if not any(errors):
+            scores = self.scores(features)
+            return Verdicts(paths, self._labels(scores), scores, errors, skipped)
+        good = np.array([error is None for error in errors])
+        known = self.scores(features[good])
+        scores = np.full((len(paths), len(self.classes)), np.nan, known.dtype)
+        scores[good] = known
+        labels = iter(self._labels(known))
+        return Verdicts(paths, [next(labels) if error is None else None for error in errors], scores, errors, skipped)
 
-    def classify(self, source: Source, threads: int | None = None, batch_size: int = CHUNK) -> Iterator[Verdicts]:
+    def _labels(self, scores: NDArray[np.floating]) -> list[str | None]:
+        return [self.classes[best] for best in scores.argmax(axis=1).tolist()]
+
+    def classify(
+        self,
+        source: Source,
+        threads: int | None = None,
+        batch_size: int = CHUNK,
+        *,
+        ordered: bool = True,
+        strict: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        follow_symlinks: bool = False,
+        done: Callable[[list[str]], NDArray[np.bool_]] | None = None,
+    ) -> Batches:
         """Classify images, batch by batch.
 
         Parameters
         ----------
-        source : path of a folder, list of paths, or path of one file
-            See `list_images` for what a folder gives, and in which order.
+        source : path of a folder, of a tar or zip archive, or of one file; or an iterable of paths of files
+            Of a folder all files are read, in all its folders; what begins with a dot is left out. Of a tar or zip archive, the
+            same; it must not be shortened meanwhile.
         threads : int, optional
-            How many batches are worked on at a time: 1 unless given. More pay for images larger than about 64x64. Results do
-            not depend on it.
+            How many batches are worked on at a time; by default as many as there are cores. Results do not depend on it.
         batch_size : int
-            Images in a batch. At most two batches for each thread are held at a time.
+            Files in a batch, at most. At most two batches for each thread are held at a time.
+        ordered : bool
+            Whether batches come in the order of the paths' bytes, or of the list; else as they are done.
+        strict : bool
+            Whether what is no PNG image becomes a row with an error; else it is skipped. Contents tell, not names. A file that was
+            named by itself always becomes a row.
+        max_pixels : int
+            An image of more pixels is an error, and no memory is taken for it. The default is 2**26.
+        follow_symlinks : bool
+            Whether links to folders are followed; not those that lead to a folder that they lie in.
+        done : function, optional
+            Which of a list of paths are left out: paths -> (n,) bool.
 
         Returns
         -------
-        iterator of Verdicts
-            In the order of the source. A file that cannot be read becomes a row with its error.
+        Batches
+            An iterator of Verdicts. A file that cannot be read becomes a row with its error, and so does a folder that cannot be
+            listed. If a folder or an archive holds no PNG image at all, a ValueError ends it.
 
         Raises
         ------
         FileNotFoundError
             If the source is a path and nothing is there.
-        ValueError
-            If the source is a folder without a PNG file.
+        OSError, ValueError
+            If the folder cannot be listed; if the archive is damaged, or compressed as a whole; if an option is wrong.
         """
-        chunks = _chunks(list_images(source), checks.positive_int("batch_size", batch_size))
-        return _map_in_order(self.verdicts, chunks, _threads(threads))
+        checks.positive_int("max_pixels", max_pixels)
+        workers = checks.threads(threads)
+        size = checks.positive_int("batch_size", batch_size)
+        chunks = Chunks(source, ordered=ordered, strict=strict, follow_symlinks=follow_symlinks, size=size)
+        work = partial(self.verdicts, strict=strict, max_pixels=max_pixels)
+        return Batches(source, chunks, work, workers, ordered, done)
 
     def save(self, path: StrPath) -> None:
         """Save to an .npz file, which `fastmlp.load` and `classify_folder` read."""
         save_model(path, self)
+
+
+class Batches(Iterator[Verdicts]):
+    """The verdicts on a source, some thousand at a time.
+
+    Attributes
+    ----------
+    total : int or None
+        How many files there are, once that is known.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        chunks: Chunks,
+        work: Callable[[Chunk], Verdicts],
+        threads: int,
+        ordered: bool,
+        done: Callable[[list[str]], NDArray[np.bool_]] | None,
+    ) -> None:
+        self._chunks = chunks
+        self._batches = self._all(source, work, threads, ordered, done)
+
+    @property
+    def total(self) -> int | None:
+        return self._chunks.total
+
+    def __next__(self) -> Verdicts:
+        return next(self._batches)
+
+    def close(self) -> None:
+        """End the work; what has begun is awaited."""
+        self._batches.close()
+
+    def _all(
+        self,
+        source: Source,
+        work: Callable[[Chunk], Verdicts],
+        threads: int,
+        ordered: bool,
+        done: Callable[[list[str]], NDArray[np.bool_]] | None,
+    ) -> Generator[Verdicts]:
+        empty = self._chunks.within
+        chunks: Iterator[Chunk] = self._chunks
+        if done is not None:
+            chunks = (chunk.without(done(chunk.paths())) for chunk in chunks)
+            empty = False  # or so it seems, as what is done may be all there is
+        for verdicts in _map(work, chunks, threads, ordered):
+            empty = empty and not verdicts.paths
+            yield verdicts
+        if empty:
+            raise _nothing_in(source)
 
 
 def extract_features(source: Source, extractor: str = "ink", threads: int | None = None) -> Features:
@@ -143,12 +232,12 @@ def extract_features(source: Source, extractor: str = "ink", threads: int | None
 
     Parameters
     ----------
-    source : path of a folder, list of paths, or path of one file
-        See `list_images` for what a folder gives, and in which order.
+    source : path of a folder, of a tar or zip archive, or of one file; or an iterable of paths of files
+        See `ImageClassifier.classify`.
     extractor : {"ink", "pixels"}
         See fastmlp/features.py for what they are.
     threads : int, optional
-        1 unless given; more pay for images larger than about 64x64. The results do not depend on it.
+        By default as many as there are cores. The results do not depend on it.
 
     Returns
     -------
@@ -159,16 +248,14 @@ def extract_features(source: Source, extractor: str = "ink", threads: int | None
     ------
     FileNotFoundError
         If the source is a path and nothing is there.
-    ValueError
-        If the source is a folder without a PNG file, or no extractor has that name.
+    OSError, ValueError
+        As `classify` does; if the folder or archive holds no PNG image, or no extractor has that name.
     """
-    paths = list(list_images(source))
-    features, errors = _read(paths, extractor, threads)
-    names = _names(paths, source) if isinstance(source, str | os.PathLike) and os.path.isdir(source) else paths
+    paths, features, errors, _, _ = _read(source, extractor, threads)
     return Features(
-        [name for name, error in zip(names, errors, strict=True) if error is None],
+        [path for path, error in zip(paths, errors, strict=True) if error is None],
         features[[error is None for error in errors]],
-        [(name, error) for name, error in zip(names, errors, strict=True) if error is not None],
+        [(path, error) for path, error in zip(paths, errors, strict=True) if error is not None],
     )
 
 
@@ -202,13 +289,10 @@ def train_folder(folder: StrPath, *, extractor: str = "ink", method: str = "soft
     """
     checks.one_of("extractor", extractor, EXTRACTORS)
     checks.one_of("method", method, METHODS)
-    paths, labels = _labelled_images(os.fspath(folder))
+    features, labels = _labelled_images(os.fspath(folder), partial(_readable, extractor=extractor, threads=options.get("threads")))
     classes = sorted(set(labels))
     if len(classes) < 2:
         raise ValueError(f"{os.fspath(folder)} must have images of at least two classes; got {classes}")
-    features, errors = _read(paths, extractor, options.get("threads"))
-    for error in filter(None, errors):
-        raise ImageError(error)
     if method == "softmax":
         networks = [train(features, np.array(labels), **{"output": "softmax", **options})]
     else:
@@ -216,80 +300,68 @@ def train_folder(folder: StrPath, *, extractor: str = "ink", method: str = "soft
     return ImageClassifier(classes, tuple(networks), extractor, method)
 
 
-def classify_folder(model: ImageClassifier | StrPath, source: Source, threads: int | None = None) -> Verdicts:
+def classify_folder(model: ImageClassifier | StrPath, source: Source, threads: int | None = None, **options: Any) -> Verdicts:
     """Classify all images of a source with a classifier, or the path of a saved one; see `ImageClassifier.classify`."""
     classifier = load_model(model) if isinstance(model, str | os.PathLike) else model
     if not isinstance(classifier, ImageClassifier):
         raise ValueError(f"model must be an ImageClassifier, or the path of one; got {type(classifier).__name__}")
-    batches = list(classifier.classify(source, threads))
+    batches = list(classifier.classify(source, threads, **options))
     return Verdicts(
         [path for batch in batches for path in batch.paths],
         [label for batch in batches for label in batch.labels],
         np.concatenate([np.empty((0, len(classifier.classes))), *(batch.scores for batch in batches)]),
         [error for batch in batches for error in batch.errors],
+        sum(batch.skipped for batch in batches),
     )
 
 
 # -- Reading images in bulk --------------------------------------------------------------------------------------------
 
 
-def _threads(value: int | None) -> int:
-    """One thread unless asked for more: Pillow holds Python's lock, so that with small images two are slower than one."""
-    return 1 if value is None else checks.threads(value)
-
-
-def read_chunk(paths: Sequence[str], extractor: str) -> tuple[NDArray[np.float64], list[str | None]]:
-    """The features (n, size) of a chunk of files, with NaN and a message for each one that cannot be read."""
-    features = np.full((len(paths), EXTRACTORS[extractor].size), np.nan)
-    errors: list[str | None] = [None] * len(paths)
-    for index, path in enumerate(paths):
-        try:
-            features[index] = extract([read_image(path)], extractor)[0]
-        except ImageError as error:
-            errors[index] = str(error)
-    return features, errors
-
-
-def _read(paths: list[str], extractor: str, threads: int | None) -> tuple[NDArray[np.float64], list[str | None]]:
-    """read_chunk for any number of files."""
-    size = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)].size
-    read = partial(read_chunk, extractor=extractor)
-    features: list[NDArray[np.float64]] = [np.empty((0, size))]
-    errors: list[str | None] = []
-    for chunk_features, chunk_errors in _map_in_order(read, _chunks(paths, CHUNK), _threads(threads)):
-        features.append(chunk_features)
-        errors += chunk_errors
-    return np.concatenate(features), errors
-
-
-def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
-
-
-def _map_in_order(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
-    """map(function, items) by threads, with at most two items for each thread under way."""
+def _map(function: Callable[[Item], Result], items: Iterable[Item], threads: int, ordered: bool = True) -> Generator[Result]:
+    """map(function, items) by threads, with at most two items for each thread under way; if not ordered, as they are done."""
     if threads == 1:
         yield from map(function, items)
         return
     pool = ThreadPoolExecutor(threads)
     try:
-        jobs: deque[Future[Result]] = deque()
+        jobs: list[Future[Result]] = []
         for item in items:
             jobs.append(pool.submit(function, item))
-            if len(jobs) == 2 * threads:
-                yield jobs.popleft().result()
+            while len(jobs) == 2 * threads or (jobs and jobs[0].done()):
+                yield _next_done(jobs, ordered)
         while jobs:
-            yield jobs.popleft().result()
+            yield _next_done(jobs, ordered)
     finally:  # also when the caller stops, or Ctrl-C comes: what has begun is awaited, what has not is dropped
         pool.shutdown(cancel_futures=True)
 
 
-def _names(paths: Iterable[str], folder: StrPath) -> list[str]:
-    """Paths that a walk of the folder gave, as they are within it."""
-    start = len(os.path.join(folder, ""))
-    return [path[start:].replace(os.sep, "/") for path in paths]
+def _next_done(jobs: list[Future[Result]], ordered: bool) -> Result:
+    if not ordered:
+        wait(jobs, return_when=FIRST_COMPLETED)
+    return jobs.pop(0 if ordered else next(k for k, job in enumerate(jobs) if job.done())).result()
+
+
+def _read(source: Source, extractor: str, threads: int | None) -> Rows:
+    """All rows of a source, in one."""
+    size = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)].size
+    workers = checks.threads(threads)
+    chunks = Chunks(source)
+    read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS)
+    parts = list(_map(read, chunks, workers))
+    if chunks.within and not any(part.paths for part in parts):
+        raise _nothing_in(source)
+    return Rows(
+        [path for part in parts for path in part.paths],
+        np.concatenate([np.empty((0, size)), *(part.features for part in parts)]),
+        [error for part in parts for error in part.errors],
+        [path for part in parts for path in part.others],
+        sum(part.skipped for part in parts),
+    )
+
+
+def _nothing_in(source: Any) -> ValueError:
+    return ValueError(f"{os.fspath(source)} holds no PNG file")
 
 
 # -- Training ----------------------------------------------------------------------------------------------------------
@@ -317,8 +389,21 @@ def _own_output(network: MLP, features: NDArray[np.floating]) -> NDArray[np.floa
 # -- Labels ------------------------------------------------------------------------------------------------------------
 
 
-def _labelled_images(folder: str) -> tuple[list[str], list[str]]:
-    """The paths of a training folder, and their labels."""
+def _readable(folder: str, extractor: str, threads: int | None) -> tuple[list[str], NDArray[np.float64]]:
+    """The names and features of all images of a folder; an ImageError for one that cannot be read."""
+    paths, features, errors, others, _ = _read(folder, extractor, threads)
+    for error in filter(None, errors):
+        raise ImageError(error)
+    for path in others:
+        if path.lower().endswith(".png"):
+            raise ImageError(f"{os.path.join(folder, path)} is not a PNG file")
+    return paths, features
+
+
+def _labelled_images(
+    folder: str, read: Callable[[str], tuple[list[str], NDArray[np.float64]]]
+) -> tuple[NDArray[np.float64], list[str]]:
+    """The features of the images of a training folder, and their labels."""
     if not os.path.exists(folder):
         raise FileNotFoundError(f"{folder} does not exist")
     answer_files, classes = {}, []
@@ -330,25 +415,31 @@ def _labelled_images(folder: str) -> tuple[list[str], list[str]]:
             elif entry.is_dir() and not entry.name.startswith("."):
                 classes.append(entry.name)
     if answer_files:
-        return _answered_images(folder, answer_files)
+        return _answered_images(folder, answer_files, read)
     if not classes:
         raise ValueError(f"{folder} has neither a folder for each class nor answer files (correct-outputs-<class>.txt)")
-    pairs = [(path, name) for name in sorted(classes) for path in list_images(os.path.join(folder, name))]
-    return [path for path, _ in pairs], [label for _, label in pairs]
+    features, labels = [], []
+    for name in sorted(classes):
+        paths, rows = read(os.path.join(folder, name))
+        features.append(rows)
+        labels += [name] * len(paths)
+    return np.concatenate(features), labels
 
 
-def _answered_images(folder: str, answer_files: dict[str, str]) -> tuple[list[str], list[str]]:
-    """The paths and labels of images whose classes stand in answer files, a file for each class."""
+def _answered_images(
+    folder: str, answer_files: dict[str, str], read: Callable[[str], tuple[list[str], NDArray[np.float64]]]
+) -> tuple[NDArray[np.float64], list[str]]:
+    """The features and labels of images whose classes stand in answer files, a file for each class."""
     images = os.path.join(folder, "train-images")
     if not os.path.isdir(images):
         images = folder
-    listed = list(list_images(images))
-    paths = dict(zip(_names(listed, images), listed, strict=True))
     answers = {label: _read_answers(file) for label, file in sorted(answer_files.items())}
+    paths, features = read(images)
+    rows = {path: row for row, path in enumerate(paths)}
     for label, answered in answers.items():
-        if lacking := paths.keys() - answered.keys():
+        if lacking := rows.keys() - answered.keys():
             raise ValueError(f"{answer_files[label]} has no answer for {min(lacking)}, which is in {images}")
-        if unknown := answered.keys() - paths.keys():
+        if unknown := answered.keys() - rows.keys():
             raise ValueError(f"{answer_files[label]} has an answer for {min(unknown)}, which is not in {images}")
     names = list(answers[min(answers)])
     labels = []
@@ -357,7 +448,7 @@ def _answered_images(folder: str, answer_files: dict[str, str]) -> tuple[list[st
         if len(own) != 1:
             raise ValueError(f"{name} must have the answer 1 for one class; in {folder} it has it for {own}")
         labels += own
-    return [paths[name] for name in names], labels
+    return features[[rows[name] for name in names]], labels
 
 
 def _read_answers(path: str) -> dict[str, bool]:

@@ -1,4 +1,4 @@
-"""PNG files to gray pixels, and folders to names: the one room that knows Pillow.
+"""PNG files to gray pixels: the one room that knows Pillow.
 
 Pillow gets to see the chunks that hold the picture and nothing else of a file, after their lengths and checksums were
 found right. So texts, profiles, and the further frames of an animation cost nothing and can do no harm.
@@ -7,12 +7,11 @@ found right. So texts, profiles, and the further frames of an animation cost not
 from __future__ import annotations
 
 import io
-import itertools
 import os
 import stat
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +20,6 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 StrPath = str | os.PathLike[str]
-Source = StrPath | Iterable[StrPath]
 
 MAX_PIXELS = 64 * 2**20
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -31,6 +29,10 @@ GRAY, TRUECOLOUR, PALETTE = 0, 2, 3  # colour types
 
 class ImageError(ValueError):
     """A file, or bytes, that cannot be read as a PNG image; the message is a sentence that names it."""
+
+
+class NoPNGError(ImageError):
+    """A file, or bytes, that do not begin as a PNG image does."""
 
 
 def read_image(source: StrPath | bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -59,10 +61,13 @@ def read_image(source: StrPath | bytes, max_pixels: int = MAX_PIXELS) -> NDArray
         If the file is missing, not a regular file, not a PNG, too large, truncated or damaged.
     """
     if isinstance(source, bytes):
-        name, data = "the image", source
-    else:
-        name = os.fspath(source)
-        data = _read_file(name, 8 * max_pixels + 2**24)  # a pixel has 8 bytes at most; the rest is for texts, profiles
+        return decode("the image", source, max_pixels)
+    name = os.fspath(source)
+    return decode(name, read_file(name, 8 * max_pixels + 2**24), max_pixels)  # a pixel has 8 bytes; the rest is for texts, profiles
+
+
+def decode(name: str, data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """read_image for the contents of a file of that name."""
     picture = _picture(name, data, max_pixels)
     try:
         return _gray_levels(picture)
@@ -70,72 +75,33 @@ def read_image(source: StrPath | bytes, max_pixels: int = MAX_PIXELS) -> NDArray
         raise ImageError(f"{name} is damaged: {error}") from error
 
 
-def list_images(source: Source) -> Iterator[str]:
-    """List the paths of a source of images.
-
-    A folder is walked whole. What ends in `.png`, in whatever case, counts as an image, whether it can be read or not;
-    what begins with a dot is left out, and links to folders are not followed. The paths come in the order of `sorted`,
-    with no more than the folders on the way held in memory. A list of paths, or any iterable of them, is taken as it
-    is; one path is a list of one.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such folder or file.
-    ValueError
-        If the folder holds no PNG file.
-    """
-    if not isinstance(source, str | os.PathLike):
-        return map(_path, source)
-    path = _path(source)
-    if not os.path.isdir(path):
-        if not os.path.lexists(path):
-            raise FileNotFoundError(f"{path} does not exist")
-        return iter([path])
-    walk = _walk(path)
-    first = next(walk, None)
-    if first is None:
-        raise ValueError(f"{path} holds no PNG file")
-    return itertools.chain([first], walk)
-
-
-def _path(source: StrPath) -> str:
-    path = os.fspath(source)
-    if not isinstance(path, str):
-        raise TypeError(f"a path must be a str or an os.PathLike of str; got {path!r}")
-    return path
-
-
-def _walk(folder: str) -> Iterator[str]:
-    pending = [os.path.join(folder, "")]  # the next one last; folders end in a separator, as `sorted` sees them
-    while pending:
-        path = pending.pop()
-        if not path.endswith((os.sep, "/")):
-            yield path
-            continue
-        found = []
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    found.append(os.path.join(entry.path, ""))
-                elif entry.name.lower().endswith(".png"):
-                    found.append(entry.path)
-        pending += sorted(found, reverse=True)
-
-
-def _read_file(path: str, max_bytes: int) -> bytes:
+def read_file(path: str, max_bytes: int) -> bytes:
+    """The contents of a regular file; of one that is no PNG, the beginning."""
     try:
-        status = os.stat(path)
-        if stat.S_ISREG(status.st_mode) and status.st_size <= max_bytes:  # to open a FIFO might mean to wait for ever
-            with open(path, "rb", buffering=0) as file:
-                return file.read()
+        if stat.S_ISREG(os.stat(path).st_mode):  # to open a device might do something
+            flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # should it be a FIFO by now
+            with open(os.open(path, flags), "rb", buffering=0) as file:
+                status = os.fstat(file.fileno())
+                if stat.S_ISREG(status.st_mode):
+                    return _read_open(path, file, status.st_size, max_bytes)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        if isinstance(error, ImageError):
+            raise
         raise ImageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise ImageError(f"{path} is not a regular file")
-    raise ImageError(f"{path} has {status.st_size} bytes; at most {max_bytes} are read")
+    raise ImageError(f"{path} is not a regular file")
+
+
+def _read_open(path: str, file: io.FileIO, size: int, max_bytes: int) -> bytes:
+    beginning = file.read(len(SIGNATURE))
+    if beginning != SIGNATURE:
+        return beginning
+    if size > max_bytes:
+        raise ImageError(f"{path} has {size} bytes; at most {max_bytes} are read")
+    parts = [beginning]
+    while size > 0 and (part := file.read(min(size, max_bytes))):  # a file that grows has an end all the same
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
 
 
 class _Picture(NamedTuple):
@@ -147,7 +113,7 @@ class _Picture(NamedTuple):
 
 def _picture(name: str, data: bytes, max_pixels: int) -> _Picture:
     if not data.startswith(SIGNATURE):
-        raise ImageError(f"{name} is not a PNG file" if data else f"{name} is empty")
+        raise NoPNGError(f"{name} is not a PNG file" if data else f"{name} is empty")
     chunks = _chunks(name, data)
     kind, header = next(chunks)
     if kind != b"IHDR" or len(header) != 25:

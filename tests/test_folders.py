@@ -14,15 +14,18 @@ from pngs import gray_png
 
 from fastmlp import folders
 from fastmlp.features import extract
-from fastmlp.folders import CHUNK, ImageClassifier, classify_folder, extract_features, read_chunk, train_folder
+from fastmlp.folders import ImageClassifier, classify_folder, extract_features, train_folder
 from fastmlp.images import ImageError, read_image
 from fastmlp.model import MLP
+from fastmlp.reading import read_chunk
+from fastmlp.sources import Chunks
 from fastmlp.training import train
 
 ROOT = Path(__file__).parent.parent
 QUICK = {"hidden": (4,), "epochs": 60, "learning_rate": 0.05, "seed": 3}
 THREADS = [1, 2, 3]
-MANY = 2 * CHUNK + 50
+MANY = 178
+TRUNCATED = gray_png(np.zeros((4, 4), np.uint8))[:-9]
 
 
 def bar(upright, number):
@@ -74,7 +77,7 @@ def many(tmp_path_factory):
     folder = tmp_path_factory.mktemp("many")
     write_bars(folder, True, range(MANY))
     for number in range(0, MANY, 50):
-        (folder / f"{number:03}.png").write_bytes(b"no picture")
+        (folder / f"{number:03}.png").write_bytes(TRUNCATED)
     return folder
 
 
@@ -105,11 +108,11 @@ def test_features_of_paths_have_the_paths_for_names(class_folders):
 
 
 def test_unreadable_images_are_left_out_and_told(flat):
-    (flat / "001.png").write_bytes(b"")
+    (flat / "001.png").write_bytes(TRUNCATED)
     names, features, errors = extract_features(flat)
     assert names == ["000.png", "002.png", "003.png"]
     assert np.array_equal(features, extract([bar(True, 0), bar(False, 2), bar(False, 3)]))
-    assert errors == [("001.png", f"{flat / '001.png'} is empty")]
+    assert errors == [("001.png", f"{flat / '001.png'} is truncated")]
 
 
 def test_same_features_for_any_thread_count(many):
@@ -319,9 +322,10 @@ def test_files_none_of_which_can_be_read(classifier):
 
 def test_a_folder_a_list_and_one_path_are_sources(classifier, class_folders):
     everything = classify_folder(classifier, class_folders)
-    same(classify_folder(classifier, everything.paths), everything)
-    one = classify_folder(classifier, everything.paths[0])
-    assert (one.paths, one.labels) == (everything.paths[:1], everything.labels[:1])
+    paths = [os.path.join(class_folders, path) for path in everything.paths]
+    same(classify_folder(classifier, paths), everything._replace(paths=paths))
+    one = classify_folder(classifier, paths[0])
+    assert (one.paths, one.labels) == (paths[:1], everything.labels[:1])
     none = classify_folder(classifier, [])
     assert (none.paths, none.scores.shape) == ([], (0, 2))
 
@@ -354,8 +358,8 @@ def test_names_are_streamed_and_work_ends_with_its_reader(classifier, threads):
 def test_bad_arguments_are_refused_before_the_first_batch(classifier, tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         classifier.classify(tmp_path / "none")
-    with pytest.raises(ValueError, match="holds no PNG file"):
-        classifier.classify(tmp_path)
+    with pytest.raises(ValueError, match="max_pixels"):
+        classifier.classify([], max_pixels=0)
     with pytest.raises(ValueError, match="batch_size"):
         classifier.classify([], batch_size=0)
     with pytest.raises(ValueError, match="threads"):
@@ -363,9 +367,9 @@ def test_bad_arguments_are_refused_before_the_first_batch(classifier, tmp_path):
 
 
 def test_a_chunk_of_work_can_be_sent_elsewhere(classifier, class_folders):
-    paths = [os.path.join(class_folders, "lying", f"{number:03}.png") for number in range(3)]
-    work = pickle.loads(pickle.dumps(classifier.verdicts))
-    same(work(paths), classifier.verdicts(paths))
+    (chunk,) = Chunks(class_folders)
+    work, sent = pickle.loads(pickle.dumps((classifier.verdicts, chunk)))
+    same(work(sent), classifier.verdicts(chunk))
     assert pickle.loads(pickle.dumps(read_chunk)) is read_chunk
 
 

@@ -1,13 +1,18 @@
 """From one gray image to one row of features; fastmlp/features.py says what the features are.
 
-image (H, W) uint8; histogram (256,) int64 is scratch; row (size,) float64 is written in place. Whatever is summed is an
-integer below 2^53, so the sums are exact in any order.
+image holds height * width levels, row by row; histogram (256,) int64 and marks (places_for(height * width),) uint8 are scratch; row
+(size,) float64 is written in place. Whatever is summed is an integer below 2^53, so the sums are exact in any order.
+
+Pixels are marked 1 for ink and 0 for paper, all in one loop, as a loop over the few pixels of a line would not be vectorised; then
+they are looked at eight by eight.
 """
 
 import numpy as np
 
 from fastmlp.kernels.jit import jit, jit_part
+from fastmlp.kernels.octets import eight, item, set_byte, set_eight
 
+INK, PIXELS = 0, 1  # the extractors' codes
 GRID = 16  # cells along each side
 CONTRAST = 64  # a pixel is ink where it differs from the ground by at least this
 CENTRE = (6, 10)  # rows and columns of the central block, the end not included
@@ -17,76 +22,121 @@ RING_CELLS = 156
 DRAWING = 14  # cells that the longer side of a drawing fills in pixel_features
 
 
+def places_for(pixels):
+    """Places of `marks`: those of the pixels, of the cells, and of a row, with some between that belong to nothing."""
+    return 2 * pixels + GRID * GRID + 32
+
+
 @jit_part
 def ground_level(histogram, image):
     """The most frequent level, the lightest of equals."""
+    corner, count = image[0], 0
+    for level in image:
+        count += level == corner
+    if (
+        2 * count > image.shape[0]
+    ):  # as in most drawings; a histogram takes five times as long, as each count waits for the one before
+        return np.int64(corner)
     histogram[:] = 0
-    for y in range(image.shape[0]):
-        for level in image[y]:
-            histogram[level] += 1
-    ground = 255
+    for level in image:
+        histogram[level] += 1
+    ground = np.int64(255)
     for level in range(254, -1, -1):
         if histogram[level] > histogram[ground]:
-            ground = level
+            ground = np.int64(level)
     return ground
 
 
 @jit_part
-def contrast(level, ground):
-    """|level - ground| where that makes the pixel ink, else 0."""
-    distance = abs(np.int64(level) - ground)  # a difference of two uint8 would wrap around
-    return distance if distance >= CONTRAST else 0
+def mark_ink(marks, image, ground):
+    """Marks the pixels that are ink: those whose level differs by CONTRAST or more."""
+    darkest = max(ground - CONTRAST + 1, 0)  # of the levels that are paper
+    more = min(ground + CONTRAST - 1, 255) - darkest
+    for n in range(image.shape[0]):  # in numbers of eight bits, so that as many as possible are done at once
+        marks[n] = np.uint8((image[n] - darkest) & 255) > np.uint8(more)
 
 
 @jit_part
-def any_ink(image, ground, top, bottom, left, right):
-    for y in range(top, bottom):
-        for x in range(left, right):  # a slice of the row costs five times as much: most cells are a pixel or few
-            if contrast(image[y, x], ground) > 0:
-                return True
-    return False
+def join_rows(marks, to, top, bottom, width):
+    """Marks from place `to` on are those of rows top to bottom - 1, one upon the other; up to seven more come behind them."""
+    for x in range(0, width, 8):
+        joined = np.int64(0)
+        for y in range(top, bottom):
+            joined |= eight(marks, y * width + x)
+        set_eight(marks, to + x, joined)
 
 
-@jit
-def ink_features(row, histogram, image):
-    """Shares of ink cells: of all, of the central block, of the ring along the borders. row (3,)."""
-    height, width = image.shape
-    ground = ground_level(histogram, image)
-    total, centre, inside = 0, 0, 0
+@jit_part
+def any_mark(marks, start, stop):
+    """Whether any of these pixels is ink; up to seven places behind them are read, and do not count."""
+    n = start
+    while n + 8 < stop:
+        if eight(marks, n) != 0:
+            return True
+        n += 8
+    return eight(marks, n) << 8 * (n + 8 - stop) != 0
+
+
+@jit_part
+def mark_cells(marks, height, width):
+    """Marks the cells of the grid that have a pixel of ink; returns the place of the first one."""
+    if height == GRID and width == GRID:
+        return np.int64(0)
+    cells = height * width + 8
+    band = cells + GRID * GRID + 8
     for i in range(GRID):
         top = i * height // GRID
-        bottom = max(top + 1, (i + 1) * height // GRID)
+        join_rows(marks, band, top, max(top + 1, (i + 1) * height // GRID), width)
         for j in range(GRID):
             left = j * width // GRID
             right = max(left + 1, (j + 1) * width // GRID)
-            if any_ink(image, ground, top, bottom, left, right):
-                total += 1
-                centre += CENTRE[0] <= i < CENTRE[1] and CENTRE[0] <= j < CENTRE[1]
-                inside += INSIDE[0] <= i < INSIDE[1] and INSIDE[0] <= j < INSIDE[1]
+            set_byte(marks, cells + i * GRID + j, np.int64(any_mark(marks, band + left, band + right)))
+    return cells
+
+
+@jit
+def ink_features(row, histogram, marks, image, height, width):
+    """Shares of ink cells: of all, of the central block, of the ring along the borders. row (3,)."""
+    mark_ink(marks, image, ground_level(histogram, image))
+    first = mark_cells(marks, height, width)
+    cells = marks[first : first + GRID * GRID]
+    total, centre, inside = 0, 0, 0
+    for cell in cells:
+        total += cell
+    for i in range(CENTRE[0], CENTRE[1]):
+        for j in range(CENTRE[0], CENTRE[1]):
+            centre += cells[i * GRID + j]
+    for i in range(INSIDE[0], INSIDE[1]):
+        for j in range(INSIDE[0], INSIDE[1]):
+            inside += cells[i * GRID + j]
     row[0] = total / (GRID * GRID)
     row[1] = centre / CENTRE_CELLS
     row[2] = (total - inside) / RING_CELLS
 
 
 @jit_part
-def ink_box(image, ground):
+def ink_box(marks, height, width):
     """Rows top..bottom and columns left..right, ends not included, that just hold all ink; right = 0 without any."""
-    height, width = image.shape
-    top, bottom, left, right = height, 0, width, 0
-    for y in range(height):
-        levels = image[y]
-        for x in range(width):
-            if contrast(levels[x], ground) > 0:
-                top, bottom = min(top, y), y + 1
-                left, right = min(left, x), max(right, x + 1)
+    top, bottom, left, right, columns = 0, height, 0, width, height * width + 8
+    join_rows(marks, columns, 0, height, width)
+    while right > 0 and item(marks, columns + right - 1) == 0:
+        right -= 1
+    if right > 0:
+        while item(marks, columns + left) == 0:
+            left += 1
+        while not any_mark(marks, top * width, (top + 1) * width):
+            top += 1
+        while not any_mark(marks, (bottom - 1) * width, bottom * width):
+            bottom -= 1
     return top, bottom, left, right
 
 
 @jit
-def pixel_features(row, histogram, image):
+def pixel_features(row, histogram, marks, image, height, width):
     """The drawing on a grid of square cells: each cell's ink, relative to the fullest cell. row (256,)."""
     ground = ground_level(histogram, image)
-    top, bottom, left, right = ink_box(image, ground)
+    mark_ink(marks, image, ground)
+    top, bottom, left, right = ink_box(marks, height, width)
     row[:] = 0
     if right == 0:
         return
@@ -95,18 +145,28 @@ def pixel_features(row, histogram, image):
     side = max(bottom - top, right - left)
     grid_top = DRAWING // 2 * (top + bottom) - GRID // 2 * side
     grid_left = DRAWING // 2 * (left + right) - GRID // 2 * side
+    i = 0  # the first cell down that the pixel touches; it is led along, as divisions are slow
     for y in range(top, bottom):
-        levels = image[y]
         y0 = DRAWING * y - grid_top
+        while (i + 1) * side <= y0:
+            i += 1
+        j = 0
         for x in range(left, right):
-            ink = contrast(levels[x], ground)
-            if ink > 0:
-                x0 = DRAWING * x - grid_left
-                for i in range(y0 // side, (y0 + DRAWING - 1) // side + 1):
-                    height = min(y0 + DRAWING, (i + 1) * side) - max(y0, i * side)
-                    for j in range(x0 // side, (x0 + DRAWING - 1) // side + 1):
-                        width = min(x0 + DRAWING, (j + 1) * side) - max(x0, j * side)
-                        row[i * GRID + j] += ink * height * width
+            x0 = DRAWING * x - grid_left
+            while (j + 1) * side <= x0:
+                j += 1
+            if item(marks, y * width + x) == 0:
+                continue
+            ink = abs(item(image, y * width + x) - ground)
+            down = i
+            while down * side < y0 + DRAWING:
+                tall = min(y0 + DRAWING, (down + 1) * side) - max(y0, down * side)
+                across = j
+                while across * side < x0 + DRAWING:
+                    wide = min(x0 + DRAWING, (across + 1) * side) - max(x0, across * side)
+                    row[down * GRID + across] += ink * tall * wide
+                    across += 1
+                down += 1
 
     fullest = 0.0
     for value in row:

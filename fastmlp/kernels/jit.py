@@ -39,9 +39,14 @@ jit_flat = _decorator(True, fastmath=EXACT, inline="always")
 jit_alone = _decorator(False, fastmath=EXACT)
 
 
+def is_compiled(kernel) -> bool:
+    """Whether a kernel was called in this process, or loaded from its cache."""
+    return not numba.config.DISABLE_JIT and bool(kernel.signatures)  # type: ignore[attr-defined]
+
+
 def cache_is_cold(kernel) -> bool:
     """Whether the first call of a kernel in this process will have to compile it."""
-    if numba.config.DISABLE_JIT or kernel.signatures:  # type: ignore[attr-defined]
+    if numba.config.DISABLE_JIT or is_compiled(kernel):  # type: ignore[attr-defined]
         return False
     folder = kernel.stats.cache_path
     name = f"{Path(kernel.py_func.__code__.co_filename).stem}.{kernel.py_func.__name__}-"

@@ -5,7 +5,8 @@ the odd ends, and on processors with 512-bit registers it often uses half of the
 decide: each operation is one instruction, or a few where registers are narrower, and sums are added in the order that is written.
 
 A vector has 64 bytes, sixteen float32 or eight float64 numbers. Operations take two vectors, or a vector and a number that stands
-for all lanes. Indices are into the flat array, and not checked. With the JIT off, vectors are NumPy arrays.
+for all lanes. Indices are into the flat array; they are checked where NUMBA_BOUNDSCHECK=1 is set when code is compiled, and with
+the JIT off. Then vectors are NumPy arrays.
 """
 
 import operator
@@ -278,17 +279,17 @@ def _(context, builder, signature, array):
 
 def load(array, i):
     """The numbers from place i on."""
-    return array.reshape(-1)[i : i + lanes_of(array)].copy()
+    return _places(array, i, lanes_of(array)).copy()
 
 
 def load_eight(array, i):
     """The eight numbers from place i on: a vector of 32 bytes for float32."""
-    return array.reshape(-1)[i : i + 8].copy()
+    return _places(array, i, 8).copy()
 
 
 def store(array, i, x):
     """Writes a vector, or a number for all lanes, to the places from i on."""
-    array.reshape(-1)[i : i + (x.size if isinstance(x, np.ndarray) else lanes_of(array))] = x
+    _places(array, i, x.size if isinstance(x, np.ndarray) else lanes_of(array))[:] = x
 
 
 def zeros(array):
@@ -298,22 +299,28 @@ def zeros(array):
 
 def get(array, i):
     """The number at place i."""
-    return array.reshape(-1)[i]
+    return _places(array, i, 1)[0]
 
 
 def put(array, i, x):
     """Writes a number to place i."""
-    array.reshape(-1)[i] = x
+    _places(array, i, 1)[0] = x
 
 
 def as_tuple(array, i, count):
     """So many numbers from place i on; the count is known when the code is compiled."""
-    return tuple(array.reshape(-1)[i : i + count])
+    return tuple(_places(array, i, count))
 
 
 def spread(array, i):
     """The number at place i in all lanes."""
-    return np.full(lanes_of(array), array.reshape(-1)[i])
+    return np.full(lanes_of(array), get(array, i))
+
+
+def _places(array, i, count):
+    # A slice would be cut short at the end, and begin from the end where i is negative.
+    assert 0 <= i <= array.size - count, f"places {i} to {i + count - 1} of {array.size}"
+    return array.reshape(-1)[i : i + count]
 
 
 def _eight_of(array, i):
@@ -326,15 +333,20 @@ def _vector_of(array, i=None):
     )
 
 
-def pointer_to(context, builder, signature, array, i):
-    return builder.gep(context.make_array(signature.args[0])(context, builder, array).data, [i])
+def pointer_to(context, builder, kind, array, i, count=1):
+    """Where place i of an array of that Numba type is; count places are going to be used."""
+    memory = context.make_array(kind)(context, builder, array)
+    if context.enable_boundscheck:
+        for place in (i, builder.add(i, ir.Constant(i.type, count - 1))):
+            cgutils.do_boundscheck(context, builder, place, memory.nitems)
+    return builder.gep(memory.data, [i])
 
 
 @compiles(load, result=_vector_of, kinds=[(types.Array, types.Integer)])
 @compiles(load_eight, result=_eight_of, kinds=[(types.Array, types.Integer)])
 def _(context, builder, signature, array, i):
     kind = context.get_value_type(signature.return_type)
-    value = builder.load(builder.bitcast(pointer_to(context, builder, signature, array, i), kind.as_pointer()))
+    value = builder.load(builder.bitcast(pointer_to(context, builder, signature.args[0], array, i, kind.count), kind.as_pointer()))
     value.align = kind.element.get_abi_size(context.target_data)
     return value
 
@@ -346,25 +358,25 @@ def _stored(array, i, x):
 @compiles(store, result=_stored, kinds=[(types.Array, types.Integer, types.Any)])
 def _(context, builder, signature, array, i, x):
     x = _spread(builder, x, _vector_of(signature.args[0]).lanes)
-    pointer = builder.bitcast(pointer_to(context, builder, signature, array, i), x.type.as_pointer())
+    pointer = builder.bitcast(pointer_to(context, builder, signature.args[0], array, i, x.type.count), x.type.as_pointer())
     builder.store(x, pointer, align=x.type.element.get_abi_size(context.target_data))
     return context.get_dummy_value()
 
 
 @compiles(get, result=lambda array, i: array.dtype if _vector_of(array) else None, kinds=[(types.Array, types.Integer)])
 def _(context, builder, signature, array, i):
-    return builder.load(pointer_to(context, builder, signature, array, i))
+    return builder.load(pointer_to(context, builder, signature.args[0], array, i))
 
 
 @compiles(put, result=lambda array, i, x: types.none if x == array.dtype else None, kinds=[(types.Array, types.Integer, types.Any)])
 def _(context, builder, signature, array, i, x):
-    builder.store(x, pointer_to(context, builder, signature, array, i))
+    builder.store(x, pointer_to(context, builder, signature.args[0], array, i))
     return context.get_dummy_value()
 
 
 @compiles(spread, result=_vector_of, kinds=[(types.Array, types.Integer)])
 def _(context, builder, signature, array, i):
-    value = builder.load(pointer_to(context, builder, signature, array, i))
+    value = builder.load(pointer_to(context, builder, signature.args[0], array, i))
     return _spread(builder, value, signature.return_type.lanes)
 
 
@@ -374,7 +386,7 @@ def _tuple_of(array, i, count):
 
 @compiles(as_tuple, result=_tuple_of, kinds=[(types.Array, types.Integer, types.Any)])
 def _(context, builder, signature, array, i, count):
-    pointer = pointer_to(context, builder, signature, array, i)
+    pointer = pointer_to(context, builder, signature.args[0], array, i, signature.return_type.count)
     numbers = [builder.load(cgutils.gep_inbounds(builder, pointer, k)) for k in range(signature.return_type.count)]
     return context.make_tuple(builder, signature.return_type, numbers)
 

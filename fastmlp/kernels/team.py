@@ -33,13 +33,13 @@ def _give_way():
 
 @compiles(_add_one, result=lambda counter, i: types.none, kinds=[(types.Array, types.Integer)])
 def _(context, builder, signature, counter, i):
-    builder.atomic_rmw("add", pointer_to(context, builder, signature, counter, i), ir.IntType(64)(1), "seq_cst")
+    builder.atomic_rmw("add", pointer_to(context, builder, signature.args[0], counter, i), ir.IntType(64)(1), "seq_cst")
     return context.get_dummy_value()
 
 
 @compiles(_look, result=lambda counter, i: counter.dtype, kinds=[(types.Array, types.Integer)])
 def _(context, builder, signature, counter, i):
-    return builder.load_atomic(pointer_to(context, builder, signature, counter, i), "seq_cst", align=8)
+    return builder.load_atomic(pointer_to(context, builder, signature.args[0], counter, i), "seq_cst", align=8)
 
 
 @compiles(_give_way, result=lambda: types.none, kinds=[()])

@@ -1,0 +1,153 @@
+"""From a chunk of files to rows of features: by the compiled reader, and what that refuses by Pillow.
+
+The two give the same pixels, bit for bit. The compiled reader knows the common kinds of PNG, and has nothing to say of a file in
+which anything at all is wrong; then Pillow's answer, pixels or error, is the answer.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp import archives
+from fastmlp.features import EXTRACTORS, extract
+from fastmlp.images import MAX_PIXELS, ImageError, NoPNGError, decode, read_file, read_image
+from fastmlp.kernels import files, png
+from fastmlp.kernels.jit import is_compiled
+from fastmlp.sources import Chunk
+
+FEW = 1000  # files that Pillow has read before compiled code is loaded from its cache
+FIRST_STEP = 64  # files of the first call
+STEP_SECONDS = 0.1  # of each later one, about: Ctrl-C waits for its end
+
+
+class Rows(NamedTuple):
+    """What came of a chunk."""
+
+    paths: list[str]
+    features: NDArray[np.float64]
+    """(n, size), NaN where there is an error."""
+    errors: list[str | None]
+    others: list[str]
+    """Files that are no PNG, and have no row."""
+    skipped: int
+    """How much was no file at all."""
+
+
+def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int) -> Rows:
+    """The features of a chunk of files. What is no PNG is an error if strict, and if the caller named each file."""
+    features = np.full((chunk.length, EXTRACTORS[extractor].size), np.nan)
+    outcomes = np.full(chunk.length, files.REFUSED, np.uint8)
+    if chunk.length >= FEW or is_compiled(files.read_files if chunk.members is None else files.read_members):
+        _read_compiled(features, outcomes, chunk, extractor, max_pixels)
+    paths = chunk.paths()
+    errors: list[str | None] = [None] * chunk.length
+    for index, _, why in chunk.failed:
+        errors[index] = why
+        outcomes[index] = files.REFUSED
+    strict = strict or not chunk.place
+    read = _reader(chunk, paths, max_pixels)
+    for index in np.flatnonzero(outcomes != files.READ).tolist():
+        if errors[index] is None and (strict or outcomes[index] != files.NO_PNG):
+            try:
+                features[index] = extract([read(index)], extractor)[0]
+            except ImageError as error:
+                errors[index] = str(error)
+                outcomes[index] = files.NO_PNG if isinstance(error, NoPNGError) else files.REFUSED
+            else:
+                outcomes[index] = files.READ
+    others = [] if strict else np.flatnonzero(outcomes == files.NO_PNG).tolist()
+    if not others:
+        return Rows(paths, features, errors, [], chunk.skipped)
+    left = np.delete(np.arange(chunk.length), others)
+    return Rows([paths[k] for k in left], features[left], [errors[k] for k in left], [paths[k] for k in others], chunk.skipped)
+
+
+def _reader(chunk: Chunk, paths: list[str], max_pixels: int) -> Callable[[int], NDArray[np.uint8]]:
+    """A function that lets Pillow read one of the chunk's files."""
+    if chunk.members is None:
+        return lambda index: read_image(os.path.join(chunk.place, paths[index]), max_pixels)
+    data, members = archives.mapped(chunk.place), chunk.members
+
+    def read(index: int) -> NDArray[np.uint8]:
+        name = f"{chunk.place}: {paths[index]}"
+        try:
+            content = archives.read_member(data, members[index], name)
+        except ValueError as error:
+            raise ImageError(str(error)) from error
+        return decode(name, content, max_pixels)
+
+    return read
+
+
+def _read_compiled(
+    features: NDArray[np.float64], outcomes: NDArray[np.uint8], chunk: Chunk, extractor: str, max_pixels: int
+) -> None:
+    """Fills the rows of features that the compiled reader knows, and all outcomes."""
+    scratch, code = files.scratch(), EXTRACTORS[extractor].code
+    if chunk.members is not None:
+        data, places = archives.mapped(chunk.place), chunk.members
+
+        def read(first: int, last: int) -> None:
+            files.read_members(features, outcomes, scratch, data, places, first, last, code, max_pixels)
+
+        _in_steps(chunk.length, read)
+    elif files.POSSIBLE:
+        names = np.frombuffer(bytearray(chunk.names), np.uint8)
+        starts = np.concatenate([[0], np.flatnonzero(names == 0)[:-1] + 1])
+        with suppress(OSError):  # of the folder: then each file will tell
+            folder = os.open(chunk.place or ".", files.FOLDER_FLAGS)
+
+            def read(first: int, last: int) -> None:
+                files.read_files(features, outcomes, scratch, folder, names, starts, first, last, code, max_pixels)
+
+            try:
+                _in_steps(chunk.length, read)
+            finally:
+                os.close(folder)
+    else:
+        paths = [os.path.join(chunk.place, path) for path in chunk.paths()]
+
+        def read(first: int, last: int) -> None:
+            data, places = _contents(paths[first:last])
+            some = slice(first, last)
+            files.read_members(features[some], outcomes[some], scratch, data, places, 0, last - first, code, max_pixels)
+
+        _in_steps(chunk.length, read)
+
+
+def _contents(paths: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The contents of files, and their places there; of one that is too large or cannot be read, a place to be refused."""
+    data, places = bytearray(), np.zeros((len(paths), 4), np.int64)
+    for place, path in zip(places, paths, strict=True):
+        place[0] = len(data)
+        try:
+            data += read_file(path, png.FILE_BYTES)
+        except ImageError:
+            place[2] = -1
+        place[1] = len(data) - place[0]
+    return np.frombuffer(data, np.uint8), places
+
+
+def read_compiled(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8] | None:
+    """The gray levels (H, W) that the compiled reader makes of a file's contents; None where it leaves the answer to Pillow."""
+    scratch = png.scratch()
+    height, width = png.read_one(scratch, np.frombuffer(bytearray(data), np.uint8), max_pixels)
+    return scratch.gray[: height * width].reshape(height, width) if height else None
+
+
+def _in_steps(count: int, read: Callable[[int, int], None]) -> None:
+    """Calls read(first, last) for a few of so many files at a time, and for more the faster they are read."""
+    first, step = 0, FIRST_STEP
+    while first < count:
+        last = min(first + step, count)
+        began = time.perf_counter()
+        read(first, last)
+        step = max(1, int(step * min(100.0, STEP_SECONDS / max(time.perf_counter() - began, 1e-9))))
+        first = last
