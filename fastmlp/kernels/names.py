@@ -126,7 +126,7 @@ def sort_names(order, blob, starts, spare_order, keys, counts, groups):
     groups[0, 0], groups[0, 1], groups[0, 2] = 0, order.size, 0
     waiting = 1 if order.size > FEW else 0
     if waiting == 0:
-        insertion_sort(order, blob, starts, 0)
+        insertion_sort(order, blob, starts, groups[0, 2])
     while waiting > 0:
         waiting -= 1
         first, end, depth = groups[waiting, 0], groups[waiting, 1], groups[waiting, 2]
