@@ -21,6 +21,7 @@ NO_FILE = -2  # a link, a device: what counts as skipped, unless a later member 
 
 LARGEST = 2**53  # no file is larger
 TOO_LARGE = 2**62  # stands for all numbers above
+NOTHING, NOT_GIVEN = np.int64(0), np.int64(-1)  # typed: what is called with a literal is compiled once more, for it
 BLOCK = 512
 SLASH, DOT, SPACE, NEWLINE, EQUALS, ZERO, SEVEN, NINE = b"/. \n=079"
 
@@ -152,7 +153,7 @@ def header_is_right(data, at):
         total += byte(block, i)
     for i in range(148, 156):  # the checksum itself counts as spaces
         total += SPACE - byte(block, i)
-    checksum = tar_number(block, 148, 8)
+    checksum = tar_number(data, at + 148, 8)
     if checksum == total:
         return True
     for i in range(BLOCK):  # some have summed bytes with a sign
@@ -206,10 +207,10 @@ def walk_tar(places, names, data, at):
     members do not. `at` is 0, or where the last call stopped.
     """
     size = data.size
-    count, used = 0, 0
+    count, used = NOTHING, NOTHING
     while True:
         member = at
-        path, path_length, own_size, sparse = 0, -1, -1, False
+        path, path_length, own_size, sparse = NOTHING, NOT_GIVEN, NOT_GIVEN, False
         while True:
             if at == member and only_zeros(data, at, min(at + BLOCK, size)):  # the end, or what is there of it
                 return count, used, at, END
@@ -327,7 +328,7 @@ def walk_zip(places, names, data, at, directory_end, before):
     bytes before the archive.
     """
     size = data.size
-    count, used = 0, 0
+    count, used = NOTHING, NOTHING
     while at < directory_end:
         if not begins_with(data, at, directory_end, ENTRY) or directory_end - at < 46:
             return count, used, at, BAD_ENTRY
