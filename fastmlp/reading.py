@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastmlp import archives
 from fastmlp.features import EXTRACTORS, extract
-from fastmlp.images import MAX_PIXELS, ImageError, NoPNGError, decode, read_file, read_image
+from fastmlp.images import MAX_PIXELS, ImageError, NoPNGError, decode, largest_file, read_file, read_image
 from fastmlp.kernels import files, png
 from fastmlp.kernels.jit import is_compiled
 from fastmlp.sources import Chunk
@@ -25,6 +25,9 @@ from fastmlp.sources import Chunk
 FEW = 1000  # files that Pillow has read before compiled code is loaded from its cache
 FIRST_STEP = 64  # files of the first call
 STEP_SECONDS = 0.1  # of each later one, about: Ctrl-C waits for its end
+# What files.read is told in place of a folder and names, and in place of data and places.
+IN_MEMORY = -1, np.empty(0, np.uint8), np.empty(0, np.int64)
+NOWHERE = np.empty(0, np.uint8), np.empty((0, 4), np.int64)
 
 
 class Rows(NamedTuple):
@@ -44,7 +47,7 @@ def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int) -> R
     """The features of a chunk of files. What is no PNG is an error if strict, and if the caller named each file."""
     features = np.full((chunk.length, EXTRACTORS[extractor].size), np.nan)
     outcomes = np.full(chunk.length, files.REFUSED, np.uint8)
-    if chunk.length >= FEW or is_compiled(files.read_files if chunk.members is None else files.read_members):
+    if chunk.length >= FEW or is_compiled(files.read):
         _read_compiled(features, outcomes, chunk, extractor, max_pixels)
     paths = chunk.paths()
     errors: list[str | None] = [None] * chunk.length
@@ -77,6 +80,8 @@ def _reader(chunk: Chunk, paths: list[str], max_pixels: int) -> Callable[[int], 
 
     def read(index: int) -> NDArray[np.uint8]:
         name = f"{chunk.place}: {paths[index]}"
+        if members[index, 3] > largest_file(max_pixels):
+            raise ImageError(f"{name} has {members[index, 3]} bytes; at most {largest_file(max_pixels)} are read")
         try:
             content = archives.read_member(data, members[index], name)
         except ValueError as error:
@@ -90,34 +95,33 @@ def _read_compiled(
     features: NDArray[np.float64], outcomes: NDArray[np.uint8], chunk: Chunk, extractor: str, max_pixels: int
 ) -> None:
     """Fills the rows of features that the compiled reader knows, and all outcomes."""
-    scratch, code = files.scratch(), EXTRACTORS[extractor].code
+    code, scratch = EXTRACTORS[extractor].code, files.scratch()
     if chunk.members is not None:
-        data, places = archives.mapped(chunk.place), chunk.members
-
-        def read(first: int, last: int) -> None:
-            files.read_members(features, outcomes, scratch, data, places, first, last, code, max_pixels)
-
-        _in_steps(chunk.length, read)
+        data, members = archives.mapped(chunk.place), chunk.members
+        _in_steps(
+            chunk.length,
+            lambda first, last: files.read(features, outcomes, scratch, *IN_MEMORY, data, members, first, last, code, max_pixels),
+        )
     elif files.POSSIBLE:
         names = np.frombuffer(bytearray(chunk.names), np.uint8)
         starts = np.concatenate([[0], np.flatnonzero(names == 0)[:-1] + 1])
         with suppress(OSError):  # of the folder: then each file will tell
             folder = os.open(chunk.place or ".", files.FOLDER_FLAGS)
-
-            def read(first: int, last: int) -> None:
-                files.read_files(features, outcomes, scratch, folder, names, starts, first, last, code, max_pixels)
-
             try:
-                _in_steps(chunk.length, read)
+                _in_steps(
+                    chunk.length,
+                    lambda first, last: files.read(
+                        features, outcomes, scratch, folder, names, starts, *NOWHERE, first, last, code, max_pixels
+                    ),
+                )
             finally:
                 os.close(folder)
     else:
         paths = [os.path.join(chunk.place, path) for path in chunk.paths()]
 
         def read(first: int, last: int) -> None:
-            data, places = _contents(paths[first:last])
-            some = slice(first, last)
-            files.read_members(features[some], outcomes[some], scratch, data, places, 0, last - first, code, max_pixels)
+            rows, results = features[first:last], outcomes[first:last]
+            files.read(rows, results, scratch, *IN_MEMORY, *_contents(paths[first:last]), 0, last - first, code, max_pixels)
 
         _in_steps(chunk.length, read)
 
@@ -131,15 +135,20 @@ def _contents(paths: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
             data += read_file(path, png.FILE_BYTES)
         except ImageError:
             place[2] = -1
-        place[1] = len(data) - place[0]
+        place[1] = place[3] = len(data) - place[0]
     return np.frombuffer(data, np.uint8), places
 
 
 def read_compiled(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8] | None:
     """The gray levels (H, W) that the compiled reader makes of a file's contents; None where it leaves the answer to Pillow."""
-    scratch = png.scratch()
-    height, width = png.read_one(scratch, np.frombuffer(bytearray(data), np.uint8), max_pixels)
-    return scratch.gray[: height * width].reshape(height, width) if height else None
+    features, outcomes, scratch = np.empty((1, EXTRACTORS["ink"].size)), np.empty(1, np.uint8), files.scratch()
+    place = np.array([[0, len(data), 0, len(data)]])
+    content = np.frombuffer(bytearray(data), np.uint8)
+    files.read(features, outcomes, scratch, *IN_MEMORY, content, place, 0, 1, EXTRACTORS["ink"].code, max_pixels)
+    if outcomes[0] != files.READ:
+        return None
+    height, width = scratch.shape
+    return scratch.png.gray[: height * width].reshape(height, width)
 
 
 def _in_steps(count: int, read: Callable[[int, int], None]) -> None:

@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 
 from fastmlp.kernels import ink, png
-from fastmlp.kernels.jit import jit, jit_part
+from fastmlp.kernels.jit import jit
 from fastmlp.kernels.simd import compiles, pointer_to
 
 POSSIBLE = os.name == "posix"  # elsewhere Python reads the files
@@ -27,10 +27,11 @@ class Scratch(NamedTuple):
     png: png.Scratch
     histogram: Any  # (256,) int64
     marks: Any  # uint8, see kernels/ink.py
+    shape: Any  # (2,) int64: height and width of the last image
 
 
 def scratch():
-    return Scratch(png.scratch(), np.empty(256, np.int64), np.empty(ink.places_for(png.PIXELS), np.uint8))
+    return Scratch(png.scratch(), np.empty(256, np.int64), np.empty(ink.places_for(png.PIXELS), np.uint8), np.zeros(2, np.int64))
 
 
 # -- system calls: -1 tells that one failed ----------------------------------------------------------------------------------------
@@ -95,43 +96,34 @@ def _(context, builder, signature, file):
 # -- chunks ------------------------------------------------------------------------------------------------------------------------
 
 
-@jit_part
-def _features(row, scratch, data, start, stop, extractor, max_pixels):
-    """The features of the file data[start:stop], and what became of it."""
-    if not png.is_png(data, start, stop):
-        return NO_PNG
-    height, width = png.read(scratch.png, data, start, stop, max_pixels)
-    if height == 0:
-        return REFUSED
-    image = scratch.png.gray[: height * width]
-    if extractor == ink.INK:
-        ink.ink_features(row, scratch.histogram, scratch.marks, image, height, width)
-    else:
-        ink.pixel_features(row, scratch.histogram, scratch.marks, image, height, width)
-    return READ
-
-
 @jit
-def read_files(features, outcomes, scratch, folder, names, starts, first, last, extractor, max_pixels):
-    """The features of the files whose names begin at starts[first:last], seen from an open folder.
+def read(features, outcomes, scratch, folder, names, starts, data, places, first, last, extractor, max_pixels):
+    """The features of files first to last - 1, and what became of each; its gray levels and their shape are left in the scratch.
 
-    features (n, size) float64; outcomes (n,) uint8; names uint8; starts (n,) int64. A row of features means something where READ.
+    features (n, size) float64; outcomes (n,) uint8; where it is not READ, a row of features means nothing. The files are those
+    whose names begin at starts (n,) int64 of names, uint8, as seen from an open folder; or where folder is -1, those at places of
+    data, uint8. places (n, 4) int64 are as in fastmlp/archives.py.
     """
-    data = scratch.png.file
     for k in range(first, last):
+        content, start, stop = scratch.png.file, np.int64(0), np.int64(-1)
+        if folder >= 0:
+            file = _open_at(folder, names, starts[k])
+            if file >= 0:
+                stop = _read(file, content, content.shape[0])
+                _close(file)
+        elif places[k, 2] == 0 and places[k, 1] == places[k, 3]:  # not compressed
+            content, start, stop = data, places[k, 0], places[k, 0] + places[k, 1]
         outcomes[k] = REFUSED
-        file = _open_at(folder, names, starts[k])
-        if file >= 0:
-            size = _read(file, data, data.shape[0])
-            _close(file)
-            if size >= 0:
-                outcomes[k] = _features(features[k], scratch, data, np.int64(0), size, extractor, max_pixels)
-
-
-@jit
-def read_members(features, outcomes, scratch, data, places, first, last, extractor, max_pixels):
-    """The same for files that lie at places[first:last] of data. places (n, 4) int64 are as in fastmlp/archives.py."""
-    for k in range(first, last):
-        outcomes[k] = REFUSED
-        if places[k, 2] == 0:  # not compressed
-            outcomes[k] = _features(features[k], scratch, data, places[k, 0], places[k, 0] + places[k, 1], extractor, max_pixels)
+        if stop >= start:
+            outcomes[k] = NO_PNG
+            if png.is_png(content, start, stop):
+                height, width = png.read(scratch.png, content, start, stop, max_pixels)
+                scratch.shape[0], scratch.shape[1] = height, width
+                outcomes[k] = REFUSED
+                if height > 0:
+                    image = scratch.png.gray[: height * width]
+                    if extractor == ink.INK:
+                        ink.ink_features(features[k], scratch.histogram, scratch.marks, image, height, width)
+                    else:
+                        ink.pixel_features(features[k], scratch.histogram, scratch.marks, image, height, width)
+                    outcomes[k] = READ

@@ -1,6 +1,6 @@
 """A zlib stream to its bytes (RFC 1950, RFC 1951), and the two checksums that PNG files carry.
 
-Whatever the bytes are, nothing outside `data[start:stop]` is read and nothing outside `out[:limit + SLACK]` is written. What the
+Whatever the bytes are, nothing outside `data[:stop]` is read and nothing outside `out[:limit + SLACK]` is written. What the
 formats do not allow, or allow and hardly anybody writes, ends with a refusal: then zlib itself has to say what it is.
 """
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmlp.kernels.jit import jit_inline, jit_part
-from fastmlp.kernels.octets import copy, eight, item, little_endian, set_byte, set_eight
+from fastmlp.kernels.octets import copy, eight, four, item, set_byte, set_eight
 from fastmlp.kernels.simd import get, put
 
 SLACK = 16  # bytes behind the end of `out` that copies of eight bytes may touch
@@ -43,12 +43,11 @@ def _distance_entries():
     return np.array([*_entries(distances, extra, MATCH), WRONG << 8, WRONG << 8], np.int32)
 
 
-LITERAL_ENTRIES = _literal_entries()
-DISTANCE_ENTRIES = _distance_entries()
-# Those of the code for lengths: length << 16 | shortest run << 8 | extra << 4; 16 stands for the length before.
-LENGTHS_ENTRIES = np.array(
-    [*(length << 16 | 1 << 8 for length in range(16)), 16 << 16 | 3 << 8 | 2 << 4, 3 << 8 | 3 << 4, 11 << 8 | 7 << 4], np.int32
-)
+def _lengths_entries():
+    """Those of the code for lengths: length << 16 | shortest run << 8 | extra << 4; 16 stands for the length before."""
+    return np.array([*(length << 16 | 1 << 8 for length in range(16)), 0x100320, 0x330, 0xB70], np.int32)
+
+
 END_OF_BLOCK = 256
 
 
@@ -64,9 +63,12 @@ class Codes(NamedTuple):
 
 
 LITERALS, DISTANCES, LENGTHS, FIXED_LITERALS, FIXED_DISTANCES = range(5)
-RUN = 320
-TABLES = (0, 512, 768, 1024, 1536)
+BITS = (LITERAL_BITS, DISTANCE_BITS, LENGTHS_BITS, LITERAL_BITS, DISTANCE_BITS)
+TABLES = (0, 512, 768, 1024, 1536)  # where a code's table begins
 TABLE_SIZE = 1792
+RUN = 320
+ENTRIES = np.concatenate([_literal_entries(), _distance_entries(), _lengths_entries()])
+FIRST_ENTRIES = (0, 288, 320)  # where those of a code's symbols begin, without the symbols' lengths
 
 
 @cache
@@ -74,12 +76,9 @@ def _fixed_codes():
     """The tables of the codes that the format fixes (RFC 1951, 3.2.6), and their masks."""
     table, masks = np.zeros(TABLE_SIZE, np.int32), np.zeros(5, np.int32)
     lengths = [8] * 144 + [9] * 112 + [7] * 24 + [8] * 8
-    for code, bits, fixed, entries in (
-        (FIXED_LITERALS, LITERAL_BITS, lengths, LITERAL_ENTRIES),
-        (FIXED_DISTANCES, DISTANCE_BITS, [5] * 32, DISTANCE_ENTRIES),
-    ):
+    for code, kind, fixed in (FIXED_LITERALS, LITERALS, lengths), (FIXED_DISTANCES, DISTANCES, [5] * 32):
+        entries, first, bits, word = ENTRIES[FIRST_ENTRIES[kind] :], TABLES[code], BITS[code], 0
         masks[code] = (1 << bits) - 1
-        first, word = TABLES[code], 0
         for length in range(1, LONGEST + 1):
             for symbol in (number for number, own in enumerate(fixed) if own == length):
                 reverse = int(f"{word:0{length}b}"[::-1], 2)
@@ -99,7 +98,7 @@ def _refill(data, stop, at, bits, count):
     """At least 32 bits in store, or all there are: (at, bits, count). A count below 0 tells that more was used than there was."""
     if count <= 30:
         if at + 4 <= stop:
-            bits |= little_endian(data, at) << count
+            bits |= four(data, at) << count
             at += 4
             count += 32
         else:
@@ -116,11 +115,11 @@ def _low(bits, count):
 
 
 @jit_part
-def _make_table(codes, code, table_bits, entries, start, stop, number, may_be_small):
-    """The table of a code from its part of `used`, whose symbols are counted from `number`; whether they make one (RFC 1951,
+def _make_table(codes, code, start, stop, number):
+    """The table of a code from its part of `used`, where symbols are counted from `number`; whether they make one (RFC 1951,
     3.2.2).
 
-    A code that leaves words without a symbol is refused, but for the two that zlib makes: none, or one of one bit.
+    A code that leaves words without a symbol is refused, but for two that zlib makes for distances: none, and one of one bit.
     """
     table, masks, symbols, counts, used, following = codes
     own, places, first = code * 16, code * RUN, TABLES[code]
@@ -136,7 +135,7 @@ def _make_table(codes, code, table_bits, entries, start, stop, number, may_be_sm
         place += count
         words += count << (LONGEST - length)
         longest = length if count > 0 else longest
-    if words != 1 << LONGEST and not (may_be_small and longest <= 1 and stop - start <= 1):
+    if words != 1 << LONGEST and not (code == DISTANCES and longest <= 1 and stop - start <= 1):
         return False
 
     # Sorted by length, symbols are in the order of their words.
@@ -151,12 +150,12 @@ def _make_table(codes, code, table_bits, entries, start, stop, number, may_be_sm
     # looked up by words whose first bit is the lowest, so the words count up in reversed bits.
     word, filled, place = np.int64(0), np.int64(1), np.int64(0)
     put(table, first, np.int32(0))
-    for length in range(1, min(longest, table_bits) + 1):
+    for length in range(1, min(longest, BITS[code]) + 1):
         for i in range(first, first + filled):
             put(table, i + filled, get(table, i))
         filled *= 2
         for _ in range(item(counts, own + length)):
-            entry = item(entries, item(symbols, places + place))
+            entry = item(ENTRIES, FIRST_ENTRIES[code] + item(symbols, places + place))
             put(table, first + word, np.int32(entry | length))
             place += 1
             bit = filled >> 1
@@ -169,7 +168,7 @@ def _make_table(codes, code, table_bits, entries, start, stop, number, may_be_sm
 
 
 @jit_part
-def _long_word(codes, code, bits, entries):
+def _long_word(codes, code, bits):
     """The entry of a word that is longer than its table's bits, found bit by bit; 0 if there is none."""
     word, first, place = np.int64(0), np.int64(0), code * RUN
     for length in range(1, LONGEST + 1):
@@ -177,7 +176,7 @@ def _long_word(codes, code, bits, entries):
         bits >>= 1
         count = item(codes.counts, code * 16 + length)
         if word < first + count:
-            return item(entries, item(codes.symbols, place + word - first)) | length
+            return item(ENTRIES, FIRST_ENTRIES[code] + item(codes.symbols, place + word - first)) | length
         place += count
         first = (first + count) << 1
         word <<= 1
@@ -185,16 +184,12 @@ def _long_word(codes, code, bits, entries):
 
 
 @jit_part
-def _read_codes(codes, data, stop, at, bits, count):
-    """The two codes at the head of a block (RFC 1951, 3.2.7): (whether they are right, at, bits, count)."""
-    table, used = codes.table, codes.used
+def _read_head(codes, data, stop, at, bits, count):
+    """The code for lengths at the head of a block (RFC 1951, 3.2.7), into `used`: (literals, distances, used, at, bits, count)."""
     at, bits, count = _refill(data, stop, at, bits, count)
     n_literals, n_distances, n_lengths = (bits & 31) + 257, (bits >> 5 & 31) + 1, (bits >> 10 & 15) + 4
     bits >>= 14
     count -= 14
-    if n_literals > 286 or n_distances > 30:
-        return False, at, bits, count
-
     lengths = np.int64(0)  # of the code for lengths, three bits each, by symbol
     for k in range(n_lengths):
         at, bits, count = _refill(data, stop, at, bits, count)
@@ -204,16 +199,22 @@ def _read_codes(codes, data, stop, at, bits, count):
     n_used = np.int64(0)
     for symbol in range(19):  # without a branch on what is as good as random
         length = lengths >> 3 * symbol & 7
-        put(used, n_used, np.int32(symbol << 4 | length))
+        put(codes.used, n_used, np.int32(symbol << 4 | length))
         n_used += length > 0
-    if not _make_table(codes, LENGTHS, LENGTHS_BITS, LENGTHS_ENTRIES, 0, n_used, 0, False):
-        return False, at, bits, count
+    return n_literals, n_distances, n_used, at, bits, count
 
-    mask = item(codes.masks, LENGTHS)
-    k, n_both, length, n_used = np.int64(0), n_literals + n_distances, np.int64(-1), np.int64(0)
+
+@jit_part
+def _read_lengths(codes, n_literals, n_both, data, stop, at, bits, count):
+    """The lengths of a block's two codes, into `used`: (how many in use are of the first, how many in all, at, bits, count).
+
+    None in all tells that they are wrong; there always is one for the end of the block.
+    """
+    used, mask = codes.used, item(codes.masks, LENGTHS)
+    k, length, n_used = np.int64(0), np.int64(-1), np.int64(0)
     while k < n_both:
         at, bits, count = _refill(data, stop, at, bits, count)
-        entry = item(table, TABLES[LENGTHS] + (bits & mask))
+        entry = item(codes.table, TABLES[LENGTHS] + (bits & mask))
         bits >>= entry & 15
         extra = entry >> 4 & 15
         run = (entry >> 8 & 255) + _low(bits, extra)
@@ -221,7 +222,7 @@ def _read_codes(codes, data, stop, at, bits, count):
         count -= (entry & 15) + extra
         length = length if entry >> 16 == 16 else entry >> 16  # 16: once more the one before
         if count < 0 or length < 0 or k + run > n_both:
-            return False, at, bits, count
+            return np.int64(0), np.int64(0), at, bits, count
         put(used, n_used, np.int32(k << 4 | length))
         n_used += length > 0
         if run > 1 and length > 0:
@@ -229,17 +230,12 @@ def _read_codes(codes, data, stop, at, bits, count):
                 put(used, n_used, np.int32(number << 4 | length))
                 n_used += 1
         k += run
-    n_short, has_end = np.int64(0), False  # those of the first code
+    n_first, ends = np.int64(0), np.int64(0)
     for k in range(n_used):
         number = item(used, k) >> 4
-        n_short += number < n_literals
-        has_end = has_end or number == END_OF_BLOCK
-    right = (
-        has_end
-        and _make_table(codes, LITERALS, LITERAL_BITS, LITERAL_ENTRIES, 0, n_short, 0, False)
-        and _make_table(codes, DISTANCES, DISTANCE_BITS, DISTANCE_ENTRIES, n_short, n_used, n_literals, True)
-    )
-    return right, at, bits, count
+        n_first += number < n_literals
+        ends += number == END_OF_BLOCK
+    return n_first, n_used * ends, at, bits, count
 
 
 @jit_inline
@@ -274,7 +270,7 @@ def _read_block(out, filled, limit, codes, fixed, window, data, stop, at, bits, 
         at, bits, count = _refill(data, stop, at, bits, count)
         entry = item(table, literals + (bits & literals_mask))
         if entry & 15 == 0:
-            entry = _long_word(codes, LITERALS, bits, LITERAL_ENTRIES)
+            entry = _long_word(codes, np.int64(LITERALS), bits)
         bits >>= entry & 15
         count -= entry & 15
         kind = entry >> 8 & 3
@@ -295,7 +291,7 @@ def _read_block(out, filled, limit, codes, fixed, window, data, stop, at, bits, 
         at, bits, count = _refill(data, stop, at, bits, count)
         entry = item(table, distances + (bits & distances_mask))
         if entry & 15 == 0:
-            entry = _long_word(codes, DISTANCES, bits, DISTANCE_ENTRIES)
+            entry = _long_word(codes, np.int64(DISTANCES), bits)
         bits >>= entry & 15
         extra = entry >> 4 & 15
         distance = (entry >> 16) + _low(bits, extra)
@@ -308,15 +304,15 @@ def _read_block(out, filled, limit, codes, fixed, window, data, stop, at, bits, 
 
 
 @jit_part
-def inflate(out, limit, codes, data, start, stop):
-    """Fills out[:limit] from the zlib stream data[start:stop]; whether just that came of it, and the stream ends there."""
-    if stop - start < 8:
+def inflate(out, limit, codes, data, stop):
+    """Fills out[:limit] from the zlib stream data[:stop]; whether just that came of it, and the stream ends there."""
+    if stop < 8:
         return False
-    method, flags = item(data, start), item(data, start + 1)
+    method, flags = item(data, 0), item(data, 1)
     if method & 15 != 8 or method >> 4 > 7 or flags & 32 or (method << 8 | flags) % 31:
         return False
     window = np.int64(1) << ((method >> 4) + 8)
-    at, bits, count, filled, last = start + 2, np.int64(0), np.int64(0), np.int64(0), False
+    at, bits, count, filled, last = np.int64(2), np.int64(0), np.int64(0), np.int64(0), False
     while not last:
         at, bits, count = _refill(data, stop, at, bits, count)
         last, kind = bits & 1 == 1, bits >> 1 & 3
@@ -339,8 +335,15 @@ def inflate(out, limit, codes, data, start, stop):
             filled += size
             continue
         if kind == 2:
-            right, at, bits, count = _read_codes(codes, data, stop, at, bits, count)
-            if not right:
+            zero = np.int64(0)
+            n_literals, n_distances, n_used, at, bits, count = _read_head(codes, data, stop, at, bits, count)
+            if n_literals > 286 or n_distances > 30 or not _make_table(codes, np.int64(LENGTHS), zero, n_used, zero):
+                return False
+            n_both = n_literals + n_distances
+            n_first, n_used, at, bits, count = _read_lengths(codes, n_literals, n_both, data, stop, at, bits, count)
+            if n_used == 0 or not _make_table(codes, np.int64(LITERALS), zero, n_first, zero):
+                return False
+            if not _make_table(codes, np.int64(DISTANCES), n_first, n_used, n_literals):
                 return False
         filled, at, bits, count = _read_block(out, filled, limit, codes, kind == 1, window, data, stop, at, bits, count)
         if filled < 0:
@@ -401,7 +404,7 @@ def crc32(data, start, stop):
     """CRC-32 of data[start:stop] (ISO 3309), eight bytes at a time (Kounavis and Berry, 2005)."""
     crc, at = np.int64(0xFFFFFFFF), start
     while at + 8 <= stop:
-        low, high = crc ^ little_endian(data, at), little_endian(data, at + 4)
+        low, high = crc ^ four(data, at), four(data, at + 4)
         crc = (
             item(CRC_TABLES, 7 * 256 + (low & 255))
             ^ item(CRC_TABLES, 6 * 256 + (low >> 8 & 255))

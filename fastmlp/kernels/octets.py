@@ -1,9 +1,16 @@
-"""Bytes of arrays, as numbers and in runs. data and out are uint8 arrays; the caller answers for every index."""
+"""Bytes of arrays, as numbers and in runs. data and out are uint8 arrays; the caller answers for every index.
+
+Indices are checked as in simd.py: where NUMBA_BOUNDSCHECK=1 is set when code is compiled, and with the JIT off.
+"""
+
+import sys
 
 import numpy as np
+from llvmlite import ir
+from numba import types
 
 from fastmlp.kernels.jit import jit_inline, jit_part
-from fastmlp.kernels.simd import get, put
+from fastmlp.kernels.simd import compiles, get, pointer_to, put
 
 
 @jit_inline
@@ -18,29 +25,58 @@ def set_byte(out, i, value):
     put(out, i, np.uint8(value & 255))
 
 
-@jit_inline
-def little_endian(data, i):
-    """The number of four bytes from place i on, the lowest first; LLVM makes one load of it."""
-    return item(data, i) | item(data, i + 1) << 8 | item(data, i + 2) << 16 | item(data, i + 3) << 24
+def eight(data, i):
+    """Eight bytes from place i on as one number, the lowest first."""
+    return _bytes_of(data, i, 8).view("<i8")[0]
+
+
+def four(data, i):
+    """The number of four bytes from place i on, the lowest first."""
+    return np.int64(_bytes_of(data, i, 4).view("<u4")[0])
+
+
+def set_eight(out, i, value):
+    """Writes the eight bytes of a number."""
+    for k in range(8):
+        set_byte(out, i + k, value >> 8 * k)
+
+
+def _bytes_of(data, i, count):
+    return np.array([get(data, i + k) for k in range(count)])
+
+
+def _swapped(builder, value):
+    """The bytes of a number the other way round, where the processor has the highest first."""
+    return value if sys.byteorder == "little" else builder.bswap(value)
+
+
+def _pointer(context, builder, kind, data, i, bits):
+    number = ir.IntType(bits)
+    return builder.bitcast(pointer_to(context, builder, kind, data, i, bits // 8), number.as_pointer())
+
+
+@compiles(eight, result=lambda data, i: types.int64, kinds=[(types.Array, types.Integer)])
+def _(context, builder, signature, data, i):
+    return _swapped(builder, builder.load(_pointer(context, builder, signature.args[0], data, i, 64), align=1))
+
+
+@compiles(four, result=lambda data, i: types.int64, kinds=[(types.Array, types.Integer)])
+def _(context, builder, signature, data, i):
+    value = _swapped(builder, builder.load(_pointer(context, builder, signature.args[0], data, i, 32), align=1))
+    return builder.zext(value, ir.IntType(64))
+
+
+@compiles(set_eight, result=lambda out, i, value: types.none, kinds=[(types.Array, types.Integer, types.int64)])
+def _(context, builder, signature, out, i, value):
+    builder.store(_swapped(builder, value), _pointer(context, builder, signature.args[0], out, i, 64), align=1)
+    return context.get_dummy_value()
 
 
 @jit_inline
 def big_endian(data, i):
     """The number of four bytes from place i on, the highest first."""
-    return item(data, i) << 24 | item(data, i + 1) << 16 | item(data, i + 2) << 8 | item(data, i + 3)
-
-
-@jit_inline
-def eight(data, i):
-    """Eight bytes from place i on as one number, the lowest first."""
-    return little_endian(data, i) | little_endian(data, i + 4) << 32
-
-
-@jit_inline
-def set_eight(out, i, value):
-    """Writes the eight bytes of a number; LLVM makes one store of it."""
-    for k in range(8):
-        set_byte(out, i + k, value >> 8 * k)
+    low = four(data, i)
+    return (low & 255) << 24 | (low & 0xFF00) << 8 | low >> 8 & 0xFF00 | low >> 24
 
 
 @jit_part

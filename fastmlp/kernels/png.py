@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmlp.kernels import inflate
-from fastmlp.kernels.jit import jit, jit_inline, jit_part
+from fastmlp.kernels.jit import jit_flat, jit_inline, jit_part
 from fastmlp.kernels.octets import big_endian, copy, eight, item, set_byte, set_eight
+from fastmlp.kernels.simd import put
 
 FILE_BYTES = 1 << 20  # of a file: from some 500 x 500 pixels on, Pillow is about as fast
 PIXELS = 1 << 20
@@ -28,7 +29,7 @@ class Scratch(NamedTuple):
     """What reading an image needs; all but codes are uint8."""
 
     file: Any  # its bytes, where it was not mapped
-    joined: Any  # the contents of several IDAT chunks
+    stream: Any  # the contents of the IDAT chunks
     lines: Any  # the picture, uncompressed: a line of zeros, then each line behind its filter type
     gray: Any  # the result: H * W levels
     levels: Any  # the level of each palette entry, or of each sample of few bits
@@ -51,13 +52,59 @@ def is_png(data, start, stop):
     return stop - start >= 8 and (big_endian(data, start), big_endian(data, start + 4)) == SIGNATURE
 
 
+class Picture(NamedTuple):
+    """What the chunks of a file say."""
+
+    height: Any  # 0: refused
+    width: Any
+    channels: Any
+    depth: Any
+    colour_type: Any
+    size: Any  # of the stream
+    palette: Any  # its place in the file
+    entries: Any
+    alphas: Any  # their place
+    n_alphas: Any
+
+
+@jit_flat
+def read(scratch, data, start, stop, max_pixels):
+    """Fills scratch.gray from the file data[start:stop] whose signature was found right: (height, width), height 0 if refused.
+
+    Whatever the bytes are, only places within the arrays are touched.
+    """
+    picture = _take_apart(scratch, data, start, stop, max_pixels)
+    height, line, lines = picture.height, _bytes_of_line(picture), scratch.lines
+    if height > 0:
+        for k in range(line + 1):
+            put(lines, k, np.uint8(0))
+        size = height * (line + 1)
+        right = inflate.inflate(lines[line + 1 :], size, scratch.codes, scratch.stream, picture.size)
+        right = right and _undo_filters(lines, height, line, max(1, picture.channels * picture.depth // 8))
+        right = right and _to_gray(scratch, data, picture, line)
+        height *= right
+    return height, picture.width
+
+
+@jit_inline
+def _bytes_of_line(picture):
+    return (picture.width * picture.channels * picture.depth + 7) // 8
+
+
 @jit_part
-def _layout(data, start):
-    """What the header says: (height, width, channels, depth, colour type); zeros for what is not read here."""
+def _refused():
+    zero = np.int64(0)
+    return Picture(zero, zero, zero, zero, zero, zero, zero, zero, zero, zero)
+
+
+@jit_part
+def _header(data, start):
+    """The picture as the header says; refused if it is none that is read here."""
+    zero = np.int64(0)
     width, height = big_endian(data, start + 16), big_endian(data, start + 20)
     depth, colour_type = item(data, start + 24), item(data, start + 25)
     methods = item(data, start + 26) | item(data, start + 27) | item(data, start + 28)  # of compression, filter, interlace
-    channels = np.int64(0)
+    channels = zero
     if depth == 8 or (colour_type in (GRAY, PALETTE) and depth in (1, 2, 4)):
         if colour_type in (GRAY, PALETTE):
             channels = np.int64(1)
@@ -68,92 +115,73 @@ def _layout(data, start):
         elif colour_type == TRUECOLOUR_ALPHA:
             channels = np.int64(4)
     if methods != 0 or channels == 0 or not 0 < width <= PIXELS or not 0 < height <= PIXELS:
-        return np.int64(0), np.int64(0), np.int64(0), np.int64(0), np.int64(0)
-    return height, width, channels, depth, colour_type
+        return _refused()
+    return Picture(height, width, channels, depth, colour_type, zero, zero, zero, zero, zero)
 
 
 @jit_part
-def read(scratch, data, start, stop, max_pixels):
-    """Fills scratch.gray from the file data[start:stop] whose signature was found right: (height, width), or (0, 0) if refused.
-
-    It fits FILE_BYTES where there are several IDAT chunks; whatever the bytes are, only places within the arrays are touched.
-    """
-    refused = np.int64(0), np.int64(0)
+def _take_apart(scratch, data, start, stop, max_pixels):
+    """The picture that a file's chunks describe, its compressed lines in scratch.stream, if all chunks are right."""
     if stop - start < SMALLEST or big_endian(data, start + 8) != 13 or big_endian(data, start + 12) != IHDR:
-        return refused
-    height, width, channels, depth, colour_type = _layout(data, start)
-    line = (width * channels * depth + 7) // 8
-    if height == 0 or height * width > min(max_pixels, PIXELS) or (height + 1) * (line + 1) > RAW_BYTES:
-        return refused
+        return _refused()
+    picture = _header(data, start)
+    height, width, channels, depth, colour_type = picture[:5]
+    lines = (height + 1) * (_bytes_of_line(picture) + 1)
+    if height == 0 or height * width > min(max_pixels, PIXELS) or lines > RAW_BYTES:
+        return _refused()
 
     at, kind, length = start + 8, np.int64(0), np.int64(0)
-    first, last, last_end, n_idat = np.int64(0), np.int64(0), np.int64(0), 0
+    size, idat_end = np.int64(0), np.int64(0)  # of the stream; of the last chunk of it
     palette, entries, alphas, n_alphas = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     while kind != IEND:
         if at + 12 > stop:
-            return refused
+            return _refused()
         length, kind = big_endian(data, at), big_endian(data, at + 4)
         body, end = at + 8, at + 8 + length
         if end + 4 > stop or inflate.crc32(data, at + 4, end) != big_endian(data, end):
-            return refused
+            return _refused()
         if kind == IDAT:
-            if length == 0 or (n_idat > 0 and at != last_end):
-                return refused
-            if n_idat == 1:
-                if last - first > FILE_BYTES:
-                    return refused
-                copy(scratch.joined, 0, data, first, last - first)
-                first, last = np.int64(0), last - first
-            if n_idat > 0:
-                if last + length > FILE_BYTES:
-                    return refused
-                copy(scratch.joined, last, data, body, length)
-                last += length
-            else:
-                first, last = body, end
-            n_idat += 1
-            last_end = end + 4
+            if length == 0 or (size > 0 and at != idat_end) or size + length > FILE_BYTES:
+                return _refused()
+            copy(scratch.stream, size, data, body, length)
+            size += length
+            idat_end = end + 4
         elif kind == PLTE:
-            if entries > 0 or n_idat > 0 or length == 0 or length % 3 or colour_type in (GRAY, GRAY_ALPHA):
-                return refused
+            if entries > 0 or size > 0 or length == 0 or length % 3 or colour_type in (GRAY, GRAY_ALPHA):
+                return _refused()
             palette, entries = body, length // 3
             if entries > 256 or (colour_type == PALETTE and entries > 1 << depth):
-                return refused
+                return _refused()
         elif kind == TRNS:
-            if colour_type != PALETTE or n_alphas > 0 or n_idat > 0 or not 0 < length <= entries:
-                return refused
+            if colour_type != PALETTE or n_alphas > 0 or size > 0 or not 0 < length <= entries:
+                return _refused()
             alphas, n_alphas = body, length
         elif kind == IHDR:
             if at != start + 8:
-                return refused
+                return _refused()
         elif kind != IEND and not kind >> 29 & 1:  # a small first letter: may be passed over
-            return refused
+            return _refused()
         at = end + 4
-    if length > 0 or n_idat == 0 or (colour_type == PALETTE and entries == 0):
-        return refused
+    if length > 0 or size == 0 or (colour_type == PALETTE and entries == 0):
+        return _refused()
+    return Picture(height, width, channels, depth, colour_type, size, palette, entries, alphas, n_alphas)
 
-    lines = scratch.lines
-    for k in range(line + 1):
-        set_byte(lines, k, 0)
-    picture, size = lines[line + 1 :], height * (line + 1)
-    if n_idat == 1:
-        whole = inflate.inflate(picture, size, scratch.codes, data, first, last)
+
+@jit_part
+def _to_gray(scratch, data, picture, line):
+    """Fills scratch.gray; whether all samples have a meaning."""
+    height, width, channels, depth, colour_type = picture[:5]
+    if channels > 1:
+        _gray_of_samples(scratch.gray, scratch.lines, height, width, channels)
+        return True
+    entries = picture.entries
+    if colour_type == PALETTE:
+        _palette_levels(scratch.levels, data, picture.palette, entries, picture.alphas, picture.n_alphas)
     else:
-        whole = inflate.inflate(picture, size, scratch.codes, scratch.joined, first, last)
-    if not whole or not _undo_filters(lines, height, line, max(1, channels * depth // 8)):
-        return refused
-    if colour_type in (GRAY, PALETTE):
-        if colour_type == PALETTE:
-            _palette_levels(scratch.levels, data, palette, entries, alphas, n_alphas)
-        else:
-            entries = np.int64(1) << depth
-            for value in range(entries):
-                set_byte(scratch.levels, value, value * 255 // (entries - 1))
-        if not _gray_of_indices(scratch.gray, scratch.levels, entries, lines, height, width, line, depth):
-            return refused
-    else:
-        _gray_of_samples(scratch.gray, lines, height, width, channels)
-    return height, width
+        entries = np.int64(1) << depth
+        for value in range(entries):
+            set_byte(scratch.levels, value, value * 255 // (entries - 1))
+    return _gray_of_indices(scratch.gray, scratch.levels, entries, scratch.lines, height, width, line, depth)
 
 
 @jit_inline
@@ -259,11 +287,3 @@ def _gray_of_samples(gray, lines, height, width, channels):
                 alpha = item(lines, k + 3)
                 red, green, blue = item(lines, k), item(lines, k + 1), item(lines, k + 2)
                 set_byte(gray, to + x, _luma(_on_white(red, alpha), _on_white(green, alpha), _on_white(blue, alpha)))
-
-
-@jit
-def read_one(scratch, data, max_pixels):
-    """The height and width of the picture in a file's bytes, in scratch.gray, or (0, 0): see read."""
-    if not is_png(data, np.int64(0), data.shape[0]):
-        return np.int64(0), np.int64(0)
-    return read(scratch, data, np.int64(0), data.shape[0], max_pixels)
