@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import json
 import math
 import os
 import shutil
@@ -20,9 +19,10 @@ import sys
 import time
 import warnings
 from argparse import SUPPRESS, Namespace
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from itertools import chain, groupby
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -32,10 +32,33 @@ if TYPE_CHECKING:
     from fastmlp.demo import Answer
     from fastmlp.folders import ImageClassifier, Verdicts
     from fastmlp.model import MLP
+    from fastmlp.rows import Batch
 
 FINE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
 TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # a file name may be any bytes
 PROGRESS_INTERVAL = 0.1  # seconds
+
+CLASSIFY_EPILOG = """\
+rows:
+  path    within the folder or archive; of several SOURCEs, with the SOURCE before it
+  label   the class with the largest score
+  score   of each class: a column each in CSV (score_NAME), an object in JSON
+  status  ok or failed
+  error   why it failed: then there are neither label nor scores
+  A file name that is not UTF-8 keeps its bytes in CSV; JSON has \\udcXX for each byte XX that is not.
+
+A PNG is known by its contents, not by its name. Other files are skipped, unless named one by one or with --strict.
+Ctrl-C ends after a whole row. --resume cuts off what a killed run has torn, and adds the rows that are missing;
+give it the same SOURCEs and options. The page of --report is written at the end, not after Ctrl-C; with --resume
+it shows all rows. A summary, and progress on a terminal, go to stderr.
+
+exit code: 0 all is well; 1 some failed; 2 wrong usage, a bad file, or nothing found; 130 interrupted
+
+examples:
+  fastmlp classify shapes.npz drawings > verdicts.csv
+  fastmlp classify shapes.npz scans.tar -o verdicts.jsonl --report verdicts.html
+  fastmlp classify shapes.npz drawings -o verdicts.csv --resume
+"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -102,11 +125,21 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--threads", metavar="N", type=int, default=SUPPRESS)
 
     classify = command(_classify, "classify images, one row for each, as they come")
+    classify.formatter_class, classify.epilog = argparse.RawDescriptionHelpFormatter, CLASSIFY_EPILOG
     classify.add_argument("model", metavar="MODEL.npz")
-    classify.add_argument("sources", metavar="SOURCE", nargs="+", help="a folder of PNG files, or a PNG file")
+    sources = "a folder, which is walked whole, a .tar or .zip archive, or a PNG file"
+    classify.add_argument("sources", metavar="SOURCE", nargs="+", help=sources)
     classify.add_argument("-o", "--output", metavar="FILE", help="default: stdout")
     classify.add_argument("--format", choices=("csv", "jsonl"), help="default: as FILE ends, or csv")
-    classify.add_argument("--threads", metavar="N", type=int, help="default: 1; more pay for large images")
+    classify.add_argument("--resume", action="store_true", help="go on with FILE, as an interrupted run has left it")
+    classify.add_argument("--report", metavar="PAGE.html", help="draw each class: its scores, and its least certain images")
+    classify.add_argument("--strict", action="store_true", help="what is no PNG fails, instead of being skipped")
+    classify.add_argument("--unordered", action="store_true", help="rows come as they get ready, not in the order of names")
+    classify.add_argument("--follow-symlinks", action="store_true", help="walk links to folders too")
+    pixels = "an image of more pixels fails; default: 67108864"
+    classify.add_argument("--max-pixels", metavar="N", type=positive, default=SUPPRESS, help=pixels)
+    threads = "default: one for each core that it may use"
+    classify.add_argument("--threads", metavar="N", type=positive, default=SUPPRESS, help=threads)
 
     info = command(_info, "say what a model file holds")
     info.add_argument("model", metavar="MODEL.npz")
@@ -121,6 +154,12 @@ def layer_sizes(text: str) -> tuple[int, ...]:
 
 def batch_size(text: str) -> int | None:
     return None if text == "full" else int(text)
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"it must be a positive whole number; got {text!r}")
+    return int(text)
 
 
 def _demo(args: Namespace) -> int:
@@ -211,10 +250,20 @@ def _features(args: Namespace) -> int:
     return SOME_FAILED if errors else FINE
 
 
-def _output(path: str | None, opener: Callable[..., Any]) -> AbstractContextManager[IO[str]]:
-    """The file at `path`, or stdout with a buffer, as under PYTHONUNBUFFERED it loses what an interrupted write leaves."""
-    if path is not None:
-        return opener(path, "w", **TEXT)
+@contextmanager
+def _output(path: str | None, opener: Callable[..., Any] = open, mode: str = "w") -> Iterator[IO[str]]:
+    """The file at `path`, or stdout; an error of writing names it."""
+    try:
+        with _stdout() if path is None else opener(path, mode, **TEXT) as file:
+            yield file
+    except OSError as error:
+        if error.filename is None:
+            error.filename = "stdout" if path is None else path
+        raise
+
+
+def _stdout() -> AbstractContextManager[IO[str]]:
+    """With a buffer, as under PYTHONUNBUFFERED it loses what an interrupted write leaves."""
     try:
         return open(sys.stdout.fileno(), "w", closefd=False, **TEXT)
     except OSError:  # whoever called main has put something else in its place
@@ -252,63 +301,86 @@ def _train(args: Namespace) -> int:
 def _classify(args: Namespace) -> int:
     """Rows are written batch by batch, and Ctrl-C waits for the end of one: what an interrupted run wrote is whole."""
     from fastmlp.kernels import batch, ink
+    from fastmlp.report import Report
+    from fastmlp.rows import CsvRows, JsonRows, Sources, Tally, among, as_written, read_rows
 
     model = fastmlp.load(args.model)
     if not isinstance(model, fastmlp.ImageClassifier):
         raise ValueError(f"{args.model} holds a network for arrays of features, not an image classifier")
+    targets = _targets(args)
     _announce_compiling(ink.ink_features, batch.predict)
-    batches = chain.from_iterable(model.classify(source, threads=args.threads) for source in _sources(args.sources))
-    first = next(batches)  # so that a wrong source is told before an older output is lost
     as_json = (args.format or Path(args.output or "").suffix) in ("jsonl", ".jsonl")
-    seen = failed = 0
-    with _output(args.output, open) as file, _progress() as show:
-        write = (_json_writer if as_json else _csv_writer)(file, model.classes)
-        for verdicts in chain([first], batches):
-            with _interrupt_later():
-                write(verdicts)
-                file.flush()
-            seen += len(verdicts.paths)
-            failed += sum(error is not None for error in verdicts.errors)
-            if not file.isatty():
-                show(f"{seen} images, {failed} of them failed")
-    if failed:
-        _say(f"{failed} of {seen} images failed; their rows say why")
-    return SOME_FAILED if failed else FINE
+    rows = (JsonRows if as_json else CsvRows)(model.classes)
+    sources, tally = Sources(args.sources), Tally(model.classes)
+    report = Report(model.classes) if args.report is not None else None
+
+    def count(verdicts: Verdicts) -> None:
+        tally.add(verdicts)
+        if report is not None and verdicts.paths:
+            scores = as_written(verdicts.scores)  # so that the page is the same after a resumed run
+            report.add_rows(verdicts.paths, verdicts.labels, scores, verdicts.errors, sources.read)
+
+    end, done = 0, array("q")
+    if args.resume:
+        for end, verdicts in read_rows(args.output, rows):  # noqa: B007, as the last end counts
+            done.extend(map(hash, verdicts.paths))
+            count(verdicts)
+    if args.strict:  # our own files in a folder of images are no images that fail
+        done.extend(map(hash, sources.names_of(targets)))
+    tally.begin()
+    options = {name: vars(args)[name] for name in ("threads", "strict", "max_pixels", "follow_symlinks") if name in args}
+    batches = sources.batches(model, among(done) if done else None, ordered=not args.unordered, **options)
+    try:
+        batches = _begun(batches, may_be_empty=end > 0)  # so that a wrong source is told before an older output is lost
+        with _output(args.output, mode="a" if end else "w") as file, _progress() as show:
+            if end:
+                file.truncate(end)
+            else:
+                file.write(rows.head)
+            for verdicts, left in batches:
+                with _interrupt_later():
+                    file.write(rows.text(verdicts))
+                    file.flush()
+                    count(verdicts)
+                if not file.isatty():
+                    show(tally.progress(left))
+    except KeyboardInterrupt:
+        _say(tally.summary())
+        raise
+    _say(tally.summary())
+    if report is not None:
+        report.skipped = tally.skipped
+        report.write(args.report)
+    return SOME_FAILED if tally.failed else FINE
 
 
-def _sources(paths: list[str]) -> Iterator[str | list[str]]:
-    """Folders one by one, and single files in lists; a path that stands alone may be either, and must be there."""
-    if len(paths) == 1:
-        yield from paths
-        return
-    for are_folders, group in groupby(paths, os.path.isdir):
-        if are_folders:
-            yield from group
-        else:
-            yield list(group)
+def _targets(args: Namespace) -> list[str]:
+    """The files that classify is to write, none of which may be one that it reads."""
+    from fastmlp.storage import check_writable
+
+    if args.resume and args.output is None:
+        raise ValueError("--resume goes on with a file, which -o must name")
+    if args.report is not None:
+        check_writable(args.report)
+    targets = [path for path in (args.output, args.report) if path is not None]
+    taken = set(map(os.path.realpath, [args.model, *args.sources] if targets else ()))
+    for target in targets:
+        if os.path.realpath(target) in taken:
+            raise ValueError(f"{target} cannot be written: it is the model, a source or the other output")
+        taken.add(os.path.realpath(target))
+    return targets
 
 
-def _csv_writer(file: IO[str], classes: list[str]) -> Callable[[Verdicts], None]:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["path", "label", *(f"score_{name}" for name in classes), "error"])
-    nothing = [None] * len(classes)
-
-    def write(verdicts: Verdicts) -> None:
-        paths, labels, scores, errors, _ = verdicts
-        for path, label, row, error in zip(paths, labels, scores.tolist(), errors, strict=True):
-            writer.writerow([path, label, *(row if error is None else nothing), error])
-
-    return write
-
-
-def _json_writer(file: IO[str], classes: list[str]) -> Callable[[Verdicts], None]:
-    def write(verdicts: Verdicts) -> None:
-        paths, labels, scores, errors, _ = verdicts
-        for path, label, row, error in zip(paths, labels, scores.tolist(), errors, strict=True):
-            by_class = dict(zip(classes, row, strict=True)) if error is None else None
-            file.write(json.dumps({"path": path, "label": label, "scores": by_class, "error": error}) + "\n")
-
-    return write
+def _begun(batches: Iterator[Batch], may_be_empty: bool) -> Iterator[Batch]:
+    """The same batches, after the first one with a row has come."""
+    first = []
+    for verdicts, left in batches:
+        first.append((verdicts, left))
+        if verdicts.paths:
+            return chain(first, batches)
+    if not may_be_empty:
+        raise ValueError("there is nothing to classify")
+    return iter(first)
 
 
 @contextmanager

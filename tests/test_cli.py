@@ -21,6 +21,7 @@ import fastmlp
 from fastmlp.cli import main
 
 pty = pytest.importorskip("pty")
+resource = pytest.importorskip("resource")
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAINING, IMAGES = ROOT / "data", ROOT / "test-images"
@@ -28,13 +29,18 @@ PATIENCE = 120  # seconds until a process is taken to hang; a cold compile is in
 
 
 @contextmanager
-def started(*args, **how):
+def started(*args, start=lambda: None, **how):
     """A command's process, which finds the package from any folder, and hears Ctrl-C even if these tests may not."""
+
+    def begin():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        start()
+
     process = subprocess.Popen(
         [sys.executable, "-m", "fastmlp", *map(os.fspath, args)],
         env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"},
         bufsize=0,  # so that what has been read of its output by lines is no more than those lines
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=begin,
         **how,
     )
     with process:
@@ -274,17 +280,42 @@ def test_train_makes_one_network_for_each_class(tmp_path, capsys):
 # classify
 
 
+def classified(*args):
+    """The exit code of `fastmlp classify`, in this process."""
+    return main(["classify", *map(str, args)])
+
+
+def summary_of(text):
+    """What the line of a summary says: images, skipped, failed, and how many rows were there before."""
+    match = re.search(r"(\d+) images: .*; (\d+) skipped, (\d+) failed(?:; (\d+) of .* before)?; [\d.]+ s, \d+ files/s\n", text)
+    return tuple(int(number or 0) for number in match.groups())
+
+
+def test_classify_help_says_all(capsys):
+    with pytest.raises(SystemExit):
+        main(["classify", "--help"])
+    text = capsys.readouterr().out
+    for word in ("--resume", "--strict", "--unordered", "--max-pixels", "--follow-symlinks", "--report", "--threads", "--format"):
+        assert word in text
+    for word in ("path", "label", "score_", "status", "error", "130", "examples:"):
+        assert word in text
+
+
 def test_rows_of_csv_are_those_of_classify(classifier, folder):
     process = run("classify", classifier, folder)
     header, *rows = rows_of(process.stdout)
-    assert process.returncode == 1 and process.stderr == b"fastmlp: 1 of 3 images failed; their rows say why\n"
-    assert header == ["path", "label", "score_circle", "score_line", "error"]
+    assert process.returncode == 1
+    assert process.stderr.startswith(b"fastmlp: 2 images: circle 1, line 1; 0 skipped, 1 failed; ")
+    assert header == ["path", "label", "score_circle", "score_line", "status", "error"]
     expected = fastmlp.classify_folder(classifier, folder)
-    assert [row[0] for row in rows] == expected.paths and expected.paths[2].endswith('c\udcff, "c".png')
+    assert [row[0] for row in rows] == expected.paths and expected.paths[2] == 'c\udcff, "c".png'
     assert [row[1] or None for row in rows] == expected.labels
-    assert [row[4] or None for row in rows] == expected.errors and rows[1][2:4] == ["", ""]
+    assert [row[4] for row in rows] == ["ok", "failed", "ok"]
+    assert [row[5] or None for row in rows] == expected.errors and rows[1][2:4] == ["", ""]
     readable = [0, 2]
-    assert np.array_equal(np.array([rows[index][2:4] for index in readable], float), expected.scores[readable])
+    scores = np.array([rows[index][2:4] for index in readable], float)
+    assert np.allclose(scores, expected.scores[readable], rtol=0, atol=0.51e-6)
+    assert b'"c\xff, ""c"".png",' in process.stdout  # the bytes that the name has on the disk
 
 
 @pytest.mark.parametrize("options", [["--format", "jsonl"], ["-o", "out.jsonl"]], ids=" ".join)
@@ -296,42 +327,213 @@ def test_json_lines_are_those_of_classify(options, classifier, folder, tmp_path)
     expected = fastmlp.classify_folder(classifier, folder)
     assert [record["path"] for record in records] == expected.paths
     assert [record["label"] for record in records] == expected.labels
+    assert [record["status"] for record in records] == ["ok", "failed", "ok"]
     assert [record["error"] for record in records] == expected.errors
-    assert records[1]["scores"] is None
-    assert list(records[0]["scores"].items()) == list(zip(["circle", "line"], expected.scores[0], strict=True))
+    assert records[1]["scores"] is None and list(records[0]["scores"]) == ["circle", "line"]
+    assert np.allclose(list(records[0]["scores"].values()), expected.scores[0], rtol=0, atol=0.51e-6)
+    for record in records:
+        assert os.path.exists(os.fsencode(folder) + b"/" + os.fsencode(record["path"]))
 
 
 def test_several_sources_are_classified_in_their_order(classifier, folder, tmp_path, capsys):
     some = [IMAGES / "tl-2.png", IMAGES / "tc-2.png", folder / "b.png", tmp_path / "missing.png"]
     last = IMAGES / "tc-3.png"
-    assert main(["classify", str(classifier), *map(str, [*some, IMAGES, last]), "-o", str(tmp_path / "o.csv")]) == 1
+    assert classified(classifier, *some, IMAGES, last, "-o", tmp_path / "o.csv") == 1
     rows = rows_of((tmp_path / "o.csv").read_bytes())[1:]
     assert [row[0] for row in rows] == [*map(str, some), *map(str, sorted(IMAGES.iterdir())), str(last)]
     assert [index for index, row in enumerate(rows) if row[-1]] == [2, 3]
-    assert "2 of 15" in capsys.readouterr().err
+    assert summary_of(capsys.readouterr().err) == (13, 0, 2, 0)
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_an_archive_has_the_rows_of_its_folder(kind, classifier, tmp_path, capsys):
+    shutil.make_archive(tmp_path / "a", kind, IMAGES)
+    assert classified(classifier, IMAGES) == 0
+    expected = capsys.readouterr().out
+    assert classified(classifier, tmp_path / f"a.{kind}") == 0
+    found = capsys.readouterr().out
+    assert sorted(line.removeprefix("./") for line in found.splitlines()) == sorted(expected.splitlines())
+
+
+def test_unordered_rows_are_the_same_in_any_order(classifier, many, tmp_path, capsys):
+    assert classified(classifier, many, "-o", tmp_path / "a.csv") == 0
+    assert classified(classifier, many, "-o", tmp_path / "b.csv", "--unordered") == 0
+    one, other = ((tmp_path / name).read_bytes().splitlines() for name in ("a.csv", "b.csv"))
+    assert len(one) == 3001 and sorted(one) == sorted(other)
+
+
+def test_what_is_no_image_is_skipped_and_fails_with_strict(classifier, folder, capsys):
+    (folder / "z.txt").write_text("notes")
+    output = folder / "out.csv"  # which is no image either, and never fails for that
+    assert classified(classifier, folder, "-o", output) == 1
+    assert summary_of(capsys.readouterr().err) == (2, 1, 1, 0)
+    without = rows_of(output.read_bytes())
+    for _ in range(2):
+        assert classified(classifier, folder, "-o", output, "--strict") == 1
+        assert summary_of(capsys.readouterr().err) == (2, 0, 2, 0)
+        rows = rows_of(output.read_bytes())
+        assert rows[:-1] == without and rows[-1][0] == "z.txt" and rows[-1][-2] == "failed"
+    before = output.read_bytes()
+    assert classified(classifier, folder, "-o", output, "--strict", "--resume") == 1
+    assert output.read_bytes() == before
+
+
+def test_an_image_of_too_many_pixels_fails(classifier, capsys):
+    assert classified(classifier, IMAGES, "--max-pixels", 255) == 1
+    captured = capsys.readouterr()
+    assert summary_of(captured.err) == (0, 0, 10, 0) and captured.out.count("255") == 10
+    assert classified(classifier, IMAGES, "--max-pixels", 256, "--threads", 2) == 0
+
+
+def test_links_to_folders_are_followed_when_asked_to(classifier, tmp_path, capsys):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    shutil.copy(IMAGES / "tc-1.png", folder)
+    (folder / "more").symlink_to(IMAGES)
+    assert classified(classifier, folder) == 0
+    assert summary_of(capsys.readouterr().err)[0] == 1
+    assert classified(classifier, folder, "--follow-symlinks") == 0
+    assert summary_of(capsys.readouterr().err)[0] == 11
+
+
+@pytest.mark.parametrize("options", ["--max-pixels 0", "--max-pixels -1", "--max-pixels many", "--threads 0"])
+def test_a_number_that_must_be_positive_is_wrong_usage(options, capsys):
+    with pytest.raises(SystemExit) as caught:
+        classified("m.npz", IMAGES, *options.split())
+    assert caught.value.code == 2 and "must be a positive whole number" in capsys.readouterr().err
+
+
+def test_resume_needs_an_output(classifier, capsys):
+    assert classified(classifier, IMAGES, "--resume") == 2
+    assert_one_sentence(capsys.readouterr(), "--resume", "-o")
+
+
+@pytest.mark.parametrize("arguments", ["M IMAGES -o M", "M x.png -o x.png", "M x.png -o y --report y", "M x.png --report x.png"])
+def test_nothing_that_is_read_is_overwritten(arguments, classifier, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(classifier, "M")
+    shutil.copy(IMAGES / "tc-1.png", "x.png")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert classified(*(str(IMAGES) if word == "IMAGES" else word for word in arguments.split())) == 2
+    assert_one_sentence(capsys.readouterr(), "cannot be written")
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_wrong_source_leaves_the_older_output(classifier, tmp_path, capsys):
     (tmp_path / "o.csv").write_text("as it was")
-    assert main(["classify", str(classifier), str(tmp_path / "missing"), "-o", str(tmp_path / "o.csv")]) == 2
-    assert_one_sentence(capsys.readouterr(), tmp_path / "missing")
-    assert (tmp_path / "o.csv").read_text() == "as it was"
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "a.txt").touch()
+    for name in ("missing", "empty"):
+        assert classified(classifier, tmp_path / name, "-o", tmp_path / "o.csv") == 2
+        assert_one_sentence(capsys.readouterr(), tmp_path / name)
+    (tmp_path / "o.csv").rename(tmp_path / "empty" / "o.csv")
+    (tmp_path / "empty" / "a.txt").unlink()
+    assert classified(classifier, tmp_path / "empty", "-o", tmp_path / "empty" / "o.csv", "--strict") == 2
+    assert_one_sentence(capsys.readouterr(), "nothing to classify")
+    assert (tmp_path / "empty" / "o.csv").read_text() == "as it was"
 
 
-def test_rows_come_while_classify_goes_on_and_are_whole_after_an_interrupt(many, tmp_path):
-    classes = [f"class {number:03}" for number in range(600)]  # rows of 12 KB, of which few fit into the pipe
-    network = fastmlp.MLP.from_weights([np.zeros((3, 600))], [np.zeros(600)], output="softmax", classes=classes)
-    fastmlp.ImageClassifier(classes, (network,), "ink", "softmax").save(tmp_path / "m.npz")
-    command = ["classify", tmp_path / "m.npz", many]
-    with started(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+def test_an_output_of_other_classes_is_not_resumed(classifier, tmp_path, capsys):
+    for text in ("path,label,score_a,score_b,status,error\n", "notes"):
+        (tmp_path / "o.csv").write_text(text)
+        assert classified(classifier, IMAGES, "-o", tmp_path / "o.csv", "--resume") == 2
+        assert_one_sentence(capsys.readouterr(), tmp_path / "o.csv", "cannot be continued")
+        assert (tmp_path / "o.csv").read_text() == text
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_resumed_output_is_that_of_an_undisturbed_run(kind, classifier, folder, tmp_path, capsys):
+    output = tmp_path / f"o.{kind}"
+    assert classified(classifier, folder, "-o", output) == 1
+    whole = output.read_bytes()
+    capsys.readouterr()
+    for size in (0, 3, len(whole) // 3, 2 * len(whole) // 3, len(whole) - 1, len(whole)):
+        output.write_bytes(whole[:size])
+        assert classified(classifier, folder, "-o", output, "--resume") == 1  # for what failed before, too
+        assert output.read_bytes() == whole
+        before = max(whole[:size].count(b"\n") - (kind == "csv"), 0)
+        assert summary_of(capsys.readouterr().err) == (2, 0, 1, before)
+    output.unlink()
+    assert classified(classifier, folder, "-o", output, "--resume") == 1
+    assert output.read_bytes() == whole
+
+
+@pytest.fixture
+def wide(tmp_path):
+    """A model of so many classes that each row has 3 KB, and that to write the rows takes the most time."""
+    classes = [f"class {number:03}" for number in range(300)]
+    network = fastmlp.MLP.from_weights([np.zeros((3, 300))], [np.zeros(300)], output="softmax", classes=classes)
+    fastmlp.ImageClassifier(classes, (network,), "ink", "softmax").save(tmp_path / "wide.npz")
+    return tmp_path / "wide.npz"
+
+
+def test_runs_that_are_killed_and_resumed_lose_nothing_and_repeat_nothing(wide, many, tmp_path):
+    """Signals come when the output has some share of its rows; a run that is done before is as good a test of the next one."""
+    output, sources = tmp_path / "o.csv", [tmp_path / f"folder {number}" for number in range(10)]
+    for number, image in enumerate(sorted(many.iterdir())):
+        folder = sources[number * len(sources) // 3000]
+        folder.mkdir(exist_ok=True)
+        os.link(image, folder / image.name)
+    assert classified(wide, *sources, "-o", output) == 0
+    whole = output.read_bytes()
+    output.unlink()
+    for share, number in ((0.1, signal.SIGKILL), (0.3, signal.SIGINT), (0.5, signal.SIGKILL)):
+        with started("classify", wide, *sources, "-o", output, "--resume", stderr=subprocess.PIPE) as process:
+            deadline = time.monotonic() + PATIENCE
+            while process.poll() is None and not (output.exists() and output.stat().st_size > share * len(whole)):
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+            process.send_signal(number)
+            messages = process.communicate(timeout=PATIENCE)[1].decode()
+        data = output.read_bytes()
+        assert whole.startswith(data) and len(data) > share * len(whole)
+        assert process.returncode in ((0, -9) if number == signal.SIGKILL else (0, 130))
+        if process.returncode != -9:
+            assert data.endswith(b"\n") and summary_of(messages)[0] == data.count(b"\n") - 1
+    assert classified(wide, *sources, "-o", output, "--resume") == 0
+    assert output.read_bytes() == whole
+
+
+def test_a_disk_that_is_full_at_any_byte_is_one_sentence_and_the_run_can_be_resumed(wide, many, tmp_path, capsys):
+    output = tmp_path / "o.csv"
+    assert classified(wide, many, "-o", output) == 0
+    whole = output.read_bytes()
+    for size in (20_000, 1_234_567):
+        output.unlink()
+
+        def limit(size=size):
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+        process = run("classify", wide, many, "-o", output, start=limit)
+        assert process.returncode == 2
+        assert process.stderr.decode() == f"fastmlp: {output}: File too large\n"
+        assert output.read_bytes() == whole[:size]
+        assert classified(wide, many, "-o", output, "--resume") == 0
+        assert output.read_bytes() == whole
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_disk_is_one_sentence(classifier, tmp_path):
+    process = run("classify", classifier, IMAGES, "-o", "/dev/full")
+    assert (process.returncode, process.stderr) == (2, b"fastmlp: /dev/full: No space left on device\n")
+    for command in (["classify", classifier, IMAGES], ["features", IMAGES]):
+        with open("/dev/full", "w") as full, started(*command, stdout=full, stderr=subprocess.PIPE) as process:
+            assert process.communicate(timeout=PATIENCE)[1] == b"fastmlp: stdout: No space left on device\n"
+        assert process.returncode == 2
+
+
+def test_rows_come_while_classify_goes_on_and_are_whole_after_an_interrupt(wide, many):
+    with started("classify", wide, many, many, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         first = process.stdout.readline() + process.stdout.readline()
         time.sleep(0.5)  # by then it waits, in the middle of a row, for room in the pipe
         process.send_signal(signal.SIGINT)
         rest, messages = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, messages) == (130, b"fastmlp: interrupted\n")
+    assert process.returncode == 130 and messages.endswith(b" files/s\nfastmlp: interrupted\n")
     rows = rows_of(first + rest)
-    assert 2 < len(rows) < 3001 and (first + rest).endswith(b"\n")
-    assert {len(row) for row in rows} == {603}
+    assert 2 < len(rows) < 6001 and (first + rest).endswith(b"\n")
+    assert {len(row) for row in rows} == {304}
+    assert summary_of(messages.decode())[0] == len(rows) - 1
 
 
 def test_a_reader_that_leaves_ends_classify_quietly(classifier, many):
@@ -342,14 +544,53 @@ def test_a_reader_that_leaves_ends_classify_quietly(classifier, many):
         assert process.wait(PATIENCE) == 0
 
 
+class RecordedReport:
+    """Stands in for a report, and remembers what it was given."""
+
+    made = ()
+
+    def __init__(self, classes):
+        self.classes, self.rows, self.scores = classes, [], []
+        RecordedReport.made = (*RecordedReport.made, self)
+
+    def add_rows(self, paths, labels, scores, errors, read):
+        data = [b"" if error else read(path) for path, error in zip(paths, errors, strict=True)]
+        self.rows += zip(paths, labels, data, strict=True)
+        self.scores += scores.tolist()
+
+    def write(self, path):
+        Path(path).write_text("a page")
+
+
+def test_a_report_is_given_all_rows_and_their_images_also_when_resumed(classifier, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("fastmlp.report.Report", RecordedReport)
+    output, page, sources = tmp_path / "o.csv", tmp_path / "page.html", [folder, IMAGES, IMAGES / "tc-1.png"]
+    assert classified(classifier, *sources, "-o", output, "--report", page) == 1
+    assert page.read_text() == "a page"
+    output.write_bytes(output.read_bytes()[:300])
+    assert classified(classifier, *sources, "-o", output, "--report", page, "--resume") == 1
+    one, resumed = RecordedReport.made
+    assert one.classes == ["circle", "line"] and one.rows == resumed.rows
+    assert np.array_equal(one.scores, resumed.scores, equal_nan=True)
+    assert [row[0] for row in one.rows] == [row[0] for row in rows_of(output.read_bytes())[1:]]
+    assert one.rows[0][2] == (folder / "a.png").read_bytes()
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_work(classifier, tmp_path, capsys):
+    output = tmp_path / "o.csv"
+    assert classified(classifier, IMAGES, "-o", output, "--report", tmp_path / "no" / "page.html") == 2
+    assert_one_sentence(capsys.readouterr(), tmp_path / "no" / "page.html")
+    assert not output.exists()
+
+
 # Terminals
 
 
 def test_progress_is_shown_on_a_terminal_and_wiped_off(classifier, many, tmp_path):
-    command = ["classify", classifier, many, "-o", tmp_path / "o.csv"]
+    command = ["classify", classifier, *sorted(many.iterdir()), "-o", tmp_path / "o.csv"]
     with at_terminal(*command, streams=["stderr"]) as (process, person):
-        person.wait_for(r"\r\d+ images, 0 of them failed")
-        person.wait_for(r"\r {99}\r$")
+        person.wait_for(r"\r\d+ files, \d+ files/s, 0 failed, \d:\d\d:\d\d left +\r")
+        person.wait_for(r"\r {99}\rfastmlp: 3000 images: ")
         assert process.wait(PATIENCE) == 0
 
 
