@@ -38,7 +38,7 @@ def valid_files(seed, count):
     """Whole files, of the kinds that the compiled reader must read."""
     for number in range(count):
         rng = random.Random(f"valid {seed} {number}")
-        yield joined(chunks_of(rng, ordinary_picture(rng)))
+        yield joined(chunks_of(rng, ordinary_picture(rng), fewest=1))
 
 
 def family(seed, number):
@@ -64,11 +64,12 @@ def joined(chunks):
     return b"".join([SIGNATURE, *(chunk(kind, body) for kind, body in chunks)])
 
 
-def chunks_of(rng, picture):
-    """The chunks of a file, as pairs (type, contents); the stream may be split anywhere, and into nothing too."""
-    stream = picture.stream
-    cuts = sorted(rng.randrange(len(stream) + 1) for _ in range(rng.randint(1, 5))) if rng.random() < 0.3 else []
-    parts = [(b"IDAT", stream[start:end]) for start, end in itertools.pairwise([0, *cuts, len(stream)])]
+def chunks_of(rng, picture, fewest=0):
+    """The chunks of a file, as pairs (type, contents); the stream may be split anywhere, but for parts of fewer bytes."""
+    stream, ends = picture.stream, [0]
+    if rng.random() < 0.3:
+        ends += sorted(rng.randrange(len(stream) + 1) for _ in range(rng.randint(1, 5)))
+    parts = [(b"IDAT", stream[start:end]) for start, end in itertools.pairwise([*ends, len(stream)]) if end - start >= fewest]
     return [(b"IHDR", picture.header), *picture.before, *parts, *picture.after, (b"IEND", b"")]
 
 
