@@ -1,25 +1,33 @@
 """Deflate streams written bit by bit (RFC 1951), among them many that zlib never writes, and many that are flawed."""
 
+import contextlib
 import itertools
 import struct
 import zlib
 
-FLAWS = [  # of Huffman tables
-    "over-subscribed",
-    "incomplete",
-    "no end of block",
-    "literal codes beyond 286",
-    "distance codes beyond 30",
-    "a repeat without a length before",
-    "a repeat over the end",
-    "lengths missing",
-    "over-subscribed code lengths",
-    "incomplete code lengths",
-    "no code lengths",
-    "no distance code",
-]
-FLAWS += ["length symbol 286", "distance symbol 30", "a distance before the start", "block type 3", "a stored length belied"]
-FLAWS += ["it ends early", "too much data", "too little data"]
+STORED, FIXED, DYNAMIC = range(3)
+FLAWS = {  # and the kinds of blocks that can have them
+    "over-subscribed": (DYNAMIC,),
+    "incomplete": (DYNAMIC,),
+    "no end of block": (DYNAMIC,),
+    "literal codes beyond 286": (DYNAMIC,),
+    "distance codes beyond 30": (DYNAMIC,),
+    "a repeat without a length before": (DYNAMIC,),
+    "a repeat over the end": (DYNAMIC,),
+    "lengths missing": (DYNAMIC,),
+    "over-subscribed code lengths": (DYNAMIC,),
+    "incomplete code lengths": (DYNAMIC,),
+    "no code lengths": (DYNAMIC,),
+    "no distance code": (DYNAMIC,),
+    "length symbol 286": (FIXED,),
+    "distance symbol 30": (FIXED,),
+    "a distance before the start": (FIXED, DYNAMIC),
+    "a stored length belied": (STORED,),
+    "block type 3": (STORED, FIXED, DYNAMIC),
+    "it ends early": (STORED, FIXED, DYNAMIC),
+    "too much data": (STORED, FIXED, DYNAMIC),
+    "too little data": (STORED, FIXED, DYNAMIC),
+}
 ORDER = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)  # of the code length codes, by RFC 1951
 REVERSED = [int(f"{code:015b}"[::-1], 2) for code in range(2**15)]
 
@@ -63,7 +71,7 @@ def codes_of(lengths):
     return codes
 
 
-FIXED = codes_of(dict(enumerate([8] * 144 + [9] * 112 + [7] * 24 + [8] * 8)))
+FIXED_LITERALS = codes_of(dict(enumerate([8] * 144 + [9] * 112 + [7] * 24 + [8] * 8)))
 FIXED_DISTANCES = codes_of(dict.fromkeys(range(32), 5))
 
 
@@ -81,46 +89,50 @@ def random_lengths(rng, symbols, longest=15):
     return dict(zip(symbols, leaves, strict=True))
 
 
-def wrapped(deflated):
-    """A zlib stream of deflated data, with the Adler-32 of what they hold, if they hold anything."""
-    try:
-        checksum = zlib.adler32(zlib.decompress(deflated, -15))
-    except zlib.error:
-        checksum = 1
-    return b"\x78\x9c" + deflated + struct.pack(">I", checksum)
+def written(rng, size, flaw=None):
+    """A zlib stream of `size` bytes from 0 to 4, each of which will do for a filter; `flaw` shows in the last block.
 
-
-def written(rng, size, flaw):
-    """Deflated data of `size` bytes from 0 to 4, so that each will do for a filter; `flaw` shows in the last block."""
+    Its Adler-32 is that of what zlib inflates or, where zlib refuses, of what a reader that overlooks the flaw would get.
+    """
     bits, output = Bits(), bytearray()
     if size > 1000:  # far enough for the greatest distance, or one byte short of it
         output += small(rng, 2 * size)[: rng.choice((32767, 32768, size - 300))]
-        put_stored(bits, output, final=0)
-    while True:
+        bits.put(STORED << 1, 3)
+        put_stored(bits, output)
+    final = False
+    while not final:
         target = min(size, len(output) + rng.choice((0, 10, 50, 300, size)))
         final = target == size
-        now = flaw if final else None
-        kind = rng.randrange(3)
-        if now in FLAWS[:12]:
-            kind = 2
-        elif now in FLAWS[12:14]:
-            kind = 1
-        elif now == "a stored length belied":
-            kind = 0
-        if now == "block type 3":
-            bits.put(6 + final, 3)
-        if kind == 0:
-            data = small(rng, target - len(output))
-            output += data
-            put_stored(bits, data, final, rng.getrandbits(16) if now == "a stored length belied" else 0xFFFF)
-        else:
-            tokens = list(tokens_up_to(rng, output, target))
-            if now == "a distance before the start":
-                tokens.insert(rng.randrange(len(tokens) + 1), (3, rng.choice((len(output) + 1, 32768, rng.randint(1, 32768)))))
-            put_tokens(rng, bits, tokens, final, now, dynamic=kind == 2)
-        if final:
-            data = bytes(bits)
-            return data[: rng.randrange(len(data))] if flaw == "it ends early" else data
+        put_block(rng, bits, output, target, final, flaw if final else None)
+    deflated = bytes(bits)
+    if flaw == "it ends early":
+        deflated = deflated[: rng.randrange(len(deflated))]
+    with contextlib.suppress(zlib.error):
+        output = zlib.decompress(deflated, -15)
+    return b"\x78\x9c" + deflated + struct.pack(">I", zlib.adler32(output))
+
+
+def put_block(rng, bits, output, target, final, flaw):
+    """A block, after which the output has `target` bytes."""
+    kind = rng.choice(FLAWS.get(flaw, (STORED, FIXED, DYNAMIC)))
+    bits.put(final | (3 if flaw == "block type 3" else kind) << 1, 3)
+    if kind == STORED:
+        data = small(rng, target - len(output))
+        output += data
+        put_stored(bits, data, rng.getrandbits(16) if flaw == "a stored length belied" else 0xFFFF)
+        return
+    symbols = []
+    if flaw == "a distance before the start":
+        farther = min(32768, len(output) + rng.choice((1, 2, rng.randint(1, 32768))))
+        repeat(output, 3, farther)
+        symbols += symbols_of(rng, 3, farther)
+    elif flaw == "distance symbol 30":
+        output += bytes(3)
+        symbols += [("literal", 257, 0, 0), ("distance", rng.choice((30, 31)), 0, 0)]
+    values = (3, 4) if flaw == "a repeat without a length before" else range(5)
+    symbols += random_symbols(rng, output, target, values)
+    symbols.append(("literal", rng.choice((286, 287)) if flaw == "length symbol 286" else 256, 0, 0))
+    put_symbols(rng, bits, symbols, flaw, kind == DYNAMIC)
 
 
 def small(rng, size):
@@ -128,57 +140,35 @@ def small(rng, size):
     return rng.randbytes(size).translate((bytes(range(5)) * 52)[:256])
 
 
-def put_stored(bits, data, final, complement=0xFFFF):
-    bits.put(final, 3)
+def put_stored(bits, data, complement=0xFFFF):
     bits.put_bytes(struct.pack("<HH", len(data), len(data) ^ complement) + data)
 
 
-def tokens_up_to(rng, output, target):
-    """Literals and pairs (length, distance), until the output has `target` bytes."""
-    matches = rng.choice((0.1, 0.5, 0.9))
+def repeat(output, length, distance):
+    """What a match adds to the output, before which there are zeros."""
+    period = (bytes(max(0, distance - len(output))) + output[-distance:])[:length]
+    output += (period * (length // len(period) + 1))[:length]
+
+
+def random_symbols(rng, output, target, values):
+    """Literals and matches, until the output has `target` bytes: (alphabet, symbol, extra, bits of it) of each symbol."""
+    symbols, matches = [], rng.choice((0.1, 0.5, 0.9))
     while len(output) < target:
         longest = min(258, target - len(output))
         if output and longest > 2 and rng.random() < matches:
             length = rng.choice((3, longest, rng.randint(3, longest)))
             farthest = min(32768, len(output))
             distance = rng.choice((1, farthest, rng.randint(1, farthest)))
-            period = output[-distance:][:length]
-            output += (period * (length // len(period) + 1))[:length]
-            yield length, distance
+            repeat(output, length, distance)
+            symbols += symbols_of(rng, length, distance)
         else:
-            value = rng.randrange(5)
+            value = rng.choice(values)
             output.append(value)
-            yield value
+            symbols.append(("literal", value, 0, 0))
+    return symbols
 
 
-def put_tokens(rng, bits, tokens, final, flaw, dynamic):
-    """A block of fixed or dynamic Huffman codes."""
-    symbols = [part for token in tokens for part in symbols_of(rng, token)]
-    if flaw == "length symbol 286":
-        symbols[rng.randrange(len(symbols) + 1) :] = [("literal", rng.choice((286, 287)), 0, 0), ("distance", 0, 0, 0)]
-    elif flaw == "distance symbol 30":
-        symbols += [("literal", 257, 0, 0), ("distance", rng.choice((30, 31)), 0, 0)]
-    symbols.append(("literal", 256, 0, 0))
-    bits.put(final + (4 if dynamic else 2), 3)
-    codes = {"literal": FIXED, "distance": FIXED_DISTANCES}
-    if dynamic:
-        used = {alphabet: {symbol for kind, symbol, _, _ in symbols if kind == alphabet} for alphabet in codes}
-        if rng.random() < 0.5:  # codes that are never used
-            used["literal"] |= {rng.randrange(286) for _ in range(rng.randint(1, 30))}
-            used["distance"] |= {rng.randrange(30) for _ in range(rng.randint(0, 3))}
-        lengths = {alphabet: random_lengths(rng, sorted(used[alphabet])) for alphabet in codes}
-        put_tables(rng, bits, lengths["literal"], lengths["distance"], flaw)
-        codes = {alphabet: codes_of(lengths[alphabet]) for alphabet in codes}
-    for alphabet, symbol, extra, extra_bits in symbols:
-        bits.put(*codes[alphabet].get(symbol, (0, 1)))
-        bits.put(extra, extra_bits)
-
-
-def symbols_of(rng, token):
-    """(alphabet, symbol, extra, bits of it) for a token."""
-    if not isinstance(token, tuple):
-        return [("literal", token, 0, 0)]
-    length, distance = token
+def symbols_of(rng, length, distance):
     symbol = LENGTH_SYMBOLS[length]
     start, extra_bits = LENGTHS[symbol]
     coded = ("literal", 257 + symbol, length - start, extra_bits)
@@ -189,21 +179,37 @@ def symbols_of(rng, token):
     return [coded, ("distance", far, distance - start, extra_bits)]
 
 
+def put_symbols(rng, bits, symbols, flaw, dynamic):
+    codes = {"literal": FIXED_LITERALS, "distance": FIXED_DISTANCES}
+    if dynamic:
+        used = {alphabet: {symbol for kind, symbol, _, _ in symbols if kind == alphabet} for alphabet in codes}
+        if rng.random() < 0.5:  # codes that are never used
+            used["literal"] |= {rng.randrange(3, 286) for _ in range(rng.randint(1, 30))}
+            used["distance"] |= {rng.randrange(30) for _ in range(rng.randint(0, 3))}
+        if flaw == "literal codes beyond 286":
+            used["literal"].add(rng.choice((286, 287)))
+        elif flaw == "distance codes beyond 30":
+            used["distance"].add(rng.choice((30, 31)))
+        lengths = {alphabet: random_lengths(rng, sorted(used[alphabet])) for alphabet in codes}
+        put_tables(rng, bits, lengths["literal"], lengths["distance"], flaw)
+        codes = {alphabet: codes_of(lengths[alphabet]) for alphabet in codes}
+    for alphabet, symbol, extra, extra_bits in symbols:
+        bits.put(*codes[alphabet].get(symbol, (0, 1)))
+        bits.put(extra, extra_bits)
+
+
 def put_tables(rng, bits, literals, distances, flaw):
     """The head of a dynamic block. Flaws of single lengths are left in the dicts, as the codes would follow from them."""
     table = literals if rng.random() < 0.5 or not distances else distances
     some = rng.choice(sorted(table))
     if flaw == "over-subscribed":
-        table[some] = max(1, table[some] - 1)
-        table[rng.randrange(30)] = rng.randint(1, 3)
+        if rng.random() < 0.5:
+            table[some] = max(1, table[some] - 1)
+        table.setdefault(rng.randrange(5, 30), rng.choice((1, 2, 15)))
     elif flaw == "incomplete":
         table[some] = min(15, table[some] + rng.randint(1, 3))
     elif flaw == "no end of block":
         literals[rng.randrange(257, 286)] = literals.pop(256)
-    elif flaw == "literal codes beyond 286":
-        literals[rng.choice((286, 287))] = literals.pop(rng.choice(sorted(literals)))
-    elif flaw == "distance codes beyond 30":
-        distances[rng.choice((30, 31))] = rng.randint(1, 15)
     elif flaw == "no distance code":
         distances.clear()
     literal_count = max(257, *(1 + symbol for symbol in literals), rng.choice((0, 0, 286)))
@@ -214,9 +220,15 @@ def put_tables(rng, bits, literals, distances, flaw):
         del declared[rng.randrange(len(declared)) :]
     items = list(runs(rng, declared))
     if flaw == "a repeat without a length before":
-        items.insert(0, (16, 0, 2))
+        if items[0] == (17, 0, 3):  # then a reader that takes the length before for 0 reads on rightly
+            items[0] = (16, 0, 2)
+        else:
+            items.insert(0, (16, 0, 2))
     elif flaw == "a repeat over the end":
-        items[-1] = rng.choice(((18, 127, 7), (17, 7, 3), (16, 3, 2)))
+        if items[-1][0] < 16:
+            distance_count += 1
+            items.append(None)
+        items[-1] = rng.choice(((18, 127, 7), (17, 7, 3)))
 
     lengths = random_lengths(rng, {symbol for symbol, _, _ in items} | {0, rng.randrange(19)}, 7)
     if flaw == "over-subscribed code lengths":

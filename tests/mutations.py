@@ -13,7 +13,7 @@ import zlib
 from typing import NamedTuple
 
 import numpy as np
-from deflate import FLAWS, wrapped, written
+from deflate import FLAWS, written
 from pngs import ADAM7, CHANNELS, KINDS, SIGNATURE, chunk
 
 COVERED = [kind for kind in KINDS if kind[1] <= 8]  # what the compiled reader must read, when not interlaced
@@ -244,13 +244,12 @@ def compressed(rng, data):
 
 def written_picture(rng):
     """A gray picture whose stream was written bit by bit."""
-    flaw = rng.choice(FLAWS) if rng.random() < 0.6 else None
+    flaw = rng.choice(list(FLAWS)) if rng.random() < 0.6 else None
     large = rng.random() < 0.03
     width, height = (255, rng.randint(129, 140)) if large else (rng.randint(1, 40), rng.randint(1, 12))
     size = (width + 1) * height
     wanted = size + {"too much data": 1, "too little data": -1}.get(flaw, 0) * rng.randint(1, width + 1)
-    stream = wrapped(written(rng, wanted, flaw))
-    return Picture(ihdr(width, height, 8, 0), (), stream, b"")
+    return Picture(ihdr(width, height, 8, 0), (), written(rng, wanted, flaw), b"")
 
 
 # -- Damage to a stream ------------------------------------------------------------------------------------------------
@@ -333,6 +332,17 @@ def followed(rng, picture):
     return picture.stream + rng.choice((b"\0", rng.randbytes(rng.randint(1, 9)), picture.stream))
 
 
+def endless(rng, picture):
+    return bomb(zlib.Z_DEFAULT_STRATEGY if rng.random() < 0.9 else zlib.Z_HUFFMAN_ONLY)
+
+
+@functools.cache
+def bomb(strategy):
+    """The stream of a picture of 8 MB, of long matches or of single bytes."""
+    packer = zlib.compressobj(strategy=strategy)
+    return packer.compress(bytes(1 << 23)) + packer.flush()
+
+
 def lines_changed(rng, picture):
     """A whole stream of the wrong lines: a filter that there is none, too few, too many, or other bytes."""
     lines = bytearray(picture.lines)
@@ -352,7 +362,7 @@ def lines_changed(rng, picture):
 
 STREAM_DAMAGES = [functools.partial(stream_changed, change) for change in (flipped, set_byte, cut, shortened, lengthened)]
 STREAM_DAMAGES += [stream_changed_and_mended] * 4
-STREAM_DAMAGES += [stream_head_forged, checksum_forged, followed, lines_changed, lines_changed]
+STREAM_DAMAGES += [endless, stream_head_forged, checksum_forged, followed, lines_changed, lines_changed]
 
 
 # -- Damage to the chunks, under right checksums -----------------------------------------------------------------------
