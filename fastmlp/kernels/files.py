@@ -111,7 +111,7 @@ def read(features, outcomes, scratch, folder, names, starts, data, places, first
             if file >= 0:
                 stop = _read(file, content, content.shape[0])
                 _close(file)
-        elif places[k, 2] == 0 and places[k, 1] == places[k, 3]:  # not compressed
+        elif places[k, 2] == 0 and places[k, 1] == places[k, 3] and places[k, 0] + places[k, 1] <= data.shape[0]:  # not compressed
             content, start, stop = data, places[k, 0], places[k, 0] + places[k, 1]
         outcomes[k] = REFUSED
         if stop >= start:
