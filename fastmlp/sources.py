@@ -8,6 +8,7 @@ byte: the compiled reader takes them as they are, and a million of them are no m
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Generator, Iterable, Iterator, Sized
 from itertools import islice
 from typing import Any, NamedTuple
@@ -259,9 +260,13 @@ class _Walk:
         if entry.is_dir(follow_symlinks=False):
             return entry.name + "/"
         if entry.is_symlink():
-            if entry.is_dir():
+            try:
+                mode = entry.stat().st_mode
+            except OSError:  # it leads nowhere, to itself, or to where nobody may look: that is found when it is read
+                return entry.name
+            if stat.S_ISDIR(mode):
                 return entry.name + "/" if self.follow else ""
-            if entry.is_file() or not os.path.exists(entry.path):  # that it leads nowhere is found when it is read
+            if stat.S_ISREG(mode):
                 return entry.name
         if entry.name.startswith("."):
             return ""
