@@ -158,10 +158,17 @@ def path_of(source: Any) -> str:
 def _given(paths: Iterable[StrPath], size: int) -> Generator[Chunk]:
     iterator = iter(paths)
     while names := [path_of(path) for path in islice(iterator, size)]:
-        failed = tuple((k, name, f"{name!r} cannot be the name of a file") for k, name in enumerate(names) if "\0" in name)
+        failed = tuple((k, name, f"{name!r} cannot be the name of a file") for k, name in enumerate(names) if not _is_possible(name))
         for k, _, _ in failed:
             names[k] = ""
         yield Chunk("", os.fsencode("\0".join(names) + "\0"), len(names), failed=failed)
+
+
+def _is_possible(name: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
 
 
 def _archived(path: str, members: archives.Members, size: int) -> Generator[Chunk]:
