@@ -99,7 +99,7 @@ class Chunks(Iterator[Chunk]):
         self.total: int | None = None
         self.within = False
         self._chunks: Generator[Chunk]
-        if not isinstance(source, str | os.PathLike):
+        if not isinstance(source, str | bytes | os.PathLike):
             self.total = len(source) if isinstance(source, Sized) else None
             self._chunks = _given(source, size)
             return
