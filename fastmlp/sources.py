@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import archives
 from fastmlp.kernels.names import chosen_names, sorted_names
@@ -49,9 +49,9 @@ class Chunk(NamedTuple):
             names[index] = name
         return names
 
-    def without(self, done: NDArray[np.bool_]) -> Chunk:
+    def without(self, done: ArrayLike) -> Chunk:
         """The chunk without some of its names."""
-        left = np.flatnonzero(~done).tolist()
+        left = np.flatnonzero(np.logical_not(done)).tolist()
         names = self.names.split(b"\0")
         places = {old: new for new, old in enumerate(left)}
         return self._replace(
