@@ -166,7 +166,7 @@ def _chosen(names: NDArray[np.uint8], places: NDArray[np.int64], ordered: bool) 
     if not ordered:
         last.sort()
     files = places[last, 2] != archive.NO_FILE
-    return last[files], starts, last.size - np.count_nonzero(files)
+    return last[files], starts, last.size - int(np.count_nonzero(files))
 
 
 def _directory(path: StrPath, data: NDArray[np.uint8]) -> tuple[int, int, int]:

@@ -163,7 +163,7 @@ class ImageClassifier:
         OSError, ValueError
             If the folder cannot be listed; if the archive is damaged, or compressed as a whole; if an option is wrong.
         """
-        checks.positive_int("max_pixels", max_pixels)
+        max_pixels = checks.positive_int("max_pixels", max_pixels)
         workers = checks.threads(threads)
         size = checks.positive_int("batch_size", batch_size)
         chunks = Chunks(source, ordered=ordered, strict=strict, follow_symlinks=follow_symlinks, size=size)
@@ -206,6 +206,7 @@ class Batches(Iterator[Verdicts]):
     def close(self) -> None:
         """End the work; what has begun is awaited."""
         self._batches.close()
+        self._chunks.close()
 
     def _all(
         self,

@@ -96,6 +96,7 @@ def _read_compiled(
 ) -> None:
     """Fills the rows of features that the compiled reader knows, and all outcomes."""
     code, scratch = EXTRACTORS[extractor].code, files.scratch()
+    max_pixels = min(max_pixels, png.PIXELS)  # any integer becomes one that compiled code takes
     if chunk.members is not None:
         data, members = archives.mapped(chunk.place), chunk.members
         _in_steps(
@@ -144,7 +145,7 @@ def read_compiled(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8
     features, outcomes, scratch = np.empty((1, EXTRACTORS["ink"].size)), np.empty(1, np.uint8), files.scratch()
     place = np.array([[0, len(data), 0, len(data)]])
     content = np.frombuffer(bytearray(data), np.uint8)
-    files.read(features, outcomes, scratch, *IN_MEMORY, content, place, 0, 1, EXTRACTORS["ink"].code, max_pixels)
+    files.read(features, outcomes, scratch, *IN_MEMORY, content, place, 0, 1, EXTRACTORS["ink"].code, min(max_pixels, png.PIXELS))
     if outcomes[0] != files.READ:
         return None
     height, width = scratch.shape
