@@ -32,7 +32,7 @@ class ImageError(ValueError):
 
 
 class NoPNGError(ImageError):
-    """A file, or bytes, that do not begin as a PNG image does."""
+    """A file, or bytes, that do not begin as a PNG image does; or something that is no file."""
 
 
 def read_image(source: StrPath | bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -93,7 +93,7 @@ def read_file(path: str, max_bytes: int) -> bytes:
         if isinstance(error, ImageError):
             raise
         raise ImageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    raise ImageError(f"{path} is not a regular file")
+    raise NoPNGError(f"{path} is not a regular file")
 
 
 def _read_open(path: str, file: io.FileIO, size: int, max_bytes: int) -> bytes:
