@@ -201,8 +201,10 @@ def _directory(path: StrPath, data: NDArray[np.uint8]) -> tuple[int, int, int]:
     return end - size, end, end - size - offset
 
 
-def read_member(data: NDArray[np.uint8], place: Sequence[int] | NDArray[np.int64], name: str = "the member") -> bytes:
-    """Read one member, decompressed.
+def read_member(
+    data: NDArray[np.uint8], place: Sequence[int] | NDArray[np.int64], name: str = "the member", count: int | None = None
+) -> bytes:
+    """Read one member, decompressed, or its first `count` bytes.
 
     No more is decompressed than the size that its place tells: a caller that has a limit compares it with `place[3]` before. The
     checksum of a zip's member is not looked at, as a PNG has its own.
@@ -215,6 +217,8 @@ def read_member(data: NDArray[np.uint8], place: Sequence[int] | NDArray[np.int64
         A row of `Members.places`.
     name : str
         What a message calls the member.
+    count : int, optional
+        How many bytes are read at most; by default all.
 
     Raises
     ------
@@ -224,9 +228,13 @@ def read_member(data: NDArray[np.uint8], place: Sequence[int] | NDArray[np.int64
     offset, stored, method, size = (int(number) for number in place)
     if method == archive.ENCRYPTED:
         raise ValueError(f"{name} is encrypted")
+    limit = size + 1  # one more would be too many
+    if count is not None and count < size:
+        size = limit = count
+        stored = min(stored, count) if method == STORED else stored
     content = data[offset : offset + stored].tobytes()
     try:
-        content = _decompressed(content, method, size + 1)
+        content = _decompressed(content, method, limit)
     except NotImplementedError:
         raise ValueError(f"{name} is compressed by method {method}, which is not read") from None
     except Exception as error:  # zlib, bz2 and lzma have errors of their own

@@ -63,10 +63,10 @@ def read_image(source: StrPath | bytes, max_pixels: int = MAX_PIXELS) -> NDArray
     if isinstance(source, bytes):
         return decode("the image", source, max_pixels)
     name = os.fspath(source)
-    return decode(name, read_file(name, largest_file(max_pixels)), max_pixels)
+    return decode(name, read_file(name, most_bytes(max_pixels)), max_pixels)
 
 
-def largest_file(max_pixels: int) -> int:
+def most_bytes(max_pixels: int) -> int:
     """The bytes of the largest file that is read: a pixel has 8 at most; the rest is for texts and profiles."""
     return 8 * max_pixels + 2**24
 

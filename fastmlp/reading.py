@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastmlp import archives
 from fastmlp.features import EXTRACTORS, extract
-from fastmlp.images import MAX_PIXELS, ImageError, NoPNGError, decode, largest_file, read_file, read_image
+from fastmlp.images import MAX_PIXELS, SIGNATURE, ImageError, NoPNGError, decode, most_bytes, read_file, read_image
 from fastmlp.kernels import files, png
 from fastmlp.kernels.jit import is_compiled
 from fastmlp.sources import Chunk
@@ -78,15 +78,35 @@ def _reader(chunk: Chunk, paths: list[str], max_pixels: int) -> Callable[[int], 
         return lambda index: read_image(os.path.join(chunk.place, paths[index]), max_pixels)
     data, members = archives.mapped(chunk.place), chunk.members
 
-    def read(index: int) -> NDArray[np.uint8]:
-        name = f"{chunk.place}: {paths[index]}"
-        if members[index, 3] > largest_file(max_pixels):
-            raise ImageError(f"{name} has {members[index, 3]} bytes; at most {largest_file(max_pixels)} are read")
+    def content(index: int, name: str, count: int | None = None) -> bytes:
         try:
-            content = archives.read_member(data, members[index], name)
+            return archives.read_member(data, members[index], name, count)
         except ValueError as error:
             raise ImageError(str(error)) from error
-        return decode(name, content, max_pixels)
+
+    def read(index: int) -> NDArray[np.uint8]:
+        name, size, most = f"{chunk.place}: {paths[index]}", members[index, 3], most_bytes(max_pixels)
+        beginning = content(index, name, len(SIGNATURE))
+        if beginning == SIGNATURE and size > most:
+            raise ImageError(f"{name} has {size} bytes; at most {most} are read")
+        return decode(name, content(index, name) if beginning == SIGNATURE else beginning, max_pixels)
+
+    return read
+
+
+def reader(source: str) -> Callable[[str], bytes]:
+    """A function that gives the contents of files by their paths in a folder or an archive; where that is "", by paths as given."""
+    if not source or os.path.isdir(source):
+        return lambda path: read_file(os.path.join(source, path), most_bytes(MAX_PIXELS))
+    data = archives.mapped(source)
+    members = archives.members(source, data=data)
+    names = b"\0" + members.names.tobytes()
+
+    def read(path: str) -> bytes:
+        before = names.find(b"\0" + os.fsencode(path) + b"\0")
+        if before < 0:
+            raise ImageError(f"{source} holds no {path}")
+        return archives.read_member(data, members.places[names.count(0, 0, before)], path)
 
     return read
 

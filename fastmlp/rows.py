@@ -15,6 +15,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from functools import cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -23,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.folders import ImageClassifier, Verdicts
-from fastmlp.sources import is_collection, read_one
+from fastmlp.reading import reader
+from fastmlp.sources import is_collection
 
 ENCODING = ("utf-8", "surrogateescape")  # a file name may be any bytes
 BLOCK = 2**16  # bytes of an older output that are read at a time; with more, what is made of them leaves the cache
@@ -243,6 +245,7 @@ class Sources:
 
     def __init__(self, paths: list[str]) -> None:
         self._alone = len(paths) == 1
+        self._reader = cache(reader)
         self._parts: list[tuple[str | list[str], str | None]] = []  # with what stands before its paths; None for single files
         for are_collections, group in groupby(paths, is_collection):
             if are_collections:
@@ -268,8 +271,8 @@ class Sources:
         """The bytes of an image, by its path as a batch gives it."""
         for source, prefix in self._parts:
             if isinstance(source, str) and prefix is not None and path.startswith(prefix):
-                return read_one(source, path.removeprefix(prefix))
-        return read_one("", path)
+                return self._reader(source)(path.removeprefix(prefix))
+        return self._reader("")(path)
 
     def names_of(self, files: list[str]) -> Iterator[str]:
         """The paths that a batch would give some files, if they lie in one of the folders."""

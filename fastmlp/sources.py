@@ -148,6 +148,14 @@ class Chunks(Iterator[Chunk]):
         yield waiting
 
 
+def is_collection(path: str) -> bool:
+    """Whether a path is that of a folder or an archive."""
+    try:
+        return os.path.isdir(path) or archives.kind(path) is not None
+    except OSError:
+        return False
+
+
 def path_of(source: Any) -> str:
     path = os.fspath(source)
     if not isinstance(path, str):
@@ -158,7 +166,9 @@ def path_of(source: Any) -> str:
 def _given(paths: Iterable[StrPath], size: int) -> Generator[Chunk]:
     iterator = iter(paths)
     while names := [path_of(path) for path in islice(iterator, size)]:
-        failed = tuple((k, name, f"{name!r} cannot be the name of a file") for k, name in enumerate(names) if not _is_possible(name))
+        failed = tuple(
+            (k, name, f"{name!r} cannot be the name of a file") for k, name in enumerate(names) if not _is_possible(name)
+        )
         for k, _, _ in failed:
             names[k] = ""
         yield Chunk("", os.fsencode("\0".join(names) + "\0"), len(names), failed=failed)

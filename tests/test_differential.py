@@ -34,9 +34,9 @@ READ, LEFT, REFUSED, DIFFERENT = OUTCOMES = "read by both", "left to Pillow", "r
 
 
 def outcome(data):
-    fast = images.read_fast(data)
+    fast = reading.read_compiled(data)
     try:
-        gray = images.read_with_pillow(data, max_pixels=MAX_PIXELS)
+        gray = read_image(data, max_pixels=MAX_PIXELS)
     except images.ImageError:
         return REFUSED if fast is None else DIFFERENT
     if fast is None:
@@ -182,8 +182,8 @@ def test_the_same_seed_gives_the_same_files():
 def test_the_full_run_keeps_a_file_that_is_read_wrongly(tmp_path, monkeypatch, capsys):
     [data] = valid_files(0, 1)
     (tmp_path / "a.PNG").write_bytes(data)
-    wrong = images.read_with_pillow(data) ^ 1
-    monkeypatch.setattr(images, "read_fast", lambda given: wrong if given == data else None)
+    wrong = read_image(data) ^ 1
+    monkeypatch.setattr(reading, "read_compiled", lambda given: wrong if given == data else None)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert run(["0"]) == 0
     assert run(["50", str(tmp_path)]) == 1
