@@ -26,7 +26,7 @@ import pytest
 from mutations import COVERED, files, ihdr, joined, mended, palette_chunks, picture_lines, valid_files
 from pngs import SIGNATURE
 
-from fastmlp import images
+from fastmlp import images, reading
 
 FILES, VALID_FILES = (300, 60) if numba.config.DISABLE_JIT else (8000, 1500)
 MAX_PIXELS = 2**22  # so that no memory is taken for most forged sizes
@@ -36,7 +36,7 @@ READ, LEFT, REFUSED, DIFFERENT = OUTCOMES = "read by both", "left to Pillow", "r
 def outcome(data):
     fast = reading.read_compiled(data)
     try:
-        gray = read_image(data, max_pixels=MAX_PIXELS)
+        gray = images.read_image(data, max_pixels=MAX_PIXELS)
     except images.ImageError:
         return REFUSED if fast is None else DIFFERENT
     if fast is None:
@@ -182,7 +182,7 @@ def test_the_same_seed_gives_the_same_files():
 def test_the_full_run_keeps_a_file_that_is_read_wrongly(tmp_path, monkeypatch, capsys):
     [data] = valid_files(0, 1)
     (tmp_path / "a.PNG").write_bytes(data)
-    wrong = read_image(data) ^ 1
+    wrong = images.read_image(data) ^ 1
     monkeypatch.setattr(reading, "read_compiled", lambda given: wrong if given == data else None)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert run(["0"]) == 0
