@@ -75,8 +75,9 @@ def _beginning(path: StrPath) -> bytes:
 def _kind(beginning: bytes) -> str | None:
     if beginning.startswith(ZIP_BEGINNINGS):
         return "zip"
-    if len(beginning) == archive.BLOCK and archive.header_is_right(np.frombuffer(bytearray(beginning), np.uint8), 0):
-        return "tar"
+    if len(beginning) == archive.BLOCK and beginning[148:156].strip(b" \0").isdigit():  # where a tar has its checksum
+        header = np.frombuffer(bytearray(beginning), np.uint8)
+        return "tar" if archive.header_is_right(header, 0) else None
     return None
 
 

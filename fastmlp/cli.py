@@ -169,11 +169,10 @@ def _demo(args: Namespace) -> int:
 
 def _demo_circles(args: Namespace) -> int:
     from fastmlp import demo
-    from fastmlp.kernels import batch, ink, online
     from fastmlp.storage import replacing
 
     folder = demo.find_folder()
-    _announce_compiling(ink.ink_features, online.descend, batch.predict)
+    _announce_compiling()
     names, features, _ = fastmlp.extract_features(demo.training_images(folder / "data"))
     with replacing(args.out / "features.csv", "w", **TEXT) as file:
         _write_features(file, [Path(name).name for name in names], features.tolist(), "ink")
@@ -216,9 +215,8 @@ def _ask(question: str) -> str:
 
 def _demo_toy(args: Namespace) -> int:
     from fastmlp import demo
-    from fastmlp.kernels import batch
 
-    _announce_compiling(batch.descend, batch.predict)
+    _announce_compiling()
     toy = demo.classification()
     print(f"The data were made by {toy.maker}.")
     classifier = demo.train_classifier(toy, args.seed)
@@ -236,12 +234,11 @@ def _demo_toy(args: Namespace) -> int:
 
 
 def _features(args: Namespace) -> int:
-    from fastmlp.kernels import ink
     from fastmlp.storage import check_writable, replacing
 
     if args.output is not None:
         check_writable(args.output)
-    _announce_compiling(ink.ink_features)
+    _announce_compiling()
     names, features, errors = fastmlp.extract_features(args.source, extractor=args.extractor)
     with _output(args.output, replacing) as file:
         _write_features(file, names, features.tolist(), args.extractor)
@@ -280,12 +277,11 @@ def _write_features(file: IO[str], names: list[str], features: list[list[float]]
 
 def _train(args: Namespace) -> int:
     """After Ctrl-C, the networks so far are saved, if each of them has begun."""
-    from fastmlp.kernels import batch, ink
     from fastmlp.storage import check_writable
 
     options = {name: value for name, value in vars(args).items() if name not in ("run", "folder", "output")}
     check_writable(args.output)  # before the training, not after it
-    _announce_compiling(ink.ink_features, batch.descend)
+    _announce_compiling()
     with _progress() as show:
         model = fastmlp.train_folder(
             args.folder, **options, on_epoch=lambda epoch, loss, _: show(f"epoch {epoch + 1}, loss {loss:.6g}")
@@ -300,7 +296,6 @@ def _train(args: Namespace) -> int:
 
 def _classify(args: Namespace) -> int:
     """Rows are written batch by batch, and Ctrl-C waits for the end of one: what an interrupted run wrote is whole."""
-    from fastmlp.kernels import batch, ink
     from fastmlp.report import Report
     from fastmlp.rows import CsvRows, JsonRows, Sources, Tally, among, as_written, read_rows
 
@@ -308,7 +303,7 @@ def _classify(args: Namespace) -> int:
     if not isinstance(model, fastmlp.ImageClassifier):
         raise ValueError(f"{args.model} holds a network for arrays of features, not an image classifier")
     targets = _targets(args)
-    _announce_compiling(ink.ink_features, batch.predict)
+    _announce_compiling()
     as_json = (args.format or Path(args.output or "").suffix) in ("jsonl", ".jsonl")
     rows = (JsonRows if as_json else CsvRows)(model.classes)
     sources, tally = Sources(args.sources), Tally(model.classes)
@@ -436,13 +431,19 @@ def _describe(network: MLP) -> str:
 
 
 def _warmup(args: Namespace) -> int:
+    import tarfile
+
     import numpy as np
 
+    from fastmlp import archives, reading
     from fastmlp.features import EXTRACTORS, extract
 
     start = time.perf_counter()
     for extractor in EXTRACTORS:
         extract([np.zeros((16, 16), np.uint8)], extractor)
+    reading.read_compiled(b"")
+    for archive in tarfile.TarInfo("x").tobuf(), b"PK\5\6" + bytes(18):  # of one member; a zip of none
+        archives.members("", data=np.frombuffer(bytearray(archive), np.uint8))
     for dtype in (np.float32, np.float64):
         X, y = np.zeros((2048, 3), dtype), np.arange(2048) % 2
         fastmlp.train(X, y, epochs=1, batch_size=1, optimizer="sgd").update(X[0], 1, 0.1)
@@ -452,11 +453,10 @@ def _warmup(args: Namespace) -> int:
     return FINE
 
 
-def _announce_compiling(*kernels: Callable[..., None]) -> None:
-    from fastmlp.kernels.jit import cache_is_cold
+def _announce_compiling() -> None:
+    from fastmlp.kernels.jit import when_compiling
 
-    if any(map(cache_is_cold, kernels)):
-        _say("compiling for this machine; later runs begin at once")
+    when_compiling(lambda: _say("compiling for this machine; later runs begin at once"))
 
 
 def _say(message: object) -> None:

@@ -6,9 +6,9 @@ it assumes that no value is ever NaN or infinite, and we must notice those.
 """
 
 from contextlib import suppress
-from pathlib import Path
 
 import numba
+from numba.core import event
 
 EXACT = {"contract"}  # a * b + c becomes one FMA; nothing is reordered, so a lane's result never depends on its neighbours
 
@@ -44,10 +44,19 @@ def is_compiled(kernel) -> bool:
     return not numba.config.DISABLE_JIT and bool(kernel.signatures)  # type: ignore[attr-defined]
 
 
-def cache_is_cold(kernel) -> bool:
-    """Whether the first call of a kernel in this process will have to compile it."""
-    if numba.config.DISABLE_JIT or is_compiled(kernel):  # type: ignore[attr-defined]
-        return False
-    folder = kernel.stats.cache_path
-    name = f"{Path(kernel.py_func.__code__.co_filename).stem}.{kernel.py_func.__name__}-"
-    return folder is None or not any(Path(folder).glob(f"{name}*.nbi"))
+class _Listener(event.Listener):
+    def __init__(self, tell):
+        self.tell = tell
+
+    def on_start(self, _):
+        tell, self.tell = self.tell, None
+        if tell is not None:
+            tell()
+
+    def on_end(self, _):
+        pass
+
+
+def when_compiling(tell):
+    """Calls tell() once, as soon as a kernel has to be compiled because the cache does not hold it."""
+    event.register("numba:compile", _Listener(tell))
