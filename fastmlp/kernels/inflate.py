@@ -5,7 +5,6 @@ formats do not allow, or allow and hardly anybody writes, ends with a refusal: t
 """
 
 from functools import cache
-from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -51,46 +50,42 @@ def _lengths_entries():
 END_OF_BLOCK = 256
 
 
-class Codes(NamedTuple):
-    """Scratch for the codes of a block, and the two codes that the format fixes. Each has its place in each array."""
-
-    table: Any  # int32: tables, each of up to 2^bits entries
-    masks: Any  # int32: the bits that each table is looked up with
-    symbols: Any  # int32: the symbols in use, by length of code and then by number: RUN places each
-    counts: Any  # int32: how many words there are of each length: 16 places each
-    used: Any  # int32: symbol << 4 | length of the symbols in use, as they are read, of one code or two
-    next: Any  # int32: where the next symbol of each length goes, while they are sorted
-
-
+# Scratch for the codes of a block is one array, int32, as each array that is passed on costs seven words. It also holds the codes
+# that the format fixes, which `codes()` puts there.
 LITERALS, DISTANCES, LENGTHS, FIXED_LITERALS, FIXED_DISTANCES = range(5)
 BITS = (LITERAL_BITS, DISTANCE_BITS, LENGTHS_BITS, LITERAL_BITS, DISTANCE_BITS)
-TABLES = (0, 512, 768, 1024, 1536)  # where a code's table begins
-TABLE_SIZE = 1792
+TABLES = (0, 512, 768, 1024, 1536)  # where the table of each code begins
+MASKS = 1792  # the bits that each table is looked up with
+COUNTS = MASKS + 5  # how many words of each code there are of each length: 16 places for a code
+NEXT = COUNTS + 3 * 16  # where the next symbol of each length goes, while they are sorted
+USED = NEXT + 16  # symbol << 4 | length of the symbols in use, as they are read, of one code or two
+SYMBOLS = USED + 320  # those of each code by length, and then by number: RUN places for a code
 RUN = 320
+SIZE = SYMBOLS + 3 * RUN
+
 ENTRIES = np.concatenate([_literal_entries(), _distance_entries(), _lengths_entries()])
 FIRST_ENTRIES = (0, 288, 320)  # where those of a code's symbols begin, without the symbols' lengths
 
 
 @cache
 def _fixed_codes():
-    """The tables of the codes that the format fixes (RFC 1951, 3.2.6), and their masks."""
-    table, masks = np.zeros(TABLE_SIZE, np.int32), np.zeros(5, np.int32)
+    """Scratch with the tables of the codes that the format fixes (RFC 1951, 3.2.6), and their masks."""
+    made = np.zeros(SIZE, np.int32)
     lengths = [8] * 144 + [9] * 112 + [7] * 24 + [8] * 8
     for code, kind, fixed in (FIXED_LITERALS, LITERALS, lengths), (FIXED_DISTANCES, DISTANCES, [5] * 32):
         entries, first, bits, word = ENTRIES[FIRST_ENTRIES[kind] :], TABLES[code], BITS[code], 0
-        masks[code] = (1 << bits) - 1
+        made[MASKS + code] = (1 << bits) - 1
         for length in range(1, LONGEST + 1):
             for symbol in (number for number, own in enumerate(fixed) if own == length):
                 reverse = int(f"{word:0{length}b}"[::-1], 2)
-                table[first + reverse : first + (1 << bits) : 1 << length] = entries[symbol] | length
+                made[first + reverse : first + (1 << bits) : 1 << length] = entries[symbol] | length
                 word += 1
             word <<= 1
-    return table, masks
+    return made
 
 
 def codes():
-    table, masks = _fixed_codes()
-    return Codes(table.copy(), masks.copy(), *(np.zeros(size, np.int32) for size in (3 * RUN, 3 * 16, RUN, 16)))
+    return _fixed_codes().copy()
 
 
 @jit_inline
@@ -116,22 +111,21 @@ def _low(bits, count):
 
 @jit_part
 def _make_table(codes, code, start, stop, number):
-    """The table of a code from its part of `used`, where symbols are counted from `number`; whether they make one (RFC 1951,
+    """The table of a code from its part of USED, where symbols are counted from `number`; whether they make one (RFC 1951,
     3.2.2).
 
     A code that leaves words without a symbol is refused, but for two that zlib makes for distances: none, and one of one bit.
     """
-    table, masks, symbols, counts, used, following = codes
-    own, places, first = code * 16, code * RUN, TABLES[code]
+    own, places, first = COUNTS + code * 16, SYMBOLS + code * RUN, TABLES[code]
     for length in range(16):
-        put(counts, own + length, np.int32(0))
+        put(codes, own + length, np.int32(0))
     for k in range(start, stop):
-        length = item(used, k) & 15
-        put(counts, own + length, np.int32(item(counts, own + length) + 1))
+        length = item(codes, USED + k) & 15
+        put(codes, own + length, np.int32(item(codes, own + length) + 1))
     words, place, longest = np.int64(0), np.int64(0), np.int64(0)
     for length in range(1, LONGEST + 1):
-        count = item(counts, own + length)
-        put(following, length, np.int32(place))
+        count = item(codes, own + length)
+        put(codes, NEXT + length, np.int32(place))
         place += count
         words += count << (LONGEST - length)
         longest = length if count > 0 else longest
@@ -140,43 +134,43 @@ def _make_table(codes, code, start, stop, number):
 
     # Sorted by length, symbols are in the order of their words.
     for k in range(start, stop):
-        entry = item(used, k)
+        entry = item(codes, USED + k)
         length = entry & 15
-        place = item(following, length)
-        put(symbols, places + place, np.int32((entry >> 4) - number))
-        put(following, length, np.int32(place + 1))
+        place = item(codes, NEXT + length)
+        put(codes, places + place, np.int32((entry >> 4) - number))
+        put(codes, NEXT + length, np.int32(place + 1))
 
     # Words of one length count up; from each length to the next the table so far, of 2^length entries, is doubled. A table is
     # looked up by words whose first bit is the lowest, so the words count up in reversed bits.
     word, filled, place = np.int64(0), np.int64(1), np.int64(0)
-    put(table, first, np.int32(0))
+    put(codes, first, np.int32(0))
     for length in range(1, min(longest, BITS[code]) + 1):
         for i in range(first, first + filled):
-            put(table, i + filled, get(table, i))
+            put(codes, i + filled, get(codes, i))
         filled *= 2
-        for _ in range(item(counts, own + length)):
-            entry = item(ENTRIES, FIRST_ENTRIES[code] + item(symbols, places + place))
-            put(table, first + word, np.int32(entry | length))
+        for _ in range(item(codes, own + length)):
+            entry = item(ENTRIES, FIRST_ENTRIES[code] + item(codes, places + place))
+            put(codes, first + word, np.int32(entry | length))
             place += 1
             bit = filled >> 1
             while word & bit:
                 word ^= bit
                 bit >>= 1
             word |= bit
-    put(masks, code, np.int32(filled - 1))
+    put(codes, MASKS + code, np.int32(filled - 1))
     return True
 
 
 @jit_part
 def _long_word(codes, code, bits):
     """The entry of a word that is longer than its table's bits, found bit by bit; 0 if there is none."""
-    word, first, place = np.int64(0), np.int64(0), code * RUN
+    word, first, place = np.int64(0), np.int64(0), SYMBOLS + code * RUN
     for length in range(1, LONGEST + 1):
         word |= bits & 1
         bits >>= 1
-        count = item(codes.counts, code * 16 + length)
+        count = item(codes, COUNTS + code * 16 + length)
         if word < first + count:
-            return item(ENTRIES, FIRST_ENTRIES[code] + item(codes.symbols, place + word - first)) | length
+            return item(ENTRIES, FIRST_ENTRIES[code] + item(codes, place + word - first)) | length
         place += count
         first = (first + count) << 1
         word <<= 1
@@ -185,7 +179,7 @@ def _long_word(codes, code, bits):
 
 @jit_part
 def _read_head(codes, data, stop, at, bits, count):
-    """The code for lengths at the head of a block (RFC 1951, 3.2.7), into `used`: (literals, distances, used, at, bits, count)."""
+    """The code for lengths at the head of a block (RFC 1951, 3.2.7), to USED: (literals, distances, used, at, bits, count)."""
     at, bits, count = _refill(data, stop, at, bits, count)
     n_literals, n_distances, n_lengths = (bits & 31) + 257, (bits >> 5 & 31) + 1, (bits >> 10 & 15) + 4
     bits >>= 14
@@ -199,22 +193,22 @@ def _read_head(codes, data, stop, at, bits, count):
     n_used = np.int64(0)
     for symbol in range(19):  # without a branch on what is as good as random
         length = lengths >> 3 * symbol & 7
-        put(codes.used, n_used, np.int32(symbol << 4 | length))
+        put(codes, USED + n_used, np.int32(symbol << 4 | length))
         n_used += length > 0
     return n_literals, n_distances, n_used, at, bits, count
 
 
 @jit_part
 def _read_lengths(codes, n_literals, n_both, data, stop, at, bits, count):
-    """The lengths of a block's two codes, into `used`: (how many in use are of the first, how many in all, at, bits, count).
+    """The lengths of a block's two codes, to USED: (how many in use are of the first, how many in all, at, bits, count).
 
     None in all tells that they are wrong; there always is one for the end of the block.
     """
-    used, mask = codes.used, item(codes.masks, LENGTHS)
+    mask = item(codes, MASKS + LENGTHS)
     k, length, n_used = np.int64(0), np.int64(-1), np.int64(0)
     while k < n_both:
         at, bits, count = _refill(data, stop, at, bits, count)
-        entry = item(codes.table, TABLES[LENGTHS] + (bits & mask))
+        entry = item(codes, TABLES[LENGTHS] + (bits & mask))
         bits >>= entry & 15
         extra = entry >> 4 & 15
         run = (entry >> 8 & 255) + _low(bits, extra)
@@ -223,16 +217,16 @@ def _read_lengths(codes, n_literals, n_both, data, stop, at, bits, count):
         length = length if entry >> 16 == 16 else entry >> 16  # 16: once more the one before
         if count < 0 or length < 0 or k + run > n_both:
             return np.int64(0), np.int64(0), at, bits, count
-        put(used, n_used, np.int32(k << 4 | length))
+        put(codes, USED + n_used, np.int32(k << 4 | length))
         n_used += length > 0
         if run > 1 and length > 0:
             for number in range(k + 1, k + run):
-                put(used, n_used, np.int32(number << 4 | length))
+                put(codes, USED + n_used, np.int32(number << 4 | length))
                 n_used += 1
         k += run
     n_first, ends = np.int64(0), np.int64(0)
     for k in range(n_used):
-        number = item(used, k) >> 4
+        number = item(codes, USED + k) >> 4
         n_first += number < n_literals
         ends += number == END_OF_BLOCK
     return n_first, n_used * ends, at, bits, count
@@ -260,15 +254,14 @@ def _copy_match(out, filled, distance, length):
 @jit_part
 def _read_block(out, filled, limit, codes, fixed, window, data, stop, at, bits, count):
     """The symbols of a block up to its end: (how far out is filled, or REFUSED, at, bits, count)."""
-    table, masks = codes.table, codes.masks
-    literals, literals_mask = TABLES[LITERALS], item(masks, LITERALS)
-    distances, distances_mask = TABLES[DISTANCES], item(masks, DISTANCES)
+    literals, literals_mask = TABLES[LITERALS], item(codes, MASKS + LITERALS)
+    distances, distances_mask = TABLES[DISTANCES], item(codes, MASKS + DISTANCES)
     if fixed:
-        literals, literals_mask = TABLES[FIXED_LITERALS], item(masks, FIXED_LITERALS)
-        distances, distances_mask = TABLES[FIXED_DISTANCES], item(masks, FIXED_DISTANCES)
+        literals, literals_mask = TABLES[FIXED_LITERALS], item(codes, MASKS + FIXED_LITERALS)
+        distances, distances_mask = TABLES[FIXED_DISTANCES], item(codes, MASKS + FIXED_DISTANCES)
     while True:
         at, bits, count = _refill(data, stop, at, bits, count)
-        entry = item(table, literals + (bits & literals_mask))
+        entry = item(codes, literals + (bits & literals_mask))
         if entry & 15 == 0:
             entry = _long_word(codes, np.int64(LITERALS), bits)
         bits >>= entry & 15
@@ -289,7 +282,7 @@ def _read_block(out, filled, limit, codes, fixed, window, data, stop, at, bits, 
         bits >>= extra
         count -= extra
         at, bits, count = _refill(data, stop, at, bits, count)
-        entry = item(table, distances + (bits & distances_mask))
+        entry = item(codes, distances + (bits & distances_mask))
         if entry & 15 == 0:
             entry = _long_word(codes, np.int64(DISTANCES), bits)
         bits >>= entry & 15

@@ -26,14 +26,14 @@ SMALLEST = 8 + 25 + 13 + 12  # signature, header, an IDAT chunk, end
 
 
 class Scratch(NamedTuple):
-    """What reading an image needs; all but codes are uint8."""
+    """What reading an image needs; all are uint8 but the last."""
 
     file: Any  # its bytes, where it was not mapped
     stream: Any  # the contents of the IDAT chunks
     lines: Any  # the picture, uncompressed: a line of zeros, then each line behind its filter type
     gray: Any  # the result: H * W levels
     levels: Any  # the level of each palette entry, or of each sample of few bits
-    codes: inflate.Codes
+    codes: Any  # int32, see kernels/inflate.py
 
 
 def scratch():
@@ -73,7 +73,7 @@ def read(scratch, data, start, stop, max_pixels):
 
     Whatever the bytes are, only places within the arrays are touched.
     """
-    picture = _take_apart(scratch, data, start, stop, max_pixels)
+    picture = _take_apart(scratch.stream, data, start, stop, max_pixels)
     height, line, lines = picture.height, _bytes_of_line(picture), scratch.lines
     if height > 0:
         for k in range(line + 1):
@@ -81,7 +81,7 @@ def read(scratch, data, start, stop, max_pixels):
         size = height * (line + 1)
         right = inflate.inflate(lines[line + 1 :], size, scratch.codes, scratch.stream, picture.size)
         right = right and _undo_filters(lines, height, line, max(1, picture.channels * picture.depth // 8))
-        right = right and _to_gray(scratch, data, picture, line)
+        right = right and _to_gray(scratch.gray, scratch.levels, lines, data, picture, line)
         height *= right
     return height, picture.width
 
@@ -120,8 +120,8 @@ def _header(data, start):
 
 
 @jit_part
-def _take_apart(scratch, data, start, stop, max_pixels):
-    """The picture that a file's chunks describe, its compressed lines in scratch.stream, if all chunks are right."""
+def _take_apart(stream, data, start, stop, max_pixels):
+    """The picture that a file's chunks describe, its compressed lines in `stream`, if all chunks are right."""
     if stop - start < SMALLEST or big_endian(data, start + 8) != 13 or big_endian(data, start + 12) != IHDR:
         return _refused()
     picture = _header(data, start)
@@ -143,7 +143,7 @@ def _take_apart(scratch, data, start, stop, max_pixels):
         if kind == IDAT:
             if length == 0 or (size > 0 and at != idat_end) or size + length > FILE_BYTES:
                 return _refused()
-            copy(scratch.stream, size, data, body, length)
+            copy(stream, size, data, body, length)
             size += length
             idat_end = end + 4
         elif kind == PLTE:
@@ -168,20 +168,20 @@ def _take_apart(scratch, data, start, stop, max_pixels):
 
 
 @jit_part
-def _to_gray(scratch, data, picture, line):
-    """Fills scratch.gray; whether all samples have a meaning."""
+def _to_gray(gray, levels, lines, data, picture, line):
+    """Whether all samples have a level, and that of each pixel."""
     height, width, channels, depth, colour_type = picture[:5]
     if channels > 1:
-        _gray_of_samples(scratch.gray, scratch.lines, height, width, channels)
+        _gray_of_samples(gray, lines, height, width, channels)
         return True
     entries = picture.entries
     if colour_type == PALETTE:
-        _palette_levels(scratch.levels, data, picture.palette, entries, picture.alphas, picture.n_alphas)
+        _palette_levels(levels, data, picture.palette, entries, picture.alphas, picture.n_alphas)
     else:
         entries = np.int64(1) << depth
         for value in range(entries):
-            set_byte(scratch.levels, value, value * 255 // (entries - 1))
-    return _gray_of_indices(scratch.gray, scratch.levels, entries, scratch.lines, height, width, line, depth)
+            set_byte(levels, value, value * 255 // (entries - 1))
+    return _gray_of_indices(gray, levels, entries, lines, height, width, line, depth)
 
 
 @jit_inline
