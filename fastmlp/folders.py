@@ -194,7 +194,7 @@ class Batches(Iterator[Verdicts]):
         done: Callable[[list[str]], NDArray[np.bool_]] | None,
     ) -> None:
         self._chunks = chunks
-        self._batches = self._all(source, work, threads, ordered, done)
+        self._batches = _batches(source, chunks, work, threads, ordered, done)
 
     @property
     def total(self) -> int | None:
@@ -208,24 +208,25 @@ class Batches(Iterator[Verdicts]):
         self._batches.close()
         self._chunks.close()
 
-    def _all(
-        self,
-        source: Source,
-        work: Callable[[Chunk], Verdicts],
-        threads: int,
-        ordered: bool,
-        done: Callable[[list[str]], NDArray[np.bool_]] | None,
-    ) -> Generator[Verdicts]:
-        empty = self._chunks.within
-        chunks: Iterator[Chunk] = self._chunks
-        if done is not None:
-            chunks = (chunk.without(done(chunk.paths())) for chunk in chunks)
-            empty = False  # or so it seems, as what is done may be all there is
-        for verdicts in _map(work, chunks, threads, ordered):
-            empty = empty and not verdicts.paths
-            yield verdicts
-        if empty:
-            raise _nothing_in(source)
+
+def _batches(
+    source: Source,
+    every: Chunks,
+    work: Callable[[Chunk], Verdicts],
+    threads: int,
+    ordered: bool,
+    done: Callable[[list[str]], NDArray[np.bool_]] | None,
+) -> Generator[Verdicts]:
+    empty = every.within
+    chunks: Iterator[Chunk] = every
+    if done is not None:
+        chunks = (chunk.without(done(chunk.paths())) for chunk in chunks)
+        empty = False  # or so it seems, as what is done may be all there is
+    for verdicts in _map(work, chunks, threads, ordered):
+        empty = empty and not verdicts.paths
+        yield verdicts
+    if empty:
+        raise _nothing_in(source)
 
 
 def extract_features(source: Source, extractor: str = "ink", threads: int | None = None) -> Features:

@@ -96,56 +96,42 @@ class Chunks(Iterator[Chunk]):
     def __init__(
         self, source: Source, *, ordered: bool = True, strict: bool = False, follow_symlinks: bool = False, size: int = CHUNK
     ) -> None:
-        self.total: int | None = None
+        self._total: int | None = None
+        self._walk: _Walk | None = None
         self.within = False
         self._chunks: Generator[Chunk]
         if not isinstance(source, str | bytes | os.PathLike):
-            self.total = len(source) if isinstance(source, Sized) else None
+            self._total = len(source) if isinstance(source, Sized) else None
             self._chunks = _given(source, size)
             return
         path = path_of(source)
         if not os.path.lexists(path):
             raise FileNotFoundError(f"{path} does not exist")
         if os.path.isdir(path):
-            walk = _Walk(path, ordered, strict, follow_symlinks, size)
+            self._walk = _Walk(path, ordered, strict, follow_symlinks, size)
             os.scandir(path).close()  # an error comes at once
             self.within = True
-            self._chunks = self._joined(walk)
+            self._chunks = _joined(self._walk)
         elif archives.kind(path):
             members = archives.members(path, ordered)
             self.within = True
-            self.total = len(members.starts)
+            self._total = len(members.starts)
             self._chunks = _archived(path, members, size)
         else:
             if compression := archives.compression(path):
                 raise ValueError(f"{path} is compressed by {compression}; decompress it first")
-            self.total = 1
+            self._total = 1
             self._chunks = _given([path], size)
+
+    @property
+    def total(self) -> int | None:
+        return self._walk.total if self._walk else self._total
 
     def __next__(self) -> Chunk:
         return next(self._chunks)
 
     def close(self) -> None:
         self._chunks.close()
-
-    def _joined(self, walk: _Walk) -> Generator[Chunk]:
-        """The parts of a walk, as many in a chunk as fit."""
-        before, waiting = 0, Chunk(walk.root, b"", 0)
-        for part in walk.parts():
-            self.total = walk.total
-            if waiting.length + part.length > walk.size:
-                yield waiting
-                before += waiting.length
-                waiting = Chunk(walk.root, b"", 0)
-            moved = tuple((waiting.length + index, name, why) for index, name, why in part.failed)
-            waiting = waiting._replace(
-                names=waiting.names + part.names,
-                length=waiting.length + part.length,
-                failed=waiting.failed + moved,
-                skipped=waiting.skipped + part.skipped,
-            )
-        self.total = before + waiting.length
-        yield waiting
 
 
 def is_collection(path: str) -> bool:
@@ -300,6 +286,25 @@ class _Walk:
     def _failure(self, name: bytes, why: str) -> Chunk:
         """A part of one name, which ends with "/": whoever tries to read it all the same opens no device."""
         return self._part(name + b"\0", 1)._replace(failed=((0, os.fsdecode(name), why),))
+
+
+def _joined(walk: _Walk) -> Generator[Chunk]:
+    """The parts of a walk, as many in a chunk as fit."""
+    before, waiting = 0, Chunk(walk.root, b"", 0)
+    for part in walk.parts():
+        if waiting.length + part.length > walk.size:
+            yield waiting
+            before += waiting.length
+            waiting = Chunk(walk.root, b"", 0)
+        moved = tuple((waiting.length + index, name, why) for index, name, why in part.failed)
+        waiting = waiting._replace(
+            names=waiting.names + part.names,
+            length=waiting.length + part.length,
+            failed=waiting.failed + moved,
+            skipped=waiting.skipped + part.skipped,
+        )
+    walk.total = before + waiting.length
+    yield waiting
 
 
 class _Listing:
