@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
+from threading import Event
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -98,9 +99,9 @@ class ImageClassifier:
             return self.networks[0].predict_proba(features)
         return np.column_stack([_own_output(network, features) for network in self.networks])
 
-    def verdicts(self, chunk: Chunk, strict: bool = False, max_pixels: int = MAX_PIXELS) -> Verdicts:
-        """Classify one chunk of files."""
-        paths, features, errors, others, skipped = read_chunk(chunk, self.extractor, strict, max_pixels)
+    def verdicts(self, chunk: Chunk, strict: bool = False, max_pixels: int = MAX_PIXELS, stop: Event | None = None) -> Verdicts:
+        """Classify one chunk of files; see reading.read_chunk."""
+        paths, features, errors, others, skipped = read_chunk(chunk, self.extractor, strict, max_pixels, stop)
         skipped += len(others)
         if not any(errors):
             scores = self.scores(features)
@@ -188,7 +189,7 @@ class Batches(Iterator[Verdicts]):
         self,
         source: Source,
         chunks: Chunks,
-        work: Callable[[Chunk], Verdicts],
+        work: Callable[..., Verdicts],
         threads: int,
         ordered: bool,
         done: Callable[[list[str]], NDArray[np.bool_]] | None,
@@ -212,7 +213,7 @@ class Batches(Iterator[Verdicts]):
 def _batches(
     source: Source,
     every: Chunks,
-    work: Callable[[Chunk], Verdicts],
+    work: Callable[..., Verdicts],
     threads: int,
     ordered: bool,
     done: Callable[[list[str]], NDArray[np.bool_]] | None,
@@ -320,21 +321,25 @@ def classify_folder(model: ImageClassifier | StrPath, source: Source, threads: i
 # -- Reading images in bulk --------------------------------------------------------------------------------------------
 
 
-def _map(function: Callable[[Item], Result], items: Iterable[Item], threads: int, ordered: bool = True) -> Generator[Result]:
-    """map(function, items) by threads, with at most two items for each thread under way; if not ordered, as they are done."""
+def _map(function: Callable[..., Result], items: Iterable[Item], threads: int, ordered: bool = True) -> Generator[Result]:
+    """function(item, stop) for all items by threads, with at most two items for each thread under way; if not ordered, as they are
+    done. `stop` is set when nobody waits for results any more."""
+    stop = Event()
     if threads == 1:
-        yield from map(function, items)
+        for item in items:
+            yield function(item, stop=stop)
         return
     pool = ThreadPoolExecutor(threads)
     try:
         jobs: list[Future[Result]] = []
         for item in items:
-            jobs.append(pool.submit(function, item))
+            jobs.append(pool.submit(function, item, stop=stop))
             while len(jobs) == 2 * threads or (jobs and jobs[0].done()):
                 yield _next_done(jobs, ordered)
         while jobs:
             yield _next_done(jobs, ordered)
-    finally:  # also when the caller stops, or Ctrl-C comes: what has begun is awaited, what has not is dropped
+    finally:  # also when the caller stops, or Ctrl-C comes
+        stop.set()
         pool.shutdown(cancel_futures=True)
 
 

@@ -7,9 +7,12 @@ which anything at all is wrong; then Pillow's answer, pixels or error, is the an
 from __future__ import annotations
 
 import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import suppress
+from threading import Event
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +25,7 @@ from fastmlp.kernels import files, png
 from fastmlp.kernels.jit import is_compiled
 from fastmlp.sources import Chunk
 
-FEW = 1000  # files that Pillow has read before compiled code is loaded from its cache
+FEW = 1000  # files of a source that Pillow has read before compiled code is loaded from its cache
 FIRST_STEP = 64  # files of the first call
 STEP_SECONDS = 0.1  # of each later one, about: Ctrl-C waits for its end
 # What files.read is told in place of a folder and names, and in place of data and places.
@@ -43,12 +46,15 @@ class Rows(NamedTuple):
     """How much was no file at all."""
 
 
-def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int) -> Rows:
-    """The features of a chunk of files. What is no PNG is an error if strict, and if the caller named each file."""
+def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int, stop: Event | None = None) -> Rows:
+    """The features of a chunk of files. What is no PNG is an error if strict, and if the caller named each file.
+
+    Once `stop` is set nobody wants to know any more, and a CancelledError ends it soon.
+    """
     features = np.full((chunk.length, EXTRACTORS[extractor].size), np.nan)
     outcomes = np.full(chunk.length, files.REFUSED, np.uint8)
-    if chunk.length >= FEW or is_compiled(files.read):
-        _read_compiled(features, outcomes, chunk, extractor, max_pixels)
+    if chunk.known >= FEW or is_compiled(files.read):
+        _read_compiled(features, outcomes, chunk, extractor, max_pixels, stop)
     paths = chunk.paths()
     errors: list[str | None] = [None] * chunk.length
     for index, _, why in chunk.failed:
@@ -57,6 +63,7 @@ def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int) -> R
     strict = strict or not chunk.place
     read = _reader(chunk, paths, max_pixels)
     for index in np.flatnonzero(outcomes != files.READ).tolist():
+        _end_if(stop)
         if errors[index] is None and (strict or outcomes[index] != files.NO_PNG):
             try:
                 features[index] = extract([read(index)], extractor)[0]
@@ -112,39 +119,35 @@ def reader(source: str) -> Callable[[str], bytes]:
 
 
 def _read_compiled(
-    features: NDArray[np.float64], outcomes: NDArray[np.uint8], chunk: Chunk, extractor: str, max_pixels: int
+    features: NDArray[np.float64],
+    outcomes: NDArray[np.uint8],
+    chunk: Chunk,
+    extractor: str,
+    max_pixels: int,
+    stop: Event | None,
 ) -> None:
     """Fills the rows of features that the compiled reader knows, and all outcomes."""
     code, scratch = EXTRACTORS[extractor].code, files.scratch()
     max_pixels = min(max_pixels, png.PIXELS)  # any integer becomes one that compiled code takes
     if chunk.members is not None:
         data, members = archives.mapped(chunk.place), chunk.members
-        _in_steps(
-            chunk.length,
-            lambda first, last: files.read(features, outcomes, scratch, *IN_MEMORY, data, members, first, last, code, max_pixels),
-        )
+        for first, last in _spans(chunk.length, stop):
+            files.read(features, outcomes, scratch, *IN_MEMORY, data, members, first, last, code, max_pixels)
     elif files.POSSIBLE:
         names = np.frombuffer(bytearray(chunk.names), np.uint8)
         starts = np.concatenate([[0], np.flatnonzero(names == 0)[:-1] + 1])
         with suppress(OSError):  # of the folder: then each file will tell
             folder = os.open(chunk.place or ".", files.FOLDER_FLAGS)
             try:
-                _in_steps(
-                    chunk.length,
-                    lambda first, last: files.read(
-                        features, outcomes, scratch, folder, names, starts, *NOWHERE, first, last, code, max_pixels
-                    ),
-                )
+                for first, last in _spans(chunk.length, stop):
+                    files.read(features, outcomes, scratch, folder, names, starts, *NOWHERE, first, last, code, max_pixels)
             finally:
                 os.close(folder)
     else:
         paths = [os.path.join(chunk.place, path) for path in chunk.paths()]
-
-        def read(first: int, last: int) -> None:
+        for first, last in _spans(chunk.length, stop, most=256):  # as they are all in memory at a time
             rows, results = features[first:last], outcomes[first:last]
             files.read(rows, results, scratch, *IN_MEMORY, *_contents(paths[first:last]), 0, last - first, code, max_pixels)
-
-        _in_steps(chunk.length, read)
 
 
 def _contents(paths: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -172,12 +175,18 @@ def read_compiled(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8
     return scratch.png.gray[: height * width].reshape(height, width)
 
 
-def _in_steps(count: int, read: Callable[[int, int], None]) -> None:
-    """Calls read(first, last) for a few of so many files at a time, and for more the faster they are read."""
+def _spans(count: int, stop: Event | None, most: int = sys.maxsize) -> Iterator[tuple[int, int]]:
+    """(first, last) of a few of so many files at a time, and of more the faster the caller is done with them."""
     first, step = 0, FIRST_STEP
     while first < count:
-        last = min(first + step, count)
+        _end_if(stop)
+        last = min(first + min(step, most), count)
         began = time.perf_counter()
-        read(first, last)
+        yield first, last
         step = max(1, int(step * min(100.0, STEP_SECONDS / max(time.perf_counter() - began, 1e-9))))
         first = last
+
+
+def _end_if(stop: Event | None) -> None:
+    if stop is not None and stop.is_set():
+        raise CancelledError

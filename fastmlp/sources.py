@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Generator, Iterable, Iterator, Sized
-from itertools import islice
+from contextlib import suppress
+from itertools import chain, count, islice, repeat, takewhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,8 @@ from fastmlp.kernels.names import chosen_names, sorted_names
 StrPath = str | os.PathLike[str]
 Source = StrPath | Iterable[StrPath]
 
-CHUNK = 4096  # names
+FIRST = 64  # names of the first chunk; each further one has twice as many, so that threads share what takes long,
+CHUNK = 4096  # up to this, some 10 ms of work with small images
 FEW = 1 << 15  # bytes of names that Python sorts: nothing need be compiled for them
 SLASH = ord("/")
 
@@ -41,6 +43,8 @@ class Chunk(NamedTuple):
     """What cannot be read, as was found while listing: its place among the names, its name, and why."""
     skipped: int = 0
     """How many things there were beside them that are no regular files."""
+    known: int = 0
+    """How many files the source is known to have, at least."""
 
     def paths(self) -> list[str]:
         """The names as text, with "/" between folders."""
@@ -76,7 +80,7 @@ class Chunks(Iterator[Chunk]):
     follow_symlinks : bool
         Whether links to folders are followed; not those that lead to a folder that they lie in.
     size : int
-        Names in a chunk, at most.
+        Names in a chunk, at most; the first ones are smaller.
 
     Attributes
     ----------
@@ -112,14 +116,15 @@ class Chunks(Iterator[Chunk]):
             os.scandir(path).close()  # an error comes at once
             self.within = True
             self._chunks = _joined(self._walk)
-        elif archives.kind(path):
+        elif is_collection(path):
             members = archives.members(path, ordered)
             self.within = True
             self._total = len(members.starts)
             self._chunks = _archived(path, members, size)
         else:
-            if compression := archives.compression(path):
-                raise ValueError(f"{path} is compressed by {compression}; decompress it first")
+            with suppress(OSError):  # which is told when it is read
+                if compression := archives.compression(path):
+                    raise ValueError(f"{path} is compressed by {compression}; decompress it first")
             self._total = 1
             self._chunks = _given([path], size)
 
@@ -149,15 +154,25 @@ def path_of(source: Any) -> str:
     return path
 
 
+def _sizes(size: int) -> Iterator[int]:
+    """The sizes of chunks."""
+    return chain(takewhile(lambda small: small < size, (FIRST << k for k in count())), repeat(size))
+
+
 def _given(paths: Iterable[StrPath], size: int) -> Generator[Chunk]:
-    iterator = iter(paths)
-    while names := [path_of(path) for path in islice(iterator, size)]:
+    iterator, known = iter(paths), len(paths) if isinstance(paths, Sized) else 0
+    listed = 0
+    for most in _sizes(size):
+        names = [path_of(path) for path in islice(iterator, most)]
+        if not names:
+            return
+        listed += len(names)
         failed = tuple(
             (k, name, f"{name!r} cannot be the name of a file") for k, name in enumerate(names) if not _is_possible(name)
         )
         for k, _, _ in failed:
             names[k] = ""
-        yield Chunk("", os.fsencode("\0".join(names) + "\0"), len(names), failed=failed)
+        yield Chunk("", os.fsencode("\0".join(names) + "\0"), len(names), failed=failed, known=max(known, listed))
 
 
 def _is_possible(name: str) -> bool:
@@ -168,11 +183,15 @@ def _is_possible(name: str) -> bool:
 
 
 def _archived(path: str, members: archives.Members, size: int) -> Generator[Chunk]:
-    edges = [*members.starts[::size].tolist(), members.names.size]
-    for k in range(max(1, len(edges) - 1)):  # one at least, as something may have been skipped
-        places = members.places[k * size : (k + 1) * size]
-        names = members.names[edges[k] : edges[k + 1]].tobytes() if len(places) else b""
-        yield Chunk(path, names, len(places), places, skipped=0 if k else members.skipped)
+    known, first = len(members.starts), 0
+    starts = np.append(members.starts, members.names.size)
+    for most in _sizes(size):  # one at least, as something may have been skipped
+        last = min(first + most, known)
+        names = members.names[starts[first] : starts[last]].tobytes()
+        yield Chunk(path, names, last - first, members.places[first:last], skipped=0 if first else members.skipped, known=known)
+        first = last
+        if first == known:
+            return
 
 
 class _Folder(NamedTuple):
@@ -189,7 +208,9 @@ class _Walk:
     """
 
     def __init__(self, root: str, ordered: bool, strict: bool, follow_symlinks: bool, size: int) -> None:
-        self.root, self.ordered, self.strict, self.follow, self.size = root, ordered, strict, follow_symlinks, size
+        self.root, self.ordered, self.strict, self.follow = root, ordered, strict, follow_symlinks
+        self.sizes = _sizes(size)
+        self.size = next(self.sizes)  # of a chunk, and so of its parts
         self.total: int | None = None  # files, when that is known
         self.skipped = 0  # that no part has told yet
 
@@ -224,9 +245,10 @@ class _Walk:
                     self.total = listing.length
                 at = 0
                 for stop in (*listing.folders, listing.length):
-                    for first in range(at, stop, self.size):
-                        last = min(first + self.size, stop)
-                        yield self._part(_within(folder.name, listing.names(first, last)), last - first)
+                    while at < stop:
+                        last = min(at + self.size, stop)
+                        yield self._part(_within(folder.name, listing.names(at, last)), last - at)
+                        at = last
                     at = stop + 1
                     if stop == listing.length:
                         break
@@ -249,7 +271,7 @@ class _Walk:
             entry: os.DirEntry[str] | None
             while True:
                 names, entry = [], None
-                for entry in islice(entries, self.size):
+                for entry in islice(entries, CHUNK if self.ordered else self.size):
                     name = entry.name if entry.is_file(follow_symlinks=False) else self._other(entry, odd)
                     if name[:1] not in (".", ""):
                         names.append(name)
@@ -290,21 +312,37 @@ class _Walk:
 
 def _joined(walk: _Walk) -> Generator[Chunk]:
     """The parts of a walk, as many in a chunk as fit."""
-    before, waiting = 0, Chunk(walk.root, b"", 0)
+    before, waiting = 0, _Waiting()
     for part in walk.parts():
-        if waiting.length + part.length > walk.size:
-            yield waiting
-            before += waiting.length
-            waiting = Chunk(walk.root, b"", 0)
-        moved = tuple((waiting.length + index, name, why) for index, name, why in part.failed)
-        waiting = waiting._replace(
-            names=waiting.names + part.names,
-            length=waiting.length + part.length,
-            failed=waiting.failed + moved,
-            skipped=waiting.skipped + part.skipped,
-        )
+        while waiting.length and waiting.length + part.length > walk.size:
+            yield waiting.chunk(walk.root, max(before + waiting.length + part.length, walk.total or 0))
+            before, waiting, walk.size = before + waiting.length, _Waiting(), next(walk.sizes)
+        waiting.add(part)
+        if waiting.length >= walk.size:
+            yield waiting.chunk(walk.root, max(before + waiting.length, walk.total or 0))
+            before, waiting, walk.size = before + waiting.length, _Waiting(), next(walk.sizes)
     walk.total = before + waiting.length
-    yield waiting
+    if waiting.length or waiting.skipped or not before:
+        yield waiting.chunk(walk.root, walk.total)
+
+
+class _Waiting:
+    """Parts that become a chunk."""
+
+    def __init__(self) -> None:
+        self.names: list[bytes] = []
+        self.failed: list[tuple[int, str, str]] = []
+        self.length = self.skipped = 0
+
+    def add(self, part: Chunk) -> None:
+        self.names.append(part.names)
+        self.failed += [(self.length + index, name, why) for index, name, why in part.failed]
+        self.length += part.length
+        self.skipped += part.skipped
+
+    def chunk(self, root: str, known: int) -> Chunk:
+        names = b"".join(self.names)
+        return Chunk(root, names, self.length, failed=tuple(self.failed), skipped=self.skipped, known=known)
 
 
 class _Listing:

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from pngs import KINDS, SIGNATURE, chunk, gray_png, header, png, random_samples
 
-from fastmlp import classify_folder, reading, train_folder
+from fastmlp import classify_folder, reading, sources, train_folder
 from fastmlp.features import EXTRACTORS, extract
 from fastmlp.images import ImageError, read_image
 from fastmlp.kernels import files
 from fastmlp.kernels import png as kernels
-from fastmlp.reading import _in_steps, read_chunk
+from fastmlp.reading import _spans, read_chunk
 from fastmlp.sources import Chunks
 
 ROOT = Path(__file__).parent.parent
@@ -30,6 +30,12 @@ MAX_PIXELS = 1100 * 1100
 NOBODY = 65534
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are pipes, and folders to open from")
+
+
+@pytest.fixture(autouse=True)
+def one_chunk(monkeypatch):
+    """The first chunk is as large as any."""
+    monkeypatch.setattr(sources, "FIRST", sources.CHUNK)
 
 
 # -- The ways to read --------------------------------------------------------------------------------------------------
@@ -352,7 +358,8 @@ def test_steps_cover_all_files_and_take_about_as_long_as_they_may(monkeypatch, c
         now[0] += seconds * (last - first)
 
     monkeypatch.setattr(reading.time, "perf_counter", lambda: now[0])
-    _in_steps(min(count, 500) if seconds == 1.0 else count, read)
+    for first, last in _spans(min(count, 500) if seconds == 1.0 else count, None):
+        read(first, last)
     assert [first for first, _ in calls] == [0, *(last for _, last in calls)][: len(calls)]
     assert [last for _, last in calls][-1:] == [min(count, 500) if seconds == 1.0 else count][: len(calls)]
     assert all(last > first for first, last in calls)
