@@ -16,8 +16,9 @@ SLACK = 16  # bytes behind the end of `out` that copies of eight bytes may touch
 REFUSED = -1
 
 # A code's table is looked up with the next LITERAL_BITS or DISTANCE_BITS bits. An entry is
-#     what << 16 | kind << 8 | extra << 4 | length
-# for a symbol that takes `length` bits (0: the code is longer than that, or there is none), and `extra` bits behind them.
+#     what << 16 | run << 11 | kind << 9 | extra << 5 | total
+# for a symbol that takes `total` bits, the last `extra` of which are added to `what` (or to `run`, in the code for lengths).
+# Where it is 0 the word is longer than that, or there is none.
 LITERAL_BITS, DISTANCE_BITS, LENGTHS_BITS = 9, 8, 7
 LONGEST = 15  # bits of a code
 LITERAL, MATCH, END, WRONG = range(4)  # kinds; `what` is the byte, or the shortest length or distance of the symbol
@@ -26,25 +27,26 @@ LENGTHS_ORDER = np.array([16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2,
 
 
 def _entries(shortest, extra, kind):
-    return [what << 16 | kind << 8 | bits << 4 for what, bits in zip(shortest, extra, strict=True)]
+    return [what << 16 | kind << 9 | bits << 5 | bits for what, bits in zip(shortest, extra, strict=True)]
 
 
 def _literal_entries():
     extra = [0] * 8 + [bits for bits in range(1, 6) for _ in range(4)] + [0]
     lengths = [3 + sum(1 << bits for bits in extra[:symbol]) for symbol in range(28)] + [258]
     literals = _entries(range(256), [0] * 256, LITERAL)
-    return np.array([*literals, END << 8, *_entries(lengths, extra, MATCH), WRONG << 8, WRONG << 8], np.int32)
+    return np.array([*literals, END << 9, *_entries(lengths, extra, MATCH), WRONG << 9, WRONG << 9], np.int32)
 
 
 def _distance_entries():
     extra = [0, 0] + [bits for bits in range(14) for _ in range(2)]
     distances = [1 + sum(1 << bits for bits in extra[:symbol]) for symbol in range(30)]
-    return np.array([*_entries(distances, extra, MATCH), WRONG << 8, WRONG << 8], np.int32)
+    return np.array([*_entries(distances, extra, MATCH), WRONG << 9, WRONG << 9], np.int32)
 
 
 def _lengths_entries():
-    """Those of the code for lengths: length << 16 | shortest run << 8 | extra << 4; 16 stands for the length before."""
-    return np.array([*(length << 16 | 1 << 8 for length in range(16)), 0x100320, 0x330, 0xB70], np.int32)
+    """Those of the code for lengths: `what` is a length, or 16 for the one before, `run` how often it comes, at least."""
+    runs = [(length, 1, 0) for length in range(16)] + [(16, 3, 2), (0, 3, 3), (0, 11, 7)]
+    return np.array([length << 16 | run << 11 | bits << 5 | bits for length, run, bits in runs], np.int32)
 
 
 END_OF_BLOCK = 256
@@ -78,7 +80,7 @@ def _fixed_codes():
         for length in range(1, LONGEST + 1):
             for symbol in (number for number, own in enumerate(fixed) if own == length):
                 reverse = int(f"{word:0{length}b}"[::-1], 2)
-                made[first + reverse : first + (1 << bits) : 1 << length] = entries[symbol] | length
+                made[first + reverse : first + (1 << bits) : 1 << length] = entries[symbol] + length
                 word += 1
             word <<= 1
     return made
@@ -105,8 +107,10 @@ def _refill(data, stop, at, bits, count):
 
 
 @jit_inline
-def _low(bits, count):
-    return bits & ((np.int64(1) << count) - 1)
+def _extra(entry, bits):
+    """The number in the extra bits at the end of a symbol."""
+    total, extra = entry & 31, entry >> 5 & 15
+    return bits >> total - extra & ((np.int64(1) << extra) - 1)
 
 
 @jit_part
@@ -150,7 +154,7 @@ def _make_table(codes, code, start, stop, number):
         filled *= 2
         for _ in range(item(codes, own + length)):
             entry = item(ENTRIES, FIRST_ENTRIES[code] + item(codes, places + place))
-            put(codes, first + word, np.int32(entry | length))
+            put(codes, first + word, np.int32(entry + length))
             place += 1
             bit = filled >> 1
             while word & bit:
@@ -170,7 +174,7 @@ def _long_word(codes, code, bits):
         bits >>= 1
         count = item(codes, COUNTS + code * 16 + length)
         if word < first + count:
-            return item(ENTRIES, FIRST_ENTRIES[code] + item(codes, place + word - first)) | length
+            return item(ENTRIES, FIRST_ENTRIES[code] + item(codes, place + word - first)) + length
         place += count
         first = (first + count) << 1
         word <<= 1
@@ -209,11 +213,9 @@ def _read_lengths(codes, n_literals, n_both, data, stop, at, bits, count):
     while k < n_both:
         at, bits, count = _refill(data, stop, at, bits, count)
         entry = item(codes, TABLES[LENGTHS] + (bits & mask))
-        bits >>= entry & 15
-        extra = entry >> 4 & 15
-        run = (entry >> 8 & 255) + _low(bits, extra)
-        bits >>= extra
-        count -= (entry & 15) + extra
+        run = (entry >> 11 & 15) + _extra(entry, bits)
+        bits >>= entry & 31
+        count -= entry & 31
         length = length if entry >> 16 == 16 else entry >> 16  # 16: once more the one before
         if count < 0 or length < 0 or k + run > n_both:
             return np.int64(0), np.int64(0), at, bits, count
@@ -262,11 +264,12 @@ def _read_block(out, filled, limit, codes, fixed, window, data, stop, at, bits, 
     while True:
         at, bits, count = _refill(data, stop, at, bits, count)
         entry = item(codes, literals + (bits & literals_mask))
-        if entry & 15 == 0:
+        if entry & 31 == 0:
             entry = _long_word(codes, np.int64(LITERALS), bits)
-        bits >>= entry & 15
-        count -= entry & 15
-        kind = entry >> 8 & 3
+        before = bits
+        bits >>= entry & 31
+        count -= entry & 31
+        kind = entry >> 9 & 3
         if kind == LITERAL:
             if filled >= limit or entry == 0 or count < 0:
                 return REFUSED, at, bits, count
@@ -277,20 +280,15 @@ def _read_block(out, filled, limit, codes, fixed, window, data, stop, at, bits, 
             if kind == WRONG or count < 0:
                 filled = np.int64(REFUSED)
             return filled, at, bits, count
-        extra = entry >> 4 & 15
-        length = (entry >> 16) + _low(bits, extra)
-        bits >>= extra
-        count -= extra
+        length = (entry >> 16) + _extra(entry, before)
         at, bits, count = _refill(data, stop, at, bits, count)
         entry = item(codes, distances + (bits & distances_mask))
-        if entry & 15 == 0:
+        if entry & 31 == 0:
             entry = _long_word(codes, np.int64(DISTANCES), bits)
-        bits >>= entry & 15
-        extra = entry >> 4 & 15
-        distance = (entry >> 16) + _low(bits, extra)
-        bits >>= extra
-        count -= (entry & 15) + extra
-        if entry >> 8 & 3 != MATCH or distance > min(filled, window) or filled + length > limit or count < 0:
+        distance = (entry >> 16) + _extra(entry, bits)
+        bits >>= entry & 31
+        count -= entry & 31
+        if entry >> 9 & 3 != MATCH or distance > min(filled, window) or filled + length > limit or count < 0:
             return REFUSED, at, bits, count
         _copy_match(out, filled, distance, length)
         filled += length

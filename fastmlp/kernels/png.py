@@ -172,7 +172,12 @@ def _to_gray(gray, levels, lines, data, picture, line):
     """Whether all samples have a level, and that of each pixel."""
     height, width, channels, depth, colour_type = picture[:5]
     if channels > 1:
-        _gray_of_samples(gray, lines, height, width, channels)
+        if channels == 2:
+            _gray_of_samples(gray, lines, height, width, 2)
+        elif channels == 3:
+            _gray_of_samples(gray, lines, height, width, 3)
+        else:
+            _gray_of_samples(gray, lines, height, width, 4)
         return True
     entries = picture.entries
     if colour_type == PALETTE:
@@ -272,18 +277,35 @@ def _gray_of_indices(gray, levels, entries, lines, height, width, line, depth):
 
 @jit_part
 def _gray_of_samples(gray, lines, height, width, channels):
+    """The levels of pixels of several samples; it is compiled for each number of channels."""
     for y in range(height):
-        at, to = (y + 1) * (width * channels + 1) + 1, y * width
-        if channels == 2:
-            for x in range(width):
-                set_byte(gray, to + x, _on_white(item(lines, at + 2 * x), item(lines, at + 2 * x + 1)))
-        elif channels == 3:
-            for x in range(width):
-                k = at + 3 * x
-                set_byte(gray, to + x, _luma(item(lines, k), item(lines, k + 1), item(lines, k + 2)))
-        else:
-            for x in range(width):
-                k = at + 4 * x
-                alpha = item(lines, k + 3)
-                red, green, blue = item(lines, k), item(lines, k + 1), item(lines, k + 2)
-                set_byte(gray, to + x, _luma(_on_white(red, alpha), _on_white(green, alpha), _on_white(blue, alpha)))
+        at, to, x = (y + 1) * (width * channels + 1) + 1, y * width, np.int64(0)
+        while x < width:
+            stop = min(x + 8, width)
+            if stop == x + 8 and _all_white(lines, at + channels * x, channels):  # half the time, in drawings on white
+                set_eight(gray, to + x, np.int64(-1))
+            else:
+                for n in range(x, stop):
+                    set_byte(gray, to + n, _gray_of(lines, at + channels * n, channels))
+            x = stop
+
+
+@jit_inline
+def _all_white(lines, at, channels):
+    """Whether eight pixels are white, and opaque."""
+    together = np.int64(-1)
+    for k in range(channels):
+        together &= eight(lines, at + 8 * k)
+    return together == -1
+
+
+@jit_inline
+def _gray_of(lines, at, channels):
+    """The level of a pixel of gray and alpha, of a colour, or of a colour and alpha."""
+    if channels == 2:
+        return _on_white(item(lines, at), item(lines, at + 1))
+    red, green, blue = item(lines, at), item(lines, at + 1), item(lines, at + 2)
+    if channels == 3:
+        return _luma(red, green, blue)
+    alpha = item(lines, at + 3)
+    return _luma(_on_white(red, alpha), _on_white(green, alpha), _on_white(blue, alpha))
