@@ -84,6 +84,8 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, ArithmeticError) as error:  # a DivergedError is an ArithmeticError
         _say(error)
         return NOTHING_DONE
+    finally:
+        _announce_compiling(False)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -453,10 +455,12 @@ def _warmup(args: Namespace) -> int:
     return FINE
 
 
-def _announce_compiling() -> None:
+def _announce_compiling(on: bool = True) -> None:
+    if not on and "fastmlp.kernels.jit" not in sys.modules:  # nor need it be loaded
+        return
     from fastmlp.kernels.jit import when_compiling
 
-    when_compiling(lambda: _say("compiling for this machine; later runs begin at once"))
+    when_compiling((lambda: _say("compiling for this machine; later runs begin at once")) if on else None)
 
 
 def _say(message: object) -> None:

@@ -45,8 +45,7 @@ def is_compiled(kernel) -> bool:
 
 
 class _Listener(event.Listener):
-    def __init__(self, tell):
-        self.tell = tell
+    tell = None
 
     def on_start(self, _):
         tell, self.tell = self.tell, None
@@ -57,6 +56,10 @@ class _Listener(event.Listener):
         pass
 
 
+_LISTENER = _Listener()
+event.register("numba:compile", _LISTENER)
+
+
 def when_compiling(tell):
-    """Calls tell() once, as soon as a kernel has to be compiled because the cache does not hold it."""
-    event.register("numba:compile", _Listener(tell))
+    """Calls tell() once, as soon as a kernel has to be compiled because the cache does not hold it; None calls nothing any more."""
+    _LISTENER.tell = tell
