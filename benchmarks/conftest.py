@@ -15,8 +15,16 @@ import pytest
 
 from benchmarks.work import CORES
 
-LIBRARIES = {"numpy": "NumPy", "numba": "Numba", "torch": "PyTorch", "jax": "JAX", "scikit-learn": "scikit-learn"}
-PEERS = {"torch", "jax", "sklearn"}  # as modules
+LIBRARIES = {
+    "numpy": "NumPy",
+    "numba": "Numba",
+    "pillow": "Pillow",
+    "torch": "PyTorch",
+    "jax": "JAX",
+    "scikit-learn": "scikit-learn",
+    "opencv-python-headless": "OpenCV",
+}
+PEERS = {"torch", "jax", "sklearn", "cv2"}  # as modules
 TURN = 0.005  # seconds at least: then neither the clock nor a single interruption decides
 ALL_TURNS = 5.0  # seconds, about, of all rounds of a work
 HEADINGS = ("work", "fastmlp", "beside", "times as fast (quartiles)")
@@ -121,7 +129,7 @@ def pytest_terminal_summary(terminalreporter, config):
     processor = cpuinfo.get_cpu_info().get("brand_raw", platform.machine())
     write(f"{processor}, {CORES} cores; Python {platform.python_version()}, {versions}")
     blas = os.environ["OPENBLAS_NUM_THREADS"]
-    write(f"threads: fastmlp up to {CORES}; PyTorch as its rows say; JAX as it likes; NumPy and scikit-learn {blas}")
+    write(f"threads: fastmlp up to {CORES}; PyTorch and OpenCV as their rows say; JAX as it likes; NumPy and scikit-learn {blas}")
     widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
     for row in (HEADINGS, *rows):
         write(" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,14 +1,20 @@
-"""What a training costs: time in proportion to rows, epochs and parameters, and memory beside the caller's arrays."""
+"""What work costs: a training, time in proportion to rows, epochs and parameters, and memory; a large folder, memory."""
 
+import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 
+import fastmlp
 from benchmarks.work import Training
 
+DATA = Path(__file__).parent.parent / "data"
 FULL_BATCH = Training((3, 5, 1), "sigmoid", 100_000, 5, None, "sgd", 0.1, threads=1)
 MINI_BATCHES = replace(FULL_BATCH, batch_size=32, optimizer="adam", learning_rate=0.01)
 CHANGES = [
@@ -82,3 +88,42 @@ def test_memory(benchmark, table, short, tmp_path, dtype):
     peak = int(done.stdout) / 2**20
     benchmark.extra_info["MB beside the caller's arrays"] = peak
     table(f"memory, batches of 256 of a {dtype} map of {n} x 32, in float32", f"{peak:.1f} MB beside the caller's arrays", "", "")
+
+
+CLASSIFY = """
+import sys
+import fastmlp
+
+batches = fastmlp.load(sys.argv[1]).classify(sys.argv[2])
+assert sum(batch.labels.count("circle") + batch.labels.count("line") for batch in batches) == int(sys.argv[3])
+with open("/proc/self/status") as status:  # ru_maxrss would count what the parent had at the fork
+    print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_of_a_large_folder(benchmark, table, short, tmp_path):
+    fastmlp.train_folder(DATA, seed=0).save(tmp_path / "classifier.npz")
+    originals = [shutil.copy(path, tmp_path) for path in (DATA / "train-images").glob("*.png")]  # a file has 65,000 links at most
+    few = 5000
+
+    def peak(n):
+        command = [sys.executable, "-c", CLASSIFY, str(tmp_path / "classifier.npz"), folder, str(n)]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 2**10
+
+    def link(first, last):
+        for number in range(first, last):
+            os.link(originals[number % len(originals)], os.path.join(folder, f"{number:07}.png"))
+
+    with TemporaryDirectory(dir=tmp_path) as folder:
+        link(0, few)
+        peak(few)  # the memory that compiling takes does not count
+        count, before = few, peak(few)
+        if not short:
+            count = 1_000_000
+            link(few, count)
+        most = benchmark.pedantic(peak, args=(count,))
+    benchmark.extra_info["MB at the peak"] = most
+    table(
+        f"memory, folder of {count} files classified, bar 300 MB", f"{most:.0f} MB at the peak", f"{few} files", f"{before:.0f} MB"
+    )
