@@ -448,7 +448,9 @@ def _warmup(args: Namespace) -> int:
         archives.members("", data=np.frombuffer(bytearray(archive), np.uint8))
     for dtype in (np.float32, np.float64):
         X, y = np.zeros((2048, 3), dtype), np.arange(2048) % 2
-        fastmlp.train(X, y, epochs=1, batch_size=1, optimizer="sgd").update(X[0], 1, 0.1)
+        model = fastmlp.train(X, y, epochs=1, batch_size=1, optimizer="sgd")
+        model.update(X[0], 1, 0.1)
+        model.predict(X[:1])
         fastmlp.train(X, y, epochs=1, validation=(X, y)).gradient(X, y)
         fastmlp.train(X, y, epochs=1, batch_size=None, hidden=(256,)).predict(X)  # enough to be shared out to threads
     print(f"compiled, or found compiled, in {time.perf_counter() - start:.1f} s")
