@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 import fastmlp
 from benchmarks import reference
@@ -138,7 +138,8 @@ def drawings(side):
     for number in range(8 * rows * columns):
         row, column = divmod(number % (rows * columns), columns)
         drawing = sheet.crop((CELL * column, CELL * row, CELL * (column + 1), CELL * (row + 1))).resize((4 * CELL, 4 * CELL))
-        turned = drawing.rotate(rng.uniform(0, 360), Image.Resampling.BICUBIC, fillcolor=255)
+        page = ImageOps.expand(drawing, CELL, fill=255)  # room for what touches the rim
+        turned = page.rotate(rng.uniform(0, 360), Image.Resampling.BICUBIC, fillcolor=255)
         out = BytesIO()
         turned.resize((side, side), Image.Resampling.LANCZOS).save(out, "png")
         yield out.getvalue()
