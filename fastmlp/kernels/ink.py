@@ -100,7 +100,7 @@ def ink_features(row, histogram, marks, image, height, width):
     mark_ink(marks, image, ground_level(histogram, image))
     first = mark_cells(marks, height, width)
     cells = marks[first : first + GRID * GRID]
-    total, centre, inside = 0, 0, 0
+    total, centre, inside = np.int64(0), np.int64(0), np.int64(0)
     for cell in cells:
         total += cell
     for i in range(CENTRE[0], CENTRE[1]):
