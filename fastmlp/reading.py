@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import suppress
 from threading import Event
 from typing import NamedTuple
 
@@ -126,7 +125,7 @@ def _read_compiled(
     max_pixels: int,
     stop: Event | None,
 ) -> None:
-    """Fills the rows of features that the compiled reader knows, and all outcomes."""
+    """Fills the rows of features that the compiled reader knows, and the outcomes."""
     code, scratch = EXTRACTORS[extractor].code, files.scratch()
     max_pixels = min(max_pixels, png.PIXELS)  # any integer becomes one that compiled code takes
     if chunk.members is not None:
@@ -136,13 +135,15 @@ def _read_compiled(
     elif files.POSSIBLE:
         names = np.frombuffer(bytearray(chunk.names), np.uint8)
         starts = np.concatenate([[0], np.flatnonzero(names == 0)[:-1] + 1])
-        with suppress(OSError):  # of the folder: then each file will tell
+        try:
             folder = os.open(chunk.place or ".", files.FOLDER_FLAGS)
-            try:
-                for first, last in _spans(chunk.length, stop):
-                    files.read(features, outcomes, scratch, folder, names, starts, *NOWHERE, first, last, code, max_pixels)
-            finally:
-                os.close(folder)
+        except OSError:
+            return  # each file will tell
+        try:
+            for first, last in _spans(chunk.length, stop):
+                files.read(features, outcomes, scratch, folder, names, starts, *NOWHERE, first, last, code, max_pixels)
+        finally:
+            os.close(folder)
     else:
         paths = [os.path.join(chunk.place, path) for path in chunk.paths()]
         for first, last in _spans(chunk.length, stop, most=256):  # as they are all in memory at a time

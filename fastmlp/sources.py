@@ -314,7 +314,7 @@ def _joined(walk: _Walk) -> Generator[Chunk]:
     """The parts of a walk, as many in a chunk as fit."""
     before, waiting = 0, _Waiting()
     for part in walk.parts():
-        while waiting.length and waiting.length + part.length > walk.size:
+        if waiting.length and waiting.length + part.length > walk.size:
             yield waiting.chunk(walk.root, max(before + waiting.length + part.length, walk.total or 0))
             before, waiting, walk.size = before + waiting.length, _Waiting(), next(walk.sizes)
         waiting.add(part)
