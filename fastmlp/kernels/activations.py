@@ -45,9 +45,9 @@ def slope(y, c):
 
 
 @jit_part
-def activate_backward(d, a, at, rows, stride, m, code):
-    """d = d * f'(z) for the rows at the beginning of d, in place, from the activations a = f(z)."""
+def activate_backward(d, first, a, at, rows, stride, m, code):
+    """d = d * f'(z) for so many rows from place `first` on, in place, from the activations a = f(z)."""
     c = derivative(a.dtype.type, code)
     for row in range(0, rows * stride, stride):
         for n in range(row, row + m, lanes_of(a)):
-            store(d, n, load(d, n) * slope(load(a, at + n), c))
+            store(d, first + n, load(d, first + n) * slope(load(a, at + n), c))

@@ -19,6 +19,7 @@ from fastmlp.kernels.simd import get, lanes_of, load, put, room, store, total, w
 from fastmlp.kernels.team import meet
 
 CROSS_ENTROPY, SQUARED_ERROR = range(2)
+MOST_LANES = 16  # of a vector
 ROOM = 4096  # numbers of scratch for a few rows, on the stack
 STRIP = np.int64(32)  # samples of two vectors of float32, four of float64
 
@@ -86,70 +87,83 @@ def _softmax(z, at, n_out, stride, n):
     return top, sums
 
 
+@jit_inline
+def _note(losses, period, n, loss):
+    """Adds a vector of losses to those at the same place of a period."""
+    place = n % period
+    store(losses, place, load(losses, place) + loss)
+
+
 @jit_part
-def _cross_entropy_sigmoid(d, z, at, tiles, tile, n_out, m):
-    """The sum of w (-t log(p) - (1 - t) log(1 - p)) with p = sigmoid(z), from the logits: no log(0) exists. d = w (p - t)."""
+def _cross_entropy_sigmoid(losses, period, d, z, at, tiles, tile, n_out, m):
+    """w (-t log(p) - (1 - t) log(1 - p)) with p = sigmoid(z), from the logits: no log(0) exists. d = w (p - t)."""
     stride = tiles.stride
-    losses = zeros(z)
     for n in range(0, m, lanes_of(z)):
         w = load(tiles.weights, tile * stride + n)
+        loss = zeros(z)
         for k in range(0, n_out * stride, stride):
             x, t = load(z, at + k + n), load(tiles.targets, tile * n_out * stride + k + n)
             p, softplus = elementary.sigmoid_and_softplus(x)
-            losses += w * ((where(x < zeros(z), zeros(z), x) - t * x) + softplus)
+            loss += w * ((where(x < zeros(z), zeros(z), x) - t * x) + softplus)
             store(d, k + n, w * (p - t))
-    return total(losses)
+        _note(losses, period, n, loss)
 
 
 @jit_part
-def _cross_entropy_softmax(d, z, at, tiles, tile, n_out, m):
-    """The sum of w times -sum t log(p) = log(sum e^z) - sum t z, where sum t = 1 and p = softmax(z). d = w (p - t)."""
+def _cross_entropy_softmax(losses, period, d, z, at, tiles, tile, n_out, m):
+    """w times -sum t log(p) = log(sum e^z) - sum t z, where sum t = 1 and p = softmax(z). d = w (p - t)."""
     stride, one = tiles.stride, z.dtype.type(1)
-    losses = zeros(z)
     for n in range(0, m, lanes_of(z)):
         w = load(tiles.weights, tile * stride + n)
         loss = zeros(z)
         for k in range(0, n_out * stride, stride):
             loss -= load(tiles.targets, tile * n_out * stride + k + n) * load(z, at + k + n)
         top, sums = _softmax(z, at, n_out, stride, n)
-        losses += w * ((loss + top) + elementary.log1p(sums - one))
+        _note(losses, period, n, w * ((loss + top) + elementary.log1p(sums - one)))
         for k in range(0, n_out * stride, stride):
             store(d, k + n, w * (load(z, at + k + n) - load(tiles.targets, tile * n_out * stride + k + n)))
-    return total(losses)
 
 
 @jit_part
-def _squared_error(d, z, at, tiles, tile, n_out, m, code):
-    """The sum of w (a - t)^2 / 2 with a = f(z), in place. d = w (a - t) f'(z)."""
+def _squared_error(losses, period, d, z, at, tiles, tile, n_out, m, code):
+    """w (a - t)^2 / 2 with a = f(z), in place. d = w (a - t) f'(z)."""
     stride, half = tiles.stride, z.dtype.type(0.5)
     output_forward(z, at, n_out, stride, m, code)
-    losses = zeros(z)
     for n in range(0, m, lanes_of(z)):
         w = load(tiles.weights, tile * stride + n)
-        inner = zeros(z)
+        inner, loss = zeros(z), zeros(z)
         for k in range(0, n_out * stride, stride):
             a = load(z, at + k + n)
             e = a - load(tiles.targets, tile * n_out * stride + k + n)
-            losses += (e * e) * (w * half)
+            loss += (e * e) * (w * half)
             store(d, k + n, w * e)
             inner += (w * e) * a
         if code == SOFTMAX:
             for k in range(0, n_out * stride, stride):
                 store(d, k + n, load(z, at + k + n) * (load(d, k + n) - inner))
-    activate_backward(d, z, at, n_out, stride, m, code)
-    return total(losses)
+        _note(losses, period, n, loss)
+    activate_backward(d, np.int64(0), z, at, n_out, stride, m, code)
+
+
+@jit_flat
+def add_losses(losses, period, d, z, at, tiles, tile, n_out, m, code, loss):
+    """The weighted losses of the lanes of a tile, added to losses[lane % period], and their gradients by the logits z to the
+    beginning of d."""
+    if loss == SQUARED_ERROR:
+        _squared_error(losses, period, d, z, at, tiles, tile, n_out, m, code)
+    elif code == SIGMOID:
+        _cross_entropy_sigmoid(losses, period, d, z, at, tiles, tile, n_out, m)
+    else:
+        _cross_entropy_softmax(losses, period, d, z, at, tiles, tile, n_out, m)
 
 
 @jit_flat
 def block_loss(d, z, at, tiles, tile, n_out, m, code, loss):
     """The weighted sum of the samples' losses, and its gradient by the logits z to the beginning of d."""
-    if loss == SQUARED_ERROR:
-        value = _squared_error(d, z, at, tiles, tile, n_out, m, code)
-    elif code == SIGMOID:
-        value = _cross_entropy_sigmoid(d, z, at, tiles, tile, n_out, m)
-    else:
-        value = _cross_entropy_softmax(d, z, at, tiles, tile, n_out, m)
-    return np.float64(value)
+    losses = room(z, MOST_LANES)
+    store(losses, np.int64(0), zeros(z))
+    add_losses(losses, lanes_of(z), d, z, at, tiles, tile, n_out, m, code, loss)
+    return np.float64(total(load(losses, np.int64(0))))
 
 
 @jit_part
@@ -231,6 +245,22 @@ def pack(tiles, tile, data, order, first, m):
         put(tiles.weights, tile * stride + n, get(data.weight, min(row, data.weight.shape[0] - 1)))
     for n in range(m, end):
         put(tiles.weights, tile * stride + n, zero)
+
+
+@jit
+def shuffle(orders, draws):
+    """Shuffles each row of orders (E, N), by draws (E, N) of 32 random bits: Fisher and Yates, in the form of Durstenfeld 1964.
+
+    A number below i + 1 is the upper half of its product with 32 bits (Lemire 2019, without his second draw: what that would
+    correct is less than one in 2^32 / N).
+    """
+    for e in range(orders.shape[0]):
+        row, bits = orders[e], draws[e]
+        for i in range(row.shape[0] - 1, 0, -1):
+            j = np.int64((np.uint64(bits[i]) * np.uint64(i + 1)) >> np.uint64(32))
+            other = row[j]
+            row[j] = row[i]
+            row[i] = other
 
 
 # -- chunks and batches --------------------------------------------------------------------------------------------------------

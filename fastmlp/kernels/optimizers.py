@@ -1,13 +1,13 @@
 """Update rules over one flat parameter vector, of a gradient of the same shape.
 
-The state is (2, P): the velocity of momentum and nesterov in its first row; Adam's two moments.
+The state is (2, P): the velocity of momentum and nesterov in its first row; Adam's two moments. Each rule is written once, for
+numbers and for vectors: of a parameter, what it becomes.
 """
 
 from typing import NamedTuple
 
-import numpy as np
-
-from fastmlp.kernels.jit import jit_part
+from fastmlp.kernels.jit import jit_inline, jit_part
+from fastmlp.kernels.simd import square_root
 
 SGD, MOMENTUM, NESTEROV, ADAM = range(4)
 CODES = {"sgd": SGD, "momentum": MOMENTUM, "nesterov": NESTEROV, "adam": ADAM}
@@ -34,33 +34,65 @@ def add_l2(g, theta, layers, l2, low, high):
             g[i] += strength * theta[i]
 
 
+@jit_inline
+def sgd(theta, g, rate):
+    """theta - r g"""
+    return theta - rate * g
+
+
+@jit_inline
+def velocity(v, g, rate, momentum):
+    """m v - r g, which moves theta. nesterov: Sutskever et al. 2013, in the form of Bengio et al. 2012."""
+    return momentum * v - rate * g
+
+
+class Factors(NamedTuple):
+    """Those of a step of Adam, in the type of the parameters."""
+
+    keep1: float
+    take1: float
+    keep2: float
+    take2: float
+    rate: float  # of the learning rate: 1 / (1 - beta1^step)
+    unbias: float  # 1 / (1 - beta2^step)
+    epsilon: float
+
+
+@jit_inline
+def factors(number, step):
+    """The factors of a step, counted from 1."""
+    return Factors(
+        number(BETA1), number(1 - BETA1), number(BETA2), number(1 - BETA2),
+        number(1 / (1 - BETA1**step)), number(1 / (1 - BETA2**step)), number(EPSILON),
+    )  # fmt: skip
+
+
+@jit_inline
+def adam(theta, v, s, g, rate, f):
+    """Kingma and Ba 2014, algorithm 1: theta and both moments, after a step of the rate times f.rate."""
+    v = f.keep1 * v + f.take1 * g
+    s = f.keep2 * s + f.take2 * (g * g)
+    return theta - rate * v / (square_root(s * f.unbias) + f.epsilon), v, s
+
+
 @jit_part
 def update(theta, v, s, g, rule, step):
-    """One step (counted from 1) down the gradient g, of as many parameters as are given; v and s are their rows of the state.
-
-    sgd: theta -= r g. momentum: v = m v - r g, theta += v. nesterov: the same v, theta += m v - r g (Sutskever et al. 2013, in the
-    form of Bengio et al. 2012). adam: Kingma and Ba 2014, algorithm 1.
-    """
-    rate = theta.dtype.type(rule.learning_rate)
-    momentum = theta.dtype.type(rule.momentum)
+    """One step (counted from 1) down the gradient g, of as many parameters as are given; v and s are their rows of the state."""
+    number = theta.dtype.type
+    rate, momentum = number(rule.learning_rate), number(rule.momentum)
     if rule.optimizer == SGD:
         for i in range(theta.shape[0]):
-            theta[i] -= rate * g[i]
+            theta[i] = sgd(theta[i], g[i], rate)
     elif rule.optimizer == MOMENTUM:
         for i in range(theta.shape[0]):
-            v[i] = momentum * v[i] - rate * g[i]
+            v[i] = velocity(v[i], g[i], rate, momentum)
             theta[i] += v[i]
     elif rule.optimizer == NESTEROV:
         for i in range(theta.shape[0]):
-            v[i] = momentum * v[i] - rate * g[i]
-            theta[i] += momentum * v[i] - rate * g[i]
+            v[i] = velocity(v[i], g[i], rate, momentum)
+            theta[i] += velocity(v[i], g[i], rate, momentum)
     else:
-        keep1, keep2 = theta.dtype.type(BETA1), theta.dtype.type(BETA2)
-        take1, take2 = theta.dtype.type(1 - BETA1), theta.dtype.type(1 - BETA2)
-        rate = theta.dtype.type(rule.learning_rate / (1 - BETA1**step))
-        unbias = theta.dtype.type(1 / (1 - BETA2**step))
-        epsilon = theta.dtype.type(EPSILON)
+        f = factors(number, step)
+        rate *= f.rate
         for i in range(theta.shape[0]):
-            v[i] = keep1 * v[i] + take1 * g[i]
-            s[i] = keep2 * s[i] + take2 * (g[i] * g[i])
-            theta[i] -= rate * v[i] / (np.sqrt(s[i] * unbias) + epsilon)
+            theta[i], v[i], s[i] = adam(theta[i], v[i], s[i], g[i], rate, f)

@@ -19,6 +19,7 @@ from numba.extending import lower_builtin, models, register_model, type_callable
 from numba.np.arrayobj import populate_array
 
 BYTES = 64
+WIDE = 4
 
 
 class Vector(types.Type):
@@ -132,6 +133,11 @@ def magnitude(x):
     return np.abs(x)
 
 
+def square_root(x):
+    """The square root of x."""
+    return np.sqrt(x)
+
+
 def copysign(x, y):
     """|x| with the sign of y."""
     return np.copysign(x, y)
@@ -148,6 +154,7 @@ def _intrinsic(name):
 
 
 compiles(magnitude, result=_unary, kinds=ONE)(_intrinsic("llvm.fabs"))
+compiles(square_root, result=_unary, kinds=ONE)(_intrinsic("llvm.sqrt"))
 compiles(copysign, result=lambda x, y: x if x == y else None, kinds=[(Vector, Vector), (types.Float, types.Float)])(
     _intrinsic("llvm.copysign")
 )
@@ -287,6 +294,11 @@ def load_eight(array, i):
     return _places(array, i, 8).copy()
 
 
+def load_wide(array, i):
+    """The numbers from place i on, as one vector of WIDE times the usual size: each operation on it is WIDE instructions."""
+    return _places(array, i, WIDE * lanes_of(array)).copy()
+
+
 def store(array, i, x):
     """Writes a vector, or a number for all lanes, to the places from i on."""
     _places(array, i, x.size if isinstance(x, np.ndarray) else lanes_of(array))[:] = x
@@ -295,6 +307,11 @@ def store(array, i, x):
 def zeros(array):
     """A vector of zeros."""
     return np.zeros(lanes_of(array), array.dtype)
+
+
+def zeros_wide(array):
+    """A wide vector of zeros."""
+    return np.zeros(WIDE * lanes_of(array), array.dtype)
 
 
 def get(array, i):
@@ -327,6 +344,11 @@ def _eight_of(array, i):
     return Vector(array.dtype, 8) if _vector_of(array) else None
 
 
+def _wide_of(array, i=None):
+    vector = _vector_of(array)
+    return vector and Vector(vector.dtype, WIDE * vector.lanes)
+
+
 def _vector_of(array, i=None):
     return (
         Vector(array.dtype, BYTES * 8 // array.dtype.bitwidth) if isinstance(array, types.Array) and array.layout == "C" else None
@@ -344,6 +366,7 @@ def pointer_to(context, builder, kind, array, i, count=1):
 
 @compiles(load, result=_vector_of, kinds=[(types.Array, types.Integer)])
 @compiles(load_eight, result=_eight_of, kinds=[(types.Array, types.Integer)])
+@compiles(load_wide, result=_wide_of, kinds=[(types.Array, types.Integer)])
 def _(context, builder, signature, array, i):
     kind = context.get_value_type(signature.return_type)
     value = builder.load(builder.bitcast(pointer_to(context, builder, signature.args[0], array, i, kind.count), kind.as_pointer()))
@@ -392,5 +415,6 @@ def _(context, builder, signature, array, i, count):
 
 
 @compiles(zeros, result=lambda array: _vector_of(array), kinds=[(types.Array,)])
+@compiles(zeros_wide, result=lambda array: _wide_of(array), kinds=[(types.Array,)])
 def _(context, builder, signature, array):
     return context.get_constant_null(signature.return_type)
