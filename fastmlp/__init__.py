@@ -7,10 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastmlp.descent import DivergedError
     from fastmlp.folders import ImageClassifier, Verdicts, classify_folder, extract_features, train_folder
     from fastmlp.images import ImageError, read_image
-    from fastmlp.model import MLP, History
+    from fastmlp.model import MLP, DivergedError, History
     from fastmlp.storage import load_model as load
     from fastmlp.training import train
 
@@ -18,7 +17,7 @@ __version__ = "0.1.0"
 
 # Public names load on first use: importing NumPy and Numba costs half a second, which `fastmlp --help` need not pay.
 _ROOMS = {
-    "DivergedError": "descent",
+    "DivergedError": "model",
     "History": "model",
     "ImageClassifier": "folders",
     "ImageError": "images",

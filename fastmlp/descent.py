@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastmlp import chunks
 from fastmlp.kernels import batch, online, optimizers
-from fastmlp.model import MLP, History
+from fastmlp.model import MLP, DivergedError, History
 
 TRIAL_SECONDS = 0.001  # what a call by a team that may not be the fastest should last
 WORTH_A_TRIAL = 0.02  # seconds of work that are left
@@ -24,25 +24,6 @@ FIRST_CALL = 20_000_000  # parameters times rows, before anything is known of th
 ORDER_ENTRIES = 1 << 20  # of row numbers that are shuffled in advance
 
 OnEpoch = Callable[[int, float, float | None], Any]
-
-
-class DivergedError(ArithmeticError):
-    """The loss, or a parameter, stopped being finite.
-
-    Attributes
-    ----------
-    epoch : int
-        The epoch, counted from 0, in which it happened.
-    loss : float
-        The loss of that epoch.
-    """
-
-    def __init__(self, epoch: int, loss: float, learning_rate: float) -> None:
-        self.epoch, self.loss = epoch, loss
-        what = "the weights are no longer finite" if np.isfinite(loss) else f"the loss became {loss}"
-        super().__init__(
-            f"training diverged in epoch {epoch}: {what}; try a learning_rate below {learning_rate:g}, or standardize=True"
-        )
 
 
 class Rows(NamedTuple):

@@ -47,6 +47,25 @@ class History:
     stopped_by: str
 
 
+class DivergedError(ArithmeticError):
+    """The loss, or a parameter, stopped being finite.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch, counted from 0, in which it happened.
+    loss : float
+        The loss of that epoch.
+    """
+
+    def __init__(self, epoch: int, loss: float, learning_rate: float) -> None:
+        self.epoch, self.loss = epoch, loss
+        what = "the weights are no longer finite" if np.isfinite(loss) else f"the loss became {loss}"
+        super().__init__(
+            f"training diverged in epoch {epoch}: {what}; try a learning_rate below {learning_rate:g}, or standardize=True"
+        )
+
+
 class MLP:
     """A multilayer perceptron: a[l+1] = f(a[l] @ W[l] + b[l]).
 
