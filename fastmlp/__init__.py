@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from fastmlp.folders import ImageClassifier, Verdicts, classify_folder, extract_features, train_folder
     from fastmlp.images import ImageError, read_image
     from fastmlp.model import MLP, DivergedError, History
+    from fastmlp.population import Population, PopulationHistory
     from fastmlp.storage import load_model as load
     from fastmlp.training import train
 
@@ -22,6 +23,8 @@ _ROOMS = {
     "ImageClassifier": "folders",
     "ImageError": "images",
     "MLP": "model",
+    "Population": "population",
+    "PopulationHistory": "population",
     "Verdicts": "folders",
     "classify_folder": "folders",
     "extract_features": "folders",
@@ -37,6 +40,8 @@ __all__ = [
     "History",
     "ImageClassifier",
     "ImageError",
+    "Population",
+    "PopulationHistory",
     "Verdicts",
     "classify_folder",
     "extract_features",

@@ -68,6 +68,24 @@ def _number(name: str, value: Any, expected: str) -> float:
     return number
 
 
+def places(value: ArrayLike, n: int) -> NDArray[np.intp]:
+    """Places from 0 to n - 1, from whole numbers (negative ones count from the end) or from n booleans; at least one."""
+    array = np.asarray(value)
+    if array.ndim != 1 or (array.dtype.kind not in "biu" and array.size):
+        raise ValueError(f"an index must be a whole number, a slice, or a 1-D array of whole numbers or booleans; got {value!r}")
+    if array.dtype.kind == "b":
+        if len(array) != n:
+            raise IndexError(f"an index of booleans must have {n} of them, one for each member; got {len(array)}")
+        array = np.flatnonzero(array)
+    if not array.size:
+        raise ValueError(f"an index must choose at least one of {n} members; got none")
+    outside = (array < -n) | (array >= n)
+    if outside.any():
+        raise IndexError(f"an index must be from {-n} to {n - 1}, for {n} members; got {array[outside][0]}")
+    array = array.astype(np.intp)
+    return np.where(array < 0, array + n, array)
+
+
 def threads(value: int | None) -> int:
     """The number of worker threads: as given, or one for each core that this process may use."""
     if value is not None:

@@ -38,7 +38,7 @@ class History:
     epochs : int
         Epochs that were completed.
     stopped_by : str
-        "epochs", "target_loss", "patience", "on_epoch" or "interrupt".
+        "epochs", "target_loss", "patience", "on_epoch" or "interrupt"; of a member of a population also "halving".
     """
 
     loss: NDArray[np.float64]

@@ -8,6 +8,12 @@ The file is the zip archive that numpy.savez writes, uncompressed, so that any N
     loss_0              its history, if it was trained
     validation_loss_0   the same, if it was trained with a validation set
     theta_1, ...        the next network, where an image classifier has one network for each class
+
+Of a population of M members, theta_0, theta_1, ... are groups of one architecture, theta after theta, and there are also
+
+    members_0, ...      the places of the group's members
+    scores, epochs, stopped_by, seed, learning_rate, l2, momentum, batch_size   (M,); seeds as decimal digits, a full batch as 0
+    loss                (M * E,), row by row, and validation_loss
 """
 
 from __future__ import annotations
@@ -28,7 +34,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from fastmlp.folders import ImageClassifier
-    from fastmlp.model import MLP
+    from fastmlp.model import MLP, History
+    from fastmlp.population import Population
 
 FORMAT = "fastmlp"
 VERSION = 1
@@ -39,10 +46,13 @@ LABEL_KINDS = "biufSU"  # numpy's letters for what can be a label
 # The fields of the header and of its parts, each with the type that it must have.
 MODEL_FIELDS = {"format": str, "version": int, "kind": str, "networks": list}
 CLASSIFIER_FIELDS = {"classes": list, "extractor": str, "method": str}
-NETWORK_FIELDS = {
-    "layer_sizes": list, "activations": list, "output": str, "loss_name": str,
-    "bias": bool, "dtype": str, "classes": bool, "trained": bool,
+POPULATION_FIELDS = {"epochs": int, "validation": bool, "same_targets": bool}
+KINDS = {"mlp": MODEL_FIELDS, "image-classifier": MODEL_FIELDS | CLASSIFIER_FIELDS, "population": MODEL_FIELDS | POPULATION_FIELDS}
+ARCHITECTURE_FIELDS = {
+    "layer_sizes": list, "activations": list, "output": str, "loss_name": str, "bias": bool, "dtype": str, "classes": bool,
 }  # fmt: skip
+NETWORK_FIELDS = ARCHITECTURE_FIELDS | {"trained": bool}
+GROUP_FIELDS = ARCHITECTURE_FIELDS | {"members": int}
 HISTORY_FIELDS = {"epochs": int, "stopped_by": str, "validation": bool}
 
 # What zipfile, json and numpy raise over a damaged file.
@@ -56,7 +66,7 @@ class Expected(NamedTuple):
     length: int | None
 
 
-def save_model(path: str | os.PathLike[str], model: MLP | ImageClassifier) -> None:
+def save_model(path: str | os.PathLike[str], model: MLP | ImageClassifier | Population) -> None:
     """Save a model to one .npz file; what stands at `path` is replaced at the end, or not at all.
 
     Equal models give equal bytes.
@@ -64,24 +74,22 @@ def save_model(path: str | os.PathLike[str], model: MLP | ImageClassifier) -> No
     Raises
     ------
     ValueError
-        A parameter is not finite, or `path` is there and is not a file.
+        A parameter is not finite (of a member that did not diverge), or `path` is there and is not a file.
     OSError
         The file cannot be written.
     """
-    networks: tuple[Any, ...] = getattr(model, "networks", (model,))
-    header = {"format": FORMAT, "version": VERSION, "kind": "mlp", "networks": [_describe(net) for net in networks]}
-    if hasattr(model, "networks"):
-        header |= {"kind": "image-classifier", **{name: getattr(model, name) for name in CLASSIFIER_FIELDS}}
-    arrays = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
-    for index, network in enumerate(networks):
-        arrays |= {f"{name}_{index}": array for name, array in _arrays(network).items()}
+    fields, arrays = _of_population(model) if hasattr(model, "groups") else _of_networks(model)
+    header = json.dumps({"format": FORMAT, "version": VERSION, **fields}).encode()
+    if len(header) > HEADER_LIMIT - NPY_HEADER_LIMIT:
+        raise ValueError(f"the model cannot be saved: its {len(fields['networks'])} architectures are too many for one file")
+    arrays = {"header": np.frombuffer(header, np.uint8), **arrays}
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
 
 
-def load_model(path: str | os.PathLike[str]) -> MLP | ImageClassifier:
+def load_model(path: str | os.PathLike[str]) -> MLP | ImageClassifier | Population:
     """Load a model that `save` wrote, exactly as it was.
 
     Nothing in the file is executed, and nothing is allocated before its declared size has been checked against the
@@ -135,12 +143,63 @@ def replacing(path: str | os.PathLike[str], mode: str = "wb", **how: Any) -> Ite
         raise
 
 
+def _of_networks(model: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The header's fields, and the arrays, of a network or an image classifier."""
+    networks: tuple[MLP, ...] = getattr(model, "networks", (model,))
+    arrays: dict[str, np.ndarray] = {}
+    for index, network in enumerate(networks):
+        if not np.isfinite(network.theta).all():
+            raise ValueError("the model cannot be saved: its theta has a value that is not finite")
+        arrays |= {f"{name}_{index}": array for name, array in _arrays(network).items()}
+    fields = {"kind": "mlp", "networks": [_describe(network) | _describe_history(network.history) for network in networks]}
+    if hasattr(model, "networks"):
+        fields |= {"kind": "image-classifier", **{name: getattr(model, name) for name in CLASSIFIER_FIELDS}}
+    return fields, arrays
+
+
+def _of_population(population: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The same, of a population."""
+    broken = _first_not_finite(population)
+    if broken is not None:
+        raise ValueError(f"the population cannot be saved: theta of member {broken} has a value that is not finite")
+    history, options = population.history, population.options
+    arrays = {
+        "scores": population.scores,
+        "epochs": history.epochs,
+        "stopped_by": np.array(history.stopped_by),
+        "seed": np.array([str(seed) for seed in options["seed"]]),
+        **{name: np.array(options[name]) for name in ("learning_rate", "l2", "momentum")},
+        "batch_size": np.array([size or 0 for size in options["batch_size"]], np.int64),
+        "loss": history.loss.ravel(),
+    }
+    if history.validation_loss is not None:
+        arrays["validation_loss"] = history.validation_loss.ravel()
+    for index, (network, members, theta) in enumerate(population.groups):
+        arrays |= {f"theta_{index}": theta.ravel(), f"members_{index}": members.astype(np.int64)}
+        if network.classes is not None:
+            arrays[f"classes_{index}"] = network.classes
+    fields = {
+        "kind": "population",
+        "networks": [_describe(network) | {"members": len(members)} for network, members, _ in population.groups],
+        "epochs": history.loss.shape[1],
+        "validation": history.validation_loss is not None,
+        "same_targets": bool(population.same_targets),
+    }
+    return fields, arrays
+
+
+def _first_not_finite(population: Population) -> int | None:
+    """The first member that did not diverge and whose parameters are not all finite."""
+    bad = np.zeros(len(population), bool)
+    for _, members, theta in population.groups:
+        bad[members] = ~np.isfinite(theta).all(axis=1)
+    bad &= ~population.diverged
+    return int(bad.argmax()) if bad.any() else None
+
+
 def _describe(network: MLP) -> dict[str, Any]:
-    """The network's entry in the header."""
-    if not np.isfinite(network.theta).all():
-        raise ValueError("the model cannot be saved: its theta has a value that is not finite")
-    history = network.history
-    entry = {
+    """The network's architecture for the header."""
+    return {
         "layer_sizes": [int(size) for size in network.layer_sizes],
         "activations": list(network.activations),
         "output": network.output,
@@ -148,12 +207,14 @@ def _describe(network: MLP) -> dict[str, Any]:
         "bias": bool(network.bias),
         "dtype": network.theta.dtype.name,
         "classes": network.classes is not None,
-        "trained": history is not None,
     }
-    if history is not None:
-        validated = history.validation_loss is not None
-        entry |= {"epochs": int(history.epochs), "stopped_by": history.stopped_by, "validation": validated}
-    return entry
+
+
+def _describe_history(history: History | None) -> dict[str, Any]:
+    if history is None:
+        return {"trained": False}
+    validated = history.validation_loss is not None
+    return {"trained": True, "epochs": int(history.epochs), "stopped_by": history.stopped_by, "validation": validated}
 
 
 def _arrays(network: MLP) -> dict[str, np.ndarray]:
@@ -164,21 +225,26 @@ def _arrays(network: MLP) -> dict[str, np.ndarray]:
     return {name: array for name, array in arrays.items() if array is not None}
 
 
-def _read_model(file: IO[bytes]) -> MLP | ImageClassifier:
+def _read_model(file: IO[bytes]) -> MLP | ImageClassifier | Population:
     with zipfile.ZipFile(file) as archive:
         _check_archive(archive, os.fstat(file.fileno()).st_size)
         header = _read_header(archive)
+        is_population = header["kind"] == "population"
         entries = header["networks"]
-        plans = [_plan(entry) for entry in entries]
-        names = [f"{name}_{index}.npy" for index, plan in enumerate(plans) for name in plan]
-        if sorted(archive.namelist()) != sorted(["header.npy", *names]):
+        plans = [_group_plan(entry) if is_population else _plan(entry) for entry in entries]
+        plan = {f"{name}_{index}": expected for index, plan in enumerate(plans) for name, expected in plan.items()}
+        if is_population:
+            plan |= _population_plan(header)
+        if sorted(archive.namelist()) != sorted(["header.npy", *(f"{name}.npy" for name in plan)]):
             raise ValueError("its arrays are not those that its header declares")
-        parts = enumerate(zip(entries, plans, strict=True))
-        networks = tuple(_read_network(archive, index, entry, plan) for index, (entry, plan) in parts)
+        arrays = {name: _read_array(archive, name, expected) for name, expected in plan.items()}
+    if is_population:
+        return _population(header, arrays)
+    networks = tuple(_network(index, entry, arrays) for index, entry in enumerate(entries))
     if header["kind"] == "mlp":
         return networks[0]
 
-    # An import that points up the list of rooms, as that of MLP below: who loads a model must be able to make one.
+    # An import that points up the list of rooms, as those below: who loads a model must be able to make one.
     from fastmlp.folders import ImageClassifier
 
     return ImageClassifier(header["classes"], networks, header["extractor"], header["method"])
@@ -201,11 +267,11 @@ def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
         raise ValueError("its header is not that of a model")
     if header["version"] > VERSION:
         raise ValueError(f"it was written by a newer fastmlp (format {header['version']}; this one reads up to {VERSION})")
-    is_mlp = header.get("kind") == "mlp"
-    _check_fields("its header", header, MODEL_FIELDS if is_mlp else MODEL_FIELDS | CLASSIFIER_FIELDS)
-    if header["kind"] not in ("mlp", "image-classifier") or header["version"] != VERSION:
-        raise ValueError(f"its header declares an unknown kind or version: {header['kind']!r}, {header['version']}")
-    if not header["networks"] or (is_mlp and len(header["networks"]) > 1):
+    kind = header.get("kind")
+    if kind not in list(KINDS) or header["version"] != VERSION:  # a list, since not all that JSON can say has a hash
+        raise ValueError(f"its header declares an unknown kind or version: {kind!r}, {header['version']}")
+    _check_fields("its header", header, KINDS[kind])
+    if not header["networks"] or (kind == "mlp" and len(header["networks"]) > 1):
         raise ValueError(f"its header declares {len(header['networks'])} networks")
     for name in header.get("classes", ()):
         _check_type("a class in its header", name, str)
@@ -216,6 +282,16 @@ def _plan(entry: Any) -> dict[str, Expected]:
     """What the arrays of a network must be, from its entry in the header."""
     trained = isinstance(entry, dict) and entry.get("trained") is True
     _check_fields("a network in its header", entry, NETWORK_FIELDS | HISTORY_FIELDS if trained else NETWORK_FIELDS)
+    plan = _architecture_plan(entry)
+    if trained:
+        plan["loss"] = Expected(np.dtype(np.float64), entry["epochs"])
+        if entry["validation"]:
+            plan["validation_loss"] = plan["loss"]
+    return plan
+
+
+def _architecture_plan(entry: dict[str, Any], copies: int = 1) -> dict[str, Expected]:
+    """What the arrays of so many networks of one architecture must be."""
     sizes = entry["layer_sizes"]
     for size in sizes:
         _check_type("a layer size in its header", size, int)
@@ -226,36 +302,92 @@ def _plan(entry: Any) -> dict[str, Expected]:
     if entry["dtype"] not in ("float32", "float64"):
         raise ValueError(f"dtype in its header must be float32 or float64; got {entry['dtype']!r}")
     parameters = sum((n_in + entry["bias"]) * n_out for n_in, n_out in pairwise(sizes))
-    plan = {"theta": Expected(np.dtype(entry["dtype"]), parameters)}
+    plan = {"theta": Expected(np.dtype(entry["dtype"]), copies * parameters)}
     if entry["classes"]:
         plan["classes"] = Expected(None, max(sizes[-1], 2))
-    if trained:
-        plan["loss"] = Expected(np.dtype(np.float64), entry["epochs"])
-        if entry["validation"]:
-            plan["validation_loss"] = plan["loss"]
     return plan
 
 
-def _read_network(archive: zipfile.ZipFile, index: int, entry: dict[str, Any], plan: dict[str, Expected]) -> MLP:
-    arrays = {name: _read_array(archive, f"{name}_{index}", expected) for name, expected in plan.items()}
-    if not np.isfinite(arrays["theta"]).all():
+def _group_plan(entry: Any) -> dict[str, Expected]:
+    """What the arrays of a population's group must be."""
+    _check_fields("a group in its header", entry, GROUP_FIELDS)
+    if entry["members"] < 1:
+        raise ValueError(f"a group in its header must have members; got {entry['members']}")
+    return {**_architecture_plan(entry, entry["members"]), "members": Expected(np.dtype(np.int64), entry["members"])}
+
+
+def _population_plan(header: dict[str, Any]) -> dict[str, Expected]:
+    """What the arrays of a population as a whole must be."""
+    count = sum(entry["members"] for entry in header["networks"])
+    numbers, whole, text = (Expected(dtype, count) for dtype in (np.dtype(np.float64), np.dtype(np.int64), None))
+    plan = {"scores": numbers, "learning_rate": numbers, "l2": numbers, "momentum": numbers, "epochs": whole, "batch_size": whole}
+    plan |= {"stopped_by": text, "seed": text, "loss": Expected(np.dtype(np.float64), count * header["epochs"])}
+    if header["validation"]:
+        plan["validation_loss"] = plan["loss"]
+    return plan
+
+
+def _network(index: int, entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> MLP:
+    from fastmlp.model import History
+
+    theta = arrays[f"theta_{index}"]
+    if not np.isfinite(theta).all():
         raise ValueError(f"theta_{index} has a value that is not finite")
-
-    from fastmlp.model import MLP, History
-
     history = None
     if entry["trained"]:
-        history = History(arrays["loss"], arrays.get("validation_loss"), entry["epochs"], entry["stopped_by"])
+        history = History(arrays[f"loss_{index}"], arrays.get(f"validation_loss_{index}"), entry["epochs"], entry["stopped_by"])
+    return _mlp(entry, theta, arrays.get(f"classes_{index}"), history)
+
+
+def _mlp(entry: dict[str, Any], theta: np.ndarray, classes: np.ndarray | None, history: History | None = None) -> MLP:
+    from fastmlp.model import MLP
+
     return MLP(
         tuple(entry["layer_sizes"]),
-        arrays["theta"],
+        theta,
         activations=tuple(entry["activations"]),
         output=entry["output"],
         loss_name=entry["loss_name"],
         bias=entry["bias"],
-        classes=arrays.get("classes"),
+        classes=classes,
         history=history,
     )
+
+
+def _population(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Population:
+    from fastmlp.population import Group, Population, PopulationHistory
+
+    groups = []
+    for index, entry in enumerate(header["networks"]):
+        theta = arrays[f"theta_{index}"].reshape(entry["members"], -1)
+        groups.append(Group(_mlp(entry, theta[0], arrays.get(f"classes_{index}")), arrays[f"members_{index}"], theta))
+    seeds, stopped_by = arrays["seed"], arrays["stopped_by"]
+    if seeds.dtype.kind != "U" or stopped_by.dtype.kind != "U" or not np.strings.isdecimal(seeds).all():
+        raise ValueError("its seeds must be text of decimal digits, and stopped_by text")
+    for name in ("learning_rate", "l2", "momentum"):
+        if not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{name} has a value that is not finite")
+    if arrays["batch_size"].min() < 0:
+        raise ValueError("batch_size has a negative value")
+    shape = (len(seeds), header["epochs"])
+    losses, validation = arrays["loss"].reshape(shape), arrays.get("validation_loss")
+    of_member = {place: network for network, members, _ in groups for place in members.tolist()}
+    networks = [of_member[place] for place in sorted(of_member)]
+    options = {
+        "seed": seeds.tolist(),
+        **{name: arrays[name].tolist() for name in ("learning_rate", "l2", "momentum")},
+        "hidden": [network.layer_sizes[1:-1] for network in networks],
+        "activation": [network.activations for network in networks],
+        "batch_size": [size or None for size in arrays["batch_size"].tolist()],
+    }
+    history = PopulationHistory(
+        losses, None if validation is None else validation.reshape(shape), arrays["epochs"], stopped_by.tolist()
+    )
+    population = Population(groups, history, options, arrays["scores"], same_targets=header["same_targets"])
+    broken = _first_not_finite(population)
+    if broken is not None:
+        raise ValueError(f"theta of member {broken} has a value that is not finite")
+    return population
 
 
 def _read_array(archive: zipfile.ZipFile, name: str, expected: Expected) -> np.ndarray:

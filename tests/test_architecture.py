@@ -11,12 +11,12 @@ import fastmlp
 
 PACKAGE = Path(fastmlp.__file__).parent
 ROOMS = (
-    "__main__", "cli", "demo", "rows", "report", "folders", "training", "descent", "model", "reading", "images", "sources",
-    "archives", "features", "storage", "chunks", "checks", "kernels",
+    "__main__", "cli", "demo", "rows", "report", "folders", "training", "descent", "population", "model", "reading", "images",
+    "sources", "archives", "features", "storage", "chunks", "checks", "kernels",
 )  # fmt: skip
 
-# What a file holds belongs to rooms above the one that reads it: storage imports these two when a model is loaded.
-WHEN_LOADING = {("storage", "model"), ("storage", "folders")}
+# What a file holds belongs to rooms above the one that reads it: storage imports these when a model is loaded.
+WHEN_LOADING = {("storage", "model"), ("storage", "population"), ("storage", "folders")}
 
 PUBLIC = [
     "DivergedError",
@@ -24,6 +24,8 @@ PUBLIC = [
     "ImageClassifier",
     "ImageError",
     "MLP",
+    "Population",
+    "PopulationHistory",
     "Verdicts",
     "classify_folder",
     "extract_features",
