@@ -798,3 +798,8 @@ def test_a_population_of_too_many_architectures_for_the_header_is_not_saved(tmp_
     with pytest.raises(ValueError, match="its 3 architectures are too many for one file"):
         mixed().save(tmp_path / "p.npz")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_group_of_nobody_is_told_as_such(saved):
+    rewrite_entry(saved, members=0)
+    assert_refused(saved, "a group in its header must have members; got 0")
