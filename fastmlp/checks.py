@@ -95,6 +95,16 @@ def threads(value: int | None) -> int:
     return os.cpu_count() or 1
 
 
+def memory(what: str, needed: int) -> None:
+    """Rejects what would need more bytes than the machine has, where that is known."""
+    try:
+        has = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return
+    if needed > has:
+        raise ValueError(f"{what} would need {needed / 1e9:.1f} GB of memory; this machine has {has / 1e9:.1f} GB")
+
+
 def gray_image(name: str, value: Any) -> NDArray[np.uint8]:
     """The image as the one kind of array that the kernels are compiled for: contiguous, writable."""
     image = np.asarray(value)
@@ -378,16 +388,53 @@ def share(name: str, value: Any) -> float:
     return number
 
 
-def seed(value: int | None) -> np.random.SeedSequence:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0):
-        raise ValueError(f"seed must be a whole number of at least 0, or None; got {value!r}")
-    return np.random.SeedSequence(value)
+def seed(name: str, value: int | None) -> int:
+    """The seed as given, or a fresh one."""
+    if value is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 1 << 64:
+        raise ValueError(f"{name} must be a whole number from 0 to below 2**64, or None; got {value!r}")
+    return int(value)
 
 
 def same(name: str, value: Any, own: Any) -> None:
     """Rejects an option that contradicts the network to go on from."""
     if value != own:
         raise ValueError(f"{name}={value!r} contradicts init, a network with {name}={own!r}")
+
+
+# -- options of train_many ------------------------------------------------------------------------------------------------------
+
+
+def member_count(lengths: Mapping[str, int]) -> int:
+    """How many members there are, by all that says so."""
+    counts = iter(lengths.items())
+    first, count = next(counts, ("members", 1))
+    for name, other in counts:
+        if other != count:
+            by = f"members={count}" if first == "members" else f"{count}, for which {first} has values"
+            raise ValueError(f"{name} must have one value for each member, {by}; got {other}")
+    if count < 1:
+        raise ValueError(f"{first} must have one value for each member; got none")
+    return count
+
+
+def values(name: str, value: Any) -> list[Any]:
+    """The values of an option that a grid is made of."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ValueError(f"{name} must be a sequence of values for grid; got {value!r}")
+    found = value.tolist() if isinstance(value, np.ndarray) else list(value)
+    if not found:
+        raise ValueError(f"{name} must have at least one value for grid; got none")
+    return found
+
+
+def seeds(value: Any) -> list[int]:
+    """A seed for each member."""
+    found = value.tolist() if isinstance(value, np.ndarray) else list(value)
+    if None in found:
+        raise ValueError("seeds must be whole numbers from 0 to below 2**64; got None")
+    return [seed("seeds", one) for one in found]
 
 
 # -- networks -------------------------------------------------------------------------------------------------------------------

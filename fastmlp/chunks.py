@@ -67,9 +67,9 @@ def chunk_of(lanes: int, parameters: int) -> int:
     return lanes * -(-max(CHUNK_ROWS, CHUNK_WORK // parameters) // lanes)
 
 
-def _hidden(layers: NDArray[np.int64], dtype: DTypeLike, stride: int) -> NDArray[Any]:
+def hidden(layers: NDArray[np.int64], dtype: DTypeLike, stride: int) -> NDArray[Any]:
     """batch.Scratch.units, with the rows of ones."""
-    units = _aligned((_units(layers), stride), dtype)
+    units = aligned((_units(layers), stride), dtype)
     at = 0
     for width, biased in layers[:-1, (1, 4)].tolist():
         units[at + width : at + width + biased] = 1
@@ -81,29 +81,29 @@ def scratch(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int) -> batch.Sc
     stride = stride_of(lanes)
     widths = [(n_in + biased, -(-n_out // batch.STRIP) * batch.STRIP) for n_in, n_out, _, _, biased in layers.tolist()]
     return batch.Scratch(
-        units=_hidden(layers, dtype, stride),
-        deltas=_aligned((2 * int(layers[:, 1].max()) * stride,), dtype),
-        spare=_aligned((max((lanes + rows) * width for rows, width in widths),), dtype),
+        units=hidden(layers, dtype, stride),
+        deltas=aligned((2 * int(layers[:, 1].max()) * stride,), dtype),
+        spare=aligned((max((lanes + rows) * width for rows, width in widths),), dtype),
     )
 
 
-def tiles(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int, blocks: int = 0) -> batch.Tiles:
+def tiles(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int, blocks: int = 0, stride: int | None = None) -> batch.Tiles:
     """Room for one block that is packed anew each time, or for all of them."""
-    n, stride = max(blocks, 1), stride_of(lanes)
+    n, stride = max(blocks, 1), stride or stride_of(lanes)
     n_in, biased = int(layers[0, 0]), int(layers[0, 4])
-    inputs = _aligned((n, n_in + biased, stride), dtype)
+    inputs = aligned((n, n_in + biased, stride), dtype)
     inputs[:, n_in:] = 1
     return batch.Tiles(
         inputs=inputs.reshape(-1),
-        targets=_aligned((n * int(layers[-1, 1]) * stride,), dtype),
-        weights=_aligned((n * stride,), dtype),
+        targets=aligned((n * int(layers[-1, 1]) * stride,), dtype),
+        weights=aligned((n * stride,), dtype),
         stride=stride,
         lanes=lanes,
         kept=blocks > 0,
     )
 
 
-def _aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Zeros that begin at a cache line: a vector that straddles two lines takes twice as long to load."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     buffer = np.zeros(size + 64, dtype=np.uint8)
@@ -220,7 +220,7 @@ def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], col
     lanes = lanes_of(layers, theta.dtype.itemsize, n)
 
     def work(first: int) -> None:
-        block = _aligned((batch.rows_of(layers) * stride_of(lanes),), theta.dtype)
+        block = aligned((batch.rows_of(layers) * stride_of(lanes),), theta.dtype)
         some = checks.floating(x[first : first + rows], theta.dtype)
         batch.predict(out[first : first + rows], block, some, theta, layers, 0, len(some), lanes, stride_of(lanes))
 
@@ -242,7 +242,7 @@ def outputs_in_turn(
     """`outputs` of one network after the other for the same rows, on this thread, each in the place of the one before."""
     out = np.empty((len(x), columns), dtype=x.dtype)
     lanes = lanes_of(layers, x.dtype.itemsize, len(x))
-    block = _aligned((batch.rows_of(layers) * stride_of(lanes),), x.dtype)
+    block = aligned((batch.rows_of(layers) * stride_of(lanes),), x.dtype)
     for theta in thetas:
         batch.predict(out, block, x, theta, layers, 0, len(x), lanes, stride_of(lanes))
         yield out

@@ -41,6 +41,22 @@ class Limits:
     patience: int | None
 
 
+class Order:
+    """In which order the rows are taken, in one epoch after the other: the same, or shuffled."""
+
+    def __init__(self, rows: NDArray[np.int32], shuffle: np.random.Generator | None) -> None:
+        self.rows, self.shuffle = rows, shuffle
+
+    def next(self, epochs: int) -> NDArray[np.int32]:
+        """(epochs, N) row numbers for the next epochs, or (1, N) for any."""
+        if self.shuffle is None:
+            return self.rows[None]
+        orders = np.tile(self.rows, (epochs, 1))
+        words = -(-len(self.rows) // 2)  # of 64 bits, for each epoch
+        batch.shuffle(orders, self.shuffle.bit_generator.random_raw(epochs * words).view(np.uint32).reshape(epochs, -1))
+        return orders
+
+
 class Pace:
     """How many threads to send into the kernel, and for how many batches.
 
@@ -70,6 +86,14 @@ class Pace:
         self.seconds[team] = max(seconds, 1e-9)
 
 
+def end_of_call(first: int, last: int, batches: int, most_epochs: int) -> int:
+    """The batch to end a kernel call before: within an epoch, or at the end of one; not more than so many epochs."""
+    end_of_epoch = (first // batches + 1) * batches
+    if last < end_of_epoch or first % batches:
+        return min(last, end_of_epoch)
+    return first + max(1, min((last - first) // batches, most_epochs)) * batches
+
+
 class Run:
     """One training: many batches in a kernel call, or a large batch shared out to threads."""
 
@@ -77,20 +101,19 @@ class Run:
         self,
         model: MLP,
         data: batch.Data,
-        order: NDArray[np.int32],
+        order: Order,
         rule: optimizers.Rule,
         limits: Limits,
         batch_size: int | None,
-        shuffle: np.random.Generator | None,
         threads: int,
     ) -> None:
-        n = self.rows = len(order)
+        n = self.rows = len(order.rows)
         self.model, self.data, self.rule, self.limits, self.threads = model, data, rule, limits, threads
         self.theta = model.theta
         self.batch_size = min(batch_size or n, n)
         self.batches = -(-n // self.batch_size)
-        self.shuffle = shuffle if self.batches > 1 else None
-        self.order = order[None]  # a row for each epoch that the next kernel call touches, or one for all
+        self.orders = order if self.batches > 1 else Order(order.rows, None)
+        self.order = order.rows[None]  # a row for each epoch that the next kernel call touches, or one for all
         self.sums = np.zeros(1)  # of the losses of each epoch
         self.counters = np.zeros(2, dtype=np.int64)  # steps; batches that are done
         self.state = np.zeros((2, self.theta.size), dtype=self.theta.dtype)
@@ -103,7 +126,8 @@ class Run:
         if self.one_by_one:
             self.memory = online.memory(model.layers, model.dtype, online.BLOCK)
         else:
-            self.work = self._chunked(data, order, self.batch_size, keep_tiles=self.batches == 1)
+            self.work = self._chunked(data, order.rows, self.batch_size, keep_tiles=self.batches == 1)
+        self.pace = Pace(1 if self.one_by_one else self.work.team, max(1, FIRST_CALL // (self.batch_size * self.theta.size)))
 
     def _chunked(self, data: batch.Data, order: NDArray[np.int32], rows: int, *, keep_tiles: bool) -> chunks.Chunked:
         return chunks.Chunked(self.model.network, data, order, rows, self.theta.size, self.threads, keep_tiles=keep_tiles)
@@ -122,7 +146,7 @@ class Run:
         show = _progress_line(self.limits.epochs) if progress else None
         with chunks.workers(self.threads) as share_out:
             try:
-                self._descend(share_out, on_epoch, show)
+                self.advance(self.limits.epochs, share_out, on_epoch, show)
             except KeyboardInterrupt:
                 self.stopped_by = "interrupt"
                 message = f"training was interrupted after {self.epochs} of {self.limits.epochs} epochs; this is the network so far"
@@ -130,6 +154,10 @@ class Run:
             finally:
                 if show:
                     sys.stderr.write("\n")
+        self.finish()
+
+    def finish(self) -> None:
+        """The network is left with the weights that are to be kept, and its history."""
         if not np.isfinite(self.theta).all():
             last = max(self.epochs - 1, 0)
             raise DivergedError(last, self.sums[last] / self.rows, self.rule.learning_rate)
@@ -143,21 +171,30 @@ class Run:
             stopped_by=self.stopped_by,
         )
 
-    def _descend(self, share_out: chunks.Map, on_epoch: OnEpoch | None, show: OnEpoch | None) -> None:
-        n, total = self.rows, self.limits.epochs * self.batches
+    def advance(
+        self,
+        epochs: int,
+        share_out: chunks.Map,
+        on_epoch: OnEpoch | None = None,
+        show: OnEpoch | None = None,
+        halt: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Goes on until so many epochs are done, or a reason to stop comes up; a halt may be called for between kernel calls."""
+        n, total = self.rows, epochs * self.batches
         each_epoch = on_epoch is not None or self.held_out is not None
-        pace = Pace(1 if self.one_by_one else self.work.team, max(1, FIRST_CALL // (self.batch_size * self.theta.size)))
-        while self.counters[1] < total:
+        while self.counters[1] < total and not halt():
             first = int(self.counters[1])
-            threads, batches = pace.next(total - first)
-            last = self._end_of_call(first, min(total, first + self._whole_blocks(batches)), each_epoch)
+            threads, batches = self.pace.next(total - first)
+            last = min(total, first + self._whole_blocks(batches))
+            most = 1 if each_epoch else ORDER_ENTRIES // n if self.orders.shuffle else self.limits.epochs
+            last = end_of_call(first, last, self.batches, most)
             if last > len(self.sums) * self.batches:
                 self.sums = np.append(self.sums, np.zeros(max(len(self.sums), -(-last // self.batches))))
-            if self.shuffle and first % self.batches == 0:
-                self._shuffle_order(-(-(last - first) // self.batches))
+            if first % self.batches == 0:
+                self.order = self.orders.next(-(-(last - first) // self.batches))
             began = time.perf_counter()
             self._advance(first, last, threads, share_out)
-            pace.took(threads, (time.perf_counter() - began) / (last - first))
+            self.pace.took(threads, (time.perf_counter() - began) / (last - first))
             if self.epochs == first // self.batches:
                 continue
             epoch = self.epochs - 1
@@ -180,27 +217,6 @@ class Run:
         """So many batches or fewer. A block's losses are summed at once: a call that ended within it would change their bits."""
         block = online.BLOCK if self.one_by_one else 1
         return block * max(1, batches // block)
-
-    def _end_of_call(self, first: int, last: int, each_epoch: bool) -> int:
-        """The batch to end a kernel call before: within an epoch, or at the end of one."""
-        end_of_epoch = (first // self.batches + 1) * self.batches
-        if last < end_of_epoch or each_epoch or first % self.batches:
-            return min(last, end_of_epoch)
-        epochs = (last - first) // self.batches
-        if self.shuffle:
-            epochs = max(1, min(epochs, ORDER_ENTRIES // self.rows))
-        return first + epochs * self.batches
-
-    def _shuffle_order(self, epochs: int) -> None:
-        """The next epochs' orders: each a shuffle of the one before."""
-        assert self.shuffle is not None
-        order = np.empty((epochs, self.rows), dtype=np.int32)
-        before = self.order[-1]
-        for row in order:
-            row[:] = before
-            self.shuffle.shuffle(row)
-            before = row
-        self.order = order
 
     def _advance(self, first: int, last: int, threads: int, share_out: chunks.Map) -> None:
         """Batches first to last - 1, counted over the epochs, by so many threads that meet in the kernel."""

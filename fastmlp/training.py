@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastmlp import checks
-from fastmlp.descent import Limits, OnEpoch, Rows, Run
+from fastmlp.descent import Limits, OnEpoch, Order, Rows, Run
 from fastmlp.kernels import batch, optimizers
 from fastmlp.model import MLP, default_loss, every_row, parameter_count
 
@@ -42,7 +44,9 @@ def train(
     class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
     standardize: bool | None = None,
     init: str | MLP = "glorot",
+    bootstrap: bool = False,
     seed: int | None = None,
+    data_seed: int | None = None,
     dtype: DTypeLike | None = None,
     threads: int | None = None,
     on_epoch: OnEpoch | None = None,
@@ -99,8 +103,13 @@ def train(
     init : str or MLP
         "glorot" (uniform, Glorot and Bengio 2010), "he" (normal, He et al. 2015), both with biases of 0; "normal" (0.1 N(0, 1)) and
         "uniform" (U[0, 1)), biases too; or a network to go on from, whose sizes, activations, output and classes are taken over.
+    bootstrap : bool
+        Whether each row counts as often as it comes up in as many draws with replacement (bagging, Breiman 1996).
     seed : int
-        Of the initial weights, the order and the held-out rows. The same seed gives the same bits, for any number of threads.
+        Of the initial weights, the order, the held-out rows and the bootstrap. The same seed gives the same bits, for any number
+        of threads.
+    data_seed : int
+        Of the order and the held-out rows, where these are not to depend on `seed`.
     dtype : "float32" or "float64"
         What to compute in.
     threads : int
@@ -124,7 +133,7 @@ def train(
     """
     wanted = checks.dtype(dtype)
     x = checks.matrix("X", X, wanted)
-    model = _untrained(x, wanted or checks.floating_dtype(x), y, _Wanted(hidden, activation, output, loss, bias, task), init)
+    model = untrained(x, wanted or checks.floating_dtype(x), y, Wanted(hidden, activation, output, loss, bias, task), init)
     targets = model.targets(y, len(x))
     checks.one_of("optimizer", optimizer, optimizers.CODES)
     rule = optimizers.Rule(
@@ -133,35 +142,44 @@ def train(
         checks.fraction("momentum", momentum),
         checks.not_negative("l2", l2),
     )
-    limits = Limits(
-        epochs=checks.positive_int("epochs", epochs),
-        target_loss=-1.0 if target_loss is None else checks.not_negative("target_loss", target_loss),
-        patience=None if patience is None else checks.positive_int("patience", patience),
-    )
-    if patience is not None and validation is None:
-        raise ValueError("patience needs validation: a fraction of the rows, or (X, y)")
+    limits = limits_of(epochs, target_loss, patience, validation)
     if standardize and not model.bias:
         raise ValueError("standardize=True needs biases to fold the scaling into; got bias=False")
     batch_size = None if batch_size is None else checks.positive_int("batch_size", batch_size)
     weights = checks.sample_weights(sample_weight, class_weight, model.classes, targets, model.dtype)
 
-    for_init, for_split, for_order = (np.random.default_rng(s) for s in checks.seed(seed).spawn(3))
-    order, weights, held_out = _hold_out(x, targets, weights, model, validation, for_split)
-    shift, scale = _scaling(x, order, model.dtype, model.bias if standardize is None else standardize)
-    model.theta = _initial(init, model, shift, scale, for_init)
+    streams = Streams(checks.seed("seed", seed), None if data_seed is None else checks.seed("data_seed", data_seed))
+    kept, held_out = _hold_out(x, targets, model, validation, streams)
+    weights = row_weights(weights, kept, streams if bootstrap else None)
+    shift, scale = scaling(x, kept, model.dtype, model.bias if standardize is None else standardize)
+    if isinstance(init, MLP):
+        model.theta = carried_on(model, init.theta, shift, scale)
+    else:
+        model.theta = first_thetas(init, model, [streams])[0]
     data = batch.Data(x, targets, weights, shift, scale)
-    run = Run(model, data, order, rule, limits, batch_size, for_order if shuffle else None, checks.threads(threads))
+    order = Order(kept, streams.order() if shuffle else None)
+    run = Run(model, data, order, rule, limits, batch_size, checks.threads(threads))
     if held_out is not None:
         run.watch(held_out)
     run.go(on_epoch, progress)
-    _rescale_inputs(model, shift, scale)
+    rescale_inputs(model, model.theta[None], shift, scale)
     return model
+
+
+def limits_of(epochs: Any, target_loss: Any, patience: Any, validation: Any) -> Limits:
+    if patience is not None and validation is None:
+        raise ValueError("patience needs validation: a fraction of the rows, or (X, y)")
+    return Limits(
+        epochs=checks.positive_int("epochs", epochs),
+        target_loss=-1.0 if target_loss is None else checks.not_negative("target_loss", target_loss),
+        patience=None if patience is None else checks.positive_int("patience", patience),
+    )
 
 
 # -- what to train --------------------------------------------------------------------------------------------------------------
 
 
-class _Wanted(NamedTuple):
+class Wanted(NamedTuple):
     """The options that shape the network; None where they are to be inferred."""
 
     hidden: int | Sequence[int] | None
@@ -172,7 +190,7 @@ class _Wanted(NamedTuple):
     task: str | None
 
 
-def _untrained(x: NDArray[Any], dtype: Any, y: ArrayLike, wanted: _Wanted, init: str | MLP) -> MLP:
+def untrained(x: NDArray[Any], dtype: Any, y: ArrayLike, wanted: Wanted, init: str | MLP) -> MLP:
     """A network without values yet."""
     given = init if isinstance(init, MLP) else None
     task = checks.task(wanted.task, y, given.classes if given else False)
@@ -203,45 +221,92 @@ def _untrained(x: NDArray[Any], dtype: Any, y: ArrayLike, wanted: _Wanted, init:
     sizes = (x.shape[1], *hidden, n_out)
     bias = wanted.bias is None or bool(wanted.bias)
     activations = checks.activations("tanh" if wanted.activation is None else wanted.activation, len(hidden))
-    theta = np.zeros(parameter_count(sizes, bias), dtype=dtype)
+    parameters = parameter_count(sizes, bias)
+    checks.memory(f"a network of {parameters} parameters", parameters * np.dtype(dtype).itemsize)
+    theta = np.zeros(parameters, dtype=dtype)
     loss = wanted.loss or default_loss(output)
     return MLP(sizes, theta, activations=activations, output=output, loss_name=loss, bias=bias, classes=classes)
 
 
+class Streams(NamedTuple):
+    """The random numbers of one training: independent streams of its seeds."""
+
+    seed: int
+    data_seed: int | None = None
+
+    def init(self) -> np.random.Generator:
+        return stream(self.seed, 0)
+
+    def split(self) -> np.random.Generator:
+        return stream(self.seed if self.data_seed is None else self.data_seed, 1)
+
+    def order(self) -> np.random.Generator:
+        return stream(self.seed if self.data_seed is None else self.data_seed, 2)
+
+    def bootstrap(self) -> np.random.Generator:
+        return stream(self.seed, 3)
+
+
+class _Words(ISeedSequence):
+    """Words of a generator's first state, as they are."""
+
+    def __init__(self, *words: int) -> None:
+        self.words = words
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> NDArray[Any]:
+        return np.array(self.words, dtype)
+
+
+def stream(seed: int, number: int) -> np.random.Generator:
+    """The stream of that number. SFC64 mixes what it begins with by itself; a SeedSequence takes ten times as long as all else."""
+    return np.random.Generator(np.random.SFC64(_Words(seed, number, 0)))  # type: ignore[arg-type]
+
+
 def _hold_out(
-    x: NDArray[Any],
-    y: NDArray[Any],
-    weights: NDArray[Any],
-    model: MLP,
-    validation: float | tuple[ArrayLike, ArrayLike] | None,
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.int32], NDArray[Any], Rows | None]:
-    """The numbers of the rows to train on, the weights with a mean of 1 over them, and the rows to measure."""
+    x: NDArray[Any], y: NDArray[Any], model: MLP, validation: float | tuple[ArrayLike, ArrayLike] | None, streams: Streams
+) -> tuple[NDArray[np.int32], Rows | None]:
+    """The numbers of the rows to train on, and the rows to measure."""
     if validation is None:
-        return every_row(len(x)), weights, None
+        return every_row(len(x)), None
     if isinstance(validation, tuple):
-        if len(validation) != 2:
-            raise ValueError(f"validation must be a fraction or (X, y); got a tuple of {len(validation)}")
-        other_x, other_y = validation
-        other = checks.matrix("validation[0]", other_x, model.dtype, columns=x.shape[1])
-        rows = Rows(other, model.targets(other_y, len(other), "validation"), every_row(len(other)))
-        return every_row(len(x)), weights, rows
-    share = checks.share("validation", validation)
-    groups = [np.arange(len(x))] if model.classes is None else [np.flatnonzero(y[:, 0] == c) for c in np.unique(y)]
-    held = np.zeros(len(x), dtype=bool)
-    for rows_of_class in groups:
-        held[rng.permutation(rows_of_class)[: min(round(share * len(rows_of_class)), len(rows_of_class) - 1)]] = True
+        other, targets = own_rows(validation, model.dtype, x.shape[1])
+        return every_row(len(x)), Rows(other, model.targets(targets, len(other), "validation"), every_row(len(other)))
+    kept, held = split(len(x), None if model.classes is None else y[:, 0], checks.share("validation", validation), streams)
+    return kept, Rows(x, y, held)
+
+
+def own_rows(validation: tuple[ArrayLike, ...], dtype: Any, columns: int) -> tuple[NDArray[Any], ArrayLike]:
+    """Validation rows that the caller has: inputs, checked, and targets as they came."""
+    if len(validation) != 2:
+        raise ValueError(f"validation must be a fraction or (X, y); got a tuple of {len(validation)}")
+    return checks.matrix("validation[0]", validation[0], dtype, columns=columns), validation[1]
+
+
+def split(n: int, labels: NDArray[Any] | None, share: float, streams: Streams) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Rows to train on, and a share that is held out: of each class alike, where there are labels."""
+    groups = [np.arange(n)] if labels is None else [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    held, rng = np.zeros(n, dtype=bool), streams.split()
+    for group in groups:
+        held[rng.permutation(group)[: min(round(share * len(group)), len(group) - 1)]] = True
     if not held.any():
-        raise ValueError(f"validation={validation} of {len(x)} rows holds out none; give a larger fraction, or rows as (X, y)")
-    if len(weights) > 1:
-        if not weights[~held].any():
-            raise ValueError("sample_weight must not be zero for all rows that validation leaves")
-        weights = weights / weights[~held].mean()
-    kept, measured = (np.flatnonzero(rows).astype(np.int32) for rows in (~held, held))
-    return kept, weights, Rows(x, y, measured)
+        raise ValueError(f"validation={share} of {n} rows holds out none; give a larger fraction, or rows as (X, y)")
+    return np.flatnonzero(~held).astype(np.int32), np.flatnonzero(held).astype(np.int32)
 
 
-def _scaling(x: NDArray[Any], order: NDArray[np.int32], dtype: Any, wanted: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+def row_weights(weights: NDArray[Any], kept: NDArray[np.int32], bootstrap: Streams | None) -> NDArray[Any]:
+    """The weights with a mean of 1 over the rows to train on, after these have been drawn with replacement if so wished."""
+    n = len(weights) if len(weights) > 1 else int(kept[-1]) + 1
+    if bootstrap is not None:
+        drawn = np.bincount(kept[bootstrap.bootstrap().integers(len(kept), size=len(kept))], minlength=n)
+        weights = (weights * drawn).astype(weights.dtype)
+    elif len(weights) == 1:
+        return weights
+    if not weights[kept].any():
+        raise ValueError("sample_weight must not be zero for all rows that validation leaves")
+    return weights / weights[kept].mean()
+
+
+def scaling(x: NDArray[Any], order: NDArray[np.int32], dtype: Any, wanted: bool) -> tuple[NDArray[Any], NDArray[Any]]:
     """What to subtract from each column, and what to multiply it by then. A constant column is only shifted."""
     if not wanted:
         return np.zeros(x.shape[1], dtype), np.ones(x.shape[1], dtype)
@@ -263,34 +328,45 @@ def _scaling(x: NDArray[Any], order: NDArray[np.int32], dtype: Any, wanted: bool
     return mean.astype(dtype), (1 / deviation).astype(dtype)
 
 
-def _initial(init: str | MLP, model: MLP, shift: NDArray[Any], scale: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-    """The first theta, for scaled inputs."""
-    if isinstance(init, MLP):
-        model.theta = checks.finite("init.theta", init.theta).astype(model.dtype)
-        _rescale_inputs(model, -shift.astype(np.float64) * scale, 1 / scale.astype(np.float64))
-        return model.theta
-    parts = []
-    for n_in, n_out in pairwise(model.layer_sizes):
-        shape = (n_in + 1 if model.bias else n_in, n_out)  # the biases are the last row
-        if init == "normal":
-            layer = 0.1 * rng.standard_normal(shape)
-        elif init == "uniform":
-            layer = rng.random(shape)
+def first_thetas(init: str, model: MLP, streams: Sequence[Streams]) -> NDArray[Any]:
+    """The first parameters (m, P) of networks like the model."""
+    factors = np.concatenate([
+        np.repeat((_spread_of(init, n_in, n_out), BIAS_SPREAD[init]), (n_in * n_out, n_out * model.bias))
+        for n_in, n_out in pairwise(model.layer_sizes)
+    ])  # fmt: skip
+    draws = np.empty((len(streams), len(factors)))
+    for row, stream in zip(draws, streams, strict=True):
+        if init in ("glorot", "uniform"):
+            stream.init().random(out=row)
         else:
-            if init == "glorot":
-                limit = np.sqrt(6 / (n_in + n_out))
-                layer = rng.uniform(-limit, limit, shape)
-            else:
-                layer = np.sqrt(2 / n_in) * rng.standard_normal(shape)
-            layer[n_in:] = 0
-        parts.append(layer.ravel())
-    return np.concatenate(parts).astype(model.dtype)
+            stream.init().standard_normal(out=row)
+    if init == "glorot":
+        draws *= 2
+        draws -= 1
+    draws *= factors
+    return draws.astype(model.dtype)
 
 
-def _rescale_inputs(model: MLP, shift: NDArray[Any], scale: NDArray[Any]) -> None:
-    """Rewrites a first layer that was made for u = (x - shift) * scale as one for x."""
-    first = model.weights[0]
+BIAS_SPREAD = {"glorot": 0.0, "he": 0.0, "normal": 0.1, "uniform": 1.0}
+
+
+def _spread_of(init: str, n_in: int, n_out: int) -> float:
+    """What a weight's draw is multiplied by: from U[-1, 1) for glorot, U[0, 1) for uniform, N(0, 1) for the others."""
+    return {"glorot": math.sqrt(6 / (n_in + n_out)), "he": math.sqrt(2 / n_in), "normal": 0.1, "uniform": 1.0}[init]
+
+
+def carried_on(network: MLP, theta: NDArray[Any], shift: NDArray[Any], scale: NDArray[Any]) -> NDArray[Any]:
+    """A network's parameters, as they begin for scaled inputs."""
+    theta = checks.finite("init.theta", theta).astype(network.dtype)
+    rescale_inputs(network, theta[None], -shift.astype(np.float64) * scale, 1 / scale.astype(np.float64))
+    return theta
+
+
+def rescale_inputs(model: MLP, theta: NDArray[Any], shift: NDArray[Any], scale: NDArray[Any]) -> None:
+    """Rewrites first layers that were made for u = (x - shift) * scale as ones for x; theta (m, P) holds m networks."""
+    n_in, n_out = model.layer_sizes[:2]
+    first = theta[:, : n_in * n_out].reshape(-1, n_in, n_out)
     rescaled = first * scale.astype(np.float64)[:, None]
-    first[:] = rescaled
+    theta[:, : n_in * n_out] = rescaled.reshape(len(theta), -1)
     if model.bias:
-        model.biases[0][:] -= shift.astype(np.float64) @ rescaled
+        theta[:, n_in * n_out : (n_in + 1) * n_out] -= shift.astype(np.float64) @ rescaled

@@ -249,7 +249,7 @@ def pack(tiles, tile, data, order, first, m):
 
 @jit
 def shuffle(orders, draws):
-    """Shuffles each row of orders (E, N), by draws (E, N) of 32 random bits: Fisher and Yates, in the form of Durstenfeld 1964.
+    """Shuffles each row of orders (E, N), by draws (E, >= N) of 32 random bits: Fisher and Yates, in the form of Durstenfeld 1964.
 
     A number below i + 1 is the upper half of its product with 32 bits (Lemire 2019, without his second draw: what that would
     correct is less than one in 2^32 / N).
