@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastmlp.folders import ImageClassifier, Verdicts, classify_folder, extract_features, train_folder
     from fastmlp.images import ImageError, read_image
+    from fastmlp.many import grid, train_many
     from fastmlp.model import MLP, DivergedError, History
     from fastmlp.population import Population, PopulationHistory
     from fastmlp.storage import load_model as load
@@ -30,8 +31,10 @@ _ROOMS = {
     "extract_features": "folders",
     "load": "storage",
     "read_image": "images",
+    "grid": "many",
     "train": "training",
     "train_folder": "folders",
+    "train_many": "many",
 }
 
 __all__ = [
@@ -45,10 +48,12 @@ __all__ = [
     "Verdicts",
     "classify_folder",
     "extract_features",
+    "grid",
     "load",
     "read_image",
     "train",
     "train_folder",
+    "train_many",
 ]
 
 

@@ -58,12 +58,15 @@ class DivergedError(ArithmeticError):
         The loss of that epoch.
     """
 
-    def __init__(self, epoch: int, loss: float, learning_rate: float) -> None:
+    def __init__(self, epoch: int, loss: float, learning_rates: float | NDArray[np.float64]) -> None:
         self.epoch, self.loss = epoch, loss
         what = "the weights are no longer finite" if np.isfinite(loss) else f"the loss became {loss}"
-        super().__init__(
-            f"training diverged in epoch {epoch}: {what}; try a learning_rate below {learning_rate:g}, or standardize=True"
-        )
+        rate, count = np.min(learning_rates), np.size(learning_rates)
+        who = "training diverged in"
+        if count > 1:
+            tried = f"learning rates from {rate:g} to {np.max(learning_rates):g}"
+            who = f"all {count} networks diverged, with {tried}, the first in"
+        super().__init__(f"{who} epoch {epoch}: {what}; try a learning_rate below {rate:g}, or standardize=True")
 
 
 class MLP:

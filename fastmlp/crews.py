@@ -1,0 +1,377 @@
+"""Many trainings at once, each of which ends on its own: networks as lanes of strips, or runs of one network side by side.
+
+A crew trains the members of a squad: networks of one architecture. What a member becomes does not depend on the others, nor on how
+many there are: the choice between both kinds of crew follows from its own architecture, batches and rows alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp import chunks
+from fastmlp.descent import CALL_SECONDS, FIRST_CALL, ORDER_ENTRIES, Limits, Order, Rows, Run, end_of_call
+from fastmlp.kernels import batch, optimizers, population
+from fastmlp.kernels.simd import BYTES, WIDE
+from fastmlp.model import MLP, DivergedError
+from fastmlp.training import Streams
+
+STOPPED_BY = np.array(["epochs", "target_loss", "patience", "diverged"])  # by the marks of kernels/population.py
+ONLINE_BLOCK = 32  # samples that are laid out at once for updates from single samples
+BLOCK = 16  # samples of a block of a batch
+ROUND_SECONDS = 0.1  # that a strip goes on for, until those that have ended leave their lanes
+
+Job = Callable[[], None]
+
+
+class Lesson(NamedTuple):
+    """What a network is trained on; members that agree in it share one object."""
+
+    data: batch.Data
+    rows: NDArray[np.int32]  # to train on
+    order: Streams | None  # that the rows are shuffled by
+    held_out: Rows | None
+
+
+class Squad(NamedTuple):
+    """m networks of one architecture."""
+
+    network: MLP  # but for its theta
+    places: NDArray[np.intp]  # (m,) in the population
+    theta: NDArray[Any]  # (m, P): the first, for scaled inputs; they become the last
+    numbers: NDArray[Any]  # (m, 3): learning rate, momentum, l2
+    optimizer: int
+    batch_size: int  # at most the number of rows
+    limits: Limits
+    lessons: list[Lesson]  # m of them
+
+    def part(self, members: slice) -> Squad:
+        """Some of the members; they share the memory of theta."""
+        return self._replace(
+            places=self.places[members], theta=self.theta[members], numbers=self.numbers[members], lessons=self.lessons[members]
+        )
+
+
+class Record:
+    """How the members of a population went; threads write to different rows."""
+
+    def __init__(self, members: int, epochs: int, measured: bool) -> None:
+        self.loss = np.empty((members, epochs))
+        self.validation_loss = np.empty((members, epochs)) if measured else None
+        self.epochs = np.zeros(members, np.int64)
+        self.scores = np.full(members, np.nan)
+        self.stopped_by = np.full(members, "epochs", STOPPED_BY.dtype)
+
+    def end(self, places: NDArray[np.intp], epochs: NDArray[np.int64], stopped_by: NDArray[np.str_], keeps_best: bool) -> None:
+        """Notes of the members at those places how many epochs they completed, and why they ended."""
+        self.epochs[places], self.stopped_by[places] = epochs, stopped_by
+        for place, count, why in zip(places.tolist(), epochs.tolist(), stopped_by.tolist(), strict=True):
+            self.loss[place, count:] = np.nan
+            losses = self.loss
+            if self.validation_loss is not None:
+                losses = self.validation_loss
+                losses[place, count:] = np.nan
+            if count and why != "diverged":
+                self.scores[place] = losses[place, :count].min() if keeps_best else losses[place, count - 1]
+
+    def losses(self, epochs: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Those of the first epochs."""
+        return self.loss[:, :epochs], None if self.validation_loss is None else self.validation_loss[:, :epochs]
+
+    def score(self, places: list[int], epochs: int, keeps_best: bool) -> NDArray[np.float64]:
+        """The losses by which members that have completed so many epochs are compared."""
+        losses = (self.loss if self.validation_loss is None else self.validation_loss)[places, :epochs]
+        return losses.min(axis=1) if keeps_best else losses[:, -1]
+
+
+def crew(squad: Squad, record: Record, threads: int) -> Strips | Singles:
+    """Networks as lanes, or samples as lanes."""
+    return Strips(squad, record, threads) if _lanes_are_networks(squad) else Singles(squad, record, threads)
+
+
+def _lanes_are_networks(squad: Squad) -> bool:
+    return True
+
+
+class Strips:
+    """Members as lanes."""
+
+    def __init__(self, squad: Squad, record: Record, threads: int) -> None:
+        self.squad, self.record = squad, record
+        # Plain SGD on one sample has a kernel of its own.
+        self.online = squad.batch_size == 1 and squad.optimizer == optimizers.SGD
+        self.lanes = (WIDE if self.online else 1) * BYTES // squad.theta.itemsize
+        self.rows = len(squad.lessons[0].rows)
+        self.block = ONLINE_BLOCK if self.online else squad.batch_size
+        self.batches = -(-self.rows // self.block)
+        self.work = self.block * squad.network.theta.size * self.lanes // 4  # of a batch, in what one network costs
+        self.seconds = 0.0  # for a batch, once that is known
+        self.epoch = 0
+        self.scratch: SimpleQueue[population.Scratch] = SimpleQueue()
+        members = np.arange(len(squad.places))
+        self.strips = [self._strip(members[at : at + self.lanes]) for at in range(0, len(members), self.lanes)]
+        for _ in range(min(threads, len(self.strips))):
+            self.scratch.put(self._scratch())
+
+    # -- strips ------------------------------------------------------------------------------------------------------------------
+
+    def _strip(self, members: NDArray[np.intp], before: Sequence[tuple[_Strip, int]] = ()) -> _Strip:
+        """A strip of these members, from the beginning, or from the lanes of strips in which they stood before."""
+        squad, lanes = self.squad, self.lanes
+        parameters, dtype = squad.network.theta.size, squad.theta.dtype
+        lessons = [squad.lessons[member] for member in members]
+        moments = {optimizers.SGD: 0, optimizers.ADAM: 2}.get(squad.optimizer, 1)
+        arrays = population.Strip(
+            theta=self._columns(squad.theta[members]),
+            state=chunks.aligned((moments * parameters, lanes), dtype),
+            kept=chunks.aligned((parameters, lanes), dtype),
+            numbers=self._columns(squad.numbers[members]),
+            shift=self._columns(np.array([lesson.data.shift for lesson in lessons])),
+            scale=self._columns(np.array([lesson.data.scale for lesson in lessons])),
+            marks=np.zeros((3, lanes), np.int64),
+            best=np.zeros((1, lanes)),
+        )
+        arrays.marks[population.ENDED, len(members) :] = 1  # empty lanes have ended
+        for lane, (strip, old) in enumerate(before):
+            for name in ("theta", "state", "kept", "marks", "best"):
+                getattr(arrays, name)[:, lane] = getattr(strip.arrays, name)[old::lanes]
+        lessons += [lessons[0]] * (lanes - len(lessons))
+        shared = all(lesson.rows is lessons[0].rows and lesson.order is lessons[0].order for lesson in lessons)
+        if before:
+            carried = [strip.orders[min(old, len(strip.orders) - 1)] for strip, old in before]
+            orders = copy.deepcopy(carried[:1]) if shared else carried + carried[:1] * (lanes - len(carried))
+        else:
+            orders = [_order(lesson) for lesson in (lessons[:1] if shared else lessons)]
+        return _Strip(
+            members, population.Strip(*(array.reshape(-1) for array in arrays)), orders,
+            self._data([lesson.data for lesson in lessons]), self._held_out([lesson.held_out for lesson in lessons]),
+            self.epoch * self.batches,
+        )  # fmt: skip
+
+    def _columns(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """The rows as lanes; empty lanes are 0."""
+        columns = chunks.aligned((rows.shape[1], self.lanes), self.squad.theta.dtype)
+        columns[:, : len(rows)] = rows.T
+        return columns
+
+    def _data(self, data: list[batch.Data]) -> population.Data:
+        class_numbers = self.squad.network.classes is not None
+        y, weights = _side_by_side([d.y for d in data]), _side_by_side([d.weight for d in data])
+        return population.Data(data[0].x, y, weights, np.zeros((1, 1, 0), np.int32), class_numbers)
+
+    def _held_out(self, rows: list[Rows | None]) -> population.Data:
+        one = np.ones(1, self.squad.theta.dtype)
+        held = [row for row in rows if row is not None]
+        if not held:
+            return self._data([self.squad.lessons[0].data])
+        data = self._data([batch.Data(row.x, row.y, one, one, one) for row in held])
+        orders = [row.order for row in held]
+        shared = all(order is orders[0] for order in orders)
+        return data._replace(order=np.array(orders[:1] if shared else orders)[None])
+
+    def _scratch(self) -> population.Scratch:
+        layers, dtype, lanes = self.squad.network.layers, self.squad.theta.dtype, self.lanes
+        # Rows are an odd number of vectors apart, so that they stand in different sets of the cache.
+        stride = (BLOCK + 1) * lanes
+        block = min(BLOCK, self.block)
+        few = chunks.tiles(layers, dtype, 1, ONLINE_BLOCK, lanes) if self.online else chunks.tiles(layers, dtype, block, 1, stride)
+        return population.Scratch(
+            units=chunks.hidden(layers, dtype, stride),
+            few=chunks.aligned((int(layers[:, 1].sum()) * lanes,), dtype),
+            deltas=chunks.aligned((2 * int(layers[:, 1].max()) * stride,), dtype),
+            gradient=chunks.aligned((0 if self.online else self.squad.network.theta.size * lanes,), dtype),
+            losses=chunks.aligned((lanes,), dtype),
+            tiles=few,
+            measured=chunks.tiles(layers, dtype, BLOCK, 1, stride),
+        )
+
+    # -- going on ----------------------------------------------------------------------------------------------------------------
+
+    def jobs(self, until: int, halt: Callable[[], bool]) -> list[Job]:
+        """What there is to do until all have come to that epoch, or to one before it; none if they are there."""
+        if self.epoch >= until or not self.strips:
+            return []
+        batches = ROUND_SECONDS / self.seconds if self.seconds else FIRST_CALL // self.work
+        self.epoch = min(until, self.epoch + max(1, int(batches / self.batches)))
+        return [partial(self._go_on, strip, self.epoch * self.batches, halt) for strip in self.strips]
+
+    def _go_on(self, strip: _Strip, total: int, halt: Callable[[], bool]) -> None:
+        squad, scratch = self.squad, self.scratch.get()
+        limits = population.Limits(squad.limits.target_loss, squad.limits.patience or 0)
+        kernel = population.descend_online if self.online else population.descend
+        try:
+            while strip.done < total and not halt():
+                first = strip.done
+                most = int(CALL_SECONDS / self.seconds) if self.seconds else FIRST_CALL // self.work
+                most_epochs = ORDER_ENTRIES // (self.rows * len(strip.orders)) if strip.orders[0].shuffle else total
+                last = end_of_call(first, min(total, first + max(1, most)), self.batches, most_epochs)
+                if first % self.batches == 0:
+                    strip.begin_epochs(-(-last // self.batches) - first // self.batches, self.lanes)
+                began = time.perf_counter()
+                running = kernel(
+                    strip.arrays, scratch, strip.data, strip.held_out, strip.sums.reshape(-1), strip.measured.reshape(-1),
+                    (self.block, first, last, first), squad.network.network, squad.optimizer, limits,
+                )  # fmt: skip
+                self.seconds = max(1e-9, (time.perf_counter() - began) / (last - first))
+                self._note(strip, first // self.batches, last // self.batches)
+                strip.done = last if running else total
+        finally:
+            self.scratch.put(scratch)
+
+    def _note(self, strip: _Strip, first: int, last: int) -> None:
+        """The losses of epochs first to last - 1."""
+        count, places, record = len(strip.members), self.squad.places[strip.members], self.record
+        ended = strip.arrays.marks.reshape(3, -1)[population.ENDED, :count]
+        past = (ended > 0) & (ended <= np.arange(first, last)[:, None])
+        record.loss[places, first:last] = np.where(past, np.nan, strip.sums[: last - first, :count] / self.rows).T
+        if record.validation_loss is not None:
+            mean = strip.measured[: last - first, :count] / strip.held_out.order.shape[2]
+            record.validation_loss[places, first:last] = np.where(past, np.nan, mean).T
+
+    def close_ranks(self) -> None:
+        """Those that have ended leave, where the others then need fewer strips."""
+        running = sum(int(strip.running().sum()) for strip in self.strips)
+        if -(-running // self.lanes) < len(self.strips):
+            self.drop(set(), "epochs")
+
+    def running(self) -> list[int]:
+        """The places of those that have not ended."""
+        return [place for strip in self.strips for place in self.squad.places[strip.members[strip.running()]].tolist()]
+
+    def drop(self, places: set[int], stopped_by: str) -> None:
+        """Ends the members at those places of the population; they and those that had ended leave."""
+        staying = []
+        for strip in self.strips:
+            stays = strip.running()
+            stays &= [place not in places for place in self.squad.places[strip.members].tolist()]
+            self._leave(strip, np.flatnonzero(~stays), stopped_by)
+            staying += [(strip, int(lane)) for lane in np.flatnonzero(stays)]
+        groups = [staying[at : at + self.lanes] for at in range(0, len(staying), self.lanes)]
+        self.strips = [self._strip(np.array([strip.members[lane] for strip, lane in group]), group) for group in groups]
+
+    def _leave(self, strip: _Strip, lanes: NDArray[np.intp], stopped_by: str) -> None:
+        """Writes what the members in those lanes have become, and how they went."""
+        squad, members = self.squad, strip.members[lanes]
+        keeps_best = bool(squad.limits.patience)
+        ended, why, _ = strip.arrays.marks.reshape(3, -1)[:, lanes]
+        epochs = np.where(ended > 0, ended, strip.done // self.batches)
+        theta, kept = (array.reshape(-1, self.lanes)[:, lanes].T for array in (strip.arrays.theta, strip.arrays.kept))
+        squad.theta[members] = np.where(((ended > 0) | (keeps_best & (epochs > 0)))[:, None], kept, theta)
+        finite = np.isfinite(squad.theta[members]).all(axis=1)
+        reasons = np.where(ended > 0, STOPPED_BY[why], np.where(finite, stopped_by, "diverged"))
+        self.record.end(squad.places[members], epochs, reasons, keeps_best)
+
+
+@dataclass
+class _Strip:
+    """Members in their lanes, as far as they have come."""
+
+    members: NDArray[np.intp]
+    arrays: population.Strip
+    orders: list[Order]  # one for each lane, or one for all
+    data: population.Data
+    held_out: population.Data
+    done: int  # batches
+    sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))  # of the losses of the epochs of a kernel call
+    measured: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+
+    def begin_epochs(self, count: int, lanes: int) -> None:
+        self.sums, self.measured = np.zeros((count, lanes)), np.zeros((count, lanes))
+        if self.orders[0].shuffle or self.data.order.size == 0:
+            self.data = self.data._replace(order=np.stack([order.next(count) for order in self.orders], axis=1))
+
+    def running(self) -> NDArray[np.bool_]:
+        ended: NDArray[np.int64] = self.arrays.marks.reshape(3, -1)[population.ENDED, : len(self.members)]
+        return ended == 0
+
+
+def _order(lesson: Lesson) -> Order:
+    return Order(lesson.rows, lesson.order and lesson.order.order())
+
+
+def _side_by_side(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    """The arrays, columns or vectors, as columns of one; what all share stays alone."""
+    arrays = [array.reshape(len(array), -1) for array in ([arrays[0]] if all(array is arrays[0] for array in arrays) else arrays)]
+    return np.concatenate(arrays, axis=1) if len(arrays) > 1 else arrays[0]
+
+
+class Singles:
+    """Members side by side: each a run with samples as lanes."""
+
+    def __init__(self, squad: Squad, record: Record, threads: int) -> None:
+        self.squad, self.record = squad, record
+        self.threads = max(1, threads // len(squad.places))  # of a run
+        self.runs: dict[int, Run] = {}
+        self.left = dict(enumerate(squad.places.tolist()))  # members that have not ended
+        self.epoch = 0
+
+    def jobs(self, until: int, halt: Callable[[], bool]) -> list[Job]:
+        if self.epoch >= until:
+            return []
+        self.epoch = until
+        return [partial(self._go_on, member, until, halt) for member in self.left]
+
+    def _run(self, member: int) -> Run:
+        squad, lesson = self.squad, self.squad.lessons[member]
+        rate, momentum, l2 = squad.numbers[member].tolist()
+        rule = optimizers.Rule(squad.optimizer, rate, momentum, l2)
+        network = copy.copy(squad.network)
+        network.theta = squad.theta[member]
+        data = lesson.data._replace(y=np.ascontiguousarray(lesson.data.y))
+        run = Run(network, data, _order(lesson), rule, squad.limits, squad.batch_size, self.threads)
+        if lesson.held_out is not None:
+            run.watch(lesson.held_out._replace(y=np.ascontiguousarray(lesson.held_out.y)))
+        return run
+
+    def _go_on(self, member: int, until: int, halt: Callable[[], bool]) -> None:
+        run = self.runs.setdefault(member, self._run(member)) if member not in self.runs else self.runs[member]
+        with chunks.workers(self.threads) as share_out:
+            try:
+                run.advance(until, share_out, halt=halt)
+            except DivergedError as error:
+                run.stopped_by = "diverged"
+                self._leave(member, error.epoch + 1)
+                return
+        if run.stopped_by != "epochs" or run.epochs == self.squad.limits.epochs:
+            self._leave(member, run.epochs)
+        else:
+            self._note(member, run, run.epochs)
+
+    def _note(self, member: int, run: Run, epochs: int) -> None:
+        place, record = self.squad.places[member], self.record
+        record.loss[place, :epochs] = run.sums[:epochs] / run.rows
+        if record.validation_loss is not None:
+            losses = run.validation_loss[:epochs]
+            record.validation_loss[place, :epochs] = losses + [np.nan] * (epochs - len(losses))
+
+    def close_ranks(self) -> None:
+        """Nothing holds a place here."""
+
+    def running(self) -> list[int]:
+        return list(self.left.values())
+
+    def drop(self, places: set[int], stopped_by: str) -> None:
+        for member, place in list(self.left.items()):
+            if place in places:
+                run = self.runs.setdefault(member, self._run(member)) if member not in self.runs else self.runs[member]
+                run.stopped_by = stopped_by
+                self._leave(member, run.epochs)
+
+    def _leave(self, member: int, epochs: int) -> None:
+        run, keeps_best = self.runs.pop(member), bool(self.squad.limits.patience)
+        self._note(member, run, epochs)
+        diverged = run.stopped_by == "diverged" or not np.isfinite(run.theta).all()
+        if keeps_best and run.validation_loss and not diverged:
+            run.theta[:] = run.best
+        self.squad.theta[member] = run.theta
+        why = np.array(["diverged" if diverged else run.stopped_by])
+        self.record.end(self.squad.places[[member]], np.array([epochs]), why, keeps_best)
+        del self.left[member]

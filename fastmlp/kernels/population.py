@@ -1,0 +1,508 @@
+"""Many networks at once. Lanes are networks: a vector holds the same parameter, or the same unit, of as many networks as it has
+lanes, and nothing that a network is or does depends on what stands in the other lanes.
+
+A strip is S networks of the same layers: the lanes of one vector where batches are worked on; of a wide one (see simd.py) for
+updates from single samples, where each update waits for the one before, and several vectors fill the time.
+
+N samples, D inputs, H units of a layer, K outputs, P parameters, E epochs, B samples of a block. All arrays are flat, lanes last:
+a block's rows are units, B * S numbers long and `stride` apart, so that what works on single numbers is that of batch.py.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastmlp.kernels import optimizers
+from fastmlp.kernels.activations import activate, activate_backward
+from fastmlp.kernels.batch import Tiles, add_losses, row_of
+from fastmlp.kernels.jit import jit, jit_flat, jit_inline, jit_part
+from fastmlp.kernels.optimizers import ADAM, MOMENTUM, SGD
+from fastmlp.kernels.simd import WIDE, get, lanes_of, load, load_wide, put, store, zeros, zeros_wide
+
+RUNNING, TARGET_LOSS, PATIENCE, DIVERGED = range(4)
+RATE, MOMENTUM_OF, L2 = range(3)  # rows of Strip.numbers
+ENDED, WHY, BEST = range(3)  # rows of Strip.marks
+
+
+class Strip(NamedTuple):
+    """What belongs to S networks, and what becomes of them."""
+
+    theta: np.ndarray  # (P, S)
+    state: np.ndarray  # (2, P, S), see optimizers.py
+    kept: np.ndarray  # (P, S): of those that have ended, and the best so far where the validation loss decides
+    numbers: np.ndarray  # (3, S): learning rate, momentum, l2
+    shift: np.ndarray  # (D, S)
+    scale: np.ndarray  # (D, S): the networks see (x - shift) * scale
+    marks: np.ndarray  # (3, S) int64: epochs at the end, or 0; why; the epoch of the best validation loss
+    best: np.ndarray  # (1, S) float64: that loss
+
+
+class Data(NamedTuple):
+    """Rows as the caller holds them, and in which order they are taken."""
+
+    x: np.ndarray  # (N, D)
+    y: np.ndarray  # (N, C), or (N, S * C) if each has its own: K numbers, or a class number that stands for a one-hot row
+    weight: np.ndarray  # (N, 1) or (N, S), or (1, 1)
+    order: np.ndarray  # (E, S, N), or (E, 1, N) if it is the same for all, int32; for one epoch, or each that the call touches
+    class_numbers: bool  # whether that is what y holds
+
+
+class Scratch(NamedTuple):
+    """What one worker writes while it works on a block."""
+
+    units: np.ndarray  # (units, B * S): activations of the hidden layers, a row of ones below each if there are biases; the logits
+    few: np.ndarray  # (units, S): of one sample, without the ones
+    deltas: np.ndarray  # (2 * widest layer, B * S)
+    gradient: np.ndarray  # (P, S)
+    losses: np.ndarray  # (S,)
+    tiles: Tiles  # one block
+    measured: Tiles  # one block of the rows that are measured
+
+
+class Limits(NamedTuple):
+    """When a network ends, apart from its last epoch."""
+
+    target_loss: float
+    patience: int  # 0: the validation loss does not decide
+
+
+# -- a dense layer -------------------------------------------------------------------------------------------------------------
+
+
+class Grid(NamedTuple):
+    """Vectors in a flat array: where the first is, and how far apart they are along two axes."""
+
+    array: np.ndarray
+    at: int
+    down: int
+    along: int
+
+
+@jit_inline
+def _four_by_four(z, p, down, along, a, q, a_down, a_along, b, r, b_down, b_along, depth, more):
+    z00, z01, z02, z03, z10, z11, z12, z13 = zeros(z), zeros(z), zeros(z), zeros(z), zeros(z), zeros(z), zeros(z), zeros(z)
+    z20, z21, z22, z23, z30, z31, z32, z33 = zeros(z), zeros(z), zeros(z), zeros(z), zeros(z), zeros(z), zeros(z), zeros(z)
+    p1, p2, p3 = p + down, p + 2 * down, p + 3 * down
+    if more:
+        z00, z01, z02, z03 = load(z, p), load(z, p + along), load(z, p + 2 * along), load(z, p + 3 * along)
+        z10, z11, z12, z13 = load(z, p1), load(z, p1 + along), load(z, p1 + 2 * along), load(z, p1 + 3 * along)
+        z20, z21, z22, z23 = load(z, p2), load(z, p2 + along), load(z, p2 + 2 * along), load(z, p2 + 3 * along)
+        z30, z31, z32, z33 = load(z, p3), load(z, p3 + along), load(z, p3 + 2 * along), load(z, p3 + 3 * along)
+    for _ in range(depth):
+        b0, b1, b2, b3 = load(b, r), load(b, r + b_along), load(b, r + 2 * b_along), load(b, r + 3 * b_along)
+        x = load(a, q)
+        z00 += x * b0
+        z01 += x * b1
+        z02 += x * b2
+        z03 += x * b3
+        x = load(a, q + a_down)
+        z10 += x * b0
+        z11 += x * b1
+        z12 += x * b2
+        z13 += x * b3
+        x = load(a, q + 2 * a_down)
+        z20 += x * b0
+        z21 += x * b1
+        z22 += x * b2
+        z23 += x * b3
+        x = load(a, q + 3 * a_down)
+        z30 += x * b0
+        z31 += x * b1
+        z32 += x * b2
+        z33 += x * b3
+        q += a_along
+        r += b_down
+    _store_four(z, p, along, z00, z01, z02, z03)
+    _store_four(z, p1, along, z10, z11, z12, z13)
+    _store_four(z, p2, along, z20, z21, z22, z23)
+    _store_four(z, p3, along, z30, z31, z32, z33)
+
+
+@jit_inline
+def _store_four(z, p, along, z0, z1, z2, z3):
+    store(z, p, z0)
+    store(z, p + along, z1)
+    store(z, p + 2 * along, z2)
+    store(z, p + 3 * along, z3)
+
+
+@jit_inline
+def _four_by_one(z, p, down, a, q, a_down, a_along, b, r, b_down, depth, more):
+    z0, z1, z2, z3 = zeros(z), zeros(z), zeros(z), zeros(z)
+    if more:
+        z0, z1, z2, z3 = load(z, p), load(z, p + down), load(z, p + 2 * down), load(z, p + 3 * down)
+    for _ in range(depth):
+        x = load(b, r)
+        z0 += load(a, q) * x
+        z1 += load(a, q + a_down) * x
+        z2 += load(a, q + 2 * a_down) * x
+        z3 += load(a, q + 3 * a_down) * x
+        q += a_along
+        r += b_down
+    _store_four(z, p, down, z0, z1, z2, z3)
+
+
+@jit_inline
+def _one_by_one(z, p, a, q, a_along, b, r, b_down, depth, more):
+    value = zeros(z)
+    if more:
+        value = load(z, p)
+    for _ in range(depth):
+        value += load(a, q) * load(b, r)
+        q += a_along
+        r += b_down
+    store(z, p, value)
+
+
+@jit_part
+def product(z, a, b, rows, columns, depth, more):
+    """z = a @ b in each lane, added to what is there if more: a (rows, depth), b (depth, columns)."""
+    for i in range(0, rows - 3, 4):
+        p, q = z.at + i * z.down, a.at + i * a.down
+        for j in range(0, columns - 3, 4):
+            _four_by_four(z.array, p + j * z.along, z.down, z.along, a.array, q, a.down, a.along,
+                          b.array, b.at + j * b.along, b.down, b.along, depth, more)  # fmt: skip
+        for j in range(columns // 4 * 4, columns):
+            _four_by_one(z.array, p + j * z.along, z.down, a.array, q, a.down, a.along,
+                         b.array, b.at + j * b.along, b.down, depth, more)  # fmt: skip
+    for i in range(rows // 4 * 4, rows):
+        p, q = z.at + i * z.down, a.at + i * a.down
+        for j in range(0, columns - 3, 4):
+            _four_by_one(z.array, p + j * z.along, z.along, b.array, b.at + j * b.along, b.along, b.down,
+                         a.array, q, a.along, depth, more)  # fmt: skip
+        for j in range(columns // 4 * 4, columns):
+            _one_by_one(z.array, p + j * z.along, a.array, q, a.along, b.array, b.at + j * b.along, b.down, depth, more)
+
+
+# -- a block of samples --------------------------------------------------------------------------------------------------------
+
+
+@jit_part
+def _pack(tiles, data, strip, lanes, slot, first, count):
+    """The rows that stand at first, first + 1, ... of the order, into tiles: into one, or each into its own.
+
+    What is the same for all networks is read once.
+    """
+    x, y, weight, order, number = data.x, data.y, data.weight, data.order, tiles.inputs.dtype.type
+    n_in, owners, stride = x.shape[1], order.shape[1], tiles.stride
+    n_out, rows = tiles.targets.size // tiles.weights.size, tiles.inputs.size // tiles.weights.size
+    one, zero, columns = number(1), number(0), 1 if data.class_numbers else n_out
+    own_y = columns if y.shape[1] > columns else 0
+    own_weight = 1 if weight.shape[1] > 1 else 0
+    weight_step = weight.shape[1] if weight.shape[0] > 1 else 0
+    next_inputs = rows * stride if tiles.lanes == 1 else lanes
+    next_targets = n_out * stride if tiles.lanes == 1 else lanes
+    alike = owners == 1 and own_y == 0 and own_weight == 0
+    for lane in range(0, lanes, lanes if alike else 1):
+        at = slot * owners * order.shape[2] + first
+        if owners > 1:
+            at += lane * order.shape[2]
+        inputs, targets = lane, lane
+        for s in range(count):
+            row = np.int64(get(order, at + s))
+            if owners > 1 or lane == 0:
+                for d in range(n_in):
+                    put(tiles.inputs, inputs + d * stride, number(get(x, row * n_in + d)))
+            p = row * y.shape[1] + lane * own_y
+            if data.class_numbers and n_out > 1:
+                t = get(y, p)
+                for k in range(n_out):
+                    put(tiles.targets, targets + k * stride, one if t == number(k) else zero)
+            else:
+                for k in range(n_out):
+                    put(tiles.targets, targets + k * stride, get(y, p + k))
+            put(tiles.weights, s * lanes + lane, get(weight, row * weight_step + lane * own_weight))
+            inputs += next_inputs
+            targets += next_targets
+    inputs, targets = np.int64(0), np.int64(0)
+    for s in range(count):
+        if alike:
+            _spread(tiles.weights, s * lanes, 1, stride, lanes)
+            _spread(tiles.targets, targets, n_out, stride, lanes)
+        if owners == 1:
+            _spread(tiles.inputs, inputs, n_in, stride, lanes)
+        for d in range(n_in):
+            for n in range(0, lanes, lanes_of(tiles.inputs)):
+                p, q = inputs + d * stride + n, d * lanes + n
+                store(tiles.inputs, p, (load(tiles.inputs, p) - load(strip.shift, q)) * load(strip.scale, q))
+        inputs += next_inputs
+        targets += next_targets
+
+
+@jit_inline
+def _spread(array, at, rows, stride, lanes):
+    """The number in the first lane of some rows, in all lanes."""
+    for p in range(at, at + rows * stride, stride):
+        value = get(array, p)
+        for n in range(0, lanes, lanes_of(array)):
+            store(array, p + n, value)
+
+
+@jit_flat
+def _forward(units, tiles, theta, layers, lanes, m):
+    """Activations of all hidden layers and the logits of the last; returns where these begin."""
+    stride, last = tiles.stride, layers.shape[0] - 1
+    a, at, to = tiles.inputs, np.int64(0), np.int64(0)
+    for layer in range(last + 1):
+        n_in, n_out, code, weights, biased = row_of(layers, layer)
+        for v in range(0, lanes, lanes_of(theta)):
+            z, w = Grid(units, to + v, stride, lanes), Grid(theta, weights * lanes + v, lanes, n_out * lanes)
+            product(z, w, Grid(a, at + v, stride, lanes), n_out, m, n_in + biased, False)
+        if layer < last:
+            activate(units, to, n_out, stride, m * lanes, code)
+        a, at = units, to
+        to += (n_out + biased) * stride
+    return at
+
+
+@jit_flat
+def _backward(scratch, at, theta, layers, lanes, m, more):
+    """The gradient of the block, or if more that in addition, from the deltas of the logits."""
+    units, deltas, g, stride = scratch.units, scratch.deltas, scratch.gradient, scratch.tiles.stride
+    here, below = np.int64(0), deltas.size // 2
+    for layer in range(layers.shape[0] - 1, -1, -1):
+        n_in, n_out, _, weights, biased = row_of(layers, layer)
+        at -= (n_in + biased) * stride
+        dw, dz = Grid(g, weights * lanes, n_out * lanes, lanes), Grid(deltas, here, lanes, stride)
+        if layer == 0:
+            product(dw, Grid(scratch.tiles.inputs, np.int64(0), stride, lanes), dz, n_in + biased, n_out, m, more)
+        else:
+            product(dw, Grid(units, at, stride, lanes), dz, n_in + biased, n_out, m, more)
+            w = Grid(theta, weights * lanes, n_out * lanes, lanes)
+            product(Grid(deltas, below, stride, lanes), w, Grid(deltas, here, stride, lanes), n_in, m, n_out, False)
+            activate_backward(deltas, below, units, at, n_in, stride, m * lanes, layers[layer - 1, 2])
+            here, below = below, here
+
+
+@jit_part
+def _step(strip, g, layers, optimizer, factor, step):
+    """Moves the parameters down their gradient, g times the factor."""
+    theta, state, numbers, lanes = strip.theta, strip.state, strip.numbers, lanes_of(strip.theta)
+    second = state.size // 2
+    rate, momentum = load(numbers, RATE * lanes), load(numbers, MOMENTUM_OF * lanes)
+    f = optimizers.factors(theta.dtype.type, step)
+    if optimizer == ADAM:
+        rate *= f.rate
+    for layer in range(layers.shape[0]):
+        n_in, n_out, _, weights, biased = row_of(layers, layer)
+        end = (weights + n_in * n_out) * lanes
+        for p in range(weights * lanes, end + biased * n_out * lanes, lanes):
+            w, dw = load(theta, p), load(g, p) * factor
+            if p < end:
+                dw += load(numbers, L2 * lanes) * w
+            if optimizer == SGD:
+                store(theta, p, optimizers.sgd(w, dw, rate))
+            elif optimizer == ADAM:
+                w, v, s = optimizers.adam(w, load(state, p), load(state, second + p), dw, rate, f)
+                store(theta, p, w)
+                store(state, p, v)
+                store(state, second + p, s)
+            else:
+                v = optimizers.velocity(load(state, p), dw, rate, momentum)
+                store(state, p, v)
+                if optimizer == MOMENTUM:
+                    store(theta, p, w + v)
+                else:
+                    store(theta, p, w + optimizers.velocity(v, dw, rate, momentum))
+
+
+# -- epochs --------------------------------------------------------------------------------------------------------------------
+
+
+@jit_part
+def _add_to(sums, at, losses, scale):
+    for lane in range(losses.size):
+        sums[at + lane] += np.float64(losses[lane]) * scale
+        losses[lane] = 0
+
+
+@jit_part
+def _measure(strip, scratch, held, network, sums, at):
+    """Adds the losses of the rows that are held out."""
+    layers, tiles, lanes, loss = network.layers, scratch.measured, scratch.losses.size, network.loss
+    n, n_out, code = held.order.shape[2], layers[layers.shape[0] - 1, 1], layers[layers.shape[0] - 1, 2]
+    for first in range(0, n, tiles.lanes):
+        m = min(tiles.lanes, n - first)
+        _pack(tiles, held, strip, lanes, np.int64(0), first, m)
+        logits = _forward(scratch.units, tiles, strip.theta, layers, lanes, m)
+        add_losses(scratch.losses, lanes, scratch.deltas, scratch.units, logits, tiles, np.int64(0), n_out, m * lanes, code, loss)
+        _add_to(sums, at, scratch.losses, network.loss_scale)
+
+
+@jit_part
+def _keep(strip, lane, lanes):
+    for p in range(lane, strip.theta.size, lanes):
+        strip.kept[p] = strip.theta[p]
+
+
+@jit_part
+def _end_epoch(strip, lanes, epoch, sums, measured, at, n, n_held, limits):
+    """Ends the networks that are to end; returns how many go on."""
+    running, marks = 0, strip.marks
+    for lane in range(lanes):
+        if marks[ENDED * lanes + lane] > 0:
+            continue
+        why = RUNNING
+        loss = sums[at + lane] / n
+        if not np.isfinite(loss):
+            why = DIVERGED
+        elif n_held > 0:
+            value = measured[at + lane] / n_held
+            if not np.isfinite(value):
+                why = DIVERGED
+            elif epoch == 0 or value < strip.best[lane]:
+                strip.best[lane] = value
+                marks[BEST * lanes + lane] = epoch
+                if limits.patience > 0:
+                    _keep(strip, lane, lanes)
+        if why == RUNNING and loss <= limits.target_loss:
+            why = TARGET_LOSS
+        if why == RUNNING and 0 < limits.patience <= epoch - marks[BEST * lanes + lane]:
+            why = PATIENCE
+        if why == RUNNING:
+            running += 1
+            continue
+        marks[ENDED * lanes + lane] = epoch + 1
+        marks[WHY * lanes + lane] = why
+        if limits.patience == 0 or why == DIVERGED:
+            _keep(strip, lane, lanes)
+    return running
+
+
+@jit
+def descend(strip, scratch, data, held, sums, measured, sizes, network, optimizer, limits):
+    """Batches first to last - 1, counted over the epochs, where sizes is (batch_size, first, last, steps): so many steps are done.
+
+    sums and measured (E, S) gather the losses of the epochs that the call touches, from that of the first batch on. It ends early
+    when no network goes on; returns how many do.
+    """
+    batch_size, first, last, step = sizes
+    layers, tiles, lanes, loss = network.layers, scratch.tiles, lanes_of(strip.theta), network.loss
+    n, n_held = data.order.shape[2], held.order.shape[2]
+    n_out, code = layers[layers.shape[0] - 1, 1], layers[layers.shape[0] - 1, 2]
+    batches = (n + batch_size - 1) // batch_size
+    base, running, zero = first // batches, np.int64(1), np.int64(0)
+    for b in range(first, last):
+        epoch = b // batches
+        slot = min(epoch - base, data.order.shape[0] - 1)
+        start = (b - epoch * batches) * batch_size
+        stop = min(start + batch_size, n)
+        for at in range(start, stop, tiles.lanes):
+            m = min(tiles.lanes, stop - at)
+            _pack(tiles, data, strip, lanes, slot, at, m)
+            logits = _forward(scratch.units, tiles, strip.theta, layers, lanes, m)
+            add_losses(scratch.losses, lanes, scratch.deltas, scratch.units, logits, tiles, zero, n_out, m * lanes, code, loss)
+            _backward(scratch, logits, strip.theta, layers, lanes, m, at > start)
+        step += 1
+        _step(strip, scratch.gradient, layers, optimizer, strip.theta.dtype.type(network.loss_scale / (stop - start)), step)
+        _add_to(sums, (epoch - base) * lanes, scratch.losses, network.loss_scale)
+        if stop == n:
+            running = _end(strip, scratch, held, sums, measured, epoch, base, lanes, n, n_held, network, limits)
+            if running == 0:
+                break
+    return running
+
+
+@jit_flat
+def _end(strip, scratch, held, sums, measured, epoch, base, lanes, n, n_held, network, limits):
+    at = (epoch - base) * lanes
+    if n_held > 0:
+        _measure(strip, scratch, held, network, measured, at)
+    return _end_epoch(strip, lanes, epoch, sums, measured, at, n, n_held, limits)
+
+
+# -- updates from single samples -----------------------------------------------------------------------------------------------
+
+
+@jit_flat
+def _layer_forward(units, to, a, first, theta, weights, n_in, n_out, biased, lanes):
+    """Logits of a layer for one sample, from the inputs that stand one below the other from a[first] on."""
+    p, row, end = weights * lanes, n_out * lanes, first + n_in * lanes
+    for _ in range(n_out):
+        z, q, d = zeros_wide(theta), p, first
+        if biased > 0:
+            z = load_wide(theta, p + n_in * row)
+        while d < end:
+            z += load_wide(theta, q) * load_wide(a, d)
+            q += row
+            d += lanes
+        store(units, to, z)
+        to += lanes
+        p += lanes
+
+
+@jit_flat
+def _layer_backward(theta, weights, a, first, deltas, here, below, n_in, n_out, biased, keep, lanes):
+    """Moves the weights of a layer by the deltas of its outputs, and makes those of its inputs, without their slopes."""
+    p, end = weights * lanes, first + n_in * lanes
+    last = here + n_out * lanes
+    while first < end:
+        x, dx, d = load_wide(a, first), zeros_wide(theta), here
+        while d < last:
+            w, dz = load_wide(theta, p), load_wide(deltas, d)
+            dx += w * dz
+            store(theta, p, w * keep - x * dz)
+            p += lanes
+            d += lanes
+        if below >= 0:
+            store(deltas, below, dx)
+            below += lanes
+        first += lanes
+    if biased > 0:
+        d = here
+        while d < last:
+            store(theta, p, load_wide(theta, p) - load_wide(deltas, d))
+            p += lanes
+            d += lanes
+
+
+@jit
+def descend_online(strip, scratch, data, held, sums, measured, sizes, network, optimizer, limits):
+    """descend with an update from each sample by plain gradient descent; what it counts as batches are blocks of samples."""
+    batch_size, first, last, _ = sizes
+    layers, tiles, theta = network.layers, scratch.tiles, strip.theta
+    units, deltas, lanes = scratch.few, scratch.deltas, WIDE * lanes_of(theta)
+    n, n_held = data.order.shape[2], held.order.shape[2]
+    top = layers.shape[0] - 1
+    batches = (n + batch_size - 1) // batch_size
+    base, running = first // batches, np.int64(1)
+    one, rows = theta.dtype.type(1), tiles.inputs.size // tiles.weights.size
+    rate = load_wide(strip.numbers, np.int64(RATE * lanes))
+    keep = one - rate * load_wide(strip.numbers, np.int64(L2 * lanes))
+    rate *= theta.dtype.type(network.loss_scale)
+    for b in range(first, last):
+        epoch = b // batches
+        slot = min(epoch - base, data.order.shape[0] - 1)
+        start = (b - epoch * batches) * batch_size
+        stop = min(start + batch_size, n)
+        if b == first or batches > 1 or data.order.shape[0] > 1:
+            _pack(tiles, data, strip, lanes, slot, start, stop - start)
+        for s in range(stop - start):
+            x = s * rows * lanes
+            a, at, to = tiles.inputs, x, np.int64(0)
+            for layer in range(top + 1):
+                n_in, n_out, code, weights, biased = row_of(layers, layer)
+                _layer_forward(units, to, a, at, theta, weights, n_in, n_out, biased, lanes)
+                if layer < top:
+                    activate(units, to, n_out, lanes, lanes, code)
+                a, at = units, to
+                to += n_out * lanes
+            n_out, code = layers[top, 1], layers[top, 2]
+            add_losses(scratch.losses, lanes, deltas, units, at, tiles, s, n_out, lanes, code, network.loss)
+            here, below = np.int64(0), deltas.size // 2
+            for k in range(0, n_out * lanes, lanes):
+                store(deltas, k, load_wide(deltas, k) * rate)
+            for layer in range(top, 0, -1):
+                n_in, n_out, _, weights, biased = row_of(layers, layer)
+                at -= n_in * lanes
+                _layer_backward(theta, weights, units, at, deltas, here, below, n_in, n_out, biased, keep, lanes)
+                here, below = below, here
+                activate_backward(deltas, here, units, at, n_in, lanes, lanes, layers[layer - 1, 2])
+            n_in, n_out, _, weights, biased = row_of(layers, np.int64(0))
+            _layer_backward(theta, weights, tiles.inputs, x, deltas, here, np.int64(-1), n_in, n_out, biased, keep, lanes)
+        _add_to(sums, (epoch - base) * lanes, scratch.losses, network.loss_scale)
+        if stop == n:
+            running = _end(strip, scratch, held, sums, measured, epoch, base, lanes, n, n_held, network, limits)
+            if running == 0:
+                break
+    return running
