@@ -3,10 +3,12 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib import import_module
 from itertools import pairwise
+from operator import call
 from timeit import Timer
 from typing import NamedTuple
 
@@ -69,14 +71,15 @@ def on_torch_threads(side):
 
 
 @lru_cache(2)
-def rows(n, sizes, dtype):
-    """Inputs, class numbers, one-hot targets (or 0 and 1 for one output), and a first theta."""
+def rows(n, sizes, dtype, members=None):
+    """Inputs, class numbers, one-hot targets (or 0 and 1 for one output), and a first theta (P,), or (members, P)."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((n, sizes[0]), dtype)
     labels = rng.integers(0, max(2, sizes[-1]), n)
     labels = np.where(rng.random(n) < 0.8, (X[:, 0] > 0) * 1, labels)
     targets = (labels[:, None] if sizes[-1] == 1 else np.eye(sizes[-1])[labels]).astype(dtype)
-    theta = np.concatenate([rng.standard_normal(a * b + b) / np.sqrt(a) for a, b in pairwise(sizes)])
+    several = () if members is None else (members,)
+    theta = np.concatenate([rng.standard_normal((*several, a * b + b)) / np.sqrt(a) for a, b in pairwise(sizes)], axis=-1)
     return X, labels, targets, theta.astype(dtype)
 
 
@@ -86,10 +89,11 @@ def classifier(sizes, activation):
 
 
 def mlp(network, theta):
-    classes = np.arange(max(2, network.sizes[-1]))
+    classes = None if network.output == "identity" else np.arange(max(2, network.sizes[-1]))
     return fastmlp.MLP(
-        network.sizes, theta, activations=network.activations, output=network.output, loss_name=network.loss, classes=classes
-    )
+        network.sizes, theta, activations=network.activations, output=network.output, loss_name=network.loss, bias=network.bias,
+        classes=classes,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -129,21 +133,27 @@ class Training:
     def __str__(self):
         return f"{self.shape} {self.activation}, {self.rows} rows, {self.dtype}"
 
+    @property
+    def data(self):
+        return rows(self.rows, self.sizes, self.dtype)
+
+    def ours(self, train, init, **options):
+        """A function that trains from init with our train, or train_many, and gives the losses of the epochs."""
+        X, labels, _, _ = self.data
+        options = {"shuffle": False, "standardize": False, "threads": self.threads} | self.options | options
+        return lambda: train(X, labels, init=init, **options).history.loss
+
     def fastmlp(self):
-        X, labels, _, theta = rows(self.rows, self.sizes, self.dtype)
-        init = mlp(self.network, theta)
-
-        def train():
-            model = fastmlp.train(X, labels, init=init, shuffle=False, standardize=False, threads=self.threads, **self.options)
-            return model.history.loss
-
-        return Side(train, self.units)
+        return Side(self.ours(fastmlp.train, mlp(self.network, self.data[-1])), self.units)
 
     def checked(self, train, rtol=None):
-        """The side of a rival, whose losses are those of ours."""
-        X, _, targets, theta = rows(self.rows, self.sizes, self.dtype)
-        function = partial(train, self.network, theta, X, targets, **self.options)
-        np.testing.assert_allclose(function(), self.fastmlp().function(), rtol=rtol or TOLERANCE[self.dtype])
+        """The side of a rival, which is told the work."""
+        X, _, targets, theta = self.data
+        return self.alike(partial(train, self.network, theta, X, targets, **self.options), rtol or TOLERANCE[self.dtype])
+
+    def alike(self, function, rtol):
+        """The side of a function whose losses are those of ours."""
+        np.testing.assert_allclose(function(), self.fastmlp().function(), rtol=rtol)
         return Side(function, self.units)
 
     # The rivals: each gives the forms it may take, and the fastest is the one that counts.
@@ -167,7 +177,51 @@ class Training:
         return [self.checked(peer("jax").train)]
 
     def jax_columns(self):
-        return [self.checked(partial(peer("jax").train, columns=True))]
+        return [self.checked(partial(peer("jax").train, form="columns"))]
 
     def sklearn(self):
         return [self.checked(peer("sklearn").train, rtol=1)]  # its first weights are its own: the order of the losses is all to ask
+
+
+@dataclass(frozen=True)
+class Trainings(Training):
+    """So many trainings, each from first weights of its own, that each side does alike."""
+
+    members: int = 256
+
+    @property
+    def units(self):
+        return super().units * self.members
+
+    @property
+    def data(self):
+        return rows(self.rows, self.sizes, self.dtype, self.members)
+
+    def __str__(self):
+        return f"{self.members} x {super().__str__()}"
+
+    def fastmlp(self, **options):
+        X, labels, _, thetas = self.data
+        fewer = self.options | {"epochs": 1}
+        first = fastmlp.train_many(X, labels, members=self.members, init=mlp(self.network, thetas[0]), seed=0, **fewer)
+        for model, theta in zip(first, thetas, strict=True):
+            model.theta[:] = theta
+        return Side(self.ours(fastmlp.train_many, first, members=self.members, **options), self.units)
+
+    def jax(self):
+        """Of one row at a time, in each form: which is the fastest depends on the network."""
+        forms = ("rows", "columns", "sums") if self.batch_size == 1 else ("rows",)
+        return [self.checked(partial(peer("jax").train, form=form))._replace(note=form) for form in forms]
+
+    def one_thread(self):
+        return [self.alike(replace(self, threads=1).fastmlp().function, rtol=0)]
+
+    def one_by_one(self, threads=1):
+        """fastmlp.train for each member; threads share them out, as compiled code holds no lock."""
+        trainings = [self.ours(fastmlp.train, mlp(self.network, theta), threads=1) for theta in self.data[-1]]
+
+        def train():
+            with ThreadPoolExecutor(threads) as pool:
+                return np.array(list(pool.map(call, trainings)))
+
+        return [self.alike(train, TOLERANCE[self.dtype])._replace(note=f"threads: {threads}")]
