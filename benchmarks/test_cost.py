@@ -45,7 +45,7 @@ def test_cost_is_linear(versus, short, base, change):
     versus(f"cost, {name}: {changed}", side(replace(base, **change)), rivals, "row, epoch and parameter")
 
 
-TRAIN = """
+PEAK = """
 import sys, threading, time
 import numpy as np
 import fastmlp
@@ -61,17 +61,40 @@ def watch():
         peak = max(peak, anonymous())
         time.sleep(0.001)
 
+def growth(train, few, many):
+    "What train(many) gives, and the most bytes beyond those before it."
+    global peak
+    train(few)  # the memory of the compiled code does not count
+    peak = before = anonymous()
+    threading.Thread(target=watch, daemon=True).start()
+    return train(many), peak - before
+"""
+TRAIN = f"""{PEAK}
 def train(rows):
     return fastmlp.train(X[:rows], y[:rows], batch_size=256, epochs=1, seed=0, dtype="float32")
 
 X = np.load(sys.argv[1], mmap_mode="r")
 y = np.random.default_rng(0).integers(0, 2, len(X))
-train(1000)  # the memory of the compiled code does not count
-peak = before = anonymous()
-threading.Thread(target=watch, daemon=True).start()
-model = train(len(X))
-print(peak - before - model.theta.nbytes)
+model, grown = growth(train, 1000, len(X))
+print(grown - model.theta.nbytes)
 """
+TRAIN_MANY = f"""{PEAK}
+from benchmarks.test_population import MINI_BATCHES, PER_SAMPLE
+
+def train(members):
+    return fastmlp.train_many(X, y, members=members, seed=0, hidden=work.sizes[1:-1], activation=work.activation, **work.options)
+
+work = dict(PER_SAMPLE=PER_SAMPLE, MINI_BATCHES=MINI_BATCHES)[sys.argv[1]]
+X, y, _, _ = work.data
+population, grown = growth(train, 100, int(sys.argv[2]))
+print(grown - sum(model.theta.nbytes for model in population) - population.history.loss.nbytes)
+"""
+
+
+def output(program, *arguments):
+    """The number that a program prints, run on its own."""
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -83,11 +106,20 @@ def test_memory(benchmark, table, short, tmp_path, dtype):
     for start in range(0, n, 100_000):
         X[start : start + 100_000] = rng.standard_normal((min(n - start, 100_000), 32), "float32")
     del X
-    command = [sys.executable, "-c", TRAIN, str(tmp_path / "X.npy")]
-    done = benchmark.pedantic(subprocess.run, args=(command,), kwargs={"check": True, "capture_output": True, "text": True})
-    peak = int(done.stdout) / 2**20
+    peak = benchmark.pedantic(output, args=(TRAIN, tmp_path / "X.npy")) / 2**20
     benchmark.extra_info["MB beside the caller's arrays"] = peak
     table(f"memory, batches of 256 of a {dtype} map of {n} x 32, in float32", f"{peak:.1f} MB beside the caller's arrays", "", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("name", ["PER_SAMPLE", "MINI_BATCHES"])
+def test_memory_of_a_population(benchmark, table, short, name):
+    few, many = (100, 200) if short else (1000, 8000)
+    before = output(TRAIN_MANY, name, few) / 2**20
+    most = benchmark.pedantic(output, args=(TRAIN_MANY, name, many)) / 2**20
+    benchmark.extra_info["MB beside parameters and history"] = most
+    kind = name.lower().replace("_", "-")
+    table(f"memory, {kind}, {many} members", f"{most:.1f} MB beside parameters and history", f"{few} members", f"{before:.1f} MB")
 
 
 CLASSIFY = """
@@ -108,8 +140,7 @@ def test_memory_of_a_large_folder(benchmark, table, short, tmp_path):
     few = 5000
 
     def peak(n):
-        command = [sys.executable, "-c", CLASSIFY, str(tmp_path / "classifier.npz"), folder, str(n)]
-        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 2**10
+        return output(CLASSIFY, tmp_path / "classifier.npz", folder, n) / 2**10
 
     def link(first, last):
         for number in range(first, last):
