@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from fastmlp import checks
 from fastmlp.features import EXTRACTORS
 from fastmlp.images import MAX_PIXELS, ImageError
+from fastmlp.many import train_many
 from fastmlp.model import MLP
 from fastmlp.reading import Rows, read_chunk
 from fastmlp.sources import CHUNK, Chunk, Chunks, Source, StrPath
@@ -31,7 +32,8 @@ from fastmlp.training import train
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-METHODS = ("one-vs-rest", "softmax")
+METHODS = ("one-vs-rest", "softmax")  # of training
+DECISIONS = ("ensemble", *METHODS)  # of a classifier
 ANSWER_FILE = re.compile(r"correct-outputs-(.+)\.txt")
 ANSWER_HEADER = ["file_name", "correct_answer"]
 
@@ -69,9 +71,15 @@ class ImageClassifier:
     classes : list of str
         The K labels, sorted.
     networks : tuple of MLP
-        One for the method "softmax"; one for each class, in their order, for "one-vs-rest".
+        One for the method "softmax"; one for each class, in their order, for "one-vs-rest"; any number for "ensemble", each as
+        that of "softmax".
     extractor : {"ink", "pixels"}
-    method : {"one-vs-rest", "softmax"}
+    method : {"ensemble", "one-vs-rest", "softmax"}
+
+    Raises
+    ------
+    ValueError
+        If the networks do not fit the classes, the extractor and the method.
     """
 
     classes: list[str]
@@ -81,23 +89,29 @@ class ImageClassifier:
 
     def __post_init__(self) -> None:
         size = EXTRACTORS[checks.one_of("extractor", self.extractor, EXTRACTORS)].size
-        count = 1 if checks.one_of("method", self.method, METHODS) == "softmax" else len(self.classes)
+        counts = {"softmax": 1, "one-vs-rest": len(self.classes), "ensemble": max(1, len(self.networks))}
+        count = counts[checks.one_of("method", self.method, DECISIONS)]
         found = [network.layer_sizes[0] for network in self.networks]
         if found != [size] * count:
             raise ValueError(f"networks must be {count} of {size} inputs each; got {len(found)}, of {found} inputs")
         for network in self.networks:
             known = None if network.classes is None else network.classes.tolist()
-            if known != self.classes if self.method == "softmax" else network.layer_sizes[-1] != 1:
+            if network.layer_sizes[-1] != 1 if self.method == "one-vs-rest" else known != self.classes:
                 raise ValueError(f"the outputs of {network} do not fit the classes {self.classes} and method {self.method!r}")
 
     def scores(self, features: NDArray[np.floating]) -> NDArray[np.floating]:
         """The score of each class for rows of features: (n, size) -> (n, K). The largest one decides.
 
-        They are probabilities for "softmax", and for "one-vs-rest" each network's own output.
+        They are probabilities for "softmax", their mean over the networks for "ensemble", and for "one-vs-rest" each network's own
+        output.
         """
-        if self.method == "softmax":
-            return self.networks[0].predict_proba(features)
-        return np.column_stack([_own_output(network, features) for network in self.networks])
+        if self.method == "one-vs-rest":
+            return np.column_stack([_own_output(network, features) for network in self.networks])
+        scores = self.networks[0].predict_proba(features)
+        for network in self.networks[1:]:
+            scores += network.predict_proba(features)
+        scores /= len(self.networks)
+        return scores
 
     def verdicts(self, chunk: Chunk, strict: bool = False, max_pixels: int = MAX_PIXELS, stop: Event | None = None) -> Verdicts:
         """Classify one chunk of files; see reading.read_chunk."""
@@ -278,7 +292,8 @@ def train_folder(folder: StrPath, *, extractor: str = "ink", method: str = "soft
         One network with an output for each class, or for each class a network with one output, trained towards 1 for
         the images of its class and 0 for all others.
     **options
-        Those of `train`. With "one-vs-rest" the network of class k has the seed `seed + k`.
+        Those of `train`. With "one-vs-rest" the network of class k has the seed `seed + k`, and `on_epoch` is called with the
+        losses (K,) of all networks, as `train_many` does.
 
     Raises
     ------
@@ -290,17 +305,39 @@ def train_folder(folder: StrPath, *, extractor: str = "ink", method: str = "soft
         If the folder has fewer than two classes, a class has no image, an answer file and the images do not match, an
         image has no class or two, or for what `train` rejects.
     """
-    checks.one_of("extractor", extractor, EXTRACTORS)
     checks.one_of("method", method, METHODS)
-    features, labels = _labelled_images(os.fspath(folder), partial(_readable, extractor=extractor, threads=options.get("threads")))
-    classes = sorted(set(labels))
-    if len(classes) < 2:
-        raise ValueError(f"{os.fspath(folder)} must have images of at least two classes; got {classes}")
+    features, labels = labelled_features(folder, extractor, options.get("threads"))
     if method == "softmax":
-        networks = [train(features, np.array(labels), **{"output": "softmax", **options})]
+        networks = [train(features, labels, **{"output": "softmax", **options})]
     else:
-        networks = _train_one_vs_rest(features, np.array(labels), classes, **options)
-    return ImageClassifier(classes, tuple(networks), extractor, method)
+        networks = _train_one_vs_rest(features, labels, **options)
+    return ImageClassifier(np.unique(labels).tolist(), tuple(networks), extractor, method)
+
+
+def labelled_features(folder: StrPath, extractor: str, threads: int | None = None) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
+    """Read a folder of labelled images of at least two classes.
+
+    Parameters
+    ----------
+    folder, extractor
+        As `train_folder` has them.
+    threads : int, optional
+        By default as many as there are cores. The results do not depend on it.
+
+    Returns
+    -------
+    The features (N, size) of the images, and their labels (N,).
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError, ImageError, ValueError
+        As `train_folder` does for the folder and the extractor.
+    """
+    checks.one_of("extractor", extractor, EXTRACTORS)
+    features, labels = _labelled_images(os.fspath(folder), partial(_readable, extractor=extractor, threads=threads))
+    if len(classes := sorted(set(labels))) < 2:
+        raise ValueError(f"{os.fspath(folder)} must have images of at least two classes; got {classes}")
+    return features, np.array(labels)
 
 
 def classify_folder(model: ImageClassifier | StrPath, source: Source, threads: int | None = None, **options: Any) -> Verdicts:
@@ -374,18 +411,15 @@ def _nothing_in(source: Any) -> ValueError:
 # -- Training ----------------------------------------------------------------------------------------------------------
 
 
-def _train_one_vs_rest(
-    features: NDArray[np.float64], labels: NDArray[np.str_], classes: list[str], seed: int | None = None, **options: Any
-) -> list[MLP]:
-    networks = []
-    for index, name in enumerate(classes):
-        own_seed = None if seed is None else seed + index
-        network = train(features, (labels == name).astype(np.float64), seed=own_seed, **options)
-        networks.append(network)
-        interrupted = network.history is not None and network.history.stopped_by == "interrupt"
-        if interrupted and len(networks) < len(classes):  # some of the networks alone decide nothing
-            raise KeyboardInterrupt
-    return networks
+def _train_one_vs_rest(features: NDArray[np.float64], labels: NDArray[np.str_], **options: Any) -> list[MLP]:
+    for name in ("hidden", "activation"):  # a list would have an entry for each network
+        if isinstance(options.get(name), list):
+            options[name] = tuple(options[name])
+    targets = (labels[:, None] == np.unique(labels)).astype(np.float64)
+    population = train_many(features, targets, members=targets.shape[1], **options)
+    if "interrupt" in population.history.stopped_by:  # some of the networks alone decide nothing
+        raise KeyboardInterrupt
+    return list(population)
 
 
 def _own_output(network: MLP, features: NDArray[np.floating]) -> NDArray[np.floating]:

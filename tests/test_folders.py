@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from pngs import gray_png
 
-from fastmlp import folders
+from fastmlp import DivergedError, folders
 from fastmlp.features import extract
-from fastmlp.folders import ImageClassifier, classify_folder, extract_features, train_folder
+from fastmlp.folders import ImageClassifier, classify_folder, extract_features, labelled_features, train_folder
 from fastmlp.images import ImageError, read_image
+from fastmlp.many import train_many
 from fastmlp.model import MLP
 from fastmlp.reading import read_chunk
 from fastmlp.sources import Chunks
@@ -192,6 +193,15 @@ def test_the_data_of_the_tutorial_train_in_the_order_of_the_answers(monkeypatch)
     assert np.array_equal(features, np.array([row[1:] for row in rows], float))
 
 
+@pytest.mark.parametrize("threads", THREADS)
+def test_labelled_features_are_what_a_network_is_trained_on(class_folders, monkeypatch, threads):
+    expected, expected_labels = trained_on(monkeypatch, class_folders)
+    features, labels = labelled_features(class_folders, "ink", threads)
+    assert features.tobytes() == expected.tobytes()
+    assert labels.tolist() == expected_labels.tolist()
+    assert labelled_features(class_folders, "pixels")[0].shape == (28, 256)
+
+
 ALL_ZERO = dict.fromkeys(["000.png", "001.png", "002.png", "003.png"], 0)
 
 
@@ -267,8 +277,21 @@ def test_one_vs_rest_trains_each_class_towards_one(flat):
     features = extract([bar(False, 2), bar(True, 0), bar(False, 3), bar(True, 1)])
     for index, targets in enumerate([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]]):
         own = train(features, np.array(targets), **QUICK | {"seed": QUICK["seed"] + index})
-        assert np.array_equal(classifier.networks[index].theta, own.theta)
-        assert np.array_equal(classifier.scores(features)[:, index], own.predict(features))
+        # Side by side, sums may be rounded otherwise: train_many promises 1e-9 for a short training in float64.
+        np.testing.assert_allclose(classifier.networks[index].theta, own.theta, rtol=1e-9)
+        np.testing.assert_allclose(classifier.scores(features)[:, index], own.predict(features), rtol=0, atol=1e-9)
+
+
+def test_a_list_describes_the_layers_of_each_network_of_one_vs_rest(flat):
+    options = {"hidden": [4, 3], "activation": ["tanh", "relu"], "epochs": 1}
+    for network in train_folder(flat, method="one-vs-rest", **options).networks:
+        assert (network.layer_sizes, network.activations) == ((3, 4, 3, 1), ("tanh", "relu"))
+
+
+def test_a_network_of_one_vs_rest_that_diverges_is_an_error(flat):
+    rates = {"optimizer": "sgd", "activation": "identity", "learning_rate": [0.01, 1e300]}
+    with pytest.raises(DivergedError):
+        train_folder(flat, method="one-vs-rest", seed=0, epochs=5, **rates)
 
 
 def test_one_vs_rest_also_takes_networks_that_classify(class_folders):
@@ -279,13 +302,14 @@ def test_one_vs_rest_also_takes_networks_that_classify(class_folders):
     assert ((scores > 0) & (scores < 1)).all()
 
 
-def test_ctrl_c_between_the_networks_of_one_vs_rest_leaves_no_half_classifier(class_folders, monkeypatch):
+@pytest.mark.parametrize("index", [0, 1])
+def test_ctrl_c_among_the_networks_of_one_vs_rest_leaves_no_half_classifier(class_folders, monkeypatch, index):
     def interrupted(*arguments, **options):
-        network = train(*arguments, **options)
-        network.history.stopped_by = "interrupt"
-        return network
+        population = train_many(*arguments, **options)
+        population.history.stopped_by[index] = "interrupt"
+        return population
 
-    monkeypatch.setattr(folders, "train", interrupted)
+    monkeypatch.setattr(folders, "train_many", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train_folder(class_folders, method="one-vs-rest", epochs=1)
     assert isinstance(train_folder(class_folders, epochs=1), ImageClassifier)
@@ -295,8 +319,38 @@ def test_networks_must_fit_the_extractor_and_the_method(classifier):
     for change in [{"extractor": "ink"}, {"method": "one-vs-rest"}, {"networks": ()}]:
         with pytest.raises(ValueError, match=r"^networks must be "):
             replace(classifier, **change)
-    with pytest.raises(ValueError, match="method must be one of 'one-vs-rest', 'softmax'"):
+    with pytest.raises(ValueError, match="method must be one of 'ensemble', 'one-vs-rest', 'softmax'"):
         replace(classifier, method="vote")
+
+
+def test_an_ensemble_gives_the_mean_of_its_networks_probabilities(class_folders, classifier, tmp_path):
+    others = [train_folder(class_folders, extractor="pixels", hidden=hidden, epochs=2, seed=1) for hidden in (3, (2, 2))]
+    networks = tuple(network for one in (classifier, *others) for network in one.networks)
+    ensemble = replace(classifier, networks=networks, method="ensemble")
+    features = extract([bar(False, 2), bar(True, 5)], "pixels")
+    expected = sum(network.predict_proba(features) for network in networks) / 3
+    np.testing.assert_allclose(ensemble.scores(features), expected, rtol=1e-14)
+    assert np.array_equal(replace(classifier, method="ensemble").scores(features), classifier.scores(features))
+
+    ensemble.save(tmp_path / "ensemble.npz")
+    same(classify_folder(tmp_path / "ensemble.npz", class_folders), classify_folder(ensemble, class_folders))
+
+
+def test_an_ensemble_is_of_networks_for_its_classes(classifier, class_folders):
+    (network,), (of_ink,) = classifier.networks, train_folder(class_folders, epochs=1).networks
+    one_vs_rest = train_folder(class_folders, extractor="pixels", method="one-vs-rest", epochs=1).networks
+    for networks, message in [
+        ((), "networks must be 1 of 256 inputs each; got 0"),
+        ((network, of_ink), r"networks must be 2 of 256 inputs each; got 2, of \[256, 3\]"),
+        ((network, one_vs_rest[0]), "do not fit the classes"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            replace(classifier, networks=networks, method="ensemble")
+
+
+def test_train_folder_makes_no_ensemble(class_folders):
+    with pytest.raises(ValueError, match="method must be one of 'one-vs-rest', 'softmax'; got 'ensemble'"):
+        train_folder(class_folders, method="ensemble")
 
 
 # -- classify ----------------------------------------------------------------------------------------------------------
