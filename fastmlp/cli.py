@@ -13,6 +13,7 @@ import csv
 import io
 import math
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -20,11 +21,12 @@ import time
 import warnings
 from argparse import SUPPRESS, Namespace
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from itertools import chain
+from itertools import chain, cycle, islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import fastmlp
 
@@ -32,11 +34,36 @@ if TYPE_CHECKING:
     from fastmlp.demo import Answer
     from fastmlp.folders import ImageClassifier, Verdicts
     from fastmlp.model import MLP
+    from fastmlp.population import Population
     from fastmlp.rows import Batch
 
 FINE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
 TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # a file name may be any bytes
 PROGRESS_INTERVAL = 0.1  # seconds
+SWEPT = ("hidden", "activation", "batch_size", "learning_rate", "momentum", "l2")  # options of train that take several values
+HELD_OUT = 0.2  # of the rows, to compare several networks by
+SHOWN = 10  # of the best of several networks
+
+Value = TypeVar("Value")
+
+TRAIN_EPILOG = f"""\
+several networks:
+  Several values of --hidden, --activation, --batch-size, --learning-rate, --momentum or --l2 make a network of each
+  combination. With --members N, the combinations take turns until there are N networks. The seed of each is one more
+  than that of the one before; the first has that of --seed, or one that is drawn. All are measured on the same rows,
+  which --data-seed chooses; without --validation, {HELD_OUT:g} of the rows are held out. The best {SHOWN} are printed as a table.
+  The one of the smallest validation loss is saved, or with --ensemble all that were not dropped by --halving and have
+  not diverged: the ensemble's scores are the means of their probabilities.
+
+After Ctrl-C, the networks so far are saved, but for --method one-vs-rest.
+
+exit code: 0 all is well; 2 wrong usage, a bad file, or training that diverges; 130 interrupted
+
+examples:
+  fastmlp train drawings -o shapes.npz
+  fastmlp train drawings -o shapes.npz --hidden 8/16/8,8 --learning-rate 0.01,0.03,0.1
+  fastmlp train drawings -o shapes.npz --members 256 --learning-rate 0.01,0.03,0.1 --halving 3 --ensemble
+"""
 
 CLASSIFY_EPILOG = """\
 rows:
@@ -109,20 +136,36 @@ def _parser() -> argparse.ArgumentParser:
     features.add_argument("-o", "--output", metavar="FILE", help="default: stdout")
 
     train = command(_train, "train an image classifier on a folder")
+    train.formatter_class, train.epilog = argparse.RawDescriptionHelpFormatter, TRAIN_EPILOG
     train.add_argument("folder", metavar="FOLDER", help="with one folder per class, or with answer files")
     train.add_argument("-o", "--output", metavar="MODEL.npz", required=True)
     train.add_argument("--extractor", metavar="NAME", default=SUPPRESS, help="ink or pixels")
     train.add_argument("--method", metavar="NAME", default=SUPPRESS, help="softmax or one-vs-rest")
-    train.add_argument("--hidden", metavar="8,8", type=layer_sizes, default=SUPPRESS, help="units of the hidden layers")
-    train.add_argument("--activation", metavar="NAME", default=SUPPRESS, help="sigmoid, tanh, relu or identity")
+    hidden = 'units of the hidden layers; "/" between alternatives'
+    train.add_argument("--hidden", metavar="8,8[/...]", type=several(layer_sizes, "/"), default=SUPPRESS, help=hidden)
+    activation = "sigmoid, tanh, relu or identity"
+    train.add_argument("--activation", metavar="NAME[,...]", type=several(str), default=SUPPRESS, help=activation)
     train.add_argument("--epochs", metavar="N", type=int, default=SUPPRESS)
-    train.add_argument("--batch-size", metavar="N|full", type=batch_size, default=SUPPRESS)
-    train.add_argument("--learning-rate", metavar="RATE", type=float, default=SUPPRESS)
+    train.add_argument("--batch-size", metavar="N|full[,...]", type=several(batch_size), default=SUPPRESS)
+    train.add_argument("--learning-rate", metavar="RATE[,...]", type=several(float), default=SUPPRESS)
     train.add_argument("--optimizer", metavar="NAME", default=SUPPRESS, help="sgd, momentum, nesterov or adam")
-    train.add_argument("--l2", metavar="L2", type=float, default=SUPPRESS)
-    train.add_argument("--validation", metavar="FRACTION", type=float, default=SUPPRESS)
+    momentum = "of the optimizers momentum and nesterov"
+    train.add_argument("--momentum", metavar="SHARE[,...]", type=several(float), default=SUPPRESS, help=momentum)
+    train.add_argument("--l2", metavar="L2[,...]", type=several(float), default=SUPPRESS)
+    validation = f"of the rows, to hold out; default: none for one network, {HELD_OUT:g} for several"
+    train.add_argument("--validation", metavar="FRACTION", type=float, default=SUPPRESS, help=validation)
     train.add_argument("--patience", metavar="N", type=int, default=SUPPRESS, help="epochs to wait for a better loss")
     train.add_argument("--seed", metavar="N", type=int, default=SUPPRESS)
+    data_seed = "of the held-out rows and of the order; default: that of --seed"
+    train.add_argument("--data-seed", metavar="N", type=int, default=SUPPRESS, help=data_seed)
+    bootstrap = "draw the rows of each network with replacement"
+    train.add_argument("--bootstrap", action="store_true", default=SUPPRESS, help=bootstrap)
+    members = "how many networks to train; default: one for each combination of values"
+    train.add_argument("--members", metavar="N", type=positive, default=SUPPRESS, help=members)
+    halving = "from time to time, only the best of H networks goes on"
+    train.add_argument("--halving", metavar="H", type=int, default=SUPPRESS, help=halving)
+    ensemble = "save all networks that are not dropped on the way, instead of the best"
+    train.add_argument("--ensemble", action="store_true", default=SUPPRESS, help=ensemble)
     train.add_argument("--dtype", choices=("float32", "float64"), default=SUPPRESS)
     train.add_argument("--threads", metavar="N", type=int, default=SUPPRESS)
 
@@ -156,6 +199,16 @@ def layer_sizes(text: str) -> tuple[int, ...]:
 
 def batch_size(text: str) -> int | None:
     return None if text == "full" else int(text)
+
+
+def several(kind: Callable[[str], Value], separator: str = ",") -> Callable[[str], list[Value]]:
+    """What reads one value or more."""
+
+    def read(text: str) -> list[Value]:
+        return [kind(part) for part in text.split(separator)]
+
+    read.__name__ = kind.__name__  # which argparse says of a wrong value
+    return read
 
 
 def positive(text: str) -> int:
@@ -278,22 +331,85 @@ def _write_features(file: IO[str], names: list[str], features: list[list[float]]
 
 
 def _train(args: Namespace) -> int:
-    """After Ctrl-C, the networks so far are saved, if each of them has begun."""
+    """After Ctrl-C, what has been trained so far is saved."""
     from fastmlp.storage import check_writable
 
     options = {name: value for name, value in vars(args).items() if name not in ("run", "folder", "output")}
     check_writable(args.output)  # before the training, not after it
+    swept = {name: options.pop(name) for name in SWEPT if name in options}
+    members = _members(options, math.prod(map(len, swept.values())))
     _announce_compiling()
+    best = None
+    if members is None:
+        options |= {name: value for name, (value,) in swept.items()}
+        model, stopped_by = _train_one(args.folder, options)
+    else:
+        values = fastmlp.grid(**swept) if swept else {}
+        options |= {name: list(islice(cycle(each), members)) for name, each in values.items()}
+        model, best, stopped_by = _train_several(args.folder, members, options)
+    model.save(args.output)
+    if best is not None:
+        print(best.table)
+    _print_model(model)
+    return INTERRUPTED if "interrupt" in stopped_by else FINE
+
+
+def _members(options: dict[str, Any], combinations: int) -> int | None:
+    """How many networks are to be compared, if any are; contradictions are rejected."""
+    many = combinations > 1 or "members" in options
+    members = options.pop("members", combinations)
+    if many and options.get("method", "softmax") != "softmax":
+        raise ValueError(f"--method {options['method']} takes neither --members nor several values of an option")
+    if members < combinations:
+        raise ValueError(f"--members must be at least {combinations}, one for each combination of values; got {members}")
+    for name in ("halving", "ensemble"):
+        if name in options and members == 1:
+            raise ValueError(f"--{name} needs several networks: give --members, or several values of an option")
+    return members if many else None
+
+
+def _train_one(folder: str, options: dict[str, Any]) -> tuple[ImageClassifier, list[str]]:
+    """A classifier, and what its networks were stopped by."""
+    import numpy as np
+
     with _progress() as show:
-        model = fastmlp.train_folder(
-            args.folder, **options, on_epoch=lambda epoch, loss, _: show(f"epoch {epoch + 1}, loss {loss:.6g}")
-        )
+
+        def on_epoch(epoch: int, loss: Any, _: Any) -> None:
+            show(f"epoch {epoch + 1}, loss {np.fmax.reduce(loss, axis=None):.6g}")  # of several networks the largest
+
+        model = fastmlp.train_folder(folder, **options, on_epoch=on_epoch)
     histories = [network.history for network in model.networks if network.history is not None]
     if any(history.epochs == 0 for history in histories):
         raise KeyboardInterrupt  # that came too soon: there is nothing to keep
-    model.save(args.output)
-    _print_model(model)
-    return INTERRUPTED if any(history.stopped_by == "interrupt" for history in histories) else FINE
+    return model, [history.stopped_by for history in histories]
+
+
+def _train_several(folder: str, members: int, options: dict[str, Any]) -> tuple[ImageClassifier, Population, list[str]]:
+    """A classifier of the best of many networks, or of all that are left; the best ones; and what each was stopped by."""
+    import numpy as np
+
+    from fastmlp.folders import labelled_features
+
+    extractor, ensemble = options.pop("extractor", "ink"), options.pop("ensemble", False)
+    method = options.pop("method", "softmax")
+    features, labels = labelled_features(folder, extractor, options.get("threads"))
+    seed = options.setdefault("seed", secrets.randbits(32))
+    options = {"output": "softmax", "validation": HELD_OUT, "data_seed": seed, "progress": sys.stderr.isatty()} | options
+    population = fastmlp.train_many(features, labels, members=members, **options)
+    stopped_by = population.history.stopped_by
+    diverged = np.array(stopped_by) == "diverged"
+    if diverged.any():
+        _say(f"{diverged.sum()} of {members} networks diverged")
+    usable = (population.history.epochs > 0) & ~diverged
+    if not usable.any():
+        raise KeyboardInterrupt  # that came too soon: there is nothing to keep
+    trained = population[usable]
+    best = trained.best(min(SHOWN, len(trained)))
+    networks = [best[0]]
+    if ensemble:
+        kept = [network for network, reason in zip(trained, trained.history.stopped_by, strict=True) if reason != "halving"]
+        networks, method = kept or networks, "ensemble"  # all that halving has kept may have diverged
+    return fastmlp.ImageClassifier(np.unique(labels).tolist(), tuple(networks), extractor, method), best, stopped_by
 
 
 def _classify(args: Namespace) -> int:
@@ -303,7 +419,7 @@ def _classify(args: Namespace) -> int:
 
     model = fastmlp.load(args.model)
     if not isinstance(model, fastmlp.ImageClassifier):
-        raise ValueError(f"{args.model} holds a network for arrays of features, not an image classifier")
+        raise ValueError(f"{args.model} holds what is for arrays of features, not an image classifier")
     targets = _targets(args)
     _announce_compiling()
     as_json = (args.format or Path(args.output or "").suffix) in ("jsonl", ".jsonl")
@@ -408,28 +524,40 @@ def _info(args: Namespace) -> int:
     return FINE
 
 
-def _print_model(model: MLP | ImageClassifier) -> None:
+def _print_model(model: MLP | ImageClassifier | Population) -> None:
     if isinstance(model, fastmlp.ImageClassifier):
         print(f"image classifier of {', '.join(model.classes)}; extractor {model.extractor}, method {model.method}")
         _print_networks(model)
+    elif isinstance(model, fastmlp.Population):
+        print(model)
+        print(model.table)
     else:
         print("regressor" if model.classes is None else f"classifier of {', '.join(map(str, model.classes))}")
         print(_describe(model))
 
 
 def _print_networks(model: ImageClassifier) -> None:
+    """A line for each network; of an ensemble, for each architecture."""
+    if model.method == "ensemble":
+        for architecture, count in Counter(map(_architecture, model.networks)).items():
+            print(f"{count} of {architecture}")
+        return
     names = [f"MLP({name})" for name in model.classes] if len(model.networks) > 1 else [model.method]
     for name, network in zip(names, model.networks, strict=True):
         print(f"{name}: {_describe(network)}")
 
 
 def _describe(network: MLP) -> str:
-    sizes = "-".join(map(str, network.layer_sizes))
-    layers = ", ".join([*network.activations, f"{network.output} output"])
-    text = f"{sizes}, {layers}, {network.loss_name}, {len(network.theta)} parameters of {network.theta.dtype}"
+    text = _architecture(network)
     if network.history is not None and network.history.epochs:
         text += f"; {network.history.epochs} epochs, loss {network.history.loss[-1]:.6g}"
     return text
+
+
+def _architecture(network: MLP) -> str:
+    sizes = "-".join(map(str, network.layer_sizes))
+    layers = ", ".join([*network.activations, f"{network.output} output"])
+    return f"{sizes}, {layers}, {network.loss_name}, {len(network.theta)} parameters of {network.theta.dtype}"
 
 
 def _warmup(args: Namespace) -> int:
@@ -453,6 +581,8 @@ def _warmup(args: Namespace) -> int:
         model.predict(X[:1])
         fastmlp.train(X, y, epochs=1, validation=(X, y)).gradient(X, y)
         fastmlp.train(X, y, epochs=1, batch_size=None, hidden=(256,)).predict(X)  # enough to be shared out to threads
+        for batch_size, optimizer in (1, "sgd"), (32, "adam"):
+            fastmlp.train_many(X, y, members=2, epochs=1, batch_size=batch_size, optimizer=optimizer, validation=(X, y))
     print(f"compiled, or found compiled, in {time.perf_counter() - start:.1f} s")
     return FINE
 

@@ -19,6 +19,7 @@ import pytest
 
 import fastmlp
 from fastmlp.cli import main
+from fastmlp.folders import labelled_features
 
 pty = pytest.importorskip("pty")
 resource = pytest.importorskip("resource")
@@ -144,7 +145,11 @@ def test_help_names_the_commands():
     assert run("--version").stdout.decode().split() == ["fastmlp", fastmlp.__version__]
 
 
-@pytest.mark.parametrize("args", ["", "trian", "train folder", "train folder -o m --hidden 8,x", "demo squares"])
+@pytest.mark.parametrize(
+    "args",
+    ["", "trian", "train folder", "train folder -o m --hidden 8,x", "demo squares"]
+    + [f"train folder -o m {rest}" for rest in ("--hidden 8//4", "--learning-rate 0.1,x", "--batch-size 1,", "--members 0")],
+)
 def test_wrong_usage_exits_with_2(args, capsys):
     with pytest.raises(SystemExit) as caught:
         main(args.split())
@@ -242,7 +247,9 @@ def test_a_network_for_arrays_classifies_no_images(tmp_path, capsys):
 def test_training_that_diverges_ends_in_one_sentence(tmp_path, capsys):
     huge = ["--activation", "identity", "--optimizer", "sgd", "--learning-rate", "1e300", "--method", "one-vs-rest"]
     assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), *huge]) == 2
-    assert_one_sentence(capsys.readouterr(), "epoch")
+    assert_one_sentence(capsys.readouterr(), "diverged")
+    assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), *huge[:-2], "--members", "2"]) == 2
+    assert_one_sentence(capsys.readouterr(), "diverged")
     assert not list(tmp_path.iterdir())
 
 
@@ -253,6 +260,7 @@ def test_train_saves_what_its_options_say(tmp_path, capsys):
     path = tmp_path / "m.npz"
     options = "--hidden 8,4 --activation relu --epochs 7 --batch-size full --dtype float32 --seed 3 --validation 0.2"
     options += " --extractor pixels --optimizer nesterov --l2 0.001 --learning-rate 0.01 --patience 50 --threads 1"
+    options += " --momentum 0.8 --data-seed 5 --bootstrap"
     assert main(["train", str(TRAINING), "-o", str(path), *options.split()]) == 0
     captured = capsys.readouterr()
     assert captured.err == "" and "256-8-4-2" in captured.out
@@ -263,6 +271,7 @@ def test_train_saves_what_its_options_say(tmp_path, capsys):
     same = fastmlp.train_folder(
         TRAINING, extractor="pixels", hidden=(8, 4), activation="relu", epochs=7, batch_size=None, dtype=np.float32,
         seed=3, validation=0.2, optimizer="nesterov", l2=0.001, learning_rate=0.01, patience=50,
+        momentum=0.8, data_seed=5, bootstrap=True,
     )  # fmt: skip
     assert np.array_equal(same.networks[0].theta, network.theta)
 
@@ -275,6 +284,156 @@ def test_train_makes_one_network_for_each_class(tmp_path, capsys):
     assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), *options]) == 0
     printed = capsys.readouterr().out
     assert "MLP(circle): 3-3-1" in printed and "MLP(line): 3-3-1" in printed
+
+
+# train, of several networks
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch, capsys):
+    """What `fastmlp train` does with options: the options that it gives to train_many, what comes of it, and what is printed."""
+
+    def run_train(text):
+        seen, train_many = [], fastmlp.train_many
+
+        def watched(*arrays, **options):
+            seen.append((options, train_many(*arrays, **options)))
+            return seen[-1][1]
+
+        monkeypatch.setattr(fastmlp, "train_many", watched)
+        assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), *text.split()]) == 0
+        ((options, population),) = seen
+        return options, population, fastmlp.load(tmp_path / "m.npz"), capsys.readouterr()
+
+    return run_train
+
+
+def test_of_each_combination_a_network_is_trained_and_the_best_is_saved(trained, tmp_path, capsys):
+    text = "--hidden 4/3,2 --learning-rate 0.01,0.1 --epochs 5 --seed 3 --extractor pixels --dtype float32"
+    _, population, saved, printed = trained(text)
+    features, labels = labelled_features(TRAINING, "pixels")
+    expected = fastmlp.train_many(
+        features, labels, hidden=[(4,), (4,), (3, 2), (3, 2)], learning_rate=[0.01, 0.1, 0.01, 0.1], members=4, seed=3,
+        data_seed=3, validation=0.2, output="softmax", epochs=5, dtype="float32",
+    )  # fmt: skip
+    assert [network.layer_sizes[1:-1] for network in population] == [(4,), (4,), (3, 2), (3, 2)]
+    for network, same in zip(population, expected, strict=True):
+        assert np.array_equal(network.theta, same.theta)
+    (network,) = saved.networks
+    assert (saved.classes, saved.extractor, saved.method) == (["circle", "line"], "pixels", "softmax")
+    assert np.array_equal(network.theta, expected.best()[0].theta)
+
+    table = f"{expected.best(4).table}\n"
+    assert printed.err == "" and printed.out.startswith(table)
+    assert main(["info", str(tmp_path / "m.npz")]) == 0
+    assert capsys.readouterr().out == printed.out.removeprefix(table)
+
+
+def test_combinations_take_turns_until_there_are_so_many_networks(trained):
+    options, population, _, _ = trained("--members 5 --l2 0,0.01 --batch-size 8,full --activation relu --epochs 1")
+    assert options["batch_size"] == [8, 8, None, None, 8]
+    assert options["l2"] == [0.0, 0.01, 0.0, 0.01, 0.0]
+    assert options["activation"] == ["relu"] * 5 and len(population) == 5
+
+
+def test_members_have_different_seeds_and_the_same_rows_held_out(trained):
+    for text, data_seed in ("--seed 7", 7), ("--seed 7 --data-seed 2", 2):
+        options, population, _, _ = trained(f"--members 3 --epochs 1 {text}")
+        assert list(population.options["seed"]) == [7, 8, 9]
+        assert (options["data_seed"], options["validation"]) == (data_seed, 0.2)
+    options, population, _, _ = trained("--members 2 --epochs 1 --validation 0.4")
+    first, second = population.options["seed"]
+    assert (second, options["data_seed"], options["validation"]) == (first + 1, first, 0.4)
+    assert trained("--members 2 --epochs 1")[1].options["seed"][0] != first  # but for once in some billion times
+
+
+def test_of_many_networks_the_best_ten_are_printed(trained):
+    _, population, _, printed = trained("--members 12 --epochs 2 --seed 0 --hidden 2")
+    assert printed.out.startswith(f"{population.best(10).table}\nimage classifier of circle, line")
+
+
+def test_an_ensemble_is_of_the_networks_that_halving_has_not_dropped(trained, tmp_path, capsys):
+    text = "--members 9 --hidden 2/3 --halving 3 --epochs 9 --seed 0 --bootstrap --ensemble"
+    options, population, saved, printed = trained(text)
+    assert (options["halving"], options["bootstrap"]) == (3, True)
+    kept = [population[n] for n, reason in enumerate(population.history.stopped_by) if reason != "halving"]
+    assert saved.method == "ensemble" and 0 < len(kept) < 9
+    assert [network.theta.tobytes() for network in saved.networks] == [network.theta.tobytes() for network in kept]
+
+    assert main(["info", str(tmp_path / "m.npz")]) == 0
+    told = capsys.readouterr().out
+    assert printed.out.endswith(told) and "method ensemble" in told
+    for size in {network.layer_sizes[1] for network in kept}:
+        count = sum(network.layer_sizes[1] == size for network in kept)
+        assert f"\n{count} of 3-{size}-2, tanh, softmax output" in told
+    assert classified(tmp_path / "m.npz", IMAGES) == 0
+
+
+def test_networks_that_diverge_are_counted_and_left_out(trained):
+    # A step of the first multiplies its weights by some 1e9, so that they become infinite only after many epochs.
+    text = "--l2 1e10,0,0.001 --learning-rate 0.1 --optimizer sgd --batch-size full --epochs 50 --seed 0 --ensemble"
+    _, population, saved, printed = trained(text)
+    assert population.history.stopped_by[0] == "diverged" and population.history.epochs[0] > 1
+    assert printed.err == "fastmlp: 1 of 3 networks diverged\n" and printed.out.startswith(f"{population.best(2).table}\n")
+    assert np.array_equal(saved.networks[0].theta, population[1].theta) and len(saved.networks) == 2
+
+
+def test_an_ensemble_without_survivors_of_halving_is_the_best_network(trained, monkeypatch):
+    train_many = fastmlp.train_many
+
+    def dropped(*arrays, **options):
+        population = train_many(*arrays, **options)
+        population.history.stopped_by[:] = ["halving"] * len(population)
+        return population
+
+    monkeypatch.setattr(fastmlp, "train_many", dropped)
+    _, _, saved, _ = trained("--members 2 --epochs 1 --halving 2 --ensemble")
+    assert len(saved.networks) == 1 and saved.method == "ensemble"
+
+
+def test_an_interrupt_before_any_network_has_begun_saves_nothing(tmp_path, monkeypatch, capsys):
+    train_many = fastmlp.train_many
+
+    def interrupted(*arrays, **options):
+        population = train_many(*arrays, **options)
+        population.history.epochs[:] = 0
+        population.history.stopped_by[:] = ["interrupt"] * len(population)
+        return population
+
+    monkeypatch.setattr(fastmlp, "train_many", interrupted)
+    assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), "--members", "2", "--epochs", "1"]) == 130
+    assert_one_sentence(capsys.readouterr(), "interrupted")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ("--method one-vs-rest --members 2", ["--method one-vs-rest", "--members"]),
+        ("--method one-vs-rest --members 1", ["--method one-vs-rest", "--members"]),
+        ("--method one-vs-rest --l2 0,1", ["--method one-vs-rest", "several values"]),
+        ("--ensemble", ["--ensemble needs several networks"]),
+        ("--ensemble --members 1", ["--ensemble needs several networks"]),
+        ("--halving 2 --hidden 8,8", ["--halving needs several networks"]),
+        ("--members 2 --hidden 4/8/16", ["--members must be at least 3", "got 2"]),
+        ("--method ensemble", ["method must be one of", "'ensemble'"]),
+        ("--members 3 --halving 1", ["halving", "1"]),
+    ],
+)
+def test_options_of_several_networks_that_contradict_each_other_are_one_sentence(options, parts, tmp_path, capsys):
+    assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), *options.split()]) == 2
+    assert_one_sentence(capsys.readouterr(), *parts)
+    assert not list(tmp_path.iterdir())
+
+
+def test_info_shows_a_population(tmp_path, capsys):
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    population = fastmlp.train_many(X, X[:, 0] > 0, learning_rate=[0.01, 0.1], epochs=3, seed=0)
+    population.save(tmp_path / "p.npz")
+    assert main(["info", str(tmp_path / "p.npz")]) == 0
+    assert capsys.readouterr() == (f"{population!r}\n{population.table}\n", "")
+    assert classified(tmp_path / "p.npz", IMAGES) == 2
+    assert_one_sentence(capsys.readouterr(), tmp_path / "p.npz", "not an image classifier")
 
 
 # classify
@@ -605,6 +764,18 @@ def test_an_interrupted_training_keeps_the_network_so_far(tmp_path):
     assert network.history.stopped_by == "interrupt" and network.history.epochs > 0
 
 
+def test_an_interrupted_training_of_several_networks_keeps_the_best_so_far(tmp_path):
+    path = tmp_path / "m.npz"
+    command = ["train", TRAINING, "-o", path, "--epochs", "10000000", "--members", "3"]
+    with at_terminal(*command, streams=["stderr"]) as (process, person):
+        person.wait_for(r"\repoch \d+")
+        process.send_signal(signal.SIGINT)
+        person.wait_for("fastmlp: .*interrupted")
+        assert process.wait(PATIENCE) == 130
+    (network,) = fastmlp.load(path).networks
+    assert network.history.stopped_by == "interrupt" and network.history.epochs > 0
+
+
 def test_the_demo_asks_on_a_terminal_until_an_empty_line(tmp_path):
     replies = {
         "tc-1.png": r"tc-1\.png: This image is a CIRCLE",
@@ -650,7 +821,8 @@ def test_the_toy_demo_learns_both_tasks(tmp_path):
 def test_after_warmup_nothing_is_left_to_compile(tmp_path):
     caches = Path(os.environ["NUMBA_CACHE_DIR"])
     before = set(caches.rglob("*.nbc"))
-    for options in (["--batch-size", "1", "--optimizer", "sgd"], ["--dtype", "float32", "--extractor", "pixels"]):
+    by_sample, in_float32 = ["--batch-size", "1", "--optimizer", "sgd"], ["--dtype", "float32", "--extractor", "pixels"]
+    for options in (by_sample, in_float32, [*by_sample, "--members", "2"], [*in_float32, "--members", "2"]):
         process = run("train", TRAINING, "-o", tmp_path / "m.npz", "--epochs", "2", "--validation", "0.2", *options)
         assert (process.returncode, process.stderr) == (0, b"")
     assert set(caches.rglob("*.nbc")) == before
