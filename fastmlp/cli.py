@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from fastmlp.demo import Answer
     from fastmlp.folders import ImageClassifier, Verdicts
     from fastmlp.model import MLP
-    from fastmlp.population import Population
+    from fastmlp.population import Population, Table
     from fastmlp.rows import Batch
 
 FINE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
@@ -339,17 +339,17 @@ def _train(args: Namespace) -> int:
     swept = {name: options.pop(name) for name in SWEPT if name in options}
     members = _members(options, math.prod(map(len, swept.values())))
     _announce_compiling()
-    best = None
+    table = None
     if members is None:
         options |= {name: value for name, (value,) in swept.items()}
         model, stopped_by = _train_one(args.folder, options)
     else:
         values = fastmlp.grid(**swept) if swept else {}
         options |= {name: list(islice(cycle(each), members)) for name, each in values.items()}
-        model, best, stopped_by = _train_several(args.folder, members, options)
+        model, table, stopped_by = _train_several(args.folder, members, options)
     model.save(args.output)
-    if best is not None:
-        print(best.table)
+    if table is not None:
+        print(table.best(SHOWN))
     _print_model(model)
     return INTERRUPTED if "interrupt" in stopped_by else FINE
 
@@ -384,8 +384,8 @@ def _train_one(folder: str, options: dict[str, Any]) -> tuple[ImageClassifier, l
     return model, [history.stopped_by for history in histories]
 
 
-def _train_several(folder: str, members: int, options: dict[str, Any]) -> tuple[ImageClassifier, Population, list[str]]:
-    """A classifier of the best of many networks, or of all that are left; the best ones; and what each was stopped by."""
+def _train_several(folder: str, members: int, options: dict[str, Any]) -> tuple[ImageClassifier, Table, list[str]]:
+    """A classifier of the best of many networks, or of all that are left; a table of all; and what each was stopped by."""
     import numpy as np
 
     from fastmlp.folders import labelled_features
@@ -404,12 +404,11 @@ def _train_several(folder: str, members: int, options: dict[str, Any]) -> tuple[
     if not usable.any():
         raise KeyboardInterrupt  # that came too soon: there is nothing to keep
     trained = population[usable]
-    best = trained.best(min(SHOWN, len(trained)))
-    networks = [best[0]]
+    networks = [trained.best()[0]]
     if ensemble:
         kept = [network for network, reason in zip(trained, trained.history.stopped_by, strict=True) if reason != "halving"]
         networks, method = kept or networks, "ensemble"  # all that halving has kept may have diverged
-    return fastmlp.ImageClassifier(np.unique(labels).tolist(), tuple(networks), extractor, method), best, stopped_by
+    return fastmlp.ImageClassifier(np.unique(labels).tolist(), tuple(networks), extractor, method), population.table, stopped_by
 
 
 def _classify(args: Namespace) -> int:

@@ -554,6 +554,14 @@ class Table:
             lines.append(f"... and {count - TABLE_ROWS} more")
         return "\n".join(lines)
 
+    def best(self, n: int = 10) -> Table:
+        """At most n of the rows, those with the smallest loss, the validation loss if there is one; none that diverged."""
+        losses = np.array(self.columns["validation_loss" if "validation_loss" in self.columns else "loss"])
+        going = [reason != "diverged" for reason in self.columns["stopped_by"]]
+        rows = np.flatnonzero(going & np.isfinite(losses))
+        rows = rows[np.argsort(losses[rows], kind="stable")[: checks.positive_int("n", n)]]
+        return Table({name: [values[row] for row in rows.tolist()] for name, values in self.columns.items()}, self._printed)
+
     def csv(self) -> str:
         """All rows with all options as CSV: a line of names, then a line for each member.
 
