@@ -97,10 +97,10 @@ class Record:
 def crew(squad: Squad, record: Record, threads: int) -> Strips | Singles:
     """Networks as lanes, or samples as lanes.
 
-    Measured with 32 members in float32: for batches of 32 networks as lanes are 3.3 times as fast for 3-5-1, 1.9 times for 64-32-10,
-    1.6 times for 64-100-10 (7510 parameters), 1.1 times for 17,000 parameters, and slower beyond: a strip's parameters, gradients and
-    moments have to stay in the cache. For batches of 256 and more the gain is 1.5 times and less, while a few members would pay for
-    all lanes of a strip. Single samples have no other lanes.
+    Measured with 32 members in float32: for batches of 32 networks as lanes are 3.3 times as fast for 3-5-1, 1.9 times for
+    64-32-10, 1.6 times for 64-100-10 (7510 parameters), 1.1 times for 17,000 parameters, and slower beyond: a strip's parameters,
+    gradients and moments have to stay in the cache. For batches of 256 and more the gain is 1.5 times and less, while a few
+    members would pay for all lanes of a strip. Single samples have no other lanes.
     """
     online = squad.batch_size == 1 and squad.optimizer == optimizers.SGD
     lanes_are_networks = online or (squad.batch_size < LARGE_BATCH and squad.network.theta.size <= LARGE_NETWORK)
