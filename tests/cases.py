@@ -1,10 +1,12 @@
 """What the tests share: networks with their data, derivatives by two independent ways, and errors counted in ulps."""
 
+from contextlib import contextmanager
 from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 import autograd.numpy as anp
 import numpy as np
+import pytest
 
 from benchmarks.reference import Network
 from fastmlp.model import MLP
@@ -20,10 +22,20 @@ OUTPUT_LOSSES = (
     ("identity", "squared_error"),
 )
 DEPTHS = ((), (5,), (4, 3), (3, 6, 2))
+RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adam": 0.01}
 
 
 def network_of(activation, output, loss, hidden, *, inputs=3, outputs=3, bias=True):
     return Network((inputs, *hidden, outputs), (activation,) * len(hidden), output, loss, bias)
+
+
+def without_bias(network):
+    return Network(network.sizes, network.activations, network.output, network.loss, bias=False)
+
+
+BINARY = network_of("sigmoid", "sigmoid", "cross_entropy", (5,), outputs=1)
+SOFTMAX = network_of("tanh", "softmax", "cross_entropy_bits", (6, 5))
+REGRESSOR = network_of("relu", "identity", "squared_error", (4,), outputs=2)
 
 
 def parameter_count(network):
@@ -43,6 +55,21 @@ def problem(network, rows, dtype=np.float64, seed=0):
     else:
         targets = rng.normal(size=(rows, outputs))
     return theta.astype(dtype), X.astype(dtype), targets.astype(dtype)
+
+
+def labels_of(network, targets):
+    """y as a caller would give it, and the classes in it."""
+    if network.output == "identity" or (network.output == "sigmoid" and network.sizes[-1] > 1):
+        return targets, None
+    y = targets.argmax(axis=1) if network.output == "softmax" else targets[:, 0].astype(int)
+    return y, np.arange(max(2, network.sizes[-1]))
+
+
+def toy(rows=60, seed=0):
+    """Two clouds that a network separates well, not perfectly; floats (rows, 3) and classes 0 and 1."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(rows) % 2
+    return rng.normal(size=(rows, 3)) + 2 * y[:, None], y
 
 
 def mlp(network, theta, classes=None):
@@ -112,3 +139,14 @@ def ulps(computed, exact):
         unit = np.spacing(np.abs(np.array([float(e) for e in exact])).astype(computed.dtype))
         pairs = zip(computed.tolist(), exact, unit.tolist(), strict=True)
         return np.array([float(abs(Decimal(c) - e) / Decimal(u)) for c, e, u in pairs])
+
+
+@contextmanager
+def one_sentence(fragments):
+    """A ValueError is raised, and its message is one line for a reader, with these fragments in it."""
+    with pytest.raises(ValueError) as error:
+        yield
+    message = str(error.value)
+    assert "\n" not in message and "np." not in message
+    for fragment in fragments:
+        assert fragment in message, f"{fragment!r} is missing in: {message}"
