@@ -149,13 +149,13 @@ class Strips:
         for lane, (strip, old) in enumerate(before):
             for name in ("theta", "state", "kept", "marks", "best"):
                 getattr(arrays, name)[:, lane] = getattr(strip.arrays, name)[old::lanes]
-        lessons += [lessons[0]] * (lanes - len(lessons))
         shared = all(lesson.rows is lessons[0].rows and lesson.order is lessons[0].order for lesson in lessons)
         if before:
-            carried = [strip.orders[min(old, len(strip.orders) - 1)] for strip, old in before]
-            orders = copy.deepcopy(carried[:1]) if shared else carried + carried[:1] * (lanes - len(carried))
+            orders = [strip.orders[min(old, len(strip.orders) - 1)] for strip, old in before]
+            orders = copy.deepcopy(orders[:1]) if shared else orders
         else:
             orders = [_order(lesson) for lesson in (lessons[:1] if shared else lessons)]
+        lessons += [lessons[0]] * (lanes - len(lessons))
         return _Strip(
             members, population.Strip(*(array.reshape(-1) for array in arrays)), orders,
             self._data([lesson.data for lesson in lessons]), self._held_out([lesson.held_out for lesson in lessons]),
@@ -282,7 +282,7 @@ class _Strip:
 
     members: NDArray[np.intp]
     arrays: population.Strip
-    orders: list[Order]  # one for each lane, or one for all
+    orders: list[Order]  # one for each member, or one for all
     data: population.Data
     held_out: population.Data
     done: int  # batches
@@ -292,7 +292,9 @@ class _Strip:
     def begin_epochs(self, count: int, lanes: int) -> None:
         self.sums, self.measured = np.zeros((count, lanes)), np.zeros((count, lanes))
         if self.orders[0].shuffle or self.data.order.size == 0:
-            self.data = self.data._replace(order=np.stack([order.next(count) for order in self.orders], axis=1))
+            orders = [order.next(count) for order in self.orders]
+            orders += orders[:1] * (lanes - len(orders) if len(orders) > 1 else 0)
+            self.data = self.data._replace(order=np.stack(orders, axis=1))
 
     def running(self) -> NDArray[np.bool_]:
         ended: NDArray[np.int64] = self.arrays.marks.reshape(3, -1)[population.ENDED, : len(self.members)]

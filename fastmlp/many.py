@@ -138,32 +138,40 @@ def train_many(
     if seeds is not None and seed is not None:
         raise ValueError("seeds and seed contradict each other; give one of them")
     start = seed if seeds is None else seeds
+    numbers = {"seed" if seeds is None else "seeds": start, "learning_rate": learning_rate, "momentum": momentum, "l2": l2}
     layered = {"hidden": hidden, "activation": activation, "batch_size": batch_size}
-    numbers = {"learning_rate": learning_rate, "momentum": momentum, "l2": l2}
     targets, weights = _columns("y", y), None if sample_weight is None else _columns("sample_weight", sample_weight)
     lengths = {} if members is None else {"members": checks.positive_int("members", members)}
-    lengths |= {"seed" if seeds is None else "seeds": len(start)} if np.ndim(start) else {}  # type: ignore[arg-type]
-    lengths |= {name: np.size(value) for name, value in numbers.items() if np.ndim(value)}  # type: ignore[arg-type]
+    lengths |= {name: len(value) for name, value in numbers.items() if _is_many(value)}
     lengths |= {name: len(value) for name, value in layered.items() if isinstance(value, list)}
     lengths |= {"init": len(init)} if not isinstance(init, str | MLP) else {}
     for name, array in ("y", targets), ("sample_weight", weights):
-        if array is not None and array.ndim > 1:
+        if array is not None and array.ndim > 1 and array.shape[1] > 1:
             lengths[name] = array.shape[1]
     count = checks.member_count(lengths)
     rates = LEARNING_RATES[checks.one_of("optimizer", optimizer, optimizers.CODES)] if learning_rate is None else learning_rate
     ways = checks.positive_int("halving", 2 if halving is None else halving)
     if ways < 2:
         raise ValueError(f"halving must be a whole number of at least 2; got {halving!r}")
+    limits = limits_of(epochs, target_loss, patience, validation)
+    common = Wanted(None, None, output, loss, bias, task)
+    lockstep = halving is not None or on_epoch is not None
+    if not isinstance(hidden, list) and not isinstance(activation, list) and isinstance(init, str | MLP):
+        # All are of the same size, and may be too many even for a list of them.
+        given = targets if targets.ndim == 1 else targets[:, 0]
+        one = untrained(x, wanted or checks.floating_dtype(x), given, common._replace(hidden=hidden, activation=activation), init)
+        _check_memory(count, count * one.theta.nbytes, limits.epochs, validation is not None, lockstep)
     school = _School(
         x=x, dtype=wanted or checks.floating_dtype(x), y=targets, weights=weights, class_weight=class_weight,
-        wanted=_each_wanted(count, hidden, activation, Wanted(None, None, output, loss, bias, task)),
+        wanted=_each_wanted(count, hidden, activation, common),
         batch_sizes=[None if size is None else checks.positive_int("batch_size", size) for size in _each(count, batch_size)],
         optimizer=optimizers.CODES[optimizer], init=init, shuffle=shuffle, bootstrap=bootstrap, standardize=standardize,
-        validation=validation, limits=limits_of(epochs, target_loss, patience, validation),
+        validation=validation, limits=limits,
         data_seed=None if data_seed is None else checks.seed("data_seed", data_seed),
     )  # fmt: skip
     kinds = school.kinds()
-    school.check_memory(kinds, lockstep=halving is not None or on_epoch is not None)
+    parameters = sum(len(kind.members) * kind.network.theta.nbytes for kind in kinds)
+    _check_memory(count, parameters, limits.epochs, validation is not None, lockstep)
     school.numbers = np.column_stack([
         _each_number("learning_rate", count, rates, checks.positive),
         _each_number("momentum", count, momentum, checks.fraction),
@@ -177,7 +185,7 @@ def train_many(
     ]
     rungs = [school.limits.epochs] if halving is None else _rungs(count, school.limits.epochs, ways)
     march = _March(school, record, rungs, ways, checks.threads(threads), on_epoch, progress)
-    march.go(_waves(kinds, [group.theta for group in groups], school, lockstep=halving is not None or on_epoch is not None))
+    march.go(_waves(kinds, [group.theta for group in groups], school, lockstep))
     if (record.stopped_by == "diverged").all():
         first = int(np.argmin(record.epochs))
         last = int(record.epochs[first]) - 1
@@ -239,6 +247,13 @@ def _columns(name: str, value: ArrayLike) -> NDArray[Any]:
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
+def _is_many(value: Any) -> bool:
+    """Whether it is a sequence of numbers, or one number."""
+    return (
+        isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) and np.ndim(value[:1] if len(value) else value) > 0
+    )
+
+
 def _each(count: int, value: Any) -> list[Any]:
     """A value for each member: those of a list, or the same for all."""
     return value if isinstance(value, list) else [value] * count
@@ -252,16 +267,23 @@ def _each_wanted(count: int, hidden: Any, activation: Any, wanted: Wanted) -> li
 
 
 def _each_number(name: str, count: int, value: Any, check: Callable[[str, Any], float]) -> NDArray[np.float64]:
-    if np.ndim(value):
+    if _is_many(value):
         return np.array([check(name, one) for one in (value.tolist() if isinstance(value, np.ndarray) else value)])
     return np.full(count, check(name, value))
 
 
 def _each_seed(count: int, start: Any, counting: bool) -> list[int]:
-    if np.ndim(start):
+    if _is_many(start):
         return checks.seeds(start)
     first = checks.seed("seed", start)
     return [checks.seed("seed", first + member) for member in range(count)] if counting else [first] * count
+
+
+def _check_memory(count: int, parameters: int, epochs: int, measured: bool, lockstep: bool) -> None:
+    """Rejects what the machine cannot hold: so many bytes of parameters, the history, and what members need while they are trained."""
+    beside = PER_PARAMETER * parameters
+    needed = parameters + 8 * count * epochs * (1 + measured) + (beside if lockstep else min(beside, WAVE_BYTES))
+    checks.memory(f"a population of {count}", needed)
 
 
 class _Kind(NamedTuple):
@@ -334,14 +356,6 @@ class _School:
         if self.y.ndim == 3 and given.dtype.kind != "f":
             raise ValueError(f"y must hold floats where it has three axes, for targets of several outputs; got dtype {given.dtype}")
         return given
-
-    def check_memory(self, kinds: list[_Kind], lockstep: bool) -> None:
-        """Rejects what the machine cannot hold."""
-        parameters = sum(len(kind.members) * kind.network.theta.size for kind in kinds) * np.dtype(self.dtype).itemsize
-        history = 8 * len(self.wanted) * self.limits.epochs * (1 if self.validation is None else 2)
-        beside = PER_PARAMETER * parameters
-        needed = parameters + history + (beside if lockstep else min(beside, WAVE_BYTES))
-        checks.memory(f"a population of {len(self.wanted)}", needed)
 
     # -- what each member is to learn --------------------------------------------------------------------------------------------
 

@@ -78,12 +78,12 @@ def own_targets(y, i):
     return y if y.ndim == 1 else y[:, min(i, y.shape[1] - 1)]
 
 
-def check_member(member, alone, tolerance):
+def check_member(member, alone, tolerance, slack=0.0):
     for name in ("layer_sizes", "activations", "output", "loss_name", "bias", "dtype"):
         assert getattr(member, name) == getattr(alone, name), name
     assert (member.classes is None) == (alone.classes is None)
     assert member.classes is None or member.classes.tolist() == alone.classes.tolist()
-    assert np.abs(member.theta - alone.theta).max() <= tolerance * np.abs(alone.theta).max()
+    assert np.abs(member.theta - alone.theta).max() <= tolerance * np.abs(alone.theta).max() + slack
     assert (member.history.epochs, member.history.stopped_by) == (alone.history.epochs, alone.history.stopped_by)
     np.testing.assert_allclose(member.history.loss, alone.history.loss, rtol=tolerance)
     assert (member.history.validation_loss is None) == (alone.history.validation_loss is None)
@@ -95,15 +95,20 @@ def compare(X, y, **options):
     """Train many, and each of them alone; the same but for rounding.
 
     float64: 1e-9 of the largest parameter. float32: in each update either of the two rounds every parameter to half an ulp and its
-    gradient to a few; in the worst case, all in one direction.
+    gradient to a few; in the worst case, all in one direction. Adam divides by the size of a gradient: of one that nearly cancels
+    little is left but rounding, and that may be a part of a step.
     """
-    options = {"epochs": EPOCHS, "hidden": (5,), "seed": 0, **options}
+    options = {"epochs": EPOCHS, "hidden": (5,), **({} if "seeds" in options else {"seed": 0}), **options}
     population = fastmlp.train_many(X, y, **options)
     for i in range(len(population)):
         own = own_options(options, i)
         alone = fastmlp.train(X, own_targets(y, i), **own)
         updates = alone.history.epochs * -(-len(X) // (own.get("batch_size", 32) or len(X)))
-        check_member(population[i], alone, 1e-9 if alone.dtype == np.float64 else 8 * updates * np.finfo(np.float32).eps)
+        if alone.dtype == np.float64:
+            check_member(population[i], alone, 1e-9)
+        else:
+            slack = 0.1 * population.options["learning_rate"][i] if own.get("optimizer", "adam") == "adam" else 0.0
+            check_member(population[i], alone, 8 * updates * np.finfo(np.float32).eps, slack)
     return population
 
 
@@ -128,7 +133,7 @@ def regression(rows=60):
 
 def unruly(members):
     """Options of so many members, some of which diverge, some of which stop early, and some of which go on to the end."""
-    rates = np.resize([0.03, 1e6, 1e-7, 0.1, 0.003], members)
+    rates = np.resize([0.03, 1e30, 1e-3, 0.2, 0.01], members)
     l2 = np.resize([0.0, 0.01], members)
     return {"learning_rate": rates.tolist(), "l2": l2.tolist(), "seed": list(range(members))}
 
@@ -137,7 +142,8 @@ def chosen(options, places):
     return {name: [values[i] for i in places] for name, values in options.items()}
 
 
-UNRULY = {"epochs": 12, "optimizer": "sgd", "hidden": (5,), "target_loss": 0.1, "validation": regression(31), "patience": 2}
+NOISY = regression(31)[0], regression(31)[1] + 4 * np.random.default_rng(0).normal(size=31)
+UNRULY = {"epochs": 12, "optimizer": "sgd", "hidden": (5,), "target_loss": 0.1, "validation": NOISY, "patience": 5}
 
 
 # -- A member is what train makes --------------------------------------------------------------------------------------
@@ -158,7 +164,7 @@ def test_every_option_of_train_is_one_of_train_many():
 @NETWORKS
 def test_members_are_what_train_makes(network, optimizer, batch_size, dtype):
     X, y = data_of(network, dtype=dtype)
-    options = {"optimizer": optimizer, "learning_rate": RATES[optimizer], "batch_size": batch_size}
+    options = {"optimizer": optimizer, "learning_rate": 0.2 * RATES[optimizer], "batch_size": batch_size}
     compare(X, y, members=MEMBERS, **shape_of(network), **options)
     compare(X, y, members=2, **shape_of(without_bias(network)), **options)
 
@@ -490,20 +496,20 @@ def test_the_same_bits_for_any_neighbours_in_any_place(batch_size, dtype, optimi
 def test_the_unruly_end_in_every_way(batch_size):
     """What the tests of the same bits rest on."""
     population = fastmlp.train_many(*regression(), **unruly(70), **UNRULY, batch_size=batch_size)
-    expected = {"diverged", "patience", "epochs"} if batch_size is None else {"diverged", "target_loss", "epochs"}
-    assert set(population.history.stopped_by) >= expected
+    assert set(population.history.stopped_by) == {"diverged", "target_loss", "patience", "epochs"}
     assert len(set(population.history.epochs.tolist())) > 3
 
 
 @PRECISIONS
 @BATCH_SIZES
-def test_the_same_bits_after_most_have_left(batch_size, dtype):
+@pytest.mark.parametrize("on_epoch", [None, lambda *_: None], ids=["at once", "epoch by epoch"])
+def test_the_same_bits_after_most_have_left(on_epoch, batch_size, dtype):
     X, y = regression()
     X = X.astype(dtype)
-    rates = np.full(130, 1e6)
+    rates = np.full(130, 1e30)
     rates[::31] = 1e-3
     options = {"optimizer": "sgd", "hidden": (5,), "epochs": 20, "batch_size": batch_size}
-    population = fastmlp.train_many(X, y, learning_rate=rates, seed=range(130), **options)
+    population = fastmlp.train_many(X, y, learning_rate=rates, seed=range(130), on_epoch=on_epoch, **options)
     assert population.history.stopped_by.count("diverged") == 125
     for i in range(0, 130, 31):
         assert bits(population, i) == bits(fastmlp.train_many(X, y, learning_rate=1e-3, seed=i, **options), 0)
@@ -661,7 +667,7 @@ def test_on_epoch_is_told_of_all_members_once_an_epoch(validation):
 @pytest.mark.parametrize("yes", [True, np.True_])
 def test_on_epoch_stops_all_that_have_not_ended(yes):
     X, y = regression()
-    options = {"learning_rate": [0.01, 0.1, 1e9, 0.02], "optimizer": "sgd", "seed": 0, "batch_size": 1, "target_loss": 0.2}
+    options = {"learning_rate": [1e-4, 0.1, 1e9, 2e-4], "optimizer": "sgd", "seed": 0, "batch_size": 1, "target_loss": 0.2}
     population = fastmlp.train_many(X, y, epochs=200, on_epoch=lambda epoch, *_: yes if epoch == 4 else None, **options)
     shorter = fastmlp.train_many(X, y, epochs=5, **options)
     assert population.history.stopped_by == [w if w != "epochs" else "on_epoch" for w in shorter.history.stopped_by]
@@ -702,7 +708,7 @@ def test_ctrl_c_in_on_epoch_gives_the_population_so_far(batch_size):
             raise KeyboardInterrupt
 
     X, y = regression()
-    options = {"learning_rate": [0.01, 0.1, 1e9, 0.02], "optimizer": "sgd", "seed": 0, "batch_size": batch_size, "target_loss": 0.4}
+    options = {"learning_rate": [1e-4, 0.1, 1e9, 2e-4], "optimizer": "sgd", "seed": 0, "batch_size": batch_size, "target_loss": 0.2}
     with pytest.warns(RuntimeWarning, match="interrupted"):
         population = fastmlp.train_many(X, y, epochs=200, on_epoch=interrupt, **options)
     shorter = fastmlp.train_many(X, y, epochs=5, **options)
@@ -753,17 +759,27 @@ def test_each_rung_leaves_the_best(batch_size, validation):
 
 @PRECISIONS
 @BATCH_SIZES
-def test_the_winner_of_halving_is_as_if_it_had_trained_alone(batch_size, dtype):
+@pytest.mark.parametrize("on_epoch", [None, lambda *_: None], ids=["at once", "epoch by epoch"])
+def test_members_of_halving_are_as_if_each_had_trained_alone(on_epoch, batch_size, dtype):
     X, y = toy()
     X = X.astype(dtype)
     options = {"batch_size": batch_size, "epochs": 27, "validation": 0.3, "data_seed": 2, "hidden": (5,)}
-    population = fastmlp.train_many(X, y, members=27, seed=0, halving=3, **options)
+    population = fastmlp.train_many(X, y, members=27, seed=0, halving=3, on_epoch=on_epoch, **options)
     (winner,) = np.flatnonzero(population.history.epochs == 27)
     assert population.history.stopped_by[winner] == "epochs"
     assert bits(population, winner) == bits(fastmlp.train_many(X, y, seed=int(winner), **options), 0)
-    for i in np.flatnonzero(population.history.epochs < 27).tolist():
-        shorter = fastmlp.train_many(X, y, seed=i, **{**options, "epochs": int(population.history.epochs[i])})
-        assert np.array_equal(population[i].theta, shorter[0].theta)
+    for i, epochs in enumerate(population.history.epochs.tolist()):
+        assert np.array_equal(population[i].theta, fastmlp.train_many(X, y, seed=i, **{**options, "epochs": epochs})[0].theta)
+
+
+@BATCH_SIZES
+@pytest.mark.parametrize("on_epoch", [None, lambda *_: None], ids=["at once", "epoch by epoch"])
+def test_members_of_halving_keep_orders_of_their_own(on_epoch, batch_size):
+    X, y = toy()
+    population = fastmlp.train_many(X, y, members=9, seed=0, halving=3, epochs=9, batch_size=batch_size, on_epoch=on_epoch)
+    for i, epochs in enumerate(population.history.epochs.tolist()):
+        alone = fastmlp.train(X, y, seed=i, epochs=epochs, batch_size=batch_size)
+        np.testing.assert_allclose(population[i].theta, alone.theta, atol=1e-9 * np.abs(alone.theta).max())
 
 
 @pytest.mark.parametrize(("members", "halving"), [(2, 2), (3, 2), (8, 2), (10, 2), (10, 3), (20, 3), (30, 4), (5, 7)])
@@ -1007,7 +1023,7 @@ def little_room():
     [
         ({"members": 10**9, "hidden": (5,)}, 26 * 10**9),
         ({"members": 10**12}, 81 * 10**12),
-        ({"members": 2, "hidden": (10**6, 10**6)}, 2 * 10**12),
+        ({"members": 2, "hidden": (10**6, 10**6)}, 10**12),  # either alone
         ({"hidden": [(3,), (10**6, 10**6)]}, 10**12),
         ({"seeds": range(10**9)}, 81 * 10**9),
     ],
@@ -1037,17 +1053,31 @@ def traced_peak(X, y, **options):
     return peak
 
 
-@pytest.mark.parametrize("options", [{}, {"shuffle": False}, {"bootstrap": True}, {"validation": 0.25}], ids=str)
-@pytest.mark.parametrize("batch_size", [1, 5000])
-def test_memory_does_not_grow_with_members_times_rows(batch_size, options):
-    rows, epochs = 40_000, 1
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"shuffle": False}, {"bootstrap": True}, {"validation": 0.25}, {"batch_size": 32}, {"batch_size": 5000, "shuffle": False}],
+    ids=str,
+)
+def test_memory_does_not_grow_with_members_times_rows(options):
+    rows, epochs = 10_000, 1
     X, y = toy(rows)
-    options = {"hidden": (5,), "epochs": epochs, "batch_size": batch_size, "optimizer": "sgd", "threads": 1, "seed": 0, **options}
-    # An order for each of 512 members is 80 MB: more than is worth keeping at once.
-    few, many = (traced_peak(X, y, members=members, **options) for members in (512, 2048))
-    # For each member: theta with two moments, the best so far, the initial and the final one; its scaling; two histories twice; and
-    # 16 Python objects of 64 bytes, of options, seeds and words. A single byte for each row would be more.
+    options = {"hidden": (5,), "epochs": epochs, "batch_size": 1, "optimizer": "sgd", "threads": 1, "seed": 0, **options}
+    # An order and weights for each of 1024 members are 120 MB: no scratch is worth more.
+    few, many = (traced_peak(X, y, members=members, **options) for members in (1024, 2048))
+    # For each member: theta with two moments, the best so far, the initial and the final one; two histories twice; and 128 Python
+    # objects of 64 bytes, of its options and of arrays that it shares with few others. A single byte for each row would be more.
     parameters = fastmlp.train(X, y, **options).theta.size
-    for_each = 8 * (6 * parameters + 4 * 3 + 4 * epochs) + 16 * 64
+    for_each = 8 * (6 * parameters + 4 * epochs) + 128 * 64
     assert for_each < rows
-    assert many - few < (2048 - 512) * for_each
+    assert many - few < (2048 - 1024) * for_each
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_beside_the_parameters_memory_does_not_grow_with_members(batch_size, optimizer):
+    X, y = toy(20)
+    options = {"hidden": (1600,), "epochs": 1, "batch_size": batch_size, "optimizer": optimizer, "threads": 1, "seed": 0}
+    # Moments, the best so far and the initial parameters of 512 members are 130 MB: no scratch is worth more.
+    few, many = (traced_peak(X, y, members=members, **options) for members in (512, 1024))
+    parameters = fastmlp.train(X, y, **options).theta.size
+    assert many - few < (1024 - 512) * (8 * parameters + 128 * 64)  # see above
