@@ -142,7 +142,7 @@ def train_many(
     layered = {"hidden": hidden, "activation": activation, "batch_size": batch_size}
     targets, weights = _columns("y", y), None if sample_weight is None else _columns("sample_weight", sample_weight)
     lengths = {} if members is None else {"members": checks.positive_int("members", members)}
-    lengths |= {name: len(value) for name, value in numbers.items() if _is_many(value)}
+    lengths |= {name: len(value) for name, value in numbers.items() if _is_many(value)}  # type: ignore[arg-type]
     lengths |= {name: len(value) for name, value in layered.items() if isinstance(value, list)}
     lengths |= {"init": len(init)} if not isinstance(init, str | MLP) else {}
     for name, array in ("y", targets), ("sample_weight", weights):
@@ -280,7 +280,7 @@ def _each_seed(count: int, start: Any, counting: bool) -> list[int]:
 
 
 def _check_memory(count: int, parameters: int, epochs: int, measured: bool, lockstep: bool) -> None:
-    """Rejects what the machine cannot hold: so many bytes of parameters, the history, and what members need while they are trained."""
+    """Rejects what the machine cannot hold: the bytes of the parameters, the history, and what training needs beside them."""
     beside = PER_PARAMETER * parameters
     needed = parameters + 8 * count * epochs * (1 + measured) + (beside if lockstep else min(beside, WAVE_BYTES))
     checks.memory(f"a population of {count}", needed)
