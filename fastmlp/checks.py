@@ -406,17 +406,48 @@ def same(name: str, value: Any, own: Any) -> None:
 # -- options of train_many ------------------------------------------------------------------------------------------------------
 
 
-def member_count(lengths: Mapping[str, int]) -> int:
-    """How many members there are, by all that says so."""
-    counts = iter(lengths.items())
-    first, count = next(counts, ("members", 1))
-    for name, other in counts:
+def is_many(value: Any) -> bool:
+    """Whether it is a sequence of values, or one."""
+    return (isinstance(value, Sequence) and not isinstance(value, str)) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
+def by_member(name: str, value: ArrayLike, outputs: bool = False) -> NDArray[Any]:
+    """An array with a row for each sample, and the members along its second axis; without that axis if it is the same for all."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be rectangular; its rows differ in length") from error
+    if array.ndim not in ((1, 2, 3) if outputs else (1, 2)) or 0 in array.shape:
+        shapes = "(N,), (N, members) or (N, members, outputs)" if outputs else "(N,) or (N, members)"
+        raise ValueError(f"{name} must have shape {shapes}; got {array.shape}")
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+
+
+def member_count(members: int | None, each: Mapping[str, Any], arrays: Mapping[str, NDArray[Any] | None]) -> int:
+    """How many members there are, by all that says so: a number, sequences of values, and columns."""
+    lengths = {} if members is None else {"members": positive_int("members", members)}
+    lengths |= {name: len(value) for name, value in each.items() if is_many(value)}
+    lengths |= {name: array.shape[1] for name, array in arrays.items() if array is not None and array.shape[1:2] > (1,)}
+    for (first, count), (name, other) in pairwise(lengths.items()):
         if other != count:
             by = f"members={count}" if first == "members" else f"{count}, for which {first} has values"
             raise ValueError(f"{name} must have one value for each member, {by}; got {other}")
+    first, count = next(iter(lengths.items()), ("members", 1))
     if count < 1:
         raise ValueError(f"{first} must have one value for each member; got none")
     return count
+
+
+def ways(halving: Any) -> int | None:
+    if halving is None or positive_int("halving", halving) > 1:
+        return halving
+    raise ValueError(f"halving must be a whole number of at least 2; got {halving!r}")
+
+
+def seed_or_seeds(seed: Any, seeds: Any) -> Any:
+    if seed is not None and seeds is not None:
+        raise ValueError("seeds and seed contradict each other; give one of them")
+    return seed if seeds is None else seeds
 
 
 def values(name: str, value: Any) -> list[Any]:

@@ -1,0 +1,206 @@
+"""What the members of a population are to be, and what each is to learn: what several share is made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp import checks
+from fastmlp.crews import Lesson, Squad
+from fastmlp.descent import Limits, Rows
+from fastmlp.kernels import batch
+from fastmlp.model import MLP, every_row
+from fastmlp.population import Population
+from fastmlp.training import (
+    Streams,
+    Wanted,
+    carried_on,
+    first_thetas,
+    own_rows,
+    row_weights,
+    scaling,
+    split,
+    untrained,
+)
+
+
+class Kind(NamedTuple):
+    """Members of one architecture, batch size and number of rows."""
+
+    network: MLP
+    batch_size: int | None
+    members: list[int]
+
+
+@dataclass
+class School:
+    """What all members have in common, and what each is to be and to learn."""
+
+    x: NDArray[Any]
+    dtype: Any
+    y: NDArray[Any]
+    weights: NDArray[Any] | None
+    class_weight: Any
+    init: Any
+    shuffle: bool
+    bootstrap: bool
+    standardize: bool | None
+    validation: Any
+    limits: Limits
+    optimizer: int
+    data_seed: int | None
+    batch_sizes: list[int | None] = field(default_factory=list)
+    numbers: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))  # (M, 3): learning rate, momentum, l2
+    seeds: list[int] = field(default_factory=list)
+    made: dict[Any, Any] = field(default_factory=dict)  # what several members share
+
+    @property
+    def own_targets(self) -> bool:
+        return self.y.ndim > 1 and self.y.shape[1] > 1
+
+    def once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """What make() gave when it was first asked for under that key."""
+        if key not in self.made:
+            self.made[key] = make()
+        return self.made[key]
+
+    def kinds(self, wanted_of: list[Wanted]) -> list[Kind]:
+        """The members, those of one kind together."""
+        kinds: dict[Any, Kind] = {}
+        inits = self._inits()
+        own_classes = self.own_targets and self.y.dtype.kind != "f"
+        for member, (wanted, batch_size) in enumerate(zip(wanted_of, self.batch_sizes, strict=True)):
+            init = inits[member]
+            key = (repr(wanted[:2]), init if isinstance(init, str) else _signature(init[0]), member if own_classes else None)
+            network, rows = self.once(key, partial(self.network, member, wanted, init if isinstance(init, str) else init[0]))
+            kind = (*_signature(network), batch_size, rows)
+            kinds.setdefault(kind, Kind(network, batch_size, [])).members.append(member)
+        return list(kinds.values())
+
+    def _inits(self) -> Sequence[Any]:
+        """For each member a name, or a network and its parameters."""
+        if isinstance(self.init, str):
+            return [self.init] * len(self.seeds)
+        if isinstance(self.init, MLP):
+            return [(self.init, self.init.theta)] * len(self.seeds)
+        if not isinstance(self.init, Population):
+            return [(network, network.theta) for network in self.init]
+        found: list[Any] = [None] * len(self.seeds)
+        for network, members, theta in self.init.groups:
+            for member, row in zip(members.tolist(), theta, strict=True):
+                found[member] = (network, row)
+        return found
+
+    def network(self, member: int, wanted: Wanted, init: str | MLP) -> tuple[MLP, int]:
+        """A network without values, and how many rows it is trained on."""
+        network = untrained(self.x, self.dtype, self._given(member), wanted, init)
+        if self.standardize and not network.bias:
+            raise ValueError("standardize=True needs biases to fold the scaling into; got bias=False")
+        any_seed = Streams(0)  # as many rows are held out whatever it is
+        return network, len(self._rows(network, member, lambda member: any_seed)[0])
+
+    def _given(self, member: int) -> NDArray[Any]:
+        """The targets, as `train` would be given them."""
+        if self.y.ndim == 1:
+            return self.y
+        given = self.y[:, member if self.own_targets else 0]
+        if self.y.ndim == 3 and given.dtype.kind != "f":
+            raise ValueError(f"y must hold floats where it has three axes, for targets of several outputs; got dtype {given.dtype}")
+        return given
+
+    # -- what each member is to learn --------------------------------------------------------------------------------------------
+
+    def squad(self, kind: Kind, theta: NDArray[Any], part: slice) -> Squad:
+        """Members of a kind, at their beginning."""
+        members, inits = kind.members[part], self._inits()
+        lessons = [self._lesson(kind, member) for member in members]
+        if isinstance(self.init, str):
+            theta[:] = first_thetas(self.init, kind.network, [self._streams(member) for member in members])
+        else:
+            for row, member, lesson in zip(theta, members, lessons, strict=True):
+                row[:] = carried_on(kind.network, inits[member][1], lesson.data.shift, lesson.data.scale)
+        batch_size = min(kind.batch_size or len(lessons[0].rows), len(lessons[0].rows))
+        numbers = self.numbers[members].astype(self.dtype)
+        return Squad(kind.network, np.array(members), theta, numbers, self.optimizer, batch_size, self.limits, lessons)
+
+    def _streams(self, member: int) -> Streams:
+        return Streams(self.seeds[member], self.data_seed)
+
+    def _lesson(self, kind: Kind, member: int) -> Lesson:
+        """What a member learns; one object for all that learn the same."""
+        fraction = self.validation is not None and not isinstance(self.validation, tuple)
+        own = member if self.own_targets else None
+        own_weights = member if self.weights is not None and self.weights.ndim > 1 else None
+        seed = self.seeds[member]
+        data_seed = seed if self.data_seed is None and (fraction or self.shuffle) else None
+        key = ("lesson", id(kind.network), kind.batch_size, own, own_weights, data_seed, seed if self.bootstrap else None)
+        return self.once(key, partial(self._make_lesson, kind, member, own, data_seed if fraction else None, data_seed))
+
+    def _make_lesson(self, kind: Kind, member: int, own: int | None, split_by: int | None, order_by: int | None) -> Lesson:
+        """Its parts too are one object for all that have them in common."""
+        network, once = kind.network, self.once
+        labels = own if network.classes is not None else None
+        rows, held = once(("rows", split_by, labels), partial(self._rows, network, member, self._streams))
+        targets = once(("targets", own, id(network)), lambda: network.targets(self._given(member), len(self.x)))
+        weights = self._weights(network, member, targets, rows)
+        shift, scale = once(("scaling", id(rows), network.bias), partial(self._scaling, network, rows))
+        shuffled = self.shuffle and (kind.batch_size or len(rows)) < len(rows)
+        order = once(("order", order_by), partial(self._streams, member)) if shuffled else None
+        data = batch.Data(self.x, targets, weights, shift, scale)
+        return Lesson(data, rows, order, self._held_out(network, member, targets, held))
+
+    def _rows(
+        self, network: MLP, member: int, streams: Callable[[int], Streams]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
+        """The numbers of the rows to train on, and of those that are held out."""
+        n = len(self.x)
+        if self.validation is None or isinstance(self.validation, tuple):
+            return every_row(n), None
+        labels = None if network.classes is None else network.targets(self._given(member), n)[:, 0]
+        return split(n, labels, checks.share("validation", self.validation), streams(member))
+
+    def _held_out(self, network: MLP, member: int, targets: NDArray[Any], held: NDArray[np.int32] | None) -> Rows | None:
+        if held is not None:
+            return Rows(self.x, targets, held)
+        if self.validation is None:
+            return None
+        x, y = self.once(("validation",), lambda: self._own_rows())
+        given = y if y.ndim == 1 else y[:, member if self.own_targets else 0]
+        own = member if self.own_targets else None
+        rows = self.once(("measured",), lambda: every_row(len(x)))
+        return self.once(("held out", own, id(network)), lambda: Rows(x, network.targets(given, len(x), "validation"), rows))
+
+    def _own_rows(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        x, y = own_rows(self.validation, self.dtype, self.x.shape[1])
+        array = checks.by_member("validation[1]", y, outputs=True)
+        if array.shape[1:] != self.y.shape[1:]:
+            expected = ", ".join(map(str, ("N", *self.y.shape[1:])))
+            raise ValueError(f"validation[1] must have shape ({expected}), as y has; got {array.shape}")
+        return x, array
+
+    def _weights(self, network: MLP, member: int, targets: NDArray[Any], rows: NDArray[np.int32]) -> NDArray[Any]:
+        given = self.weights if self.weights is None or self.weights.ndim == 1 else self.weights[:, member]
+
+        def make() -> NDArray[Any]:
+            return checks.sample_weights(given, self.class_weight, network.classes, targets, network.dtype)
+
+        if given is not self.weights:
+            return row_weights(make(), rows, self._streams(member) if self.bootstrap else None)
+        weights = self.once(("weights", id(targets)), make)
+        if self.bootstrap:
+            return row_weights(weights, rows, self._streams(member))
+        return self.once(("weights", id(weights), id(rows)), partial(row_weights, weights, rows, None))
+
+    def _scaling(self, network: MLP, rows: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[Any]]:
+        return scaling(self.x, rows, network.dtype, network.bias if self.standardize is None else self.standardize)
+
+
+def _signature(network: MLP) -> tuple[Any, ...]:
+    """What networks of one architecture agree in."""
+    classes = None if network.classes is None else tuple(network.classes.tolist())
+    return network.layer_sizes, network.activations, network.output, network.loss_name, network.bias, classes
