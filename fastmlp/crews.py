@@ -55,11 +55,10 @@ class Squad(NamedTuple):
     limits: Limits
     lessons: list[Lesson]  # m of them
 
-    def part(self, members: slice) -> Squad:
-        """Some of the members; they share the memory of theta."""
-        return self._replace(
-            places=self.places[members], theta=self.theta[members], numbers=self.numbers[members], lessons=self.lessons[members]
-        )
+    @property
+    def online(self) -> bool:
+        """Whether each update is from one sample, by plain gradient descent: that has a kernel of its own."""
+        return self.batch_size == 1 and self.optimizer == optimizers.SGD
 
 
 class Record:
@@ -68,7 +67,7 @@ class Record:
     def __init__(self, members: int, epochs: int, measured: bool) -> None:
         self.loss = np.empty((members, epochs))
         self.validation_loss = np.empty((members, epochs)) if measured else None
-        self.epochs = np.zeros(members, np.int64)
+        self.epochs = np.full(members, -1)  # of those that have ended
         self.scores = np.full(members, np.nan)
         self.stopped_by = np.full(members, "epochs", STOPPED_BY.dtype)
 
@@ -76,17 +75,14 @@ class Record:
         """Notes of the members at those places how many epochs they completed, and why they ended."""
         self.epochs[places], self.stopped_by[places] = epochs, stopped_by
         for place, count, why in zip(places.tolist(), epochs.tolist(), stopped_by.tolist(), strict=True):
-            self.loss[place, count:] = np.nan
-            losses = self.loss
-            if self.validation_loss is not None:
-                losses = self.validation_loss
-                losses[place, count:] = np.nan
+            losses = self.loss if self.validation_loss is None else self.validation_loss
             if count and why != "diverged":
                 self.scores[place] = losses[place, :count].min() if keeps_best else losses[place, count - 1]
 
-    def losses(self, epochs: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        """Those of the first epochs."""
-        return self.loss[:, :epochs], None if self.validation_loss is None else self.validation_loss[:, :epochs]
+    def losses(self, epochs: slice) -> list[NDArray[np.float64] | None]:
+        """Those of some epochs, and those of the validation rows; NaN after a member's end."""
+        past = (self.epochs >= 0)[:, None] & (np.arange(epochs.start, epochs.stop) >= self.epochs[:, None])
+        return [None if each is None else np.where(past, np.nan, each[:, epochs]) for each in (self.loss, self.validation_loss)]
 
     def score(self, places: list[int], epochs: int, keeps_best: bool) -> NDArray[np.float64]:
         """The losses by which members that have completed so many epochs are compared."""
@@ -102,8 +98,7 @@ def crew(squad: Squad, record: Record, threads: int) -> Strips | Singles:
     gradients and moments have to stay in the cache. For batches of 256 and more the gain is 1.5 times and less, while a few
     members would pay for all lanes of a strip. Single samples have no other lanes.
     """
-    online = squad.batch_size == 1 and squad.optimizer == optimizers.SGD
-    lanes_are_networks = online or (squad.batch_size < LARGE_BATCH and squad.network.theta.size <= LARGE_NETWORK)
+    lanes_are_networks = squad.online or (squad.batch_size < LARGE_BATCH and squad.network.theta.size <= LARGE_NETWORK)
     return (Strips if lanes_are_networks else Singles)(squad, record, threads)
 
 
@@ -112,11 +107,9 @@ class Strips:
 
     def __init__(self, squad: Squad, record: Record, threads: int) -> None:
         self.squad, self.record = squad, record
-        # Plain SGD on one sample has a kernel of its own.
-        self.online = squad.batch_size == 1 and squad.optimizer == optimizers.SGD
-        self.lanes = (WIDE if self.online else 1) * BYTES // squad.theta.itemsize
+        self.lanes = (WIDE if squad.online else 1) * BYTES // squad.theta.itemsize
         self.rows = len(squad.lessons[0].rows)
-        self.block = ONLINE_BLOCK if self.online else squad.batch_size
+        self.block = ONLINE_BLOCK if squad.online else squad.batch_size
         self.batches = -(-self.rows // self.block)
         self.work = self.block * squad.network.theta.size * self.lanes // 4  # of a batch, in what one network costs
         self.seconds = 0.0  # for a batch, once that is known
@@ -187,15 +180,16 @@ class Strips:
         layers, dtype, lanes = self.squad.network.layers, self.squad.theta.dtype, self.lanes
         # Rows are an odd number of vectors apart, so that they stand in different sets of the cache.
         stride = (BLOCK + 1) * lanes
-        block = min(BLOCK, self.block)
-        few = chunks.tiles(layers, dtype, 1, ONLINE_BLOCK, lanes) if self.online else chunks.tiles(layers, dtype, block, 1, stride)
+        tiles = chunks.tiles(layers, dtype, min(BLOCK, self.block), 1, stride)
+        if self.squad.online:
+            tiles = chunks.tiles(layers, dtype, 1, ONLINE_BLOCK, lanes)
         return population.Scratch(
             units=chunks.hidden(layers, dtype, stride),
             few=chunks.aligned((int(layers[:, 1].sum()) * lanes,), dtype),
             deltas=chunks.aligned((2 * int(layers[:, 1].max()) * stride,), dtype),
-            gradient=chunks.aligned((0 if self.online else self.squad.network.theta.size * lanes,), dtype),
+            gradient=chunks.aligned((0 if self.squad.online else self.squad.network.theta.size * lanes,), dtype),
             losses=chunks.aligned((lanes,), dtype),
-            tiles=few,
+            tiles=tiles,
             measured=chunks.tiles(layers, dtype, BLOCK, 1, stride),
         )
 
@@ -212,7 +206,7 @@ class Strips:
     def _go_on(self, strip: _Strip, total: int, halt: Callable[[], bool]) -> None:
         squad, scratch = self.squad, self.scratch.get()
         limits = population.Limits(squad.limits.target_loss, squad.limits.patience or 0)
-        kernel = population.descend_online if self.online else population.descend
+        kernel = population.descend_online if squad.online else population.descend
         try:
             while strip.done < total and not halt():
                 first = strip.done

@@ -154,7 +154,9 @@ def _population(school: School, groups: list[Group], record: Record) -> Populati
         first = int(np.argmin(record.epochs))
         last = int(record.epochs[first]) - 1
         raise DivergedError(last, float(record.loss[first, last]), rates)
-    history = PopulationHistory(*record.losses(int(record.epochs.max())), record.epochs, record.stopped_by.tolist())
+    loss, validation_loss = record.losses(slice(0, int(record.epochs.max())))
+    assert loss is not None
+    history = PopulationHistory(loss, validation_loss, record.epochs, record.stopped_by.tolist())
     networks = {member: group.network for group in groups for member in group.members.tolist()}
     options = {
         "seed": school.seeds,

@@ -19,6 +19,7 @@ from fastmlp.training import rescale_inputs
 
 WAVE_BYTES = 1 << 26  # of what members need while they are trained, beside their parameters and their history
 PER_PARAMETER = 5  # of these, so many numbers for each parameter: itself, its gradient, two moments, the best so far
+MEMBER_BYTES = 4096  # generators and the like
 PROGRESS_SECONDS = 0.1
 
 OnEpoch = Callable[[int, NDArray[np.float64], NDArray[np.float64] | None], Any]
@@ -50,7 +51,7 @@ def waves(kinds: list[Kind], thetas: list[NDArray[Any]], school: School, lockste
     wave: Wave = []
     used = 0
     for kind, theta in zip(kinds, thetas, strict=True):
-        each = (PER_PARAMETER * kind.network.theta.size + own) * theta.itemsize
+        each = MEMBER_BYTES + (PER_PARAMETER * kind.network.theta.size + own) * theta.itemsize
         start = 0
         while start < len(theta):
             count = len(theta) if lockstep else max(64, (WAVE_BYTES - used) // each // 64 * 64)
@@ -125,13 +126,12 @@ class March:
         done = 0
         for rung in self.rungs:
             for until in range(done + 1, rung + 1) if self.on_epoch else [rung]:
-                running = [place for crew in all_crews for place in crew.running()]
-                if not running:
+                if not any(crew.running() for crew in all_crews):
                     return
                 self._advance(all_crews, until, share_out)
                 if self.on_epoch and self._stops(until - 1):
                     for crew in all_crews:
-                        crew.drop(set(running), "on_epoch")
+                        crew.drop(set(crew.running()), "on_epoch")
             done = rung
             if rung < self.rungs[-1]:
                 self._halve(all_crews, rung)
@@ -150,8 +150,9 @@ class March:
 
     def _stops(self, epoch: int) -> bool:
         assert self.on_epoch is not None
-        loss, measured = self.record.loss[:, epoch].copy(), self.record.validation_loss
-        return bool(self.on_epoch(epoch, loss, None if measured is None else measured[:, epoch].copy()))
+        loss, measured = self.record.losses(slice(epoch, epoch + 1))
+        assert loss is not None
+        return bool(self.on_epoch(epoch, loss[:, 0], None if measured is None else measured[:, 0]))
 
     def _halve(self, all_crews: list[Any], epochs: int) -> None:
         """All but the best are left behind."""

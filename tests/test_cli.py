@@ -323,7 +323,7 @@ def test_of_each_combination_a_network_is_trained_and_the_best_is_saved(trained,
     assert (saved.classes, saved.extractor, saved.method) == (["circle", "line"], "pixels", "softmax")
     assert np.array_equal(network.theta, expected.best()[0].theta)
 
-    table = f"{expected.best(4).table}\n"
+    table = f"{expected.table.best(4)}\n"
     assert printed.err == "" and printed.out.startswith(table)
     assert main(["info", str(tmp_path / "m.npz")]) == 0
     assert capsys.readouterr().out == printed.out.removeprefix(table)
@@ -349,7 +349,7 @@ def test_members_have_different_seeds_and_the_same_rows_held_out(trained):
 
 def test_of_many_networks_the_best_ten_are_printed(trained):
     _, population, _, printed = trained("--members 12 --epochs 2 --seed 0 --hidden 2")
-    assert printed.out.startswith(f"{population.best(10).table}\nimage classifier of circle, line")
+    assert printed.out.startswith(f"{population.table.best(10)}\nimage classifier of circle, line")
 
 
 def test_an_ensemble_is_of_the_networks_that_halving_has_not_dropped(trained, tmp_path, capsys):
@@ -374,7 +374,7 @@ def test_networks_that_diverge_are_counted_and_left_out(trained):
     text = "--l2 1e10,0,0.001 --learning-rate 0.1 --optimizer sgd --batch-size full --epochs 50 --seed 0 --ensemble"
     _, population, saved, printed = trained(text)
     assert population.history.stopped_by[0] == "diverged" and population.history.epochs[0] > 1
-    assert printed.err == "fastmlp: 1 of 3 networks diverged\n" and printed.out.startswith(f"{population.best(2).table}\n")
+    assert printed.err == "fastmlp: 1 of 3 networks diverged\n" and printed.out.startswith(f"{population.table.best(2)}\n")
     assert np.array_equal(saved.networks[0].theta, population[1].theta) and len(saved.networks) == 2
 
 

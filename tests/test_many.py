@@ -169,7 +169,6 @@ def test_members_are_what_train_makes(network, optimizer, batch_size, dtype):
     compare(X, y, members=2, **shape_of(without_bias(network)), **options)
 
 
-@pytest.mark.kernels
 @BATCH_SIZES
 @pytest.mark.parametrize(("output", "loss"), OUTPUT_LOSSES)
 @pytest.mark.parametrize(
@@ -1055,7 +1054,7 @@ def traced_peak(X, y, **options):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"shuffle": False}, {"bootstrap": True}, {"validation": 0.25}, {"batch_size": 32}, {"batch_size": 5000, "shuffle": False}],
+    [{"shuffle": False}, {"bootstrap": True}, {"validation": 0.25}, {"batch_size": 32}],
     ids=str,
 )
 def test_memory_does_not_grow_with_members_times_rows(options):
@@ -1072,8 +1071,7 @@ def test_memory_does_not_grow_with_members_times_rows(options):
     assert many - few < (2048 - 1024) * for_each
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("batch_size", [1, 7])
+@pytest.mark.parametrize(("batch_size", "optimizer"), [(1, "sgd"), (7, "adam")])
 def test_beside_the_parameters_memory_does_not_grow_with_members(batch_size, optimizer):
     X, y = toy(20)
     options = {"hidden": (1600,), "epochs": 1, "batch_size": batch_size, "optimizer": optimizer, "threads": 1, "seed": 0}

@@ -552,6 +552,15 @@ def test_one_member_has_a_row_with_its_seed():
     assert row.split() == ["0", "100", loss, "1", "epochs"]
 
 
+@pytest.mark.parametrize("n", [2, 100])
+def test_the_best_rows_of_a_table_keep_its_columns(n):
+    members = mixed(diverged=(2,))
+    best = members.table.best(n)
+    assert best.columns["member"] == [place for place in np.argsort(members.scores).tolist() if place != 2][:n]
+    assert str(best).splitlines()[0].split() == str(members.table).splitlines()[0].split()
+    assert best.columns.keys() == members.table.columns.keys()
+
+
 @pytest.mark.parametrize(("count", "more"), [(20, []), (21, ["... and 1 more"]), (300, ["... and 280 more"])])
 def test_a_long_table_prints_its_first_rows(count, more):
     lines = str(population_of(*[SIGMOID] * count).table).splitlines()
