@@ -8,7 +8,7 @@ import pytest
 from numba.core.errors import NumbaError
 
 from fastmlp.kernels import simd
-from fastmlp.kernels.simd import get, lanes_of, load, load_eight, put, room, store, where
+from fastmlp.kernels.simd import get, lanes_of, load, load_eight, load_wide, put, room, store, where
 
 pytestmark = pytest.mark.kernels
 
@@ -128,6 +128,15 @@ def test_negation_and_magnitude_are_those_of_numpy(function, plain, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_the_square_root_is_that_of_numpy(dtype):
+    _, x = pairs(dtype)
+    with np.errstate(all="ignore"):
+        expected = np.sqrt(x)
+    for row in both(simd.square_root, x):
+        same_numbers(row, expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_copysign_takes_the_sign_of_zeros_infinities_and_nan(dtype):
     @numba.njit
     def loop(out, x, y):
@@ -202,12 +211,13 @@ def test_total_adds_halves_to_each_other(read, dtype):
 
 # -- Memory ------------------------------------------------------------------------------------------------------------
 
+OUTSIDE = AssertionError if numba.config.DISABLE_JIT else IndexError
 PLACES = (0, 1, 3, 7, 18)  # aligned, and not
 
 
 def rows_of_numbers(dtype):
     """Numbers that all differ; places are counted on from row to row."""
-    return np.arange(1, 61, dtype=dtype).reshape(6, 10)
+    return np.arange(1, 101, dtype=dtype).reshape(10, 10)
 
 
 @numba.njit
@@ -220,6 +230,8 @@ def read_all(out, x, i):
     put(out, 3 * lanes + 8, get(x, i))
     for k, number in enumerate(simd.as_tuple(x, i, 3)):
         put(out, 3 * lanes + 9 + k, number)
+    store(out, 3 * lanes + 12, load_wide(x, i))
+    store(out, 7 * lanes + 12, simd.zeros_wide(x))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -227,9 +239,12 @@ def test_reads_begin_at_any_place(dtype):
     x = rows_of_numbers(dtype)
     flat, lanes = x.ravel(), 64 // x.itemsize
     for i in PLACES:
-        out = np.full(3 * lanes + 12, np.nan, dtype)
+        out = np.full(11 * lanes + 12, np.nan, dtype)
         read_all(out, x, i)
-        expected = (flat[i : i + lanes], [flat[i]] * lanes, [0] * lanes, flat[i : i + 8], [flat[i]], flat[i : i + 3])
+        expected = (
+            flat[i : i + lanes], [flat[i]] * lanes, [0] * lanes, flat[i : i + 8], [flat[i]], flat[i : i + 3],
+            flat[i : i + 4 * lanes], [0] * 4 * lanes,
+        )  # fmt: skip
         assert np.array_equal(out, np.concatenate(expected))
 
 
@@ -244,6 +259,11 @@ def write_eight(out, x, i):
 
 
 @numba.njit
+def write_wide(out, x, i):
+    store(out, i, load_wide(x, 2))
+
+
+@numba.njit
 def write_spread(out, x, i):
     store(out, i, get(x, 2))
 
@@ -254,17 +274,53 @@ def write_number(out, x, i):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("write", [write_vector, write_eight, write_spread, write_number], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("write", [write_vector, write_eight, write_wide, write_spread, write_number], ids=lambda f: f.__name__)
 def test_writes_leave_what_stands_beside_them(write, dtype):
     x = rows_of_numbers(dtype)
     flat, lanes = x.ravel(), 64 // x.itemsize
-    written = {write_vector: flat[2 : 2 + lanes], write_eight: flat[2:10], write_spread: flat[[2] * lanes], write_number: flat[2:3]}
+    written = {
+        write_vector: flat[2 : 2 + lanes], write_eight: flat[2:10], write_wide: flat[2 : 2 + 4 * lanes],
+        write_spread: flat[[2] * lanes], write_number: flat[2:3],
+    }  # fmt: skip
     for i in PLACES:
         out = -x
         expected = -flat
         expected[i : i + written[write].size] = written[write]
         write(out, x, i)
         assert np.array_equal(out.ravel(), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("read", "vectors"), [(load, 1), (load_eight, None), (load_wide, 4), (get, 0), (simd.spread, 0)], ids=str)
+def test_reads_outside_are_noticed_where_indices_are_checked(read, vectors, dtype):
+    @numba.njit(boundscheck=True)
+    def copy(out, x, i):
+        store(out, 0, read(x, i))
+
+    x, lanes = np.arange(100, dtype=dtype), 64 // np.dtype(dtype).itemsize
+    count = 8 if vectors is None else max(1, vectors * lanes)
+    out = np.empty(100, dtype)
+    copy(out, x, 100 - count)
+    assert np.array_equal(out[:count], x[-count:])
+    for i in (-1, 101 - count, 100, 2**40):
+        with pytest.raises(OUTSIDE):
+            copy(out, x, i)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("write", [write_vector, write_eight, write_wide, write_spread, write_number], ids=lambda f: f.__name__)
+def test_writes_outside_are_noticed_where_indices_are_checked(write, dtype):
+    x, lanes = np.arange(100, dtype=dtype), 64 // np.dtype(dtype).itemsize
+    count = {write_eight: 8, write_wide: 4 * lanes, write_number: 1}.get(write, lanes)
+    # As with NUMBA_BOUNDSCHECK=1.
+    write = numba.njit(boundscheck=True)(getattr(write, "py_func", write))
+    for i in (-1, 101 - count, 100, 2**40):
+        out = np.zeros(100, dtype)
+        with pytest.raises(OUTSIDE):
+            write(out, x, i)
+        assert not out.any()
+    write(out, x, 100 - count)
+    assert np.count_nonzero(out) == count
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
