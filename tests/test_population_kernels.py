@@ -428,16 +428,21 @@ def test_a_member_is_the_same_to_the_last_bit_in_any_lane_and_alone(network, opt
 @pytest.mark.parametrize(("kernel", "optimizer"), SUBJECTS)
 @pytest.mark.parametrize("value", [np.nan] if INTERPRETED else [np.nan, np.inf, -np.inf])
 def test_what_is_no_number_stays_in_its_lane(value, optimizer, kernel, dtype):
-    squad = whole_squad(SOFTMAX, dtype, kernel, optimizer, rows=4)
-    outcome = descend(squad, 2)
-    well, ill = np.arange(0, len(squad.places), 2), np.arange(1, len(squad.places), 2)
-    x = squad.lessons[0].data.x
-    x = np.append(x, np.full((1, x.shape[1]), value, dtype), axis=0)
-
     def with_data(lesson, **changes):
         return lesson._replace(data=lesson.data._replace(**changes))
 
-    def bad(what, lesson):
+    squad = whole_squad(SOFTMAX, dtype, kernel, optimizer, rows=4)
+    x = squad.lessons[0].data.x
+    x = np.append(x, np.full((1, x.shape[1]), value, dtype), axis=0)  # a row that only those take that are to fail
+    more = [
+        (np.append(lesson.data.y, lesson.data.y[:1], axis=0), np.append(lesson.data.weight, dtype(1))) for lesson in squad.lessons
+    ]
+    lessons = [with_data(lesson, x=x, y=y, weight=weight) for lesson, (y, weight) in zip(squad.lessons, more, strict=True)]
+    squad = squad._replace(lessons=lessons)
+    outcome = descend(squad, 2)
+    well, ill = np.arange(0, len(lessons), 2), np.arange(1, len(lessons), 2)
+
+    def spoil(what, lesson):
         if what == "x":
             return lesson._replace(rows=np.full_like(lesson.rows, len(x) - 1))
         if what == "held y":
@@ -445,14 +450,13 @@ def test_what_is_no_number_stays_in_its_lane(value, optimizer, kernel, dtype):
         return with_data(lesson, **{what: np.full_like(getattr(lesson.data, what), value)})
 
     for what in ("theta", "numbers", "x", "y", "weight", "shift", "scale", "held y"):
-        other = squad._replace(theta=squad.theta.copy(), numbers=squad.numbers.copy())
-        lessons = [with_data(lesson, x=x, y=np.pad(lesson.data.y, ((0, 1), (0, 0))), weight=np.append(lesson.data.weight, dtype(1)))
-                   for lesson in squad.lessons]  # fmt: skip
-        if what in ("theta", "numbers"):
-            getattr(other, what)[ill] = value
-        else:
-            lessons = [bad(what, lesson) if k % 2 else lesson for k, lesson in enumerate(lessons)]
-        spoilt = descend(other._replace(lessons=lessons), 2)
+        other = squad._replace(theta=squad.theta.copy(), numbers=squad.numbers.copy(), lessons=list(lessons))
+        for member in ill:
+            if what in ("theta", "numbers"):
+                getattr(other, what)[member] = value
+            else:
+                other.lessons[member] = spoil(what, lessons[member])
+        spoilt = descend(other, 2)
         same_bits(outcome, spoilt, well)
         assert (spoilt.measured[ill] != outcome.measured[ill]).all(), what
 
