@@ -43,6 +43,14 @@ class Lesson(NamedTuple):
     held_out: Rows | None
 
 
+def alike(lessons: list[Lesson]) -> list[tuple[list[int], batch.Data]]:
+    """The members whose inputs are scaled alike, and the data of one of them."""
+    found: dict[int, list[int]] = {}
+    for member, lesson in enumerate(lessons):
+        found.setdefault(id(lesson.data.scale), []).append(member)
+    return [(members, lessons[members[0]].data) for members in found.values()]
+
+
 class Squad(NamedTuple):
     """m networks of one architecture."""
 

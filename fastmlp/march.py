@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks, chunks, crews
-from fastmlp.crews import Record, Squad
+from fastmlp.crews import Record, Squad, alike
 from fastmlp.school import Kind, School
 from fastmlp.training import rescale_inputs
 
@@ -165,12 +165,8 @@ class March:
 
 def _unscale(squad: Squad) -> None:
     """The scaling is folded into the networks' first layers."""
-    alike: dict[int, list[int]] = {}
-    for member, lesson in enumerate(squad.lessons):
-        alike.setdefault(id(lesson.data.scale), []).append(member)
     with np.errstate(all="ignore"):  # those that diverged
-        for rows in alike.values():
-            data = squad.lessons[rows[0]].data
+        for rows, data in alike(squad.lessons):
             theta = squad.theta[rows]
             rescale_inputs(squad.network, theta, data.shift, data.scale)
             squad.theta[rows] = theta

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
-from fastmlp.crews import Lesson, Squad
+from fastmlp.crews import Lesson, Squad, alike
 from fastmlp.descent import Limits, Rows
 from fastmlp.kernels import batch
 from fastmlp.model import MLP, every_row
@@ -72,14 +72,17 @@ class School:
     def kinds(self, wanted_of: list[Wanted]) -> list[Kind]:
         """The members, those of one kind together."""
         kinds: dict[Any, Kind] = {}
+        found: dict[Any, Kind] = {}  # by what is quicker to compare
         inits = self._inits()
         own_classes = self.own_targets and self.y.dtype.kind != "f"
         for member, (wanted, batch_size) in enumerate(zip(wanted_of, self.batch_sizes, strict=True)):
-            init = inits[member]
-            key = (repr(wanted[:2]), init if isinstance(init, str) else _signature(init[0]), member if own_classes else None)
-            network, rows = self.once(key, partial(self.network, member, wanted, init if isinstance(init, str) else init[0]))
-            kind = (*_signature(network), batch_size, rows)
-            kinds.setdefault(kind, Kind(network, batch_size, [])).members.append(member)
+            init = inits[member] if isinstance(inits[member], str) else inits[member][0]
+            quick = (id(wanted), id(init), batch_size, member if own_classes else None)
+            if quick not in found:
+                key = (repr(wanted[:2]), init if isinstance(init, str) else _signature(init), member if own_classes else None)
+                network, rows = self.once(key, partial(self.network, member, wanted, init))
+                found[quick] = kinds.setdefault((*_signature(network), batch_size, rows), Kind(network, batch_size, []))
+            found[quick].members.append(member)
         return list(kinds.values())
 
     def _inits(self) -> Sequence[Any]:
@@ -122,8 +125,9 @@ class School:
         if isinstance(self.init, str):
             theta[:] = first_thetas(self.init, kind.network, [self._streams(member) for member in members])
         else:
-            for row, member, lesson in zip(theta, members, lessons, strict=True):
-                row[:] = carried_on(kind.network, inits[member][1], lesson.data.shift, lesson.data.scale)
+            for rows, data in alike(lessons):
+                given = np.array([inits[members[row]][1] for row in rows])
+                theta[rows] = carried_on(kind.network, given, data.shift, data.scale)
         batch_size = min(kind.batch_size or len(lessons[0].rows), len(lessons[0].rows))
         numbers = self.numbers[members].astype(self.dtype)
         return Squad(kind.network, np.array(members), theta, numbers, self.optimizer, batch_size, self.limits, lessons)

@@ -153,7 +153,7 @@ def train(
     weights = row_weights(weights, kept, streams if bootstrap else None)
     shift, scale = scaling(x, kept, model.dtype, model.bias if standardize is None else standardize)
     if isinstance(init, MLP):
-        model.theta = carried_on(model, init.theta, shift, scale)
+        model.theta = carried_on(model, init.theta[None], shift, scale)[0]
     else:
         model.theta = first_thetas(init, model, [streams])[0]
     data = batch.Data(x, targets, weights, shift, scale)
@@ -356,9 +356,9 @@ def _spread_of(init: str, n_in: int, n_out: int) -> float:
 
 
 def carried_on(network: MLP, theta: NDArray[Any], shift: NDArray[Any], scale: NDArray[Any]) -> NDArray[Any]:
-    """A network's parameters, as they begin for scaled inputs."""
+    """Parameters (m, P) of networks like this one, as they begin for scaled inputs."""
     theta = checks.finite("init.theta", theta).astype(network.dtype)
-    rescale_inputs(network, theta[None], -shift.astype(np.float64) * scale, 1 / scale.astype(np.float64))
+    rescale_inputs(network, theta, -shift.astype(np.float64) * scale, 1 / scale.astype(np.float64))
     return theta
 
 

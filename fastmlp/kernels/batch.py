@@ -88,16 +88,17 @@ def _softmax(z, at, n_out, stride, n):
 
 
 @jit_inline
-def _note(losses, period, n, loss):
-    """Adds a vector of losses to those at the same place of a period."""
-    place = n % period
+def _note(losses, place, period, loss):
+    """Adds a vector of losses at that place; returns the next one, which after a period is the first again."""
     store(losses, place, load(losses, place) + loss)
+    place += lanes_of(losses)
+    return place if place < period else np.int64(0)
 
 
 @jit_part
 def _cross_entropy_sigmoid(losses, period, d, z, at, tiles, tile, n_out, m):
     """w (-t log(p) - (1 - t) log(1 - p)) with p = sigmoid(z), from the logits: no log(0) exists. d = w (p - t)."""
-    stride = tiles.stride
+    stride, place = tiles.stride, np.int64(0)
     for n in range(0, m, lanes_of(z)):
         w = load(tiles.weights, tile * stride + n)
         loss = zeros(z)
@@ -106,20 +107,20 @@ def _cross_entropy_sigmoid(losses, period, d, z, at, tiles, tile, n_out, m):
             p, softplus = elementary.sigmoid_and_softplus(x)
             loss += w * ((where(x < zeros(z), zeros(z), x) - t * x) + softplus)
             store(d, k + n, w * (p - t))
-        _note(losses, period, n, loss)
+        place = _note(losses, place, period, loss)
 
 
 @jit_part
 def _cross_entropy_softmax(losses, period, d, z, at, tiles, tile, n_out, m):
     """w times -sum t log(p) = log(sum e^z) - sum t z, where sum t = 1 and p = softmax(z). d = w (p - t)."""
-    stride, one = tiles.stride, z.dtype.type(1)
+    stride, one, place = tiles.stride, z.dtype.type(1), np.int64(0)
     for n in range(0, m, lanes_of(z)):
         w = load(tiles.weights, tile * stride + n)
         loss = zeros(z)
         for k in range(0, n_out * stride, stride):
             loss -= load(tiles.targets, tile * n_out * stride + k + n) * load(z, at + k + n)
         top, sums = _softmax(z, at, n_out, stride, n)
-        _note(losses, period, n, w * ((loss + top) + elementary.log1p(sums - one)))
+        place = _note(losses, place, period, w * ((loss + top) + elementary.log1p(sums - one)))
         for k in range(0, n_out * stride, stride):
             store(d, k + n, w * (load(z, at + k + n) - load(tiles.targets, tile * n_out * stride + k + n)))
 
@@ -127,7 +128,7 @@ def _cross_entropy_softmax(losses, period, d, z, at, tiles, tile, n_out, m):
 @jit_part
 def _squared_error(losses, period, d, z, at, tiles, tile, n_out, m, code):
     """w (a - t)^2 / 2 with a = f(z), in place. d = w (a - t) f'(z)."""
-    stride, half = tiles.stride, z.dtype.type(0.5)
+    stride, half, place = tiles.stride, z.dtype.type(0.5), np.int64(0)
     output_forward(z, at, n_out, stride, m, code)
     for n in range(0, m, lanes_of(z)):
         w = load(tiles.weights, tile * stride + n)
@@ -141,7 +142,7 @@ def _squared_error(losses, period, d, z, at, tiles, tile, n_out, m, code):
         if code == SOFTMAX:
             for k in range(0, n_out * stride, stride):
                 store(d, k + n, load(z, at + k + n) * (load(d, k + n) - inner))
-        _note(losses, period, n, loss)
+        place = _note(losses, place, period, loss)
     activate_backward(d, np.int64(0), z, at, n_out, stride, m, code)
 
 
