@@ -477,11 +477,11 @@ def _plain_options(options: Mapping[str, Sequence[Any]], count: int) -> dict[str
         raise ValueError(f"options must have {count} values for each of {', '.join(OPTIONS)}")
     plain: dict[str, Callable[[Any], Any]] = {
         "seed": int,
-        "hidden": lambda sizes: tuple(int(size) for size in sizes),
+        "hidden": lambda sizes: tuple(map(int, sizes)),
         "activation": tuple,
         "batch_size": lambda size: None if size is None else int(size),
     }
-    return {name: [plain.get(name, float)(value) for value in options[name]] for name in OPTIONS}
+    return {name: list(map(plain.get(name, float), options[name])) for name in OPTIONS}
 
 
 # -- votes ------------------------------------------------------------------------------------------------------------------------

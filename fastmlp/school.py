@@ -121,7 +121,8 @@ class School:
     def squad(self, kind: Kind, theta: NDArray[Any], part: slice) -> Squad:
         """Members of a kind, at their beginning."""
         members, inits = kind.members[part], self._inits()
-        lessons = [self._lesson(kind, member) for member in members]
+        lessons = [self._lesson(kind, member) for member in (members if self._learn_differently else members[:1])]
+        lessons *= len(members) // len(lessons)
         if isinstance(self.init, str):
             theta[:] = first_thetas(self.init, kind.network, [self._streams(member) for member in members])
         else:
@@ -135,12 +136,26 @@ class School:
     def _streams(self, member: int) -> Streams:
         return Streams(self.seeds[member], self.data_seed)
 
+    @property
+    def _fraction(self) -> bool:
+        """Whether rows are held out by chance."""
+        return self.validation is not None and not isinstance(self.validation, tuple)
+
+    @property
+    def _own_weights(self) -> bool:
+        return self.weights is not None and self.weights.ndim > 1
+
+    @property
+    def _learn_differently(self) -> bool:
+        """Whether there is anything about the data in which members of a kind may differ."""
+        by_seed = self.data_seed is None and (self._fraction or self.shuffle)
+        return by_seed or self.own_targets or self._own_weights or self.bootstrap
+
     def _lesson(self, kind: Kind, member: int) -> Lesson:
         """What a member learns; one object for all that learn the same."""
-        fraction = self.validation is not None and not isinstance(self.validation, tuple)
+        fraction, seed = self._fraction, self.seeds[member]
         own = member if self.own_targets else None
-        own_weights = member if self.weights is not None and self.weights.ndim > 1 else None
-        seed = self.seeds[member]
+        own_weights = member if self._own_weights else None
         data_seed = seed if self.data_seed is None and (fraction or self.shuffle) else None
         key = ("lesson", id(kind.network), kind.batch_size, own, own_weights, data_seed, seed if self.bootstrap else None)
         return self.once(key, partial(self._make_lesson, kind, member, own, data_seed if fraction else None, data_seed))
