@@ -330,6 +330,12 @@ class Singles:
         return [partial(self._go_on, member, until, halt) for member in self.left]
 
     def _run(self, member: int) -> Run:
+        """The run of a member, as far as it has come."""
+        if member not in self.runs:
+            self.runs[member] = self._new_run(member)
+        return self.runs[member]
+
+    def _new_run(self, member: int) -> Run:
         squad, lesson = self.squad, self.squad.lessons[member]
         rate, momentum, l2 = squad.numbers[member].tolist()
         rule = optimizers.Rule(squad.optimizer, rate, momentum, l2)
@@ -342,7 +348,7 @@ class Singles:
         return run
 
     def _go_on(self, member: int, until: int, halt: Callable[[], bool]) -> None:
-        run = self.runs.setdefault(member, self._run(member)) if member not in self.runs else self.runs[member]
+        run = self._run(member)
         with chunks.workers(self.threads) as share_out:
             try:
                 run.advance(until, share_out, halt=halt)
@@ -371,7 +377,7 @@ class Singles:
     def drop(self, places: set[int], stopped_by: str) -> None:
         for member, place in list(self.left.items()):
             if place in places:
-                run = self.runs.setdefault(member, self._run(member)) if member not in self.runs else self.runs[member]
+                run = self._run(member)
                 run.stopped_by = stopped_by
                 self._leave(member, run.epochs)
 

@@ -188,7 +188,7 @@ class School:
             return Rows(self.x, targets, held)
         if self.validation is None:
             return None
-        x, y = self.once(("validation",), lambda: self._own_rows())
+        x, y = self.once(("validation",), self._own_rows)
         given = y if y.ndim == 1 else y[:, member if self.own_targets else 0]
         own = member if self.own_targets else None
         rows = self.once(("measured",), lambda: every_row(len(x)))
@@ -209,11 +209,11 @@ class School:
             return checks.sample_weights(given, self.class_weight, network.classes, targets, network.dtype)
 
         if given is not self.weights:
-            return row_weights(make(), rows, self._streams(member) if self.bootstrap else None)
+            return row_weights(make(), len(self.x), rows, self._streams(member) if self.bootstrap else None)
         weights = self.once(("weights", id(targets)), make)
         if self.bootstrap:
-            return row_weights(weights, rows, self._streams(member))
-        return self.once(("weights", id(weights), id(rows)), partial(row_weights, weights, rows, None))
+            return row_weights(weights, len(self.x), rows, self._streams(member))
+        return self.once(("weights", id(weights), id(rows)), partial(row_weights, weights, len(self.x), rows, None))
 
     def _scaling(self, network: MLP, rows: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[Any]]:
         return scaling(self.x, rows, network.dtype, network.bias if self.standardize is None else self.standardize)

@@ -150,7 +150,7 @@ def train(
 
     streams = Streams(checks.seed("seed", seed), None if data_seed is None else checks.seed("data_seed", data_seed))
     kept, held_out = _hold_out(x, targets, model, validation, streams)
-    weights = row_weights(weights, kept, streams if bootstrap else None)
+    weights = row_weights(weights, len(x), kept, streams if bootstrap else None)
     shift, scale = scaling(x, kept, model.dtype, model.bias if standardize is None else standardize)
     if isinstance(init, MLP):
         model.theta = carried_on(model, init.theta[None], shift, scale)[0]
@@ -293,9 +293,8 @@ def split(n: int, labels: NDArray[Any] | None, share: float, streams: Streams) -
     return np.flatnonzero(~held).astype(np.int32), np.flatnonzero(held).astype(np.int32)
 
 
-def row_weights(weights: NDArray[Any], kept: NDArray[np.int32], bootstrap: Streams | None) -> NDArray[Any]:
-    """The weights with a mean of 1 over the rows to train on, after these have been drawn with replacement if so wished."""
-    n = len(weights) if len(weights) > 1 else int(kept[-1]) + 1
+def row_weights(weights: NDArray[Any], n: int, kept: NDArray[np.int32], bootstrap: Streams | None) -> NDArray[Any]:
+    """The weights of n rows with a mean of 1 over those to train on, after these have been drawn with replacement if so wished."""
     if bootstrap is not None:
         drawn = np.bincount(kept[bootstrap.bootstrap().integers(len(kept), size=len(kept))], minlength=n)
         weights = (weights * drawn).astype(weights.dtype)

@@ -198,6 +198,7 @@ OPTIONS = {
     "class_weight": {"class_weight": {0: 3.0}},
     "balanced": {"class_weight": "balanced", "sample_weight": 1 + np.arange(5.0 * ROWS).reshape(ROWS, 5) % 7},
     "bootstrap": {"bootstrap": True},
+    "bootstrap of rows that are kept": {"bootstrap": True, "validation": 0.4},
     "bootstrap of weighted": {"bootstrap": True, "sample_weight": 1 + np.arange(ROWS) % 2, "validation": 0.4},
     "ordered": {"shuffle": False},
     "data_seed": {"data_seed": 3, "validation": 0.4},

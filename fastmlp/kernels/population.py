@@ -28,7 +28,7 @@ class Strip(NamedTuple):
     """What belongs to S networks, and what becomes of them."""
 
     theta: np.ndarray  # (P, S)
-    state: np.ndarray  # (2, P, S), see optimizers.py
+    state: np.ndarray  # (moments, P, S): as many as the optimizer has, see optimizers.py
     kept: np.ndarray  # (P, S): of those that have ended, and the best so far where the validation loss decides
     numbers: np.ndarray  # (3, S): learning rate, momentum, l2
     shift: np.ndarray  # (D, S)
