@@ -27,7 +27,7 @@ from fastmlp.training import Streams
 STOPPED_BY = np.array(["epochs", "target_loss", "patience", "diverged"])  # by the marks of kernels/population.py
 LARGE_BATCH = 256  # samples
 LARGE_NETWORK = 16_384  # parameters
-ONLINE_BLOCK = 32  # samples that are laid out at once for updates from single samples
+ONLINE_BLOCK = 64  # samples that are laid out at once for updates from single samples
 BLOCK = 16  # samples of a block of a batch
 ROUND_SECONDS = 0.1  # that a strip goes on for, until those that have ended leave their lanes
 
@@ -151,6 +151,7 @@ class Strips:
             for name in ("theta", "state", "kept", "marks", "best"):
                 getattr(arrays, name)[:, lane] = getattr(strip.arrays, name)[old::lanes]
         shared = all(lesson.rows is lessons[0].rows and lesson.order is lessons[0].order for lesson in lessons)
+        scaled_alike = all(lesson.data.scale is lessons[0].data.scale for lesson in lessons)
         if before:
             orders = [strip.orders[min(old, len(strip.orders) - 1)] for strip, old in before]
             orders = copy.deepcopy(orders[:1]) if shared else orders
@@ -159,7 +160,8 @@ class Strips:
         lessons += [lessons[0]] * (lanes - len(lessons))
         return _Strip(
             members, population.Strip(*(array.reshape(-1) for array in arrays)), orders,
-            self._data([lesson.data for lesson in lessons]), self._held_out([lesson.held_out for lesson in lessons]),
+            self._data([lesson.data for lesson in lessons], shared and scaled_alike),
+            self._held_out([lesson.held_out for lesson in lessons]),
             self.epoch * self.batches,
         )  # fmt: skip
 
@@ -169,10 +171,10 @@ class Strips:
         columns[:, : len(rows)] = rows.T
         return columns
 
-    def _data(self, data: list[batch.Data]) -> population.Data:
+    def _data(self, data: list[batch.Data], alike: bool = False) -> population.Data:
         class_numbers = self.squad.network.classes is not None
         y, weights = _side_by_side([d.y for d in data]), _side_by_side([d.weight for d in data])
-        return population.Data(data[0].x, y, weights, np.zeros((1, 1, 0), np.int32), class_numbers)
+        return population.Data(data[0].x, y, weights, np.zeros((1, 1, 0), np.int32), class_numbers, alike)
 
     def _held_out(self, rows: list[Rows | None]) -> population.Data:
         one = np.ones(1, self.squad.theta.dtype)

@@ -28,6 +28,18 @@ def activate(a, at, rows, stride, m, code):
 
 
 @jit_inline
+def activation(z, code):
+    """f(z), of one number or vector."""
+    if code == SIGMOID:
+        return elementary.sigmoid(z)
+    if code == TANH:
+        return elementary.tanh(z)
+    if code == RELU:
+        return elementary.positive(z)
+    return z
+
+
+@jit_inline
 def derivative(number, code):
     """(c0, c1, c2, least) with f'(z) = c0 + c1 y + c2 y^2 where y = f(z) is greater than the least, else 0."""
     zero, one, anything = number(0), number(1), number(-np.inf)

@@ -95,18 +95,30 @@ def _note(losses, place, period, loss):
     return place if place < period else np.int64(0)
 
 
+@jit_inline
+def cross_entropy(z, t, w):
+    """w (-t log(p) - (1 - t) log(1 - p)) with p = sigmoid(z), from the logit: no log(0) exists. And its gradient by z: w (p - t)."""
+    p, softplus = elementary.sigmoid_and_softplus(z)
+    return w * ((elementary.positive(z) - t * z) + softplus), w * (p - t)
+
+
+@jit_inline
+def squared_error(a, t, w, half):
+    """w (a - t)^2 / 2, and its gradient by a, w (a - t)."""
+    e = a - t
+    return (e * e) * (w * half), w * e
+
+
 @jit_part
 def _cross_entropy_sigmoid(losses, period, d, z, at, tiles, tile, n_out, m):
-    """w (-t log(p) - (1 - t) log(1 - p)) with p = sigmoid(z), from the logits: no log(0) exists. d = w (p - t)."""
     stride, place = tiles.stride, np.int64(0)
     for n in range(0, m, lanes_of(z)):
         w = load(tiles.weights, tile * stride + n)
         loss = zeros(z)
         for k in range(0, n_out * stride, stride):
-            x, t = load(z, at + k + n), load(tiles.targets, tile * n_out * stride + k + n)
-            p, softplus = elementary.sigmoid_and_softplus(x)
-            loss += w * ((where(x < zeros(z), zeros(z), x) - t * x) + softplus)
-            store(d, k + n, w * (p - t))
+            e, dz = cross_entropy(load(z, at + k + n), load(tiles.targets, tile * n_out * stride + k + n), w)
+            loss += e
+            store(d, k + n, dz)
         place = _note(losses, place, period, loss)
 
 
@@ -135,10 +147,10 @@ def _squared_error(losses, period, d, z, at, tiles, tile, n_out, m, code):
         inner, loss = zeros(z), zeros(z)
         for k in range(0, n_out * stride, stride):
             a = load(z, at + k + n)
-            e = a - load(tiles.targets, tile * n_out * stride + k + n)
-            loss += (e * e) * (w * half)
-            store(d, k + n, w * e)
-            inner += (w * e) * a
+            e, da = squared_error(a, load(tiles.targets, tile * n_out * stride + k + n), w, half)
+            loss += e
+            store(d, k + n, da)
+            inner += da * a
         if code == SOFTMAX:
             for k in range(0, n_out * stride, stride):
                 store(d, k + n, load(z, at + k + n) * (load(d, k + n) - inner))

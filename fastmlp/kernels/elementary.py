@@ -202,6 +202,13 @@ def _log1p_unit(x):
 
 
 @jit_inline
+def positive(x):
+    """max(x, 0)"""
+    c = _constants_of(x)
+    return where(x < c.zero, c.zero, x)
+
+
+@jit_inline
 def softplus(x):
     """log(1 + e^x), within 2 ulp."""
     c = _constants_of(x)

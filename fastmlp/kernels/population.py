@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp.kernels import optimizers
-from fastmlp.kernels.activations import activate, activate_backward
-from fastmlp.kernels.batch import Tiles, add_losses, row_of
+from fastmlp.kernels.activations import IDENTITY, SOFTMAX, activate, activate_backward, activation, derivative, slope
+from fastmlp.kernels.batch import SQUARED_ERROR, Tiles, add_losses, cross_entropy, row_of, squared_error
 from fastmlp.kernels.jit import jit, jit_flat, jit_inline, jit_part
 from fastmlp.kernels.optimizers import ADAM, MOMENTUM, SGD
-from fastmlp.kernels.simd import WIDE, get, lanes_of, load, load_wide, put, store, zeros, zeros_wide
+from fastmlp.kernels.simd import WIDE, get, lanes_of, load, load_wide, put, spread_wide, store, zeros, zeros_wide
 
 RUNNING, TARGET_LOSS, PATIENCE, DIVERGED = range(4)
 RATE, MOMENTUM_OF, L2 = range(3)  # rows of Strip.numbers
@@ -45,6 +45,7 @@ class Data(NamedTuple):
     weight: np.ndarray  # (N, 1) or (N, S), or (1, 1)
     order: np.ndarray  # (E, S, N), or (E, 1, N) if it is the same for all, int32; for one epoch, or each that the call touches
     class_numbers: bool  # whether that is what y holds
+    alike: bool  # whether all networks see the same inputs, scaled alike and in the same order
 
 
 class Scratch(NamedTuple):
@@ -178,10 +179,10 @@ def product(z, a, b, rows, columns, depth, more):
 
 
 @jit_part
-def _pack(tiles, data, strip, lanes, slot, first, count):
+def _pack(tiles, data, strip, lanes, slot, first, count, once):
     """The rows that stand at first, first + 1, ... of the order, into tiles: into one, or each into its own.
 
-    What is the same for all networks is read once.
+    What is the same for all networks is read once. Inputs are written once, to the first lane, if so asked.
     """
     x, y, weight, order, number = data.x, data.y, data.weight, data.order, tiles.inputs.dtype.type
     n_in, owners, stride = x.shape[1], order.shape[1], tiles.stride
@@ -219,12 +220,15 @@ def _pack(tiles, data, strip, lanes, slot, first, count):
         if alike:
             _spread(tiles.weights, s * lanes, 1, stride, lanes)
             _spread(tiles.targets, targets, n_out, stride, lanes)
-        if owners == 1:
+        if owners == 1 and not once:
             _spread(tiles.inputs, inputs, n_in, stride, lanes)
         for d in range(n_in):
-            for n in range(0, lanes, lanes_of(tiles.inputs)):
-                p, q = inputs + d * stride + n, d * lanes + n
-                store(tiles.inputs, p, (load(tiles.inputs, p) - load(strip.shift, q)) * load(strip.scale, q))
+            p, q = inputs + d * stride, d * lanes
+            if once:
+                put(tiles.inputs, p, (get(tiles.inputs, p) - get(strip.shift, q)) * get(strip.scale, q))
+            else:
+                for n in range(0, lanes, lanes_of(tiles.inputs)):
+                    store(tiles.inputs, p + n, (load(tiles.inputs, p + n) - load(strip.shift, q + n)) * load(strip.scale, q + n))
         inputs += next_inputs
         targets += next_targets
 
@@ -323,7 +327,7 @@ def _measure(strip, scratch, held, network, sums, at):
     n, n_out, code = held.order.shape[2], layers[layers.shape[0] - 1, 1], layers[layers.shape[0] - 1, 2]
     for first in range(0, n, tiles.lanes):
         m = min(tiles.lanes, n - first)
-        _pack(tiles, held, strip, lanes, np.int64(0), first, m)
+        _pack(tiles, held, strip, lanes, np.int64(0), first, m, False)
         logits = _forward(scratch.units, tiles, strip.theta, layers, lanes, m)
         add_losses(scratch.losses, lanes, scratch.deltas, scratch.units, logits, tiles, np.int64(0), n_out, m * lanes, code, loss)
         _add_to(sums, at, scratch.losses, network.loss_scale)
@@ -389,7 +393,7 @@ def descend(strip, scratch, data, held, sums, measured, sizes, network, optimize
         stop = min(start + batch_size, n)
         for at in range(start, stop, tiles.lanes):
             m = min(tiles.lanes, stop - at)
-            _pack(tiles, data, strip, lanes, slot, at, m)
+            _pack(tiles, data, strip, lanes, slot, at, m, False)
             logits = _forward(scratch.units, tiles, strip.theta, layers, lanes, m)
             add_losses(scratch.losses, lanes, scratch.deltas, scratch.units, logits, tiles, zero, n_out, m * lanes, code, loss)
             _backward(scratch, logits, strip.theta, layers, lanes, m, at > start)
@@ -415,29 +419,60 @@ def _end(strip, scratch, held, sums, measured, epoch, base, lanes, n, n_held, ne
 
 
 @jit_flat
-def _layer_forward(units, to, a, first, theta, weights, n_in, n_out, biased, lanes):
-    """Logits of a layer for one sample, from the inputs that stand one below the other from a[first] on."""
+def _layer_forward(units, to, a, first, once, theta, weights, n_in, n_out, biased, code, lanes):
+    """Activations of a layer for one sample, from the inputs that stand one below the other from a[first] on; of each the first
+    lane, if it is written once."""
     p, row, end = weights * lanes, n_out * lanes, first + n_in * lanes
     for _ in range(n_out):
         z, q, d = zeros_wide(theta), p, first
         if biased > 0:
             z = load_wide(theta, p + n_in * row)
         while d < end:
-            z += load_wide(theta, q) * load_wide(a, d)
+            z += load_wide(theta, q) * (spread_wide(a, d) if once else load_wide(a, d))
             q += row
             d += lanes
-        store(units, to, z)
+        store(units, to, activation(z, code))
         to += lanes
         p += lanes
 
 
 @jit_flat
-def _layer_backward(theta, weights, a, first, deltas, here, below, n_in, n_out, biased, keep, lanes):
-    """Moves the weights of a layer by the deltas of its outputs, and makes those of its inputs, without their slopes."""
+def _output(losses, deltas, units, at, tiles, s, n_out, code, loss, rate, lanes):
+    """Adds the losses of a sample, and makes the deltas of the logits at units[at], times the rate."""
+    if code == SOFTMAX:
+        add_losses(losses, lanes, deltas, units, at, tiles, s, n_out, lanes, code, loss)
+        for k in range(0, n_out * lanes, lanes):
+            store(deltas, k, load_wide(deltas, k) * rate)
+    else:
+        number, t, w, sums = (
+            losses.dtype.type,
+            s * n_out * lanes,
+            load_wide(tiles.weights, s * lanes),
+            load_wide(losses, np.int64(0)),
+        )
+        c = derivative(number, code)
+        for k in range(0, n_out * lanes, lanes):
+            z = load_wide(units, at + k)
+            if loss == SQUARED_ERROR:
+                y = activation(z, code)
+                e, d = squared_error(y, load_wide(tiles.targets, t + k), w, number(0.5))
+                d *= slope(y, c)
+            else:
+                e, d = cross_entropy(z, load_wide(tiles.targets, t + k), w)
+            sums += e
+            store(deltas, k, d * rate)
+        store(losses, np.int64(0), sums)
+
+
+@jit_flat
+def _layer_backward(theta, weights, a, first, once, deltas, here, below, n_in, n_out, biased, code, keep, lanes):
+    """Moves the weights of a layer by the deltas of its outputs, and makes those of its inputs, activations of that code; of the
+    rows of data, where `below` is no place, there are none."""
     p, end = weights * lanes, first + n_in * lanes
     last = here + n_out * lanes
+    c = derivative(theta.dtype.type, code)
     while first < end:
-        x, dx, d = load_wide(a, first), zeros_wide(theta), here
+        x, dx, d = spread_wide(a, first) if once else load_wide(a, first), zeros_wide(theta), here
         while d < last:
             w, dz = load_wide(theta, p), load_wide(deltas, d)
             dx += w * dz
@@ -445,7 +480,7 @@ def _layer_backward(theta, weights, a, first, deltas, here, below, n_in, n_out, 
             p += lanes
             d += lanes
         if below >= 0:
-            store(deltas, below, dx)
+            store(deltas, below, dx * slope(x, c))
             below += lanes
         first += lanes
     if biased > 0:
@@ -476,30 +511,28 @@ def descend_online(strip, scratch, data, held, sums, measured, sizes, network, o
         start = (b - epoch * batches) * batch_size
         stop = min(start + batch_size, n)
         if b == first or batches > 1 or data.order.shape[0] > 1:
-            _pack(tiles, data, strip, lanes, slot, start, stop - start)
+            _pack(tiles, data, strip, lanes, slot, start, stop - start, data.alike)
         for s in range(stop - start):
             x = s * rows * lanes
             a, at, to = tiles.inputs, x, np.int64(0)
             for layer in range(top + 1):
                 n_in, n_out, code, weights, biased = row_of(layers, layer)
-                _layer_forward(units, to, a, at, theta, weights, n_in, n_out, biased, lanes)
-                if layer < top:
-                    activate(units, to, n_out, lanes, lanes, code)
+                if layer == top:
+                    code = np.int64(IDENTITY)
+                once = data.alike and layer == 0
+                _layer_forward(units, to, a, at, once, theta, weights, n_in, n_out, biased, code, lanes)
                 a, at = units, to
                 to += n_out * lanes
-            n_out, code = layers[top, 1], layers[top, 2]
-            add_losses(scratch.losses, lanes, deltas, units, at, tiles, s, n_out, lanes, code, network.loss)
+            _output(scratch.losses, deltas, units, at, tiles, s, layers[top, 1], layers[top, 2], network.loss, rate, lanes)
             here, below = np.int64(0), deltas.size // 2
-            for k in range(0, n_out * lanes, lanes):
-                store(deltas, k, load_wide(deltas, k) * rate)
-            for layer in range(top, 0, -1):
+            for layer in range(top, -1, -1):
                 n_in, n_out, _, weights, biased = row_of(layers, layer)
+                once, code = False, layers[max(layer - 1, 0), 2]
                 at -= n_in * lanes
-                _layer_backward(theta, weights, units, at, deltas, here, below, n_in, n_out, biased, keep, lanes)
+                if layer == 0:
+                    a, at, once, below = tiles.inputs, x, data.alike, np.int64(-1)
+                _layer_backward(theta, weights, a, at, once, deltas, here, below, n_in, n_out, biased, code, keep, lanes)
                 here, below = below, here
-                activate_backward(deltas, here, units, at, n_in, lanes, lanes, layers[layer - 1, 2])
-            n_in, n_out, _, weights, biased = row_of(layers, np.int64(0))
-            _layer_backward(theta, weights, tiles.inputs, x, deltas, here, np.int64(-1), n_in, n_out, biased, keep, lanes)
         _add_to(sums, (epoch - base) * lanes, scratch.losses, network.loss_scale)
         if stop == n:
             running = _end(strip, scratch, held, sums, measured, epoch, base, lanes, n, n_held, network, limits)

@@ -334,6 +334,11 @@ def spread(array, i):
     return np.full(lanes_of(array), get(array, i))
 
 
+def spread_wide(array, i):
+    """The number at place i in all lanes of a wide vector."""
+    return np.full(WIDE * lanes_of(array), get(array, i))
+
+
 def _places(array, i, count):
     # A slice would be cut short at the end, and begin from the end where i is negative.
     assert 0 <= i <= array.size - count, f"places {i} to {i + count - 1} of {array.size}"
@@ -398,6 +403,7 @@ def _(context, builder, signature, array, i, x):
 
 
 @compiles(spread, result=_vector_of, kinds=[(types.Array, types.Integer)])
+@compiles(spread_wide, result=_wide_of, kinds=[(types.Array, types.Integer)])
 def _(context, builder, signature, array, i):
     value = builder.load(pointer_to(context, builder, signature.args[0], array, i))
     return _spread(builder, value, signature.return_type.lanes)
