@@ -43,8 +43,15 @@ class Lesson(NamedTuple):
     held_out: Rows | None
 
 
-def alike(lessons: list[Lesson]) -> list[tuple[list[int], batch.Data]]:
+def distinct(lessons: list[Lesson]) -> list[Lesson]:
+    """The lessons, or the one that all share."""
+    return lessons[:1] if len(set(map(id, lessons))) == 1 else lessons
+
+
+def alike(lessons: list[Lesson]) -> list[tuple[slice | list[int], batch.Data]]:
     """The members whose inputs are scaled alike, and the data of one of them."""
+    if len(distinct(lessons)) == 1:
+        return [(slice(None), lessons[0].data)]
     found: dict[int, list[int]] = {}
     for member, lesson in enumerate(lessons):
         found.setdefault(id(lesson.data.scale), []).append(member)
@@ -73,8 +80,8 @@ class Record:
     """How the members of a population went; threads write to different rows."""
 
     def __init__(self, members: int, epochs: int, measured: bool) -> None:
-        self.loss = np.empty((members, epochs))
-        self.validation_loss = np.empty((members, epochs)) if measured else None
+        self.loss = np.full((members, epochs), np.nan)  # and NaN it stays after a member's end
+        self.validation_loss = np.full((members, epochs), np.nan) if measured else None
         self.epochs = np.full(members, -1)  # of those that have ended
         self.scores = np.full(members, np.nan)
         self.stopped_by = np.full(members, "epochs", STOPPED_BY.dtype)
@@ -82,15 +89,12 @@ class Record:
     def end(self, places: NDArray[np.intp], epochs: NDArray[np.int64], stopped_by: NDArray[np.str_], keeps_best: bool) -> None:
         """Notes of the members at those places how many epochs they completed, and why they ended."""
         self.epochs[places], self.stopped_by[places] = epochs, stopped_by
-        for place, count, why in zip(places.tolist(), epochs.tolist(), stopped_by.tolist(), strict=True):
-            losses = self.loss if self.validation_loss is None else self.validation_loss
-            if count and why != "diverged":
-                self.scores[place] = losses[place, :count].min() if keeps_best else losses[place, count - 1]
-
-    def losses(self, epochs: slice) -> list[NDArray[np.float64] | None]:
-        """Those of some epochs, and those of the validation rows; NaN after a member's end."""
-        past = (self.epochs >= 0)[:, None] & (np.arange(epochs.start, epochs.stop) >= self.epochs[:, None])
-        return [None if each is None else np.where(past, np.nan, each[:, epochs]) for each in (self.loss, self.validation_loss)]
+        scored = (epochs > 0) & (stopped_by != "diverged")
+        if not scored.any():
+            return
+        places, last = places[scored], epochs[scored] - 1
+        losses = self.loss if self.validation_loss is None else self.validation_loss
+        self.scores[places] = np.nanmin(losses[places, : last.max() + 1], axis=1) if keeps_best else losses[places, last]
 
     def score(self, places: list[int], epochs: int, keeps_best: bool) -> NDArray[np.float64]:
         """The losses by which members that have completed so many epochs are compared."""
@@ -123,6 +127,8 @@ class Strips:
         self.seconds = 0.0  # for a batch, once that is known
         self.epoch = 0
         self.scratch: SimpleQueue[population.Scratch] = SimpleQueue()
+        self.common: dict[int, _Material] = {}  # by lesson
+        self.one_lesson = len(distinct(squad.lessons)) == 1
         members = np.arange(len(squad.places))
         self.strips = [self._strip(members[at : at + self.lanes]) for at in range(0, len(members), self.lanes)]
         for _ in range(min(threads, len(self.strips))):
@@ -134,15 +140,16 @@ class Strips:
         """A strip of these members, from the beginning, or from the lanes of strips in which they stood before."""
         squad, lanes = self.squad, self.lanes
         parameters, dtype = squad.network.theta.size, squad.theta.dtype
-        lessons = [squad.lessons[member] for member in members]
+        lessons = squad.lessons[:1] if self.one_lesson else distinct([squad.lessons[member] for member in members.tolist()])
+        material = self._material(lessons)
         moments = {optimizers.SGD: 0, optimizers.ADAM: 2}.get(squad.optimizer, 1)
         arrays = population.Strip(
             theta=self._columns(squad.theta[members]),
             state=chunks.aligned((moments * parameters, lanes), dtype),
             kept=chunks.aligned((parameters, lanes), dtype),
             numbers=self._columns(squad.numbers[members]),
-            shift=self._columns(np.array([lesson.data.shift for lesson in lessons])),
-            scale=self._columns(np.array([lesson.data.scale for lesson in lessons])),
+            shift=material.shift,
+            scale=material.scale,
             marks=np.zeros((3, lanes), np.int64),
             best=np.zeros((1, lanes)),
         )
@@ -150,25 +157,36 @@ class Strips:
         for lane, (strip, old) in enumerate(before):
             for name in ("theta", "state", "kept", "marks", "best"):
                 getattr(arrays, name)[:, lane] = getattr(strip.arrays, name)[old::lanes]
-        shared = all(lesson.rows is lessons[0].rows and lesson.order is lessons[0].order for lesson in lessons)
-        scaled_alike = all(lesson.data.scale is lessons[0].data.scale for lesson in lessons)
         if before:
             orders = [strip.orders[min(old, len(strip.orders) - 1)] for strip, old in before]
-            orders = copy.deepcopy(orders[:1]) if shared else orders
+            orders = copy.deepcopy(orders[:1]) if material.one_order else orders
         else:
-            orders = [_order(lesson) for lesson in (lessons[:1] if shared else lessons)]
-        lessons += [lessons[0]] * (lanes - len(lessons))
-        return _Strip(
-            members, population.Strip(*(array.reshape(-1) for array in arrays)), orders,
-            self._data([lesson.data for lesson in lessons], shared and scaled_alike),
-            self._held_out([lesson.held_out for lesson in lessons]),
-            self.epoch * self.batches,
+            orders = [_order(lesson) for lesson in (lessons[:1] if material.one_order else lessons)]
+        whole = population.Strip(*(array.reshape(-1) for array in arrays))
+        return _Strip(members, whole, orders, material.data, material.held_out, self.epoch * self.batches)
+
+    def _material(self, lessons: list[Lesson]) -> _Material:
+        """What the members of a strip learn from; where they all have one lesson, it is the same for many strips."""
+        if len(lessons) == 1 and id(lessons[0]) in self.common:
+            return self.common[id(lessons[0])]
+        one_order = all(lesson.rows is lessons[0].rows and lesson.order is lessons[0].order for lesson in lessons)
+        one_scale = all(lesson.data.scale is lessons[0].data.scale for lesson in lessons)
+        shift, scale = (
+            self._columns(np.array([getattr(lesson.data, name) for lesson in lessons])).reshape(-1) for name in ("shift", "scale")
+        )
+        padded = lessons + lessons[:1] * (self.lanes - len(lessons) if len(lessons) > 1 else 0)
+        material = _Material(
+            one_order, shift, scale, self._data([lesson.data for lesson in padded], one_order and one_scale),
+            self._held_out([lesson.held_out for lesson in padded]),
         )  # fmt: skip
+        if len(lessons) == 1:
+            self.common[id(lessons[0])] = material
+        return material
 
     def _columns(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """The rows as lanes; empty lanes are 0."""
+        """The rows as lanes; empty lanes are 0. A single row is that of all."""
         columns = chunks.aligned((rows.shape[1], self.lanes), self.squad.theta.dtype)
-        columns[:, : len(rows)] = rows.T
+        columns[:, : len(rows) if len(rows) > 1 else None] = rows.T
         return columns
 
     def _data(self, data: list[batch.Data], alike: bool = False) -> population.Data:
@@ -184,7 +202,7 @@ class Strips:
         data = self._data([batch.Data(row.x, row.y, one, one, one) for row in held])
         orders = [row.order for row in held]
         shared = all(order is orders[0] for order in orders)
-        return data._replace(order=np.array(orders[:1] if shared else orders)[None])
+        return data._replace(order=np.array(orders[:1] if shared else orders)[:, None])
 
     def _scratch(self) -> population.Scratch:
         layers, dtype, lanes = self.squad.network.layers, self.squad.theta.dtype, self.lanes
@@ -235,16 +253,22 @@ class Strips:
                 strip.done = last if running else total
         finally:
             self.scratch.put(scratch)
+        strip.end_epochs()
 
     def _note(self, strip: _Strip, first: int, last: int) -> None:
         """The losses of epochs first to last - 1."""
         count, places, record = len(strip.members), self.squad.places[strip.members], self.record
         ended = strip.arrays.marks.reshape(3, -1)[population.ENDED, :count]
-        past = (ended > 0) & (ended <= np.arange(first, last)[:, None])
-        record.loss[places, first:last] = np.where(past, np.nan, strip.sums[: last - first, :count] / self.rows).T
-        if record.validation_loss is not None:
-            mean = strip.measured[: last - first, :count] / strip.held_out.order.shape[2]
-            record.validation_loss[places, first:last] = np.where(past, np.nan, mean).T
+        some_ended = ended.any()
+        where = slice(places[0], places[-1] + 1) if places[-1] - places[0] == count - 1 else places  # copied much faster
+        for losses, sums, rows in (
+            (record.loss, strip.sums, self.rows), (record.validation_loss, strip.measured, strip.held_out.order.shape[2])
+        ):  # fmt: skip
+            if losses is not None:
+                mean = sums[: last - first, :count] / rows
+                if some_ended:
+                    mean[(ended > 0) & (ended <= np.arange(first, last)[:, None])] = np.nan
+                losses[where, first:last] = mean.T
 
     def close_ranks(self) -> None:
         """Those that have ended leave, where the others then need fewer strips."""
@@ -258,26 +282,44 @@ class Strips:
 
     def drop(self, places: set[int], stopped_by: str) -> None:
         """Ends the members at those places of the population; they and those that had ended leave."""
-        staying = []
+        staying: list[tuple[_Strip, int]] = []
+        leaving: list[tuple[_Strip, NDArray[np.intp]]] = []
         for strip in self.strips:
             stays = strip.running()
             stays &= [place not in places for place in self.squad.places[strip.members].tolist()]
-            self._leave(strip, np.flatnonzero(~stays), stopped_by)
-            staying += [(strip, int(lane)) for lane in np.flatnonzero(stays)]
+            leaving.append((strip, np.flatnonzero(~stays)))
+            staying += [(strip, lane) for lane in np.flatnonzero(stays).tolist()]
+        self._leave(leaving, stopped_by)
         groups = [staying[at : at + self.lanes] for at in range(0, len(staying), self.lanes)]
         self.strips = [self._strip(np.array([strip.members[lane] for strip, lane in group]), group) for group in groups]
 
-    def _leave(self, strip: _Strip, lanes: NDArray[np.intp], stopped_by: str) -> None:
+    def _leave(self, leaving: list[tuple[_Strip, NDArray[np.intp]]], stopped_by: str) -> None:
         """Writes what the members in those lanes have become, and how they went."""
-        squad, members = self.squad, strip.members[lanes]
-        keeps_best = bool(squad.limits.patience)
-        ended, why, _ = strip.arrays.marks.reshape(3, -1)[:, lanes]
-        epochs = np.where(ended > 0, ended, strip.done // self.batches)
-        theta, kept = (array.reshape(-1, self.lanes)[:, lanes].T for array in (strip.arrays.theta, strip.arrays.kept))
+        if not leaving:
+            return
+        squad, keeps_best = self.squad, bool(self.squad.limits.patience)
+        members = np.concatenate([strip.members[lanes] for strip, lanes in leaving])
+        ended, why, _ = np.concatenate([strip.arrays.marks.reshape(3, -1)[:, lanes] for strip, lanes in leaving], axis=1)
+        done = np.repeat([strip.done // self.batches for strip, _ in leaving], [len(lanes) for _, lanes in leaving])
+        epochs = np.where(ended > 0, ended, done)
+        theta, kept = (
+            np.concatenate([array(strip).reshape(-1, self.lanes)[:, lanes] for strip, lanes in leaving], axis=1).T
+            for array in (lambda strip: strip.arrays.theta, lambda strip: strip.arrays.kept)
+        )
         squad.theta[members] = np.where(((ended > 0) | (keeps_best & (epochs > 0)))[:, None], kept, theta)
         finite = np.isfinite(squad.theta[members]).all(axis=1)
         reasons = np.where(ended > 0, STOPPED_BY[why], np.where(finite, stopped_by, "diverged"))
         self.record.end(squad.places[members], epochs, reasons, keeps_best)
+
+
+class _Material(NamedTuple):
+    """What the members of a strip learn from."""
+
+    one_order: bool  # for all
+    shift: NDArray[Any]
+    scale: NDArray[Any]
+    data: population.Data  # but for the order
+    held_out: population.Data
 
 
 @dataclass
@@ -295,10 +337,19 @@ class _Strip:
 
     def begin_epochs(self, count: int, lanes: int) -> None:
         self.sums, self.measured = np.zeros((count, lanes)), np.zeros((count, lanes))
-        if self.orders[0].shuffle or self.data.order.size == 0:
-            orders = [order.next(count) for order in self.orders]
-            orders += orders[:1] * (lanes - len(orders) if len(orders) > 1 else 0)
-            self.data = self.data._replace(order=np.stack(orders, axis=1))
+        if len(self.orders) == 1:
+            order = self.orders[0].next(count)[None]
+        else:
+            order = np.empty((lanes, count if self.orders[0].shuffle else 1, len(self.orders[0].rows)), np.int32)
+            for rows, own in zip(order, self.orders, strict=False):
+                own.fill(rows)
+            order[len(self.orders) :] = order[0]
+        self.data = self.data._replace(order=order)
+
+    def end_epochs(self) -> None:
+        """What the epochs needed is not kept while other strips go on."""
+        self.sums = self.measured = np.zeros((0, 0))
+        self.data = self.data._replace(order=np.zeros((1, 1, 0), np.int32))
 
     def running(self) -> NDArray[np.bool_]:
         ended: NDArray[np.int64] = self.arrays.marks.reshape(3, -1)[population.ENDED, : len(self.members)]

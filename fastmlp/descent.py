@@ -51,10 +51,17 @@ class Order:
         """(epochs, N) row numbers for the next epochs, or (1, N) for any."""
         if self.shuffle is None:
             return self.rows[None]
-        orders = np.tile(self.rows, (epochs, 1))
-        words = -(-len(self.rows) // 2)  # of 64 bits, for each epoch
-        batch.shuffle(orders, self.shuffle.bit_generator.random_raw(epochs * words).view(np.uint32).reshape(epochs, -1))
+        orders = np.empty((epochs, len(self.rows)), np.int32)
+        self.fill(orders)
         return orders
+
+    def fill(self, orders: NDArray[np.int32]) -> None:
+        """Writes the row numbers for the next epochs, one in each row."""
+        orders[:] = self.rows
+        if self.shuffle is not None:
+            words = -(-len(self.rows) // 2)  # of 64 bits, for each epoch
+            draws = self.shuffle.bit_generator.random_raw(len(orders) * words)
+            batch.shuffle(orders, draws.view(np.uint32).reshape(len(orders), -1))
 
 
 class Pace:

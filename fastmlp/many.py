@@ -135,7 +135,7 @@ def train_many(
         _each_number("l2", count, l2, checks.not_negative),
     ])  # fmt: skip
     school.seeds = _each_seed(count, start, members is not None)
-    school.batch_sizes = [None if size is None else checks.positive_int("batch_size", size) for size in _each(count, batch_size)]
+    school.batch_sizes = _each_batch_size(count, batch_size)
     kinds = school.kinds(_each_wanted(count, hidden, activation, common))
     needs.check(sum(len(kind.members) * kind.network.theta.nbytes for kind in kinds))
 
@@ -154,20 +154,22 @@ def _population(school: School, groups: list[Group], record: Record) -> Populati
         first = int(np.argmin(record.epochs))
         last = int(record.epochs[first]) - 1
         raise DivergedError(last, float(record.loss[first, last]), rates)
-    loss, validation_loss = record.losses(slice(0, int(record.epochs.max())))
-    assert loss is not None
-    history = PopulationHistory(loss, validation_loss, record.epochs, record.stopped_by.tolist())
-    networks = {member: group.network for group in groups for member in group.members.tolist()}
+    epochs = int(record.epochs.max())
+    measured = None if record.validation_loss is None else _first(record.validation_loss, epochs)
+    history = PopulationHistory(_first(record.loss, epochs), measured, record.epochs, record.stopped_by.tolist())
     options = {
         "seed": school.seeds,
         "learning_rate": rates.tolist(),
         "l2": l2.tolist(),
         "momentum": momenta.tolist(),
-        "hidden": [networks[member].layer_sizes[1:-1] for member in range(len(networks))],
-        "activation": [networks[member].activations for member in range(len(networks))],
         "batch_size": school.batch_sizes,
     }
     return Population(groups, history, options, record.scores, same_targets=not school.own_targets)
+
+
+def _first(losses: NDArray[np.float64], epochs: int) -> NDArray[np.float64]:
+    """Those of so many epochs, without the room for those that nobody came to."""
+    return losses if epochs == losses.shape[1] else losses[:, :epochs].copy()
 
 
 def grid(**options: Sequence[Any]) -> dict[str, list[Any]]:
@@ -213,8 +215,16 @@ def _each_number(name: str, count: int, value: Any, check: Callable[[str, Any], 
     return np.full(count, check(name, value))
 
 
+def _each_batch_size(count: int, value: Any) -> list[int | None]:
+    sizes = value if isinstance(value, list) else [value]
+    checked = [None if size is None else checks.positive_int("batch_size", size) for size in sizes]
+    return checked if isinstance(value, list) else checked * count
+
+
 def _each_seed(count: int, start: Any, counting: bool) -> list[int]:
     if checks.is_many(start):
         return checks.seeds(start)
     first = checks.seed("seed", start)
-    return [checks.seed("seed", first + member) for member in range(count)] if counting else [first] * count
+    if not counting:
+        return [first] * count
+    return list(range(first, checks.seed("seed", first + count - 1) + 1))

@@ -17,7 +17,7 @@ from fastmlp.crews import Record, Squad, alike
 from fastmlp.school import Kind, School
 from fastmlp.training import rescale_inputs
 
-WAVE_BYTES = 1 << 26  # of what members need while they are trained, beside their parameters and their history
+WAVE_BYTES = 1 << 24  # of what members need while they are trained, beside their parameters and their history
 PER_PARAMETER = 5  # of these, so many numbers for each parameter: itself, its gradient, two moments, the best so far
 MEMBER_BYTES = 4096  # generators and the like
 PROGRESS_SECONDS = 0.1
@@ -46,8 +46,7 @@ Wave = list[tuple[Kind, NDArray[Any], slice]]
 
 def waves(kinds: list[Kind], thetas: list[NDArray[Any]], school: School, lockstep: bool) -> Iterator[Wave]:
     """The members, as many at a time as the bytes allow that they need while they are trained; or all of them."""
-    rows = len(school.x)
-    own = rows * (school.own_targets + school.bootstrap + (school.weights is not None and school.weights.ndim > 1) + school.shuffle)
+    own = len(school.x) * school.own_columns
     wave: Wave = []
     used = 0
     for kind, theta in zip(kinds, thetas, strict=True):
@@ -150,9 +149,10 @@ class March:
 
     def _stops(self, epoch: int) -> bool:
         assert self.on_epoch is not None
-        loss, measured = self.record.losses(slice(epoch, epoch + 1))
-        assert loss is not None
-        return bool(self.on_epoch(epoch, loss[:, 0], None if measured is None else measured[:, 0]))
+        measured = self.record.validation_loss
+        return bool(
+            self.on_epoch(epoch, self.record.loss[:, epoch].copy(), None if measured is None else measured[:, epoch].copy())
+        )
 
     def _halve(self, all_crews: list[Any], epochs: int) -> None:
         """All but the best are left behind."""

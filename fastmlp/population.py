@@ -18,6 +18,7 @@ from fastmlp import checks, chunks, storage
 from fastmlp.model import MLP, DivergedError, History
 
 OPTIONS = ("seed", "learning_rate", "l2", "momentum", "hidden", "activation", "batch_size")  # what members may differ in
+OF_GROUPS = {"hidden", "activation"}  # those that follow from the architecture
 VOTES = ("mean", "majority")
 FEWEST_ROWS = 64  # that are worth a call of the kernel for each member
 CHUNK = 1 << 16  # inputs and outputs of rows that all members are asked about together
@@ -80,7 +81,8 @@ class Population:
     history : PopulationHistory
         How the members' training went.
     options : dict of str to list
-        For each name of seed, learning_rate, l2, momentum, hidden, activation and batch_size, the value of each of the M members.
+        For each name of seed, learning_rate, l2, momentum, hidden, activation and batch_size, the value of each of the M members;
+        hidden and activation follow from the groups, and are not given.
     scores : (M,) float64
         The validation loss of the weights that each member keeps, or without validation rows its last training loss.
     diverged : (M,) bool
@@ -106,14 +108,10 @@ class Population:
         self.same_targets = same_targets or len(scores) == 1
         _check_groups(self.groups, len(scores))
         _check_history(history, len(scores))
-        self.options = _plain_options(options, len(scores))
+        self.options = _options(options, self.groups, len(scores))
         self._places = np.empty((len(scores), 2), np.intp)  # of each member: its group, and its row there
-        for number, (network, members, _) in enumerate(self.groups):
+        for number, (_, members, _) in enumerate(self.groups):
             self._places[members] = np.column_stack([np.full(len(members), number), np.arange(len(members))])
-            for place in members.tolist():
-                hidden, activation = self.options["hidden"][place], self.options["activation"][place]
-                if (hidden, activation) != (network.layer_sizes[1:-1], network.activations):
-                    raise ValueError(f"options of member {place} must be those of its {network}; got {hidden}, {activation}")
 
     @cached_property
     def diverged(self) -> NDArray[np.bool_]:
@@ -357,8 +355,18 @@ class Population:
             history.epochs[places],
             [history.stopped_by[place] for place in places.tolist()],
         )
-        options = {name: [values[place] for place in places.tolist()] for name, values in self.options.items()}
+        options = {
+            name: [values[place] for place in places.tolist()] for name, values in self.options.items() if name not in OF_GROUPS
+        }
         return Population(groups, chosen, options, self.scores[places], same_targets=self.same_targets)
+
+    def thetas(self, places: Sequence[int]) -> NDArray[Any]:
+        """The parameters (m, P) of some members, of groups of one architecture."""
+        numbers, rows = self._places[places].T
+        theta = np.empty((len(rows), self.groups[numbers[0]].network.theta.size), self.groups[numbers[0]].theta.dtype)
+        for number in np.unique(numbers).tolist():
+            theta[numbers == number] = self.groups[number].theta[rows[numbers == number]]
+        return theta
 
     # -- ensembles ----------------------------------------------------------------------------------------------------------------
 
@@ -452,7 +460,8 @@ def _check_groups(groups: Sequence[Group], count: int) -> None:
             raise ValueError(f"theta must be that of {len(members)} members like {network}; got {theta.dtype} {theta.shape}")
         if (np.diff(members) <= 0).any():
             raise ValueError(f"the members of a group must be in ascending order; got {members.tolist()}")
-    if sorted(place for group in groups for place in group.members.tolist()) != list(range(count)) or not count:
+    places = np.sort(np.concatenate([group.members for group in groups])) if groups else np.empty(0)
+    if not np.array_equal(places, np.arange(count)) or not count:
         raise ValueError(f"each of {count} members, at least one, must be in one group")
     networks = [group.network for group in groups]
     if len({network.layer_sizes[0] for network in networks}) > 1:
@@ -471,17 +480,19 @@ def _check_history(history: PopulationHistory, count: int) -> None:
         raise ValueError(f"epochs must be from 0 to {shape[1]}, of which there are losses; got {history.epochs.tolist()}")
 
 
-def _plain_options(options: Mapping[str, Sequence[Any]], count: int) -> dict[str, list[Any]]:
+def _options(given: Mapping[str, Sequence[Any]], groups: Sequence[Group], count: int) -> dict[str, list[Any]]:
     """The options of so many members as plain Python values."""
-    if set(options) != set(OPTIONS) or any(len(values) != count for values in options.values()):
-        raise ValueError(f"options must have {count} values for each of {', '.join(OPTIONS)}")
-    plain: dict[str, Callable[[Any], Any]] = {
-        "seed": int,
-        "hidden": lambda sizes: tuple(map(int, sizes)),
-        "activation": tuple,
-        "batch_size": lambda size: None if size is None else int(size),
-    }
-    return {name: list(map(plain.get(name, float), options[name])) for name in OPTIONS}
+    names = [name for name in OPTIONS if name not in OF_GROUPS]
+    if set(given) != set(names) or any(len(values) != count for values in given.values()):
+        raise ValueError(f"options must have {count} values for each of {', '.join(names)}")
+    plain: dict[str, Callable[[Any], Any]] = {"seed": int, "batch_size": lambda size: None if size is None else int(size)}
+    found: dict[str, list[Any]] = {name: list(map(plain.get(name, float), given[name])) for name in names}
+    found["hidden"], found["activation"] = [None] * count, [None] * count
+    for network, members, _ in groups:
+        hidden, activations = network.layer_sizes[1:-1], network.activations
+        for place in members.tolist():
+            found["hidden"][place], found["activation"][place] = hidden, activations
+    return {name: found[name] for name in OPTIONS}
 
 
 # -- votes ------------------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -63,6 +63,12 @@ class School:
     def own_targets(self) -> bool:
         return self.y.ndim > 1 and self.y.shape[1] > 1
 
+    @property
+    def own_columns(self) -> int:
+        """How many numbers for each row of the data a member has for itself: what is its own is laid out a second time."""
+        own_rows = self._fraction and self.data_seed is None
+        return 2 * (self.own_targets + (self._own_weights or self.bootstrap or own_rows)) + own_rows
+
     def once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         """What make() gave when it was first asked for under that key."""
         if key not in self.made:
@@ -71,33 +77,46 @@ class School:
 
     def kinds(self, wanted_of: list[Wanted]) -> list[Kind]:
         """The members, those of one kind together."""
-        kinds: dict[Any, Kind] = {}
-        found: dict[Any, Kind] = {}  # by what is quicker to compare
         inits = self._inits()
         own_classes = self.own_targets and self.y.dtype.kind != "f"
-        for member, (wanted, batch_size) in enumerate(zip(wanted_of, self.batch_sizes, strict=True)):
-            init = inits[member] if isinstance(inits[member], str) else inits[member][0]
-            quick = (id(wanted), id(init), batch_size, member if own_classes else None)
-            if quick not in found:
-                key = (repr(wanted[:2]), init if isinstance(init, str) else _signature(init), member if own_classes else None)
-                network, rows = self.once(key, partial(self.network, member, wanted, init))
-                found[quick] = kinds.setdefault((*_signature(network), batch_size, rows), Kind(network, batch_size, []))
-            found[quick].members.append(member)
+        own = range(len(inits)) if own_classes else [0] * len(inits)
+        quick = list(zip(map(id, wanted_of), map(id, inits), self.batch_sizes, own, strict=True))
+        found: dict[Any, list[int]] = {}
+        if quick.count(quick[0]) == len(quick):
+            found[quick[0]] = list(range(len(quick)))
+        else:
+            for member, key in enumerate(quick):
+                found.setdefault(key, []).append(member)
+        kinds: dict[Any, Kind] = {}
+        for members in found.values():
+            wanted, init, batch_size = wanted_of[members[0]], inits[members[0]], self.batch_sizes[members[0]]
+            made_of = (repr(wanted[:2]), init if isinstance(init, str) else _signature(init), own[members[0]])
+            network, rows = self.once(made_of, partial(self.network, members[0], wanted, init))
+            kind = kinds.setdefault((*_signature(network), batch_size, rows), Kind(network, batch_size, []))
+            kind.members.extend(members)
+        for kind in kinds.values():
+            kind.members.sort()
         return list(kinds.values())
 
-    def _inits(self) -> Sequence[Any]:
-        """For each member a name, or a network and its parameters."""
-        if isinstance(self.init, str):
+    def _inits(self) -> list[Any]:
+        """For each member a name, or a network."""
+        if isinstance(self.init, str | MLP):
             return [self.init] * len(self.seeds)
-        if isinstance(self.init, MLP):
-            return [(self.init, self.init.theta)] * len(self.seeds)
         if not isinstance(self.init, Population):
-            return [(network, network.theta) for network in self.init]
-        found: list[Any] = [None] * len(self.seeds)
-        for network, members, theta in self.init.groups:
-            for member, row in zip(members.tolist(), theta, strict=True):
-                found[member] = (network, row)
-        return found
+            return list(self.init)
+        networks: list[Any] = [None] * len(self.seeds)
+        for network, members, _ in self.init.groups:
+            for member in members.tolist():
+                networks[member] = network
+        return networks
+
+    def _first_thetas(self, kind: Kind, members: list[int]) -> NDArray[Any]:
+        """What members are to begin with, (m, P), or (P,) for all."""
+        if isinstance(self.init, str):
+            return first_thetas(self.init, kind.network, [self._streams(member) for member in members])
+        if isinstance(self.init, MLP):
+            return self.init.theta
+        return self.init.thetas(members) if isinstance(self.init, Population) else np.array([self.init[k].theta for k in members])
 
     def network(self, member: int, wanted: Wanted, init: str | MLP) -> tuple[MLP, int]:
         """A network without values, and how many rows it is trained on."""
@@ -120,15 +139,13 @@ class School:
 
     def squad(self, kind: Kind, theta: NDArray[Any], part: slice) -> Squad:
         """Members of a kind, at their beginning."""
-        members, inits = kind.members[part], self._inits()
+        members = kind.members[part]
         lessons = [self._lesson(kind, member) for member in (members if self._learn_differently else members[:1])]
         lessons *= len(members) // len(lessons)
-        if isinstance(self.init, str):
-            theta[:] = first_thetas(self.init, kind.network, [self._streams(member) for member in members])
-        else:
+        theta[:] = self._first_thetas(kind, members)
+        if not isinstance(self.init, str):
             for rows, data in alike(lessons):
-                given = np.array([inits[members[row]][1] for row in rows])
-                theta[rows] = carried_on(kind.network, given, data.shift, data.scale)
+                theta[rows] = carried_on(kind.network, theta[rows], data.shift, data.scale)
         batch_size = min(kind.batch_size or len(lessons[0].rows), len(lessons[0].rows))
         numbers = self.numbers[members].astype(self.dtype)
         return Squad(kind.network, np.array(members), theta, numbers, self.optimizer, batch_size, self.limits, lessons)

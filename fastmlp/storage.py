@@ -371,13 +371,9 @@ def _population(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Popula
         raise ValueError("batch_size has a negative value")
     shape = (len(seeds), header["epochs"])
     losses, validation = arrays["loss"].reshape(shape), arrays.get("validation_loss")
-    of_member = {place: network for network, members, _ in groups for place in members.tolist()}
-    networks = [of_member[place] for place in sorted(of_member)]
     options = {
         "seed": seeds.tolist(),
         **{name: arrays[name].tolist() for name in ("learning_rate", "l2", "momentum")},
-        "hidden": [network.layer_sizes[1:-1] for network in networks],
-        "activation": [network.activations for network in networks],
         "batch_size": [size or None for size in arrays["batch_size"].tolist()],
     }
     history = PopulationHistory(

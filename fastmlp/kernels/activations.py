@@ -40,6 +40,18 @@ def activation(z, code):
 
 
 @jit_inline
+def backward(d, y, code, one):
+    """d * f'(z) of one number or vector, where y = f(z)."""
+    if code == SIGMOID:
+        return d * (y * (one - y))
+    if code == TANH:
+        return d * (one - y * y)
+    if code == RELU:
+        return where(y > one - one, d, d - d)
+    return d
+
+
+@jit_inline
 def derivative(number, code):
     """(c0, c1, c2, least) with f'(z) = c0 + c1 y + c2 y^2 where y = f(z) is greater than the least, else 0."""
     zero, one, anything = number(0), number(1), number(-np.inf)

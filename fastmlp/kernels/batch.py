@@ -97,7 +97,7 @@ def _note(losses, place, period, loss):
 
 @jit_inline
 def cross_entropy(z, t, w):
-    """w (-t log(p) - (1 - t) log(1 - p)) with p = sigmoid(z), from the logit: no log(0) exists. And its gradient by z: w (p - t)."""
+    """w (-t log(p) - (1 - t) log(1 - p)) with p = sigmoid(z), by the logit: no log(0) exists. And its gradient by z, w (p - t)."""
     p, softplus = elementary.sigmoid_and_softplus(z)
     return w * ((elementary.positive(z) - t * z) + softplus), w * (p - t)
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp.kernels import optimizers
-from fastmlp.kernels.activations import IDENTITY, SOFTMAX, activate, activate_backward, activation, derivative, slope
+from fastmlp.kernels.activations import IDENTITY, SOFTMAX, activate, activate_backward, activation, backward
 from fastmlp.kernels.batch import SQUARED_ERROR, Tiles, add_losses, cross_entropy, row_of, squared_error
 from fastmlp.kernels.jit import jit, jit_flat, jit_inline, jit_part
 from fastmlp.kernels.optimizers import ADAM, MOMENTUM, SGD
@@ -43,7 +43,7 @@ class Data(NamedTuple):
     x: np.ndarray  # (N, D)
     y: np.ndarray  # (N, C), or (N, S * C) if each has its own: K numbers, or a class number that stands for a one-hot row
     weight: np.ndarray  # (N, 1) or (N, S), or (1, 1)
-    order: np.ndarray  # (E, S, N), or (E, 1, N) if it is the same for all, int32; for one epoch, or each that the call touches
+    order: np.ndarray  # (S, E, N), or (1, E, N) if it is the same for all, int32; for one epoch, or each that the call touches
     class_numbers: bool  # whether that is what y holds
     alike: bool  # whether all networks see the same inputs, scaled alike and in the same order
 
@@ -185,7 +185,7 @@ def _pack(tiles, data, strip, lanes, slot, first, count, once):
     What is the same for all networks is read once. Inputs are written once, to the first lane, if so asked.
     """
     x, y, weight, order, number = data.x, data.y, data.weight, data.order, tiles.inputs.dtype.type
-    n_in, owners, stride = x.shape[1], order.shape[1], tiles.stride
+    n_in, owners, stride = x.shape[1], order.shape[0], tiles.stride
     n_out, rows = tiles.targets.size // tiles.weights.size, tiles.inputs.size // tiles.weights.size
     one, zero, columns = number(1), number(0), 1 if data.class_numbers else n_out
     own_y = columns if y.shape[1] > columns else 0
@@ -195,9 +195,9 @@ def _pack(tiles, data, strip, lanes, slot, first, count, once):
     next_targets = n_out * stride if tiles.lanes == 1 else lanes
     alike = owners == 1 and own_y == 0 and own_weight == 0
     for lane in range(0, lanes, lanes if alike else 1):
-        at = slot * owners * order.shape[2] + first
+        at = slot * order.shape[2] + first
         if owners > 1:
-            at += lane * order.shape[2]
+            at += lane * order.shape[1] * order.shape[2]
         inputs, targets = lane, lane
         for s in range(count):
             row = np.int64(get(order, at + s))
@@ -388,7 +388,7 @@ def descend(strip, scratch, data, held, sums, measured, sizes, network, optimize
     base, running, zero = first // batches, np.int64(1), np.int64(0)
     for b in range(first, last):
         epoch = b // batches
-        slot = min(epoch - base, data.order.shape[0] - 1)
+        slot = min(epoch - base, data.order.shape[1] - 1)
         start = (b - epoch * batches) * batch_size
         stop = min(start + batch_size, n)
         for at in range(start, stop, tiles.lanes):
@@ -444,19 +444,14 @@ def _output(losses, deltas, units, at, tiles, s, n_out, code, loss, rate, lanes)
         for k in range(0, n_out * lanes, lanes):
             store(deltas, k, load_wide(deltas, k) * rate)
     else:
-        number, t, w, sums = (
-            losses.dtype.type,
-            s * n_out * lanes,
-            load_wide(tiles.weights, s * lanes),
-            load_wide(losses, np.int64(0)),
-        )
-        c = derivative(number, code)
+        number, t, w = losses.dtype.type, s * n_out * lanes, load_wide(tiles.weights, s * lanes)
+        sums = load_wide(losses, np.int64(0))
         for k in range(0, n_out * lanes, lanes):
             z = load_wide(units, at + k)
             if loss == SQUARED_ERROR:
                 y = activation(z, code)
                 e, d = squared_error(y, load_wide(tiles.targets, t + k), w, number(0.5))
-                d *= slope(y, c)
+                d = backward(d, y, code, number(1))
             else:
                 e, d = cross_entropy(z, load_wide(tiles.targets, t + k), w)
             sums += e
@@ -465,23 +460,30 @@ def _output(losses, deltas, units, at, tiles, s, n_out, code, loss, rate, lanes)
 
 
 @jit_flat
-def _layer_backward(theta, weights, a, first, once, deltas, here, below, n_in, n_out, biased, code, keep, lanes):
-    """Moves the weights of a layer by the deltas of its outputs, and makes those of its inputs, activations of that code; of the
-    rows of data, where `below` is no place, there are none."""
-    p, end = weights * lanes, first + n_in * lanes
-    last = here + n_out * lanes
-    c = derivative(theta.dtype.type, code)
-    while first < end:
-        x, dx, d = spread_wide(a, first) if once else load_wide(a, first), zeros_wide(theta), here
+def _deltas_below(theta, weights, units, at, deltas, here, below, n_in, n_out, code, lanes):
+    """The deltas of a layer's inputs, activations of that code at units[at], from those of its outputs."""
+    p, end, last, one = weights * lanes, at + n_in * lanes, here + n_out * lanes, theta.dtype.type(1)
+    while at < end:
+        dx, d = zeros_wide(theta), here
         while d < last:
-            w, dz = load_wide(theta, p), load_wide(deltas, d)
-            dx += w * dz
-            store(theta, p, w * keep - x * dz)
+            dx += load_wide(theta, p) * load_wide(deltas, d)
             p += lanes
             d += lanes
-        if below >= 0:
-            store(deltas, below, dx * slope(x, c))
-            below += lanes
+        store(deltas, below, backward(dx, load_wide(units, at), code, one))
+        below += lanes
+        at += lanes
+
+
+@jit_flat
+def _move(theta, weights, a, first, once, deltas, here, n_in, n_out, biased, keep, lanes):
+    """Moves the parameters of a layer by the deltas of its outputs."""
+    p, end, last = weights * lanes, first + n_in * lanes, here + n_out * lanes
+    while first < end:
+        x, d = spread_wide(a, first) if once else load_wide(a, first), here
+        while d < last:
+            store(theta, p, load_wide(theta, p) * keep - x * load_wide(deltas, d))
+            p += lanes
+            d += lanes
         first += lanes
     if biased > 0:
         d = here
@@ -507,10 +509,10 @@ def descend_online(strip, scratch, data, held, sums, measured, sizes, network, o
     rate *= theta.dtype.type(network.loss_scale)
     for b in range(first, last):
         epoch = b // batches
-        slot = min(epoch - base, data.order.shape[0] - 1)
+        slot = min(epoch - base, data.order.shape[1] - 1)
         start = (b - epoch * batches) * batch_size
         stop = min(start + batch_size, n)
-        if b == first or batches > 1 or data.order.shape[0] > 1:
+        if b == first or batches > 1 or data.order.shape[1] > 1:
             _pack(tiles, data, strip, lanes, slot, start, stop - start, data.alike)
         for s in range(stop - start):
             x = s * rows * lanes
@@ -527,11 +529,14 @@ def descend_online(strip, scratch, data, held, sums, measured, sizes, network, o
             here, below = np.int64(0), deltas.size // 2
             for layer in range(top, -1, -1):
                 n_in, n_out, _, weights, biased = row_of(layers, layer)
-                once, code = False, layers[max(layer - 1, 0), 2]
                 at -= n_in * lanes
-                if layer == 0:
-                    a, at, once, below = tiles.inputs, x, data.alike, np.int64(-1)
-                _layer_backward(theta, weights, a, at, once, deltas, here, below, n_in, n_out, biased, code, keep, lanes)
+                if layer > 0:
+                    code = layers[layer - 1, 2]
+                    _deltas_below(theta, weights, units, at, deltas, here, below, n_in, n_out, code, lanes)
+                else:
+                    a, at = tiles.inputs, x
+                once = data.alike and layer == 0
+                _move(theta, weights, a, at, once, deltas, here, n_in, n_out, biased, keep, lanes)
                 here, below = below, here
         _add_to(sums, (epoch - base) * lanes, scratch.losses, network.loss_scale)
         if stop == n:
