@@ -128,7 +128,7 @@ def workers(threads: int) -> Iterator[Map]:
         return
     with ThreadPoolExecutor(threads) as pool:
 
-        def share_out(function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
+        def team(function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
             begun: dict[int, object] = {}
 
             def once(number: int) -> Any:
@@ -137,10 +137,30 @@ def workers(threads: int) -> Iterator[Map]:
 
             try:
                 return list(pool.map(once, range(len(jobs))))
-            except BaseException:  # Ctrl-C, say: those of a team that were sent may be waiting, in the kernel, for the others
-                for number in range(len(jobs) if len(jobs) <= threads else 0):
+            except BaseException:  # Ctrl-C, say: those that were sent may be waiting, in the kernel, for the others
+                for number in range(len(jobs)):
                     pool.submit(once, number)
                 raise
+
+        def share_out(function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
+            if len(jobs) <= threads:
+                return team(function, jobs)
+            results: list[Any] = [None] * len(jobs)
+            left = iter(range(len(jobs)))
+
+            def work() -> None:
+                for number in left:
+                    results[number] = function(jobs[number])
+
+            others = [pool.submit(work) for _ in range(threads - 1)]
+            try:
+                work()
+                for other in others:
+                    other.result()
+            finally:
+                for _ in left:  # after an error nothing more is begun
+                    pass
+            return results
 
         yield share_out
 

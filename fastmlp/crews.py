@@ -142,28 +142,23 @@ class Strips:
         parameters, dtype = squad.network.theta.size, squad.theta.dtype
         lessons = squad.lessons[:1] if self.one_lesson else distinct([squad.lessons[member] for member in members.tolist()])
         material = self._material(lessons)
-        moments = {optimizers.SGD: 0, optimizers.ADAM: 2}.get(squad.optimizer, 1)
-        arrays = population.Strip(
-            theta=self._columns(squad.theta[members]),
-            state=chunks.aligned((moments * parameters, lanes), dtype),
-            kept=chunks.aligned((parameters, lanes), dtype),
-            numbers=self._columns(squad.numbers[members]),
-            shift=material.shift,
-            scale=material.scale,
-            marks=np.zeros((3, lanes), np.int64),
-            best=np.zeros((1, lanes)),
-        )
-        arrays.marks[population.ENDED, len(members) :] = 1  # empty lanes have ended
+        count, moments = len(members), {optimizers.SGD: 0, optimizers.ADAM: 2}.get(squad.optimizer, 1)
+        block = chunks.aligned(((2 + moments) * parameters + squad.numbers.shape[1], lanes), dtype)
+        theta, kept, rest = block[:parameters], block[parameters : 2 * parameters], block[2 * parameters :]
+        state, numbers = rest[: moments * parameters], rest[moments * parameters :]
+        marks, best = np.zeros((3, lanes), np.int64), np.zeros((1, lanes))
+        theta[:, :count], numbers[:, :count] = squad.theta[members].T, squad.numbers[members].T  # empty lanes are 0
+        marks[population.ENDED, count:] = 1  # and have ended
         for lane, (strip, old) in enumerate(before):
-            for name in ("theta", "state", "kept", "marks", "best"):
-                getattr(arrays, name)[:, lane] = getattr(strip.arrays, name)[old::lanes]
+            for name, array in {"theta": theta, "state": state, "kept": kept, "marks": marks, "best": best}.items():
+                array[:, lane] = getattr(strip.arrays, name)[old::lanes]
         if before:
             orders = [strip.orders[min(old, len(strip.orders) - 1)] for strip, old in before]
             orders = copy.deepcopy(orders[:1]) if material.one_order else orders
         else:
             orders = [_order(lesson) for lesson in (lessons[:1] if material.one_order else lessons)]
-        whole = population.Strip(*(array.reshape(-1) for array in arrays))
-        return _Strip(members, whole, orders, material.data, material.held_out, self.epoch * self.batches)
+        flat = [array.reshape(-1) for array in (theta, state, kept, numbers, material.shift, material.scale, marks, best)]
+        return _Strip(members, population.Strip(*flat), orders, material.data, material.held_out, self.epoch * self.batches)
 
     def _material(self, lessons: list[Lesson]) -> _Material:
         """What the members of a strip learn from; where they all have one lesson, it is the same for many strips."""
@@ -171,10 +166,8 @@ class Strips:
             return self.common[id(lessons[0])]
         one_order = all(lesson.rows is lessons[0].rows and lesson.order is lessons[0].order for lesson in lessons)
         one_scale = all(lesson.data.scale is lessons[0].data.scale for lesson in lessons)
-        shift, scale = (
-            self._columns(np.array([getattr(lesson.data, name) for lesson in lessons])).reshape(-1) for name in ("shift", "scale")
-        )
         padded = lessons + lessons[:1] * (self.lanes - len(lessons) if len(lessons) > 1 else 0)
+        shift, scale = (self._columns(np.array([getattr(lesson.data, name) for lesson in padded])) for name in ("shift", "scale"))
         material = _Material(
             one_order, shift, scale, self._data([lesson.data for lesson in padded], one_order and one_scale),
             self._held_out([lesson.held_out for lesson in padded]),
@@ -184,9 +177,9 @@ class Strips:
         return material
 
     def _columns(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """The rows as lanes; empty lanes are 0. A single row is that of all."""
+        """The rows, one for each lane or one for all, as lanes."""
         columns = chunks.aligned((rows.shape[1], self.lanes), self.squad.theta.dtype)
-        columns[:, : len(rows) if len(rows) > 1 else None] = rows.T
+        columns[:] = rows.T
         return columns
 
     def _data(self, data: list[batch.Data], alike: bool = False) -> population.Data:
@@ -280,11 +273,14 @@ class Strips:
         """The places of those that have not ended."""
         return [place for strip in self.strips for place in self.squad.places[strip.members[strip.running()]].tolist()]
 
-    def drop(self, places: set[int], stopped_by: str) -> None:
-        """Ends the members at those places of the population; they and those that had ended leave."""
+    def drop(self, places: set[int] | None, stopped_by: str) -> None:
+        """Ends the members at those places of the population, or all; they and those that had ended leave."""
         staying: list[tuple[_Strip, int]] = []
-        leaving: list[tuple[_Strip, NDArray[np.intp]]] = []
+        leaving: list[tuple[_Strip, slice | NDArray[np.intp]]] = []
         for strip in self.strips:
+            if places is None:
+                leaving.append((strip, slice(len(strip.members))))
+                continue
             stays = strip.running()
             stays &= [place not in places for place in self.squad.places[strip.members].tolist()]
             leaving.append((strip, np.flatnonzero(~stays)))
@@ -293,18 +289,19 @@ class Strips:
         groups = [staying[at : at + self.lanes] for at in range(0, len(staying), self.lanes)]
         self.strips = [self._strip(np.array([strip.members[lane] for strip, lane in group]), group) for group in groups]
 
-    def _leave(self, leaving: list[tuple[_Strip, NDArray[np.intp]]], stopped_by: str) -> None:
+    def _leave(self, leaving: list[tuple[_Strip, slice | NDArray[np.intp]]], stopped_by: str) -> None:
         """Writes what the members in those lanes have become, and how they went."""
         if not leaving:
             return
         squad, keeps_best = self.squad, bool(self.squad.limits.patience)
-        members = np.concatenate([strip.members[lanes] for strip, lanes in leaving])
+        parts = [strip.members[lanes] for strip, lanes in leaving]
+        members = np.concatenate(parts)
         ended, why, _ = np.concatenate([strip.arrays.marks.reshape(3, -1)[:, lanes] for strip, lanes in leaving], axis=1)
-        done = np.repeat([strip.done // self.batches for strip, _ in leaving], [len(lanes) for _, lanes in leaving])
+        done = np.repeat([strip.done // self.batches for strip, _ in leaving], [len(part) for part in parts])
         epochs = np.where(ended > 0, ended, done)
         theta, kept = (
-            np.concatenate([array(strip).reshape(-1, self.lanes)[:, lanes] for strip, lanes in leaving], axis=1).T
-            for array in (lambda strip: strip.arrays.theta, lambda strip: strip.arrays.kept)
+            np.concatenate([getattr(strip.arrays, name).reshape(-1, self.lanes)[:, lanes] for strip, lanes in leaving], axis=1).T
+            for name in ("theta", "kept")
         )
         squad.theta[members] = np.where(((ended > 0) | (keeps_best & (epochs > 0)))[:, None], kept, theta)
         finite = np.isfinite(squad.theta[members]).all(axis=1)
@@ -427,9 +424,9 @@ class Singles:
     def running(self) -> list[int]:
         return list(self.left.values())
 
-    def drop(self, places: set[int], stopped_by: str) -> None:
+    def drop(self, places: set[int] | None, stopped_by: str) -> None:
         for member, place in list(self.left.items()):
-            if place in places:
+            if places is None or place in places:
                 run = self._run(member)
                 run.stopped_by = stopped_by
                 self._leave(member, run.epochs)

@@ -159,9 +159,9 @@ def _population(school: School, groups: list[Group], record: Record) -> Populati
     history = PopulationHistory(_first(record.loss, epochs), measured, record.epochs, record.stopped_by.tolist())
     options = {
         "seed": school.seeds,
-        "learning_rate": rates.tolist(),
-        "l2": l2.tolist(),
-        "momentum": momenta.tolist(),
+        "learning_rate": rates,
+        "l2": l2,
+        "momentum": momenta,
         "batch_size": school.batch_sizes,
     }
     return Population(groups, history, options, record.scores, same_targets=not school.own_targets)

@@ -118,7 +118,7 @@ class March:
         except KeyboardInterrupt:
             pass
         for squad, crew in zip(squads, all_crews, strict=True):
-            crew.drop(set(squad.places.tolist()), "interrupt" if self.halt.is_set() else "epochs")
+            crew.drop(None, "interrupt" if self.halt.is_set() else "epochs")
             _unscale(squad)
 
     def _to_last_epoch(self, all_crews: list[Any], share_out: chunks.Map) -> None:
@@ -130,7 +130,7 @@ class March:
                 self._advance(all_crews, until, share_out)
                 if self.on_epoch and self._stops(until - 1):
                     for crew in all_crews:
-                        crew.drop(set(crew.running()), "on_epoch")
+                        crew.drop(None, "on_epoch")
             done = rung
             if rung < self.rungs[-1]:
                 self._halve(all_crews, rung)

@@ -18,7 +18,7 @@ from fastmlp import checks, chunks, storage
 from fastmlp.model import MLP, DivergedError, History
 
 OPTIONS = ("seed", "learning_rate", "l2", "momentum", "hidden", "activation", "batch_size")  # what members may differ in
-OF_GROUPS = {"hidden", "activation"}  # those that follow from the architecture
+GIVEN = ("seed", "learning_rate", "l2", "momentum", "batch_size")  # those that do not follow from the architecture
 VOTES = ("mean", "majority")
 FEWEST_ROWS = 64  # that are worth a call of the kernel for each member
 CHUNK = 1 << 16  # inputs and outputs of rows that all members are asked about together
@@ -108,10 +108,22 @@ class Population:
         self.same_targets = same_targets or len(scores) == 1
         _check_groups(self.groups, len(scores))
         _check_history(history, len(scores))
-        self.options = _options(options, self.groups, len(scores))
+        self._given = dict(options)
+        if set(options) != set(GIVEN) or any(len(values) != len(scores) for values in options.values()):
+            raise ValueError(f"options must have {len(scores)} values for each of {', '.join(GIVEN)}")
         self._places = np.empty((len(scores), 2), np.intp)  # of each member: its group, and its row there
         for number, (_, members, _) in enumerate(self.groups):
             self._places[members] = np.column_stack([np.full(len(members), number), np.arange(len(members))])
+
+    @cached_property
+    def options(self) -> dict[str, list[Any]]:
+        found: dict[str, list[Any]] = {name: list(map(float, self._given[name])) for name in ("learning_rate", "l2", "momentum")}
+        found["seed"] = list(map(int, self._given["seed"]))
+        found["batch_size"] = [None if size is None else int(size) for size in self._given["batch_size"]]
+        networks = [self.groups[number].network for number in self._places[:, 0].tolist()]
+        found["hidden"] = [network.layer_sizes[1:-1] for network in networks]
+        found["activation"] = [network.activations for network in networks]
+        return {name: found[name] for name in OPTIONS}
 
     @cached_property
     def diverged(self) -> NDArray[np.bool_]:
@@ -326,7 +338,7 @@ class Population:
             last = max(history.epochs - 1, 0)
             losses = [float(part[last]) for part in (history.loss, history.validation_loss) if part is not None and part.size]
             loss = next((loss for loss in losses if not np.isfinite(loss)), losses[0] if losses else np.nan)
-            raise DivergedError(last, loss, self.options["learning_rate"][place])
+            raise DivergedError(last, loss, float(self._given["learning_rate"][place]))
         network = self.groups[number].network
         return MLP(
             network.layer_sizes, self.groups[number].theta[row], activations=network.activations, output=network.output,
@@ -355,15 +367,16 @@ class Population:
             history.epochs[places],
             [history.stopped_by[place] for place in places.tolist()],
         )
-        options = {
-            name: [values[place] for place in places.tolist()] for name, values in self.options.items() if name not in OF_GROUPS
-        }
+        options = {name: [values[place] for place in places.tolist()] for name, values in self._given.items()}
         return Population(groups, chosen, options, self.scores[places], same_targets=self.same_targets)
 
-    def thetas(self, places: Sequence[int]) -> NDArray[Any]:
+    def thetas(self, places: NDArray[np.intp]) -> NDArray[Any]:
         """The parameters (m, P) of some members, of groups of one architecture."""
         numbers, rows = self._places[places].T
-        theta = np.empty((len(rows), self.groups[numbers[0]].network.theta.size), self.groups[numbers[0]].theta.dtype)
+        first = self.groups[numbers[0]].theta
+        if (numbers == numbers[0]).all():
+            return first[rows]
+        theta = np.empty((len(rows), first.shape[1]), first.dtype)
         for number in np.unique(numbers).tolist():
             theta[numbers == number] = self.groups[number].theta[rows[numbers == number]]
         return theta
@@ -478,21 +491,6 @@ def _check_history(history: PopulationHistory, count: int) -> None:
         raise ValueError(f"history must be that of {count} members; got losses of shapes {shape} and {validation.shape}")
     if history.epochs.min() < 0 or history.epochs.max() > shape[1]:
         raise ValueError(f"epochs must be from 0 to {shape[1]}, of which there are losses; got {history.epochs.tolist()}")
-
-
-def _options(given: Mapping[str, Sequence[Any]], groups: Sequence[Group], count: int) -> dict[str, list[Any]]:
-    """The options of so many members as plain Python values."""
-    names = [name for name in OPTIONS if name not in OF_GROUPS]
-    if set(given) != set(names) or any(len(values) != count for values in given.values()):
-        raise ValueError(f"options must have {count} values for each of {', '.join(names)}")
-    plain: dict[str, Callable[[Any], Any]] = {"seed": int, "batch_size": lambda size: None if size is None else int(size)}
-    found: dict[str, list[Any]] = {name: list(map(plain.get(name, float), given[name])) for name in names}
-    found["hidden"], found["activation"] = [None] * count, [None] * count
-    for network, members, _ in groups:
-        hidden, activations = network.layer_sizes[1:-1], network.activations
-        for place in members.tolist():
-            found["hidden"][place], found["activation"][place] = hidden, activations
-    return {name: found[name] for name in OPTIONS}
 
 
 # -- votes ------------------------------------------------------------------------------------------------------------------------

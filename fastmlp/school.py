@@ -110,13 +110,13 @@ class School:
                 networks[member] = network
         return networks
 
-    def _first_thetas(self, kind: Kind, members: list[int]) -> NDArray[Any]:
+    def _first_thetas(self, kind: Kind, members: list[int], places: NDArray[np.intp]) -> NDArray[Any]:
         """What members are to begin with, (m, P), or (P,) for all."""
         if isinstance(self.init, str):
             return first_thetas(self.init, kind.network, [self._streams(member) for member in members])
         if isinstance(self.init, MLP):
             return self.init.theta
-        return self.init.thetas(members) if isinstance(self.init, Population) else np.array([self.init[k].theta for k in members])
+        return self.init.thetas(places) if isinstance(self.init, Population) else np.array([self.init[k].theta for k in members])
 
     def network(self, member: int, wanted: Wanted, init: str | MLP) -> tuple[MLP, int]:
         """A network without values, and how many rows it is trained on."""
@@ -140,15 +140,16 @@ class School:
     def squad(self, kind: Kind, theta: NDArray[Any], part: slice) -> Squad:
         """Members of a kind, at their beginning."""
         members = kind.members[part]
+        places = np.array(members)
         lessons = [self._lesson(kind, member) for member in (members if self._learn_differently else members[:1])]
         lessons *= len(members) // len(lessons)
-        theta[:] = self._first_thetas(kind, members)
+        theta[:] = self._first_thetas(kind, members, places)
         if not isinstance(self.init, str):
             for rows, data in alike(lessons):
                 theta[rows] = carried_on(kind.network, theta[rows], data.shift, data.scale)
         batch_size = min(kind.batch_size or len(lessons[0].rows), len(lessons[0].rows))
-        numbers = self.numbers[members].astype(self.dtype)
-        return Squad(kind.network, np.array(members), theta, numbers, self.optimizer, batch_size, self.limits, lessons)
+        numbers = self.numbers[places].astype(self.dtype)
+        return Squad(kind.network, places, theta, numbers, self.optimizer, batch_size, self.limits, lessons)
 
     def _streams(self, member: int) -> Streams:
         return Streams(self.seeds[member], self.data_seed)

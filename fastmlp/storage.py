@@ -372,7 +372,7 @@ def _population(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Popula
     shape = (len(seeds), header["epochs"])
     losses, validation = arrays["loss"].reshape(shape), arrays.get("validation_loss")
     options = {
-        "seed": seeds.tolist(),
+        "seed": [int(seed) for seed in seeds.tolist()],
         **{name: arrays[name].tolist() for name in ("learning_rate", "l2", "momentum")},
         "batch_size": [size or None for size in arrays["batch_size"].tolist()],
     }

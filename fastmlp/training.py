@@ -363,6 +363,8 @@ def carried_on(network: MLP, theta: NDArray[Any], shift: NDArray[Any], scale: ND
 
 def rescale_inputs(model: MLP, theta: NDArray[Any], shift: NDArray[Any], scale: NDArray[Any]) -> None:
     """Rewrites first layers that were made for u = (x - shift) * scale as ones for x; theta (m, P) holds m networks."""
+    if not shift.any() and (scale == 1).all():
+        return
     n_in, n_out = model.layer_sizes[:2]
     first = theta[:, : n_in * n_out].reshape(-1, n_in, n_out)
     rescaled = first * scale.astype(np.float64)[:, None]
