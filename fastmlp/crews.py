@@ -27,7 +27,8 @@ from fastmlp.training import Streams
 STOPPED_BY = np.array(["epochs", "target_loss", "patience", "diverged"])  # by the marks of kernels/population.py
 LARGE_BATCH = 256  # samples
 LARGE_NETWORK = 16_384  # parameters
-ONLINE_BLOCK = 64  # samples that are laid out at once for updates from single samples
+ONLINE_BLOCK = 8  # samples that are laid out at once for updates from single samples
+ONLINE_BYTES = 1 << 16  # of rows that are so few that they are all laid out at once
 BLOCK = 16  # samples of a block of a batch
 ROUND_SECONDS = 0.1  # that a strip goes on for, until those that have ended leave their lanes
 
@@ -121,7 +122,7 @@ class Strips:
         self.squad, self.record = squad, record
         self.lanes = (WIDE if squad.online else 1) * BYTES // squad.theta.itemsize
         self.rows = len(squad.lessons[0].rows)
-        self.block = ONLINE_BLOCK if squad.online else squad.batch_size
+        self.block = self._online_block() if squad.online else squad.batch_size
         self.batches = -(-self.rows // self.block)
         self.work = self.block * squad.network.theta.size * self.lanes // 4  # of a batch, in what one network costs
         self.seconds = 0.0  # for a batch, once that is known
@@ -176,6 +177,11 @@ class Strips:
             self.common[id(lessons[0])] = material
         return material
 
+    def _online_block(self) -> int:
+        layers = self.squad.network.layers
+        sample = (layers[0, 0] + layers[0, 4] + layers[-1, 1] + 1) * WIDE * BYTES
+        return self.rows if self.rows * sample <= ONLINE_BYTES else ONLINE_BLOCK
+
     def _columns(self, rows: NDArray[Any]) -> NDArray[Any]:
         """The rows, one for each lane or one for all, as lanes."""
         columns = chunks.aligned((rows.shape[1], self.lanes), self.squad.theta.dtype)
@@ -203,7 +209,7 @@ class Strips:
         stride = (BLOCK + 1) * lanes
         tiles = chunks.tiles(layers, dtype, min(BLOCK, self.block), 1, stride)
         if self.squad.online:
-            tiles = chunks.tiles(layers, dtype, 1, ONLINE_BLOCK, lanes)
+            tiles = chunks.tiles(layers, dtype, 1, self.block, lanes)
         return population.Scratch(
             units=chunks.hidden(layers, dtype, stride),
             few=chunks.aligned((int(layers[:, 1].sum()) * lanes,), dtype),

@@ -232,6 +232,7 @@ def read_all(out, x, i):
         put(out, 3 * lanes + 9 + k, number)
     store(out, 3 * lanes + 12, load_wide(x, i))
     store(out, 7 * lanes + 12, simd.zeros_wide(x))
+    store(out, 11 * lanes + 12, simd.spread_wide(x, i))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -239,13 +240,41 @@ def test_reads_begin_at_any_place(dtype):
     x = rows_of_numbers(dtype)
     flat, lanes = x.ravel(), 64 // x.itemsize
     for i in PLACES:
-        out = np.full(11 * lanes + 12, np.nan, dtype)
+        out = np.full(15 * lanes + 12, np.nan, dtype)
         read_all(out, x, i)
         expected = (
             flat[i : i + lanes], [flat[i]] * lanes, [0] * lanes, flat[i : i + 8], [flat[i]], flat[i : i + 3],
-            flat[i : i + 4 * lanes], [0] * 4 * lanes,
+            flat[i : i + 4 * lanes], [0] * 4 * lanes, [flat[i]] * 4 * lanes,
         )  # fmt: skip
         assert np.array_equal(out, np.concatenate(expected))
+
+
+@numba.njit
+def gathered(out, array, rows, first, step, shift, across):
+    store(out, 0, simd.gather(out, array, rows, first, step, shift, across))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int8, np.uint8, np.int64])
+def test_gather_takes_a_number_of_each_lane_from_its_row(kind, dtype):
+    lanes, rng = 64 // np.dtype(dtype).itemsize, np.random.default_rng(0)
+    array = rng.integers(0 if kind is np.uint8 else -128, 128, (20, 3 * lanes)).astype(kind)
+    rows = rng.integers(0, 20, 4 + lanes).astype(np.int32)
+    lane = np.arange(lanes)
+    for first, step, shift, across in [(0, 3 * lanes, 0, 0), (3, 3 * lanes, 5, 0), (4, 3 * lanes, lanes, 2), (1, 0, 7, 1)]:
+        out = np.empty(lanes, dtype)
+        gathered(out, array, rows, first, step, shift, across)
+        assert np.array_equal(out, array.ravel()[rows[first + lane] * step + shift + lane * across].astype(dtype))
+
+
+def test_rows_outside_are_noticed_where_indices_are_checked():
+    checked = numba.njit(boundscheck=True)(getattr(gathered, "py_func", gathered))
+    x, lanes = np.arange(32.0).reshape(16, 2), 8
+    rows = np.full(lanes, 15, np.int32)
+    checked(np.empty(lanes), x, rows, 0, 2, 1, 0)
+    for first, step, shift in [(1, 2, 0), (-1, 2, 0), (0, 2, 2), (0, 3, 0), (0, -2, 0)]:
+        with pytest.raises(OUTSIDE):
+            checked(np.empty(lanes), x, rows, first, step, shift, 0)
 
 
 @numba.njit
@@ -364,3 +393,7 @@ def test_arrays_with_gaps_are_neither_read_nor_written():
     for out, read in ((x.copy(), x[::2]), (x.copy()[::2], x)):
         with pytest.raises(NumbaError):
             write_vector(out, read, 0)
+    rows = np.zeros(64, np.int32)
+    for array, some in ((x[::2], rows), (x, rows[::2])):
+        with pytest.raises(NumbaError):
+            gathered(np.empty(8), array, some, 0, 1, 0, 0)

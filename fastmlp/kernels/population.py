@@ -17,8 +17,24 @@ from fastmlp.kernels.activations import IDENTITY, SOFTMAX, activate, activate_ba
 from fastmlp.kernels.batch import SQUARED_ERROR, Tiles, add_losses, cross_entropy, row_of, squared_error
 from fastmlp.kernels.jit import jit, jit_flat, jit_inline, jit_part
 from fastmlp.kernels.optimizers import ADAM, MOMENTUM, SGD
-from fastmlp.kernels.simd import WIDE, get, lanes_of, load, load_wide, put, spread_wide, store, zeros, zeros_wide
+from fastmlp.kernels.simd import (
+    WIDE,
+    gather,
+    get,
+    lanes_of,
+    load,
+    load_wide,
+    magnitude,
+    put,
+    room,
+    spread_wide,
+    store,
+    where,
+    zeros,
+    zeros_wide,
+)
 
+MOST_LANES = 64  # of a strip
 RUNNING, TARGET_LOSS, PATIENCE, DIVERGED = range(4)
 RATE, MOMENTUM_OF, L2 = range(3)  # rows of Strip.numbers
 ENDED, WHY, BEST = range(3)  # rows of Strip.marks
@@ -182,64 +198,53 @@ def product(z, a, b, rows, columns, depth, more):
 def _pack(tiles, data, strip, lanes, slot, first, count, once):
     """The rows that stand at first, first + 1, ... of the order, into tiles: into one, or each into its own.
 
-    What is the same for all networks is read once. Inputs are written once, to the first lane, if so asked.
+    Inputs are written once, to the first lane, if so asked.
     """
     x, y, weight, order, number = data.x, data.y, data.weight, data.order, tiles.inputs.dtype.type
-    n_in, owners, stride = x.shape[1], order.shape[0], tiles.stride
+    n_in, n, own_order, one = x.shape[1], order.shape[2], order.shape[0] > 1, lanes_of(tiles.inputs)
     n_out, rows = tiles.targets.size // tiles.weights.size, tiles.inputs.size // tiles.weights.size
-    one, zero, columns = number(1), number(0), 1 if data.class_numbers else n_out
-    own_y = columns if y.shape[1] > columns else 0
-    own_weight = 1 if weight.shape[1] > 1 else 0
+    one_hot, columns = data.class_numbers and n_out > 1, 1 if data.class_numbers else n_out
+    own_y, own_weight = columns if y.shape[1] > columns else 0, 1 if weight.shape[1] > 1 else 0
     weight_step = weight.shape[1] if weight.shape[0] > 1 else 0
-    next_inputs = rows * stride if tiles.lanes == 1 else lanes
-    next_targets = n_out * stride if tiles.lanes == 1 else lanes
-    alike = owners == 1 and own_y == 0 and own_weight == 0
-    for lane in range(0, lanes, lanes if alike else 1):
-        at = slot * order.shape[2] + first
-        if owners > 1:
-            at += lane * order.shape[1] * order.shape[2]
-        inputs, targets = lane, lane
-        for s in range(count):
-            row = np.int64(get(order, at + s))
-            if owners > 1 or lane == 0:
-                for d in range(n_in):
-                    put(tiles.inputs, inputs + d * stride, number(get(x, row * n_in + d)))
-            p = row * y.shape[1] + lane * own_y
-            if data.class_numbers and n_out > 1:
-                t = get(y, p)
-                for k in range(n_out):
-                    put(tiles.targets, targets + k * stride, one if t == number(k) else zero)
-            else:
-                for k in range(n_out):
-                    put(tiles.targets, targets + k * stride, get(y, p + k))
-            put(tiles.weights, s * lanes + lane, get(weight, row * weight_step + lane * own_weight))
-            inputs += next_inputs
-            targets += next_targets
-    inputs, targets = np.int64(0), np.int64(0)
-    for s in range(count):
-        if alike:
-            _spread(tiles.weights, s * lanes, 1, stride, lanes)
-            _spread(tiles.targets, targets, n_out, stride, lanes)
-        if owners == 1 and not once:
-            _spread(tiles.inputs, inputs, n_in, stride, lanes)
+    stride, block, zero, half, unit = tiles.stride, tiles.lanes > 1, number(0), number(0.5), number(1)
+    taken = room(order, MOST_LANES)
+    inputs, targets, weights = np.int64(0), np.int64(0), np.int64(0)
+    for at in range(slot * n + first, slot * n + first + count):
+        for lane in range(lanes if own_order or own_y + own_weight > 0 else 1):
+            put(taken, lane, get(order, at + (lane * order.shape[1] * n if own_order else 0)))
+        row = np.int64(get(taken, 0))
         for d in range(n_in):
             p, q = inputs + d * stride, d * lanes
             if once:
-                put(tiles.inputs, p, (get(tiles.inputs, p) - get(strip.shift, q)) * get(strip.scale, q))
+                put(tiles.inputs, p, (number(get(x, row * n_in + d)) - get(strip.shift, q)) * get(strip.scale, q))
+            elif own_order:
+                for v in range(0, lanes, one):
+                    values = gather(tiles.inputs, x, taken, v, n_in, d, 0)
+                    store(tiles.inputs, p + v, (values - load(strip.shift, q + v)) * load(strip.scale, q + v))
             else:
-                for n in range(0, lanes, lanes_of(tiles.inputs)):
-                    store(tiles.inputs, p + n, (load(tiles.inputs, p + n) - load(strip.shift, q + n)) * load(strip.scale, q + n))
-        inputs += next_inputs
-        targets += next_targets
-
-
-@jit_inline
-def _spread(array, at, rows, stride, lanes):
-    """The number in the first lane of some rows, in all lanes."""
-    for p in range(at, at + rows * stride, stride):
-        value = get(array, p)
-        for n in range(0, lanes, lanes_of(array)):
-            store(array, p + n, value)
+                value = number(get(x, row * n_in + d))
+                for v in range(0, lanes, one):
+                    store(tiles.inputs, p + v, (value - load(strip.shift, q + v)) * load(strip.scale, q + v))
+        for k in range(n_out):
+            p, column = targets + k * stride, 0 if one_hot else k
+            if own_order or own_y > 0:
+                for v in range(0, lanes, one):
+                    t = gather(tiles.targets, y, taken, v, y.shape[1], v * own_y + column, own_y)
+                    store(tiles.targets, p + v, where(magnitude(t - number(k)) > half, zero, unit) if one_hot else t)
+            else:
+                answer = get(y, row * y.shape[1] + column)
+                answer = (unit if answer == number(k) else zero) if one_hot else answer
+                for v in range(0, lanes, one):
+                    store(tiles.targets, p + v, answer)
+        if own_order or own_weight > 0:
+            for v in range(0, lanes, one):
+                store(tiles.weights, weights + v, gather(tiles.weights, weight, taken, v, weight_step, v * own_weight, own_weight))
+        else:
+            for v in range(0, lanes, one):
+                store(tiles.weights, weights + v, get(weight, row * weight_step))
+        inputs += lanes if block else rows * stride
+        targets += lanes if block else n_out * stride
+        weights += lanes
 
 
 @jit_flat

@@ -339,6 +339,12 @@ def spread_wide(array, i):
     return np.full(WIDE * lanes_of(array), get(array, i))
 
 
+def gather(like, array, rows, first, step, shift, across):
+    """The numbers array[rows[first + k] * step + shift + k * across] in lanes k = 0, 1, ..., of the type of `like`."""
+    lanes = range(lanes_of(like))
+    return np.array([get(array, int(get(rows, first + k)) * step + shift + k * across) for k in lanes], like.dtype)
+
+
 def _places(array, i, count):
     # A slice would be cut short at the end, and begin from the end where i is negative.
     assert 0 <= i <= array.size - count, f"places {i} to {i + count - 1} of {array.size}"
@@ -407,6 +413,29 @@ def _(context, builder, signature, array, i, x):
 def _(context, builder, signature, array, i):
     value = builder.load(pointer_to(context, builder, signature.args[0], array, i))
     return _spread(builder, value, signature.return_type.lanes)
+
+
+def _gathered(like, array, rows, first, step, shift, across):
+    return _vector_of(like) if array.layout == rows.layout == "C" else None
+
+
+@compiles(gather, result=_gathered, kinds=[(types.Array, types.Array, types.Array, *[types.Integer] * 4)])
+def _(context, builder, signature, like, array, rows, *numbers):
+    # Of the instruction that gathers, some processors make as many loads.
+    _, array_kind, rows_kind, *kinds = signature.args
+    first, step, shift, across = (
+        context.cast(builder, number, kind, types.intp) for number, kind in zip(numbers, kinds, strict=True)
+    )
+    vector = ir.Constant(context.get_value_type(signature.return_type), ir.Undefined)
+    for lane in range(signature.return_type.lanes):
+        k = ir.Constant(first.type, lane)
+        row = builder.load(pointer_to(context, builder, rows_kind, rows, builder.add(first, k)))
+        row = context.cast(builder, row, rows_kind.dtype, types.intp)
+        place = builder.add(builder.add(builder.mul(row, step), shift), builder.mul(across, k))
+        number = builder.load(pointer_to(context, builder, array_kind, array, place))
+        number = context.cast(builder, number, array_kind.dtype, signature.return_type.dtype)
+        vector = builder.insert_element(vector, number, ir.IntType(32)(lane))
+    return vector
 
 
 def _tuple_of(array, i, count):
