@@ -32,6 +32,9 @@ ONLINE_BYTES = 1 << 16  # of rows that are so few that they are all laid out at 
 BLOCK = 16  # samples of a block of a batch
 ROUND_SECONDS = 0.1  # that a strip goes on for, until those that have ended leave their lanes
 
+NOTHING = np.zeros((0, 0))
+NO_ORDER = np.zeros((1, 1, 0), np.int32)
+
 Job = Callable[[], None]
 
 
@@ -159,7 +162,7 @@ class Strips:
         else:
             orders = [_order(lesson) for lesson in (lessons[:1] if material.one_order else lessons)]
         flat = [array.reshape(-1) for array in (theta, state, kept, numbers, material.shift, material.scale, marks, best)]
-        return _Strip(members, population.Strip(*flat), orders, material.data, material.held_out, self.epoch * self.batches)
+        return _Strip(members, population.Strip(*flat), orders, material.data, material.held_out, self.epoch * self.batches, count)
 
     def _material(self, lessons: list[Lesson]) -> _Material:
         """What the members of a strip learn from; where they all have one lesson, it is the same for many strips."""
@@ -191,7 +194,7 @@ class Strips:
     def _data(self, data: list[batch.Data], alike: bool = False) -> population.Data:
         class_numbers = self.squad.network.classes is not None
         y, weights = _side_by_side([d.y for d in data]), _side_by_side([d.weight for d in data])
-        return population.Data(data[0].x, y, weights, np.zeros((1, 1, 0), np.int32), class_numbers, alike)
+        return population.Data(data[0].x, y, weights, NO_ORDER, class_numbers, alike)
 
     def _held_out(self, rows: list[Rows | None]) -> population.Data:
         one = np.ones(1, self.squad.theta.dtype)
@@ -249,7 +252,7 @@ class Strips:
                 )  # fmt: skip
                 self.seconds = max(1e-9, (time.perf_counter() - began) / (last - first))
                 self._note(strip, first // self.batches, last // self.batches)
-                strip.done = last if running else total
+                strip.left, strip.done = running, last if running else total
         finally:
             self.scratch.put(scratch)
         strip.end_epochs()
@@ -271,7 +274,7 @@ class Strips:
 
     def close_ranks(self) -> None:
         """Those that have ended leave, where the others then need fewer strips."""
-        running = sum(int(strip.running().sum()) for strip in self.strips)
+        running = sum(strip.left for strip in self.strips)
         if -(-running // self.lanes) < len(self.strips):
             self.drop(set(), "epochs")
 
@@ -335,8 +338,9 @@ class _Strip:
     data: population.Data
     held_out: population.Data
     done: int  # batches
-    sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))  # of the losses of the epochs of a kernel call
-    measured: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    left: int  # members that have not ended
+    sums: NDArray[np.float64] = field(default_factory=lambda: NOTHING)  # of the losses of the epochs of a kernel call
+    measured: NDArray[np.float64] = field(default_factory=lambda: NOTHING)
 
     def begin_epochs(self, count: int, lanes: int) -> None:
         self.sums, self.measured = np.zeros((count, lanes)), np.zeros((count, lanes))
@@ -351,8 +355,8 @@ class _Strip:
 
     def end_epochs(self) -> None:
         """What the epochs needed is not kept while other strips go on."""
-        self.sums = self.measured = np.zeros((0, 0))
-        self.data = self.data._replace(order=np.zeros((1, 1, 0), np.int32))
+        self.sums = self.measured = NOTHING
+        self.data = self.data._replace(order=NO_ORDER)
 
     def running(self) -> NDArray[np.bool_]:
         ended: NDArray[np.int64] = self.arrays.marks.reshape(3, -1)[population.ENDED, : len(self.members)]

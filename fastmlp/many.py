@@ -221,10 +221,10 @@ def _each_batch_size(count: int, value: Any) -> list[int | None]:
     return checked if isinstance(value, list) else checked * count
 
 
-def _each_seed(count: int, start: Any, counting: bool) -> list[int]:
+def _each_seed(count: int, start: Any, counting: bool) -> Sequence[int]:
     if checks.is_many(start):
         return checks.seeds(start)
     first = checks.seed("seed", start)
     if not counting:
         return [first] * count
-    return list(range(first, checks.seed("seed", first + count - 1) + 1))
+    return range(first, checks.seed("seed", first + count - 1) + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -56,7 +56,7 @@ class School:
     data_seed: int | None
     batch_sizes: list[int | None] = field(default_factory=list)
     numbers: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))  # (M, 3): learning rate, momentum, l2
-    seeds: list[int] = field(default_factory=list)
+    seeds: Sequence[int] = ()
     made: dict[Any, Any] = field(default_factory=dict)  # what several members share
 
     @property
