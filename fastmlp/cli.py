@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from fastmlp.demo import Answer
     from fastmlp.folders import ImageClassifier, Verdicts
     from fastmlp.model import MLP
-    from fastmlp.population import Population, Table
+    from fastmlp.population import Population
     from fastmlp.rows import Batch
+    from fastmlp.table import Table
 
 FINE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
 TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # a file name may be any bytes

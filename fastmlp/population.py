@@ -1,9 +1,7 @@
-"""Population: many networks that were trained at once; one by one, as an ensemble, and as a table."""
+"""Population: many networks that were trained at once; one by one, and as an ensemble."""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import checks, chunks, storage
 from fastmlp.model import MLP, DivergedError, History
+from fastmlp.table import Table
 
 OPTIONS = ("seed", "learning_rate", "l2", "momentum", "hidden", "activation", "batch_size")  # what members may differ in
 GIVEN = ("seed", "learning_rate", "l2", "momentum", "batch_size")  # those that do not follow from the architecture
 VOTES = ("mean", "majority")
 FEWEST_ROWS = 64  # that are worth a call of the kernel for each member
 CHUNK = 1 << 16  # inputs and outputs of rows that all members are asked about together
-TABLE_ROWS = 20  # of a table that is printed
 
 Outputs = Iterator[NDArray[Any]]  # (n, K) of one member after the other, for the same rows and in the same array
 
@@ -534,72 +532,3 @@ def _majority(outputs: Outputs) -> NDArray[np.float64]:
         votes.reshape(-1)[starts + values.argmax(axis=1)] += 1
         count += 1
     return votes / count
-
-
-# -- the table --------------------------------------------------------------------------------------------------------------------
-
-
-class Table:
-    """The members of a population as rows. Printed, it has the first 20 of them, and the options that differ.
-
-    Attributes
-    ----------
-    columns : dict of str to list
-        The values of all M members: member (its place), every option, the losses, epochs and stopped_by.
-    """
-
-    def __init__(self, columns: Mapping[str, list[Any]], printed: Sequence[str]) -> None:
-        self.columns = dict(columns)
-        self._printed = tuple(printed)
-
-    def __repr__(self) -> str:
-        count = len(self.columns["member"])
-        cells = [[name, *(_cell(name, value) for value in self.columns[name][:TABLE_ROWS])] for name in self._printed]
-        widths = [max(map(len, column)) for column in cells]
-        cells[-1] = [reason.ljust(widths[-1]) for reason in cells[-1]]
-        rows = zip(*cells, strict=True)
-        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        if count > TABLE_ROWS:
-            lines.append(f"... and {count - TABLE_ROWS} more")
-        return "\n".join(lines)
-
-    def best(self, n: int = 10) -> Table:
-        """At most n of the rows, those with the smallest loss, the validation loss if there is one; none that diverged."""
-        losses = np.array(self.columns["validation_loss" if "validation_loss" in self.columns else "loss"])
-        going = [reason != "diverged" for reason in self.columns["stopped_by"]]
-        rows = np.flatnonzero(going & np.isfinite(losses))
-        rows = rows[np.argsort(losses[rows], kind="stable")[: checks.positive_int("n", n)]]
-        return Table({name: [values[row] for row in rows.tolist()] for name, values in self.columns.items()}, self._printed)
-
-    def csv(self) -> str:
-        """All rows with all options as CSV: a line of names, then a line for each member.
-
-        Numbers are exact. Several hidden layers are joined by "-" (64-32, tanh-relu), none are "none"; a full batch is "all".
-        """
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows(zip(*([_exact(value) for value in values] for values in self.columns.values()), strict=True))
-        return text.getvalue()
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write `csv()` to a file.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written; what stood there before is untouched.
-        """
-        with storage.replacing(path, "w", encoding="utf-8", newline="\n") as file:
-            file.write(self.csv())
-
-
-def _exact(value: Any) -> str:
-    if isinstance(value, tuple):
-        return "-".join(map(str, value)) or "none"
-    return "all" if value is None else str(value)
-
-
-def _cell(name: str, value: Any) -> str:
-    """A value as it is printed: losses are rounded."""
-    return f"{value:.6g}" if name in ("loss", "validation_loss") else _exact(value)

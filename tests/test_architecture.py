@@ -12,7 +12,8 @@ import fastmlp
 PACKAGE = Path(fastmlp.__file__).parent
 ROOMS = (
     "__main__", "cli", "demo", "rows", "report", "folders", "many", "march", "school", "crews", "training", "descent",
-    "population", "model", "reading", "images", "sources", "archives", "features", "storage", "chunks", "checks", "kernels",
+    "population", "table", "model", "reading", "images", "sources", "archives", "features", "storage", "chunks", "checks",
+    "kernels",
 )  # fmt: skip
 
 # What a file holds belongs to rooms above the one that reads it: storage imports these when a model is loaded.

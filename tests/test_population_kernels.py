@@ -15,7 +15,9 @@ from benchmarks.reference import Network
 from fastmlp import crews
 from fastmlp.descent import Limits, Order, Rows
 from fastmlp.kernels import activations, batch, optimizers, population
-from fastmlp.kernels.population import BEST, DIVERGED, ENDED, PATIENCE, RUNNING, TARGET_LOSS, WHY, Grid
+from fastmlp.kernels import product as matrices
+from fastmlp.kernels.population import BEST, DIVERGED, ENDED, PATIENCE, RUNNING, TARGET_LOSS, WHY
+from fastmlp.kernels.product import Grid
 from fastmlp.training import Streams
 
 pytestmark = pytest.mark.kernels
@@ -45,7 +47,7 @@ by_kernel = pytest.mark.parametrize("kernel", KERNELS)
 
 @numba.njit
 def product(z, a, b, rows, columns, depth, more):
-    population.product(z, a, b, rows, columns, depth, more)
+    matrices.product(z, a, b, rows, columns, depth, more)
 
 
 def places_of(grid, shape):

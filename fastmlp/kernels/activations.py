@@ -4,27 +4,10 @@ import numpy as np
 
 from fastmlp.kernels import elementary
 from fastmlp.kernels.jit import jit_inline, jit_part
-from fastmlp.kernels.simd import lanes_of, load, store, where, zeros
+from fastmlp.kernels.simd import lanes_of, load, store, where
 
 IDENTITY, SIGMOID, TANH, RELU, SOFTMAX = range(5)
 CODES = {"identity": IDENTITY, "sigmoid": SIGMOID, "tanh": TANH, "relu": RELU, "softmax": SOFTMAX}
-
-
-@jit_part
-def activate(a, at, rows, stride, m, code):
-    """a = f(a) for the first m places of so many rows. Softmax is not here: it needs all units of a sample."""
-    one = lanes_of(a)
-    for row in range(at, at + rows * stride, stride):
-        if code == SIGMOID:
-            for n in range(row, row + m, one):
-                store(a, n, elementary.sigmoid(load(a, n)))
-        elif code == TANH:
-            for n in range(row, row + m, one):
-                store(a, n, elementary.tanh(load(a, n)))
-        elif code == RELU:
-            for n in range(row, row + m, one):
-                x = load(a, n)
-                store(a, n, where(x > zeros(a), x, zeros(a)))
 
 
 @jit_inline
@@ -51,9 +34,27 @@ def backward(d, y, code, one):
     return d
 
 
+@jit_part
+def activate(a, at, rows, stride, m, code):
+    """a = f(a) for the first m places of so many rows. Softmax is not here: it needs all units of a sample."""
+    for row in range(at, at + rows * stride if code != IDENTITY else at, stride):
+        for n in range(row, row + m, lanes_of(a)):
+            store(a, n, activation(load(a, n), code))
+
+
+@jit_part
+def activate_backward(d, first, a, at, rows, stride, m, code):
+    """d = d * f'(z) for so many rows from place `first` on, in place, from the activations a = f(z)."""
+    one = a.dtype.type(1)
+    for row in range(0, rows * stride, stride):
+        for n in range(row, row + m, lanes_of(a)):
+            store(d, first + n, backward(load(d, first + n), load(a, at + n), code, one))
+
+
 @jit_inline
 def derivative(number, code):
-    """(c0, c1, c2, least) with f'(z) = c0 + c1 y + c2 y^2 where y = f(z) is greater than the least, else 0."""
+    """(c0, c1, c2, least) with f'(z) = c0 + c1 y + c2 y^2 where y = f(z) is greater than the least, else 0: for the end of a tile,
+    where there is no loop that a branch could be moved out of."""
     zero, one, anything = number(0), number(1), number(-np.inf)
     if code == SIGMOID:
         return zero, one, -one, anything
@@ -66,12 +67,3 @@ def derivative(number, code):
 def slope(y, c):
     """f'(z) from y = f(z) and what derivative(code) gave."""
     return where(y > c[3], y * (y * c[2] + c[1]) + c[0], y - y)
-
-
-@jit_part
-def activate_backward(d, first, a, at, rows, stride, m, code):
-    """d = d * f'(z) for so many rows from place `first` on, in place, from the activations a = f(z)."""
-    c = derivative(a.dtype.type, code)
-    for row in range(0, rows * stride, stride):
-        for n in range(row, row + m, lanes_of(a)):
-            store(d, first + n, load(d, first + n) * slope(load(a, at + n), c))

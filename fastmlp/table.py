@@ -1,0 +1,81 @@
+"""The members of a population as a table that prints, and turns into CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastmlp import checks, storage
+
+TABLE_ROWS = 20  # that are printed
+
+
+class Table:
+    """The members of a population as rows. Printed, it has the first 20 of them, and the options that differ.
+
+    Attributes
+    ----------
+    columns : dict of str to list
+        The values of all M members: member (its place), every option, the losses, epochs and stopped_by.
+    """
+
+    def __init__(self, columns: Mapping[str, list[Any]], printed: Sequence[str]) -> None:
+        self.columns = dict(columns)
+        self._printed = tuple(printed)
+
+    def __repr__(self) -> str:
+        count = len(self.columns["member"])
+        cells = [[name, *(_cell(name, value) for value in self.columns[name][:TABLE_ROWS])] for name in self._printed]
+        widths = [max(map(len, column)) for column in cells]
+        cells[-1] = [reason.ljust(widths[-1]) for reason in cells[-1]]
+        rows = zip(*cells, strict=True)
+        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        if count > TABLE_ROWS:
+            lines.append(f"... and {count - TABLE_ROWS} more")
+        return "\n".join(lines)
+
+    def best(self, n: int = 10) -> Table:
+        """At most n of the rows, those with the smallest loss, the validation loss if there is one; none that diverged."""
+        losses = np.array(self.columns["validation_loss" if "validation_loss" in self.columns else "loss"])
+        going = [reason != "diverged" for reason in self.columns["stopped_by"]]
+        rows = np.flatnonzero(going & np.isfinite(losses))
+        rows = rows[np.argsort(losses[rows], kind="stable")[: checks.positive_int("n", n)]]
+        return Table({name: [values[row] for row in rows.tolist()] for name, values in self.columns.items()}, self._printed)
+
+    def csv(self) -> str:
+        """All rows with all options as CSV: a line of names, then a line for each member.
+
+        Numbers are exact. Several hidden layers are joined by "-" (64-32, tanh-relu), none are "none"; a full batch is "all".
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(zip(*([_exact(value) for value in values] for values in self.columns.values()), strict=True))
+        return text.getvalue()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write `csv()` to a file.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; what stood there before is untouched.
+        """
+        with storage.replacing(path, "w", encoding="utf-8", newline="\n") as file:
+            file.write(self.csv())
+
+
+def _exact(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "-".join(map(str, value)) or "none"
+    return "all" if value is None else str(value)
+
+
+def _cell(name: str, value: Any) -> str:
+    """A value as it is printed: losses are rounded."""
+    return f"{value:.6g}" if name in ("loss", "validation_loss") else _exact(value)
