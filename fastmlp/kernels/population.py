@@ -128,7 +128,7 @@ def _pack(tiles, data, strip, lanes, slot, first, count, once):
                 answer = (unit if answer == number(k) else zero) if one_hot else answer
                 for v in range(0, lanes, one):
                     store(tiles.targets, p + v, answer)
-        if weight_step > 0 and (own_order or own_weight > 0):
+        if own_weight > 0 or (own_order and weight_step > 0):
             for v in range(0, lanes, one):
                 store(tiles.weights, weights + v, gather(tiles.weights, weight, taken, v, weight_step, v * own_weight, own_weight))
         else:
