@@ -181,6 +181,7 @@ class Strips:
         return material
 
     def _online_block(self) -> int:
+        """How many samples are laid out at once: by the rows and the network alone, so that losses are added in one way."""
         layers = self.squad.network.layers
         sample = (layers[0, 0] + layers[0, 4] + layers[-1, 1] + 1) * WIDE * BYTES
         return self.rows if self.rows * sample <= ONLINE_BYTES else ONLINE_BLOCK
