@@ -143,8 +143,9 @@ def workers(threads: int) -> Iterator[Map]:
                 raise
 
         def share_out(function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
-            if len(jobs) <= threads:
+            if len(jobs) <= threads:  # who may wait for each other, and Ctrl-C takes hold of this thread alone
                 return team(function, jobs)
+            # This thread works too, so that one fewer has to be begun: 1000 small networks take a millisecond less.
             results: list[Any] = [None] * len(jobs)
             left = iter(range(len(jobs)))
 

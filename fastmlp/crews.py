@@ -32,6 +32,7 @@ ONLINE_BYTES = 1 << 16  # of rows that are so few that they are all laid out at 
 BLOCK = 16  # samples of a block of a batch
 ROUND_SECONDS = 0.1  # that a strip goes on for, until those that have ended leave their lanes
 
+# Of a strip that no kernel is working on.
 NOTHING = np.zeros((0, 0))
 NO_ORDER = np.zeros((1, 1, 0), np.int32)
 
@@ -131,8 +132,7 @@ class Strips:
         self.seconds = 0.0  # for a batch, once that is known
         self.epoch = 0
         self.scratch: SimpleQueue[population.Scratch] = SimpleQueue()
-        self.common: dict[int, _Material] = {}  # by lesson
-        self.one_lesson = len(distinct(squad.lessons)) == 1
+        self.common = self._material(squad.lessons[:1]) if len(distinct(squad.lessons)) == 1 else None  # to all strips
         members = np.arange(len(squad.places))
         self.strips = [self._strip(members[at : at + self.lanes]) for at in range(0, len(members), self.lanes)]
         for _ in range(min(threads, len(self.strips))):
@@ -144,8 +144,8 @@ class Strips:
         """A strip of these members, from the beginning, or from the lanes of strips in which they stood before."""
         squad, lanes = self.squad, self.lanes
         parameters, dtype = squad.network.theta.size, squad.theta.dtype
-        lessons = squad.lessons[:1] if self.one_lesson else distinct([squad.lessons[member] for member in members.tolist()])
-        material = self._material(lessons)
+        lessons = [squad.lessons[member] for member in members.tolist()]
+        material = self.common or self._material(distinct(lessons))
         count, moments = len(members), {optimizers.SGD: 0, optimizers.ADAM: 2}.get(squad.optimizer, 1)
         block = chunks.aligned(((2 + moments) * parameters + squad.numbers.shape[1], lanes), dtype)
         theta, kept, rest = block[:parameters], block[parameters : 2 * parameters], block[2 * parameters :]
@@ -162,23 +162,18 @@ class Strips:
         else:
             orders = [_order(lesson) for lesson in (lessons[:1] if material.one_order else lessons)]
         flat = [array.reshape(-1) for array in (theta, state, kept, numbers, material.shift, material.scale, marks, best)]
-        return _Strip(members, population.Strip(*flat), orders, material.data, material.held_out, self.epoch * self.batches, count)
+        return _Strip(members, population.Strip(*flat), orders, material.data, material.held_out, self.epoch * self.batches)
 
     def _material(self, lessons: list[Lesson]) -> _Material:
-        """What the members of a strip learn from; where they all have one lesson, it is the same for many strips."""
-        if len(lessons) == 1 and id(lessons[0]) in self.common:
-            return self.common[id(lessons[0])]
+        """What the members of a strip learn from, each its own lesson or all the same one."""
         one_order = all(lesson.rows is lessons[0].rows and lesson.order is lessons[0].order for lesson in lessons)
         one_scale = all(lesson.data.scale is lessons[0].data.scale for lesson in lessons)
         padded = lessons + lessons[:1] * (self.lanes - len(lessons) if len(lessons) > 1 else 0)
         shift, scale = (self._columns(np.array([getattr(lesson.data, name) for lesson in padded])) for name in ("shift", "scale"))
-        material = _Material(
+        return _Material(
             one_order, shift, scale, self._data([lesson.data for lesson in padded], one_order and one_scale),
             self._held_out([lesson.held_out for lesson in padded]),
         )  # fmt: skip
-        if len(lessons) == 1:
-            self.common[id(lessons[0])] = material
-        return material
 
     def _online_block(self) -> int:
         """How many samples are laid out at once: by the rows and the network alone, so that losses are added in one way."""
@@ -253,7 +248,7 @@ class Strips:
                 )  # fmt: skip
                 self.seconds = max(1e-9, (time.perf_counter() - began) / (last - first))
                 self._note(strip, first // self.batches, last // self.batches)
-                strip.left, strip.done = running, last if running else total
+                strip.done = last if running else total
         finally:
             self.scratch.put(scratch)
         strip.end_epochs()
@@ -275,7 +270,7 @@ class Strips:
 
     def close_ranks(self) -> None:
         """Those that have ended leave, where the others then need fewer strips."""
-        running = sum(strip.left for strip in self.strips)
+        running = sum(int(strip.running().sum()) for strip in self.strips)
         if -(-running // self.lanes) < len(self.strips):
             self.drop(set(), "epochs")
 
@@ -339,7 +334,6 @@ class _Strip:
     data: population.Data
     held_out: population.Data
     done: int  # batches
-    left: int  # members that have not ended
     sums: NDArray[np.float64] = field(default_factory=lambda: NOTHING)  # of the losses of the epochs of a kernel call
     measured: NDArray[np.float64] = field(default_factory=lambda: NOTHING)
 

@@ -368,7 +368,7 @@ class Population:
         options = {name: [values[place] for place in places.tolist()] for name, values in self._given.items()}
         return Population(groups, chosen, options, self.scores[places], same_targets=self.same_targets)
 
-    def thetas(self, places: NDArray[np.intp]) -> NDArray[Any]:
+    def thetas(self, places: Sequence[int]) -> NDArray[Any]:
         """The parameters (m, P) of some members, of groups of one architecture."""
         numbers, rows = self._places[places].T
         first = self.groups[numbers[0]].theta

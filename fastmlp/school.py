@@ -80,13 +80,9 @@ class School:
         inits = self._inits()
         own_classes = self.own_targets and self.y.dtype.kind != "f"
         own = range(len(inits)) if own_classes else [0] * len(inits)
-        quick = list(zip(map(id, wanted_of), map(id, inits), self.batch_sizes, own, strict=True))
-        found: dict[Any, list[int]] = {}
-        if quick.count(quick[0]) == len(quick):
-            found[quick[0]] = list(range(len(quick)))
-        else:
-            for member, key in enumerate(quick):
-                found.setdefault(key, []).append(member)
+        found: dict[Any, list[int]] = {}  # by what is quick to compare
+        for member, quick in enumerate(zip(map(id, wanted_of), map(id, inits), self.batch_sizes, own, strict=True)):
+            found.setdefault(quick, []).append(member)
         kinds: dict[Any, Kind] = {}
         for members in found.values():
             wanted, init, batch_size = wanted_of[members[0]], inits[members[0]], self.batch_sizes[members[0]]
@@ -110,13 +106,13 @@ class School:
                 networks[member] = network
         return networks
 
-    def _first_thetas(self, kind: Kind, members: list[int], places: NDArray[np.intp]) -> NDArray[Any]:
+    def _first_thetas(self, kind: Kind, members: list[int]) -> NDArray[Any]:
         """What members are to begin with, (m, P), or (P,) for all."""
         if isinstance(self.init, str):
             return first_thetas(self.init, kind.network, [self._streams(member) for member in members])
         if isinstance(self.init, MLP):
             return self.init.theta
-        return self.init.thetas(places) if isinstance(self.init, Population) else np.array([self.init[k].theta for k in members])
+        return self.init.thetas(members) if isinstance(self.init, Population) else np.array([self.init[k].theta for k in members])
 
     def network(self, member: int, wanted: Wanted, init: str | MLP) -> tuple[MLP, int]:
         """A network without values, and how many rows it is trained on."""
@@ -140,16 +136,15 @@ class School:
     def squad(self, kind: Kind, theta: NDArray[Any], part: slice) -> Squad:
         """Members of a kind, at their beginning."""
         members = kind.members[part]
-        places = np.array(members)
         lessons = [self._lesson(kind, member) for member in (members if self._learn_differently else members[:1])]
         lessons *= len(members) // len(lessons)
-        theta[:] = self._first_thetas(kind, members, places)
+        theta[:] = self._first_thetas(kind, members)
         if not isinstance(self.init, str):
             for rows, data in alike(lessons):
                 theta[rows] = carried_on(kind.network, theta[rows], data.shift, data.scale)
         batch_size = min(kind.batch_size or len(lessons[0].rows), len(lessons[0].rows))
-        numbers = self.numbers[places].astype(self.dtype)
-        return Squad(kind.network, places, theta, numbers, self.optimizer, batch_size, self.limits, lessons)
+        numbers = self.numbers[members].astype(self.dtype)
+        return Squad(kind.network, np.array(members), theta, numbers, self.optimizer, batch_size, self.limits, lessons)
 
     def _streams(self, member: int) -> Streams:
         return Streams(self.seeds[member], self.data_seed)

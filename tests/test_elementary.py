@@ -184,3 +184,10 @@ def test_a_value_does_not_depend_on_its_place_in_the_array(name, dtype):
     whole = apply(name, x)
     alone = np.concatenate([apply(name, x[i : i + 1]) for i in range(x.size)])
     assert np.array_equal(whole, alone)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_positive_is_the_greater_of_a_number_and_zero_and_keeps_nan(dtype):
+    info = np.finfo(dtype)
+    x = np.array([-np.inf, info.min, -1, -info.tiny, -0.0, 0.0, info.smallest_subnormal, 1, info.max, np.inf, np.nan], dtype)
+    assert np.array_equal(apply("positive", x), np.maximum(x, 0), equal_nan=True)

@@ -570,6 +570,15 @@ def test_a_member_whose_loss_is_not_finite_ends_and_no_other(patience, kernel, d
 
 @by_dtype
 @by_kernel
+def test_what_is_no_number_in_a_hidden_layer_is_noticed_at_once(kernel, dtype):
+    squad = squad_of(REGRESSOR, dtype, kernel, rows=4)  # of relu units
+    squad.theta[1, 0] = np.nan  # a weight of the first layer
+    outcome = descend(squad, 1)
+    assert outcome.marks[:3, WHY].tolist() == [RUNNING, DIVERGED, RUNNING]
+
+
+@by_dtype
+@by_kernel
 def test_what_has_ended_stays_as_it_was_while_others_go_on(kernel, dtype):
     squad = squad_of(BINARY, dtype, kernel, rows=4, held=2)
     target_loss = float(np.median(descend(squad, 2).sums[:, 0])) / 4

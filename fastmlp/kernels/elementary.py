@@ -203,7 +203,7 @@ def _log1p_unit(x):
 
 @jit_inline
 def positive(x):
-    """max(x, 0)"""
+    """max(x, 0), and NaN of NaN."""
     c = _constants_of(x)
     return where(x < c.zero, c.zero, x)
 
@@ -211,8 +211,7 @@ def positive(x):
 @jit_inline
 def softplus(x):
     """log(1 + e^x), within 2 ulp."""
-    c = _constants_of(x)
-    return where(x < c.zero, c.zero, x) + _log1p_unit(exp_negative(x))
+    return positive(x) + _log1p_unit(exp_negative(x))
 
 
 @jit_inline
