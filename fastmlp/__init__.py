@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from fastmlp.folders import ImageClassifier, Verdicts, classify_folder, extract_features, train_folder
     from fastmlp.images import ImageError, read_image
     from fastmlp.many import grid, train_many
+    from fastmlp.metrics import Evaluation
     from fastmlp.model import MLP, DivergedError, History
     from fastmlp.population import Population, PopulationHistory
     from fastmlp.storage import load_model as load
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 # Public names load on first use: importing NumPy and Numba costs half a second, which `fastmlp --help` need not pay.
 _ROOMS = {
     "DivergedError": "model",
+    "Evaluation": "metrics",
     "History": "model",
     "ImageClassifier": "folders",
     "ImageError": "images",
@@ -40,6 +42,7 @@ _ROOMS = {
 __all__ = [
     "MLP",
     "DivergedError",
+    "Evaluation",
     "History",
     "ImageClassifier",
     "ImageError",

@@ -299,21 +299,27 @@ def sample_weights(
     n = len(y)
     if sample_weight is None and class_weight is None:
         return np.ones(1, dtype)
-    weights = np.ones(n)
-    if sample_weight is not None:
-        weights = numbers("sample_weight", sample_weight).astype(np.float64)
-        if weights.shape != (n,):
-            raise ValueError(f"sample_weight must have shape ({n},), a weight for each row; got {weights.shape}")
-        finite("sample_weight", weights)
-        if weights.min() < 0:
-            row = int(np.argmax(weights < 0))
-            raise ValueError(f"sample_weight must not be negative; sample_weight[{row}] is {weights[row]}")
+    weights = np.ones(n) if sample_weight is None else unscaled_weights(sample_weight, n)
     if class_weight is not None:
         weights = weights * _class_factors(class_weight, known, y, weights)[y[:, 0].astype(np.intp)]
     if not weights.any():
         raise ValueError("sample_weight must not be zero for all rows")
     weights = weights / weights.max()  # so that the sum cannot overflow
     return (weights / weights.mean()).astype(dtype)
+
+
+def unscaled_weights(sample_weight: ArrayLike, n: int) -> NDArray[np.float64]:
+    """A weight for each row, as given."""
+    weights = numbers("sample_weight", sample_weight).astype(np.float64)
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight must have shape ({n},), a weight for each row; got {weights.shape}")
+    finite("sample_weight", weights)
+    if weights.min() < 0:
+        row = int(np.argmax(weights < 0))
+        raise ValueError(f"sample_weight must not be negative; sample_weight[{row}] is {weights[row]}")
+    if not weights.any():
+        raise ValueError("sample_weight must not be zero for all rows")
+    return weights
 
 
 def _class_factors(

@@ -17,12 +17,13 @@ from threading import Event
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import checks
 from fastmlp.features import EXTRACTORS
 from fastmlp.images import MAX_PIXELS, ImageError
 from fastmlp.many import train_many
+from fastmlp.metrics import Evaluation, of_classes
 from fastmlp.model import MLP
 from fastmlp.reading import Rows, read_chunk
 from fastmlp.sources import CHUNK, Chunk, Chunks, Source, StrPath
@@ -184,6 +185,41 @@ class ImageClassifier:
         chunks = Chunks(source, ordered=ordered, strict=strict, follow_symlinks=follow_symlinks, size=size)
         work = partial(self.verdicts, strict=strict, max_pixels=max_pixels)
         return Batches(source, chunks, work, workers, ordered, done)
+
+    def score(self, X: ArrayLike | StrPath, y: ArrayLike | None = None) -> float:
+        """The accuracy on labelled images: see `evaluate`."""
+        return self.evaluate(X, y).score
+
+    def evaluate(self, X: ArrayLike | StrPath, y: ArrayLike | None = None) -> Evaluation:
+        """How good the verdicts on labelled images are.
+
+        Parameters
+        ----------
+        X : path of a folder, or (n, size)
+            Images and their labels as `train_folder` takes them; or rows of features, as `extract_features` gives them.
+        y : (n,), optional
+            The labels of rows of features.
+
+        Returns
+        -------
+        Evaluation
+            As of `MLP.evaluate`. Its log loss is NaN for the method "one-vs-rest", whose scores are no probabilities.
+
+        Raises
+        ------
+        FileNotFoundError, NotADirectoryError, ImageError
+            As `train_folder` does for a folder.
+        ValueError
+            As `train_folder` does for a folder, and `MLP.evaluate` for rows; if a label is not among the classes.
+        """
+        if isinstance(X, str | os.PathLike):
+            if y is not None:
+                raise ValueError("y must be left out where X is a folder, whose images have their labels")
+            X, y = labelled_features(X, self.extractor)
+        elif y is None:
+            raise ValueError("y must hold a label for each row of features; got None")
+        scores = self.scores(checks.matrix("X", X, columns=EXTRACTORS[self.extractor].size))
+        return of_classes(scores, y, np.array(self.classes), probabilities=self.method != "one-vs-rest")
 
     def save(self, path: StrPath) -> None:
         """Save to an .npz file, which `fastmlp.load` and `classify_folder` read."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import checks, chunks, storage
+from fastmlp import checks, chunks, metrics, storage
 from fastmlp.kernels import batch, online
 from fastmlp.kernels.frozen import frozen
 
@@ -230,6 +230,36 @@ class MLP:
         if self.classes is None:
             raise ValueError("predict_proba is for classifiers; this network is a regressor: use predict")
         return self._outputs(X, len(self.classes))
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The accuracy of a classifier, the coefficient of determination R2 of a regressor: see `evaluate`."""
+        return self.evaluate(X, y, sample_weight).score
+
+    def evaluate(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> metrics.Evaluation:
+        """How good the predictions are: accuracy, log loss and figures for each class, or R2 and errors.
+
+        Parameters
+        ----------
+        X : (N, D)
+            Rows of inputs, at least one.
+        y : (N,) or (N, K)
+            Their labels, or a regressor's targets.
+        sample_weight : (N,), optional
+            How much each row counts; by default all alike.
+
+        Returns
+        -------
+        Evaluation
+            It prints as a table; its attributes are described there.
+
+        Raises
+        ------
+        ValueError
+            As `loss` does, and if sample_weight is not as described.
+        """
+        if self.classes is None:
+            return metrics.of_numbers(self.predict(X), y, sample_weight)
+        return metrics.of_classes(self.predict_proba(X), y, self.classes, sample_weight)
 
     def loss(self, X: ArrayLike, y: ArrayLike) -> float:
         """The mean loss over the rows.

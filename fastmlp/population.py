@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import checks, chunks, storage
+from fastmlp import checks, chunks, metrics, storage
 from fastmlp.model import MLP, DivergedError, History
 from fastmlp.table import Table
 
@@ -263,6 +263,32 @@ class Population:
         if self._common_classes("predict_proba_members") is None:
             raise ValueError("predict_proba_members is for classifiers; these networks are regressors: use predict_members")
         return self._by_member(X)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, vote: str = "mean") -> float:
+        """The accuracy of an ensemble of classifiers, the coefficient of determination R2 of one of regressors: see `evaluate`."""
+        return self.evaluate(X, y, sample_weight, vote).score
+
+    def evaluate(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, vote: str = "mean"
+    ) -> metrics.Evaluation:
+        """How good the predictions of the ensemble are. `population[i].evaluate` tells it of one member.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `MLP.evaluate`.
+        vote : {"mean", "majority"}
+            See `predict_proba`. Regressors know the mean alone.
+
+        Raises
+        ------
+        ValueError
+            As `predict` and `MLP.evaluate` do.
+        """
+        classes = self._ensemble_classes("evaluate")
+        if classes is None:
+            return metrics.of_numbers(self.predict(X, vote), y, sample_weight)
+        return metrics.of_classes(self.predict_proba(X, vote), y, classes, sample_weight)
 
     def spread(self, X: ArrayLike) -> NDArray[Any]:
         """How far the members that did not diverge disagree: a standard deviation over them, 0 where all say the same.

@@ -12,8 +12,8 @@ import fastmlp
 PACKAGE = Path(fastmlp.__file__).parent
 ROOMS = (
     "__main__", "cli", "demo", "rows", "report", "folders", "many", "march", "school", "crews", "training", "descent",
-    "population", "table", "model", "reading", "images", "sources", "archives", "features", "storage", "chunks", "checks",
-    "kernels",
+    "population", "table", "model", "metrics", "reading", "images", "sources", "archives", "features", "storage", "chunks",
+    "checks", "kernels",
 )  # fmt: skip
 
 # What a file holds belongs to rooms above the one that reads it: storage imports these when a model is loaded.
@@ -21,6 +21,7 @@ WHEN_LOADING = {("storage", "model"), ("storage", "population"), ("storage", "fo
 
 PUBLIC = [
     "DivergedError",
+    "Evaluation",
     "History",
     "ImageClassifier",
     "ImageError",

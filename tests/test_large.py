@@ -143,6 +143,6 @@ def test_training_on_a_file_makes_no_copy_of_it(batch_size, file):
 def test_answers_to_a_file_make_no_copy_of_it(file):
     X, y = file
     model = fastmlp.train(X[:100].astype(np.float32), y[:100], hidden=2, epochs=1)
-    for answer in (lambda: model.predict(X), lambda: model.loss(X, y)):
+    for answer in (lambda: model.predict(X), lambda: model.loss(X, y), lambda: model.score(X, y)):
         answer()  # compiles
         assert peak_of(answer) < X.nbytes / 4
