@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from fastmlp import checks
 from fastmlp.features import EXTRACTORS
 from fastmlp.images import MAX_PIXELS, ImageError
 from fastmlp.many import train_many
-from fastmlp.metrics import Evaluation, of_classes
+from fastmlp.metrics import Evaluation, listing, of_classes, short
 from fastmlp.model import MLP
 from fastmlp.reading import Rows, read_chunk
 from fastmlp.sources import CHUNK, Chunk, Chunks, Source, StrPath
@@ -49,6 +50,9 @@ class Features(NamedTuple):
     errors: list[tuple[str, str]]
     """The name of each image that could not be read, and why."""
 
+    def __repr__(self) -> str:
+        return f"<Features of {len(self.names)} images: {self.features.shape[1]} each; {len(self.errors)} failed>"
+
 
 class Verdicts(NamedTuple):
     """What a classifier says of n images, in columns; an image that could not be read has an error and no label."""
@@ -61,6 +65,11 @@ class Verdicts(NamedTuple):
     errors: list[str | None]
     skipped: int = 0
     """How many other files there were, that are no PNG images."""
+
+    def __repr__(self) -> str:
+        counts = Counter(label for label in self.labels if label is not None)
+        labels = listing([f"{short(label)} {count}" for label, count in counts.most_common()])
+        return f"<Verdicts on {counts.total()} images: {labels}; {self.skipped} skipped, {len(self.paths) - counts.total()} failed>"
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +108,9 @@ class ImageClassifier:
             known = None if network.classes is None else network.classes.tolist()
             if network.layer_sizes[-1] != 1 if self.method == "one-vs-rest" else known != self.classes:
                 raise ValueError(f"the outputs of {network} do not fit the classes {self.classes} and method {self.method!r}")
+
+    def __repr__(self) -> str:
+        return f"<ImageClassifier of {listing(map(short, self.classes))}; {self.extractor}, {self.method}>"
 
     def scores(self, features: NDArray[np.floating]) -> NDArray[np.floating]:
         """The score of each class for rows of features: (n, size) -> (n, K). The largest one decides.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import numpy as np
@@ -91,14 +92,14 @@ class Evaluation:
         head = f"{self.rows} rows  {self._numbers('  ')}"
         if "accuracy" not in self.__dict__:
             return head
-        names = [_name(label) for label in self.classes.tolist()]
+        names = [short(label) for label in self.classes.tolist()]
         ratios = [[name, *(f"{value:.3f}" for value in getattr(self, name))] for name in ("precision", "recall", "f1")]
         support = ["support", *map(_count, self.support.tolist())]
         lines = [head, "", *_lines(["", *names], [*ratios, support], CLASSES_PRINTED)]
         if len(names) <= CONFUSION_PRINTED:
             cells = [[name, *map(_count, values)] for name, values in zip(names, self.confusion.T.tolist(), strict=True)]
             return "\n".join([*lines, "", "rows of each class by what they were taken for:", *_lines(["", *names], cells)])
-        pairs = [f"  {_name(true)} for {_name(taken)}: {_count(count)}" for true, taken, count in self.most_confused(PAIRS_PRINTED)]
+        pairs = [f"  {short(true)} for {short(taken)}: {_count(count)}" for true, taken, count in self.most_confused(PAIRS_PRINTED)]
         return "\n".join([*lines, "", "most often taken:", *pairs] if pairs else lines)
 
     def _numbers(self, between: str) -> str:
@@ -163,9 +164,17 @@ def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
-def _name(label: Any) -> str:
+def short(label: Any) -> str:
+    """A label as it is printed."""
     text = str(label)
     return text if len(text) <= NAME_PRINTED else f"{text[: NAME_PRINTED - 1]}…"
+
+
+def listing(texts: Iterable[str]) -> str:
+    """Texts with commas between them: of many the first ones."""
+    shown = list(texts)
+    more = len(shown) - CLASSES_PRINTED
+    return ", ".join(shown if more <= 0 else [*shown[:CLASSES_PRINTED], f"... and {more} more"])
 
 
 def _count(value: float) -> str:

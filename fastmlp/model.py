@@ -46,6 +46,11 @@ class History:
     epochs: int
     stopped_by: str
 
+    def __repr__(self) -> str:
+        losses = {"loss": self.loss, "validation loss": self.validation_loss}
+        last = ", ".join(f"{name} {values[-1]:.6g}" for name, values in losses.items() if values is not None and len(values))
+        return f"<History of {self.epochs} epochs: {last or 'no loss'}; stopped by {self.stopped_by}>"
+
 
 class DivergedError(ArithmeticError):
     """The loss, or a parameter, stopped being finite.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,6 +43,9 @@ class Group(NamedTuple):
     members: NDArray[np.intp]
     theta: NDArray[Any]
 
+    def __repr__(self) -> str:
+        return f"<Group of {len(self.members)} like {self.network}>"
+
 
 @dataclass
 class PopulationHistory:
@@ -63,6 +67,10 @@ class PopulationHistory:
     validation_loss: NDArray[np.float64] | None
     epochs: NDArray[np.int64]
     stopped_by: list[str]
+
+    def __repr__(self) -> str:
+        ends = ", ".join(f"{reason} {count}" for reason, count in Counter(self.stopped_by).items())
+        return f"<PopulationHistory of {len(self.epochs)} members, at most {self.loss.shape[1]} epochs: stopped by {ends}>"
 
 
 class Population:
