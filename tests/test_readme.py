@@ -1,0 +1,103 @@
+"""The README is a program: its blocks run in order, from an empty folder with the images, and come to what they show."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHOWN = re.compile(r"<.*?>|\[.*?\]|\([\d, ]*\)|-?\d[\d.]*")  # a result, at the beginning of a comment
+FRACTION = re.compile(r"-?\d+\.(\d+)(e[-+]?\d+)?(\.\.\.)?")
+SPEED = re.compile(r"; [\d.]+ s, \d+ files/s")
+
+
+class Block(NamedTuple):
+    """A block of the README: its kind, its text, the number of its first line, and the paragraph before it."""
+
+    kind: str
+    text: str
+    line: int
+    before: str
+
+
+def blocks(*kinds):
+    text = (ROOT / "README.md").read_text()
+    for match in re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        if match[1] in kinds:
+            before = text[: match.start()]
+            yield Block(match[1], match[2], before.count("\n") + 2, before.rstrip().rpartition("\n\n")[2])
+
+
+def assert_shown(shown, came):
+    """Fractions need not agree in more than three digits, nor in their last one: processors round differently."""
+    words, others = (re.findall(r"[^\s\[\]]+", SPEED.sub("", text)) for text in (shown, came))
+    assert len(words) == len(others), f"the README shows:\n{shown}\nbut there came:\n{came}"
+    for word, other in zip(words, others, strict=True):
+        if fraction := FRACTION.fullmatch(word):
+            unit = 10.0 ** -len(fraction[1])
+            assert float(other) == pytest.approx(float(word.removesuffix("...")), rel=1e-3, abs=unit), f"{shown}\n{came}"
+        else:
+            assert word == other, f"the README shows:\n{shown}\nbut there came:\n{came}"
+
+
+def assert_output(shown, came):
+    """A line of three points stands for any number of lines."""
+    head, points, tail = shown.rstrip("\n").partition("\n...\n")
+    lines, first, last = came.splitlines(), len(head.splitlines()), len(tail.splitlines())
+    assert_shown(head, "\n".join(lines[:first] if points else lines))
+    assert_shown(tail, "\n".join(lines[len(lines) - last :]))
+
+
+def run_python(block, names):
+    for node in ast.parse(block.text).body:
+        comment = block.text.splitlines()[node.end_lineno - 1][node.end_col_offset :].partition("# ")[2]
+        ast.increment_lineno(node, block.line - 1)
+        if not isinstance(node, ast.Expr):
+            exec(compile(ast.Module([node], []), "README.md", "exec"), names)
+            continue
+        value = eval(compile(ast.Expression(node.value), "README.md", "eval"), names)
+        if shown := SHOWN.match(comment):
+            assert_shown(shown[0], str(value.shape if shown[0].startswith("(") else value))
+
+
+def run_commands(block):
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        command, _, shown = part.partition("\n")
+        command = command.removeprefix("pip install . && ")  # it is, or there were no tests
+        script = f'fastmlp() {{ {sys.executable} -m fastmlp "$@"; }}\n{command}'
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+        process = subprocess.run(
+            ["bash", "-c", script],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=600,
+            check=False,
+        )
+        assert process.returncode == 0, f"{command}\n{process.stderr}"
+        if shown.startswith("fastmlp: "):
+            assert_shown(shown, process.stderr.splitlines()[-1])
+        elif shown:
+            assert_output(shown, process.stdout)
+
+
+def test_every_block_runs_and_comes_to_what_is_shown(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("data", "test-images"):
+        shutil.copytree(ROOT / name, name)
+    names, printed = {}, None
+    for block in blocks("python", "console", "text"):
+        if block.kind == "python":
+            run_python(block, names)
+            printed = capsys.readouterr().out
+        elif block.kind == "console" and "take minutes" not in block.before:
+            run_commands(block)
+        elif block.before.endswith("```") and printed:
+            assert_output(block.text, printed)
