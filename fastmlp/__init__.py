@@ -60,12 +60,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _ROOMS:
-        raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
-    value = getattr(import_module(f"fastmlp.{_ROOMS[name]}"), "load_model" if name == "load" else name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a type checker would take any name for a public one
+
+    def __getattr__(name: str) -> Any:
+        if name not in _ROOMS:
+            raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
+        value = getattr(import_module(f"fastmlp.{_ROOMS[name]}"), "load_model" if name == "load" else name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

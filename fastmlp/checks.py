@@ -9,24 +9,29 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
-OUTPUTS = ("identity", "sigmoid", "softmax")
-LOSSES = ("cross_entropy", "cross_entropy_bits", "squared_error")
+from fastmlp.literals import Activation, Loss, Output, Task
+
+Name = TypeVar("Name", bound=str)
+
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+OUTPUTS: tuple[Output, ...] = get_args(Output)
+LOSSES: tuple[Loss, ...] = get_args(Loss)
+TASKS: tuple[Task, ...] = get_args(Task)
 BLOCK = 1 << 18  # values looked at together: a large array is never doubled by the look at it
 LARGE = 1 << 22  # numbers beyond which an array is converted block by block, where the kernels read it
 NATIVE = ("f4", "f8", "u1", "i1", "i2", "i4", "i8")  # what they can read so
 
 
-def one_of(name: str, value: Any, known: Iterable[str]) -> str:
+def one_of(name: str, value: Any, known: Iterable[Name]) -> Name:
     """The value, if it is one of the known names; else a ValueError that lists them and suggests the nearest."""
     names = sorted(known)
     if isinstance(value, str) and value in names:
-        return value
+        return names[names.index(value)]
     nearest = difflib.get_close_matches(value, names, n=1) if isinstance(value, str) else []
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}; got {value!r}{hint}")
@@ -354,15 +359,15 @@ def dtype(value: Any) -> Any:
     return kind.newbyteorder("=")
 
 
-def task(value: str | None, y: ArrayLike, given: NDArray[Any] | bool | None) -> str:
+def task(value: Task | None, y: ArrayLike, given: NDArray[Any] | bool | None) -> Task:
     """Classification or regression: as said, as the network to go on from (its classes; False for none), or as y is."""
     if given is not False:
-        own = "regression" if given is None else "classification"
+        own: Task = "regression" if given is None else "classification"
         if value not in (None, own):
             raise ValueError(f"task={value!r} contradicts init, a network for {own}")
         return own
     if value is not None:
-        return one_of("task", value, ("classification", "regression"))
+        return one_of("task", value, TASKS)
     try:
         kind = np.asarray(y).dtype.kind
     except ValueError as error:
@@ -478,7 +483,7 @@ def seeds(value: Any) -> list[int]:
 # -- networks -------------------------------------------------------------------------------------------------------------------
 
 
-def activations(value: str | Sequence[str], hidden_layers: int) -> tuple[str, ...]:
+def activations(value: Activation | Sequence[Activation], hidden_layers: int) -> tuple[Activation, ...]:
     """One activation for each hidden layer."""
     names = (value,) * hidden_layers if isinstance(value, str) else tuple(value)
     if isinstance(value, str):
@@ -488,7 +493,9 @@ def activations(value: str | Sequence[str], hidden_layers: int) -> tuple[str, ..
     return tuple(one_of("activation", name, ACTIVATIONS) for name in names)
 
 
-def network(layer_sizes: tuple[int, ...], names: tuple[str, ...], output: str, loss: str, known: NDArray[Any] | None) -> None:
+def network(
+    layer_sizes: tuple[int, ...], names: tuple[Activation, ...], output: Output, loss: Loss, known: NDArray[Any] | None
+) -> None:
     """Rejects what does not make a network."""
     if len(layer_sizes) < 2:
         raise ValueError(f"layer_sizes must name inputs and outputs at least; got {layer_sizes}")

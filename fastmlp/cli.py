@@ -33,6 +33,7 @@ import fastmlp
 if TYPE_CHECKING:
     from fastmlp.demo import Answer
     from fastmlp.folders import ImageClassifier, Verdicts
+    from fastmlp.literals import Optimizer
     from fastmlp.model import MLP
     from fastmlp.population import Population
     from fastmlp.rows import Batch
@@ -581,7 +582,8 @@ def _warmup(args: Namespace) -> int:
         model.predict(X[:1])
         fastmlp.train(X, y, epochs=1, validation=(X, y)).gradient(X, y)
         fastmlp.train(X, y, epochs=1, batch_size=None, hidden=(256,)).predict(X)  # enough to be shared out to threads
-        for batch_size, optimizer in (1, "sgd"), (32, "adam"):
+        rules: list[tuple[int, Optimizer]] = [(1, "sgd"), (32, "adam")]
+        for batch_size, optimizer in rules:
             fastmlp.train_many(X, y, members=2, epochs=1, batch_size=batch_size, optimizer=optimizer, validation=(X, y))
     print(f"compiled, or found compiled, in {time.perf_counter() - start:.1f} s")
     return FINE

@@ -15,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,19 +23,20 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import checks
 from fastmlp.features import EXTRACTORS
 from fastmlp.images import MAX_PIXELS, ImageError
+from fastmlp.literals import Decision, ExtractorName, Method
 from fastmlp.many import train_many
 from fastmlp.metrics import Evaluation, listing, of_classes, short
 from fastmlp.model import MLP
 from fastmlp.reading import Rows, read_chunk
 from fastmlp.sources import CHUNK, Chunk, Chunks, Source, StrPath
 from fastmlp.storage import load_model, save_model
-from fastmlp.training import train
+from fastmlp.training import TrainOptions, train
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-METHODS = ("one-vs-rest", "softmax")  # of training
-DECISIONS = ("ensemble", *METHODS)  # of a classifier
+METHODS: tuple[Method, ...] = get_args(Method)
+DECISIONS: tuple[Decision, ...] = get_args(Decision)
 ANSWER_FILE = re.compile(r"correct-outputs-(.+)\.txt")
 ANSWER_HEADER = ["file_name", "correct_answer"]
 
@@ -94,8 +95,8 @@ class ImageClassifier:
 
     classes: list[str]
     networks: tuple[MLP, ...]
-    extractor: str
-    method: str
+    extractor: ExtractorName
+    method: Decision
 
     def __post_init__(self) -> None:
         size = EXTRACTORS[checks.one_of("extractor", self.extractor, EXTRACTORS)].size
@@ -292,7 +293,7 @@ def _batches(
         raise _nothing_in(source)
 
 
-def extract_features(source: Source, extractor: str = "ink", threads: int | None = None) -> Features:
+def extract_features(source: Source, extractor: ExtractorName = "ink", threads: int | None = None) -> Features:
     """Extract the features of all images of a source.
 
     Parameters
@@ -324,7 +325,9 @@ def extract_features(source: Source, extractor: str = "ink", threads: int | None
     )
 
 
-def train_folder(folder: StrPath, *, extractor: str = "ink", method: str = "softmax", **options: Any) -> ImageClassifier:
+def train_folder(
+    folder: StrPath, *, extractor: ExtractorName = "ink", method: Method = "softmax", **options: Unpack[TrainOptions]
+) -> ImageClassifier:
     """Train a classifier on a folder of labelled images.
 
     Parameters
@@ -356,7 +359,8 @@ def train_folder(folder: StrPath, *, extractor: str = "ink", method: str = "soft
     checks.one_of("method", method, METHODS)
     features, labels = labelled_features(folder, extractor, options.get("threads"))
     if method == "softmax":
-        networks = [train(features, labels, **{"output": "softmax", **options})]
+        options.setdefault("output", "softmax")
+        networks = [train(features, labels, **options)]
     else:
         networks = _train_one_vs_rest(features, labels, **options)
     return ImageClassifier(np.unique(labels).tolist(), tuple(networks), extractor, method)
@@ -388,7 +392,20 @@ def labelled_features(folder: StrPath, extractor: str, threads: int | None = Non
     return features, np.array(labels)
 
 
-def classify_folder(model: ImageClassifier | StrPath, source: Source, threads: int | None = None, **options: Any) -> Verdicts:
+class ClassifyOptions(TypedDict, total=False):
+    """The options of `ImageClassifier.classify`."""
+
+    batch_size: int
+    ordered: bool
+    strict: bool
+    max_pixels: int
+    follow_symlinks: bool
+    done: Callable[[list[str]], NDArray[np.bool_]] | None
+
+
+def classify_folder(
+    model: ImageClassifier | StrPath, source: Source, threads: int | None = None, **options: Unpack[ClassifyOptions]
+) -> Verdicts:
     """Classify all images of a source with a classifier, or the path of a saved one; see `ImageClassifier.classify`."""
     classifier = load_model(model) if isinstance(model, str | os.PathLike) else model
     if not isinstance(classifier, ImageClassifier):

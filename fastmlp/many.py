@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import checks
 from fastmlp.crews import Record
 from fastmlp.kernels import optimizers
+from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Task
 from fastmlp.march import March, Needs, OnEpoch, rungs, waves
 from fastmlp.model import MLP, DivergedError
 from fastmlp.population import Group, Population, PopulationHistory
 from fastmlp.school import School
 from fastmlp.training import LEARNING_RATES, Wanted, limits_of
+
+Value = TypeVar("Value")
+Each = Sequence[Value] | NDArray[Any]  # a value for each member
 
 
 def train_many(
@@ -24,19 +28,19 @@ def train_many(
     y: ArrayLike,
     *,
     members: int | None = None,
-    seeds: Sequence[int] | None = None,
+    seeds: Each[int] | None = None,
     halving: int | None = None,
-    hidden: int | tuple[int, ...] | list[Any] | None = None,
-    activation: str | tuple[str, ...] | list[Any] | None = None,
-    output: str | None = None,
-    loss: str | None = None,
+    hidden: int | Sequence[int | Sequence[int]] | None = None,
+    activation: Activation | Sequence[Activation | tuple[Activation, ...]] | None = None,
+    output: Output | None = None,
+    loss: Loss | None = None,
     bias: bool | None = None,
-    task: str | None = None,
-    batch_size: int | list[Any] | None = 32,
-    optimizer: str = "adam",
-    learning_rate: float | ArrayLike | None = None,
-    momentum: float | ArrayLike = 0.9,
-    l2: float | ArrayLike = 0.0,
+    task: Task | None = None,
+    batch_size: int | Sequence[int | None] | None = 32,
+    optimizer: Optimizer = "adam",
+    learning_rate: float | Each[float] | None = None,
+    momentum: float | Each[float] = 0.9,
+    l2: float | Each[float] = 0.0,
     epochs: int = 200,
     shuffle: bool = True,
     target_loss: float | None = None,
@@ -45,11 +49,11 @@ def train_many(
     sample_weight: ArrayLike | None = None,
     class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
     standardize: bool | None = None,
-    init: str | MLP | Sequence[MLP] | Population = "glorot",
+    init: Init | MLP | Sequence[MLP] | Population = "glorot",
     bootstrap: bool = False,
-    seed: int | Sequence[int] | None = None,
+    seed: int | Each[int] | None = None,
     data_seed: int | None = None,
-    dtype: DTypeLike | None = None,
+    dtype: Dtype | None = None,
     threads: int | None = None,
     on_epoch: OnEpoch | None = None,
     progress: bool = False,
@@ -127,7 +131,7 @@ def train_many(
         data_seed=None if data_seed is None else checks.seed("data_seed", data_seed),
     )  # fmt: skip
     if not listed and isinstance(init, str | MLP):  # all are alike, and may be too many even for a list of them
-        needs.check(count * school.network(0, common._replace(hidden=hidden, activation=activation), init)[0].theta.nbytes)
+        needs.check(count * school.network(0, _each_wanted(1, hidden, activation, common)[0], init)[0].theta.nbytes)
     rates = LEARNING_RATES[optimizer] if learning_rate is None else learning_rate
     school.numbers = np.column_stack([
         _each_number("learning_rate", count, rates, checks.positive),
@@ -172,7 +176,21 @@ def _first(losses: NDArray[np.float64], epochs: int) -> NDArray[np.float64]:
     return losses if epochs == losses.shape[1] else losses[:, :epochs].copy()
 
 
-def grid(**options: Sequence[Any]) -> dict[str, list[Any]]:
+class Choices(TypedDict, total=False):
+    """The options whose values may differ from member to member, and so make a grid."""
+
+    seed: Each[int]
+    seeds: Each[int]
+    learning_rate: Each[float]
+    l2: Each[float]
+    momentum: Each[float]
+    hidden: Each[int | Sequence[int]]
+    activation: Each[Activation | tuple[Activation, ...]]
+    batch_size: Each[int | None]
+    init: Sequence[MLP]
+
+
+def grid(**options: Unpack[Choices]) -> dict[str, Any]:
     """All combinations of some options' values, for `train_many(X, y, **grid(...))`.
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -61,9 +61,11 @@ class Evaluation:
     def __init__(self, **values: Any) -> None:
         self.__dict__.update(values)
 
-    def __getattr__(self, name: str) -> NoReturn:
-        kind = "classifier" if "accuracy" in self.__dict__ else "regressor"
-        raise AttributeError(f"the evaluation of a {kind} has no {name!r}; it has {', '.join(self.__dict__)}")
+    if not TYPE_CHECKING:  # a type checker would take any name for an attribute
+
+        def __getattr__(self, name: str) -> NoReturn:
+            kind = "classifier" if "accuracy" in self.__dict__ else "regressor"
+            raise AttributeError(f"the evaluation of a {kind} has no {name!r}; it has {', '.join(self.__dict__)}")
 
     @property
     def score(self) -> float:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import checks, chunks, metrics, storage
 from fastmlp.kernels import batch, online
 from fastmlp.kernels.frozen import frozen
+from fastmlp.literals import Activation, Loss, Output
 
 ON_STACK = 4096  # units of a network whose compiled form keeps them on the stack
 FEW = 32  # rows whose prediction is one kernel call with scratch on the stack
@@ -104,9 +105,9 @@ class MLP:
         layer_sizes: Sequence[int],
         theta: NDArray[Any],
         *,
-        activations: Sequence[str],
-        output: str,
-        loss_name: str,
+        activations: Sequence[Activation],
+        output: Output,
+        loss_name: Loss,
         bias: bool = True,
         classes: NDArray[Any] | None = None,
         history: History | None = None,
@@ -118,7 +119,7 @@ class MLP:
         self.loss_name = loss_name
         self.bias = bias
         self.classes = classes
-        self.history = history
+        self.history: History | Any = history  # or None, which `train` never leaves: type checkers need not ask
         checks.network(self.layer_sizes, self.activations, output, loss_name, classes)
         if theta.shape != (parameter_count(self.layer_sizes, bias),):
             raise ValueError(
@@ -132,10 +133,10 @@ class MLP:
         weights: Sequence[ArrayLike],
         biases: Sequence[ArrayLike] | None = None,
         *,
-        activation: str | Sequence[str] = "tanh",
-        output: str = "identity",
+        activation: Activation | Sequence[Activation] = "tanh",
+        output: Output = "identity",
         classes: ArrayLike | None = None,
-        loss: str | None = None,
+        loss: Loss | None = None,
     ) -> MLP:
         """A network from arrays, which are copied.
 
@@ -408,7 +409,7 @@ def parameter_count(layer_sizes: Sequence[int], bias: bool) -> int:
     return sum(n_in * n_out + bias * n_out for n_in, n_out in pairwise(layer_sizes))
 
 
-def default_loss(output: str) -> str:
+def default_loss(output: Output) -> Loss:
     return "squared_error" if output == "identity" else "cross_entropy"
 
 

@@ -8,18 +8,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, compress
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple, get_args, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import checks, chunks, metrics, storage
+from fastmlp.literals import Vote
 from fastmlp.model import MLP, DivergedError, History
 from fastmlp.table import Table
 
 OPTIONS = ("seed", "learning_rate", "l2", "momentum", "hidden", "activation", "batch_size")  # what members may differ in
 GIVEN = ("seed", "learning_rate", "l2", "momentum", "batch_size")  # those that do not follow from the architecture
-VOTES = ("mean", "majority")
+VOTES: tuple[Vote, ...] = get_args(Vote)
 FEWEST_ROWS = 64  # that are worth a call of the kernel for each member
 CHUNK = 1 << 16  # inputs and outputs of rows that all members are asked about together
 
@@ -178,7 +179,7 @@ class Population:
         checks.at_most("n", checks.positive_int("n", n), len(places), "members, those that did not diverge")
         return self._chosen(places[np.argsort(self.scores[places], kind="stable")[:n]])
 
-    def predict(self, X: ArrayLike, vote: str = "mean") -> NDArray[Any]:
+    def predict(self, X: ArrayLike, vote: Vote = "mean") -> NDArray[Any]:
         """What the ensemble says: the class of each row with the largest share of `predict_proba`, or the mean output.
 
         Parameters
@@ -205,7 +206,7 @@ class Population:
             raise ValueError("vote='majority' is for classifiers; these networks are regressors: use vote='mean'")
         return _single(self._ensemble(X, _mean))
 
-    def predict_proba(self, X: ArrayLike, vote: str = "mean") -> NDArray[Any]:
+    def predict_proba(self, X: ArrayLike, vote: Vote = "mean") -> NDArray[Any]:
         """The ensemble's probabilities (N, K) of the classes, in their order, of the members that did not diverge.
 
         Parameters
@@ -272,12 +273,12 @@ class Population:
             raise ValueError("predict_proba_members is for classifiers; these networks are regressors: use predict_members")
         return self._by_member(X)
 
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, vote: str = "mean") -> float:
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, vote: Vote = "mean") -> float:
         """The accuracy of an ensemble of classifiers, the coefficient of determination R2 of one of regressors: see `evaluate`."""
         return self.evaluate(X, y, sample_weight, vote).score
 
     def evaluate(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, vote: str = "mean"
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, vote: Vote = "mean"
     ) -> metrics.Evaluation:
         """How good the predictions of the ensemble are. `population[i].evaluate` tells it of one member.
 

@@ -89,8 +89,10 @@ def save_model(path: str | os.PathLike[str], model: MLP | ImageClassifier | Popu
                 np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
 
 
-def load_model(path: str | os.PathLike[str]) -> MLP | ImageClassifier | Population:
-    """Load a model that `save` wrote, exactly as it was.
+def load_model(path: str | os.PathLike[str]) -> Any:
+    """Load a model that `save` wrote, exactly as it was: an MLP, an ImageClassifier or a Population.
+
+    Which one, the file alone knows; to a type checker it is Any, or what a variable is declared as.
 
     Nothing in the file is executed, and nothing is allocated before its declared size has been checked against the
     file's own.

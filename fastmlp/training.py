@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict, get_args
 
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import checks
 from fastmlp.descent import Limits, OnEpoch, Order, Rows, Run
 from fastmlp.kernels import batch, optimizers
+from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Task
 from fastmlp.model import MLP, default_loss, every_row, parameter_count
 
 LEARNING_RATES = {"sgd": 0.1, "momentum": 0.01, "nesterov": 0.01, "adam": 0.01}
-INITS = ("glorot", "he", "normal", "uniform")
+INITS: tuple[Init, ...] = get_args(Init)
 
 
 def train(
@@ -25,13 +26,13 @@ def train(
     y: ArrayLike,
     *,
     hidden: int | Sequence[int] | None = None,
-    activation: str | Sequence[str] | None = None,
-    output: str | None = None,
-    loss: str | None = None,
+    activation: Activation | Sequence[Activation] | None = None,
+    output: Output | None = None,
+    loss: Loss | None = None,
     bias: bool | None = None,
-    task: str | None = None,
+    task: Task | None = None,
     batch_size: int | None = 32,
-    optimizer: str = "adam",
+    optimizer: Optimizer = "adam",
     learning_rate: float | None = None,
     momentum: float = 0.9,
     l2: float = 0.0,
@@ -43,11 +44,11 @@ def train(
     sample_weight: ArrayLike | None = None,
     class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
     standardize: bool | None = None,
-    init: str | MLP = "glorot",
+    init: Init | MLP = "glorot",
     bootstrap: bool = False,
     seed: int | None = None,
     data_seed: int | None = None,
-    dtype: DTypeLike | None = None,
+    dtype: Dtype | None = None,
     threads: int | None = None,
     on_epoch: OnEpoch | None = None,
     progress: bool = False,
@@ -166,6 +167,38 @@ def train(
     return model
 
 
+class TrainOptions(TypedDict, total=False):
+    """The options of `train`, for functions that hand them on."""
+
+    hidden: int | Sequence[int] | None
+    activation: Activation | Sequence[Activation] | None
+    output: Output | None
+    loss: Loss | None
+    bias: bool | None
+    task: Task | None
+    batch_size: int | None
+    optimizer: Optimizer
+    learning_rate: float | None
+    momentum: float
+    l2: float
+    epochs: int
+    shuffle: bool
+    target_loss: float | None
+    validation: float | tuple[ArrayLike, ArrayLike] | None
+    patience: int | None
+    sample_weight: ArrayLike | None
+    class_weight: Mapping[Any, float] | Literal["balanced"] | None
+    standardize: bool | None
+    init: Init | MLP
+    bootstrap: bool
+    seed: int | None
+    data_seed: int | None
+    dtype: Dtype | None
+    threads: int | None
+    on_epoch: Callable[..., Any] | None  # whose losses are those of one network, or of many
+    progress: bool
+
+
 def limits_of(epochs: Any, target_loss: Any, patience: Any, validation: Any) -> Limits:
     if patience is not None and validation is None:
         raise ValueError("patience needs validation: a fraction of the rows, or (X, y)")
@@ -183,11 +216,11 @@ class Wanted(NamedTuple):
     """The options that shape the network; None where they are to be inferred."""
 
     hidden: int | Sequence[int] | None
-    activation: str | Sequence[str] | None
-    output: str | None
-    loss: str | None
+    activation: Activation | Sequence[Activation] | None
+    output: Output | None
+    loss: Loss | None
     bias: bool | None
-    task: str | None
+    task: Task | None
 
 
 def untrained(x: NDArray[Any], dtype: Any, y: ArrayLike, wanted: Wanted, init: str | MLP) -> MLP:
