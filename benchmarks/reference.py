@@ -185,6 +185,17 @@ def adam(theta, gradient, state, learning_rate, mu, beta1=0.9, beta2=0.999, epsi
 OPTIMIZERS = {"sgd": sgd, "momentum": momentum, "nesterov": nesterov, "adam": adam}
 
 
+def rate_factors(schedule, epochs, warmup=0):
+    """(epochs,) factors of the learning rate: for each epoch, what the schedule gives for its middle."""
+    factors = []
+    for epoch in range(epochs):
+        middle = epoch + 0.5
+        part = (middle - warmup) / (epochs - warmup)  # of what comes after the warmup
+        falling = {"constant": 1.0, "linear": 1 - part, "cosine": (1 + np.cos(np.pi * part)) / 2}
+        factors.append(middle / warmup if middle < warmup else falling[schedule])
+    return np.array(factors)
+
+
 def train(
     network,
     theta,
@@ -198,6 +209,8 @@ def train(
     mu=0.9,
     l2=0.0,
     sample_weight=None,
+    schedule="constant",
+    warmup=0,
 ):
     """Train from theta, one epoch for each order of the rows; gives the new theta and the loss of every epoch.
 
@@ -209,14 +222,15 @@ def train(
     size = batch_size or len(X)
     weights = np.ones(len(X)) if sample_weight is None else sample_weight / np.mean(sample_weight)
     weights = weights.astype(X.dtype)
-    for order in row_orders:
+    factors = rate_factors(schedule, len(row_orders), warmup)
+    for order, factor in zip(row_orders, factors, strict=True):
         total = 0.0
         for start in range(0, len(X), size):
             rows = order[start : start + size]
             batch = X[rows], targets[rows], weights[rows]
             total += loss(network, theta, *batch) * len(rows)
             gradient = backward(network, theta, *batch) + l2_gradient(network, theta, l2)
-            OPTIMIZERS[optimizer](theta, gradient, state, learning_rate, mu)
+            OPTIMIZERS[optimizer](theta, gradient, state, factor * learning_rate, mu)
         history.append(total / len(X))
     return theta, np.array(history)
 

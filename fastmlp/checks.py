@@ -6,6 +6,7 @@ import difflib
 import math
 import operator
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -24,6 +25,8 @@ LOSSES: tuple[Loss, ...] = get_args(Loss)
 TASKS: tuple[Task, ...] = get_args(Task)
 BLOCK = 1 << 18  # values looked at together: a large array is never doubled by the look at it
 LARGE = 1 << 22  # numbers beyond which an array is converted block by block, where the kernels read it
+MOST_CLASSES = 20  # that integers stand for, whatever the number of rows
+MOST_NUMBERS = 10  # distinct ones that are rather labels
 NATIVE = ("f4", "f8", "u1", "i1", "i2", "i4", "i8")  # what they can read so
 
 
@@ -373,6 +376,28 @@ def task(value: Task | None, y: ArrayLike, given: NDArray[Any] | bool | None) ->
     except ValueError as error:
         raise ValueError("y must be rectangular; its rows differ in length") from error
     return "regression" if kind == "f" else "classification"
+
+
+def ask_for_task(y: ArrayLike, classes: NDArray[Any] | None) -> None:
+    """Warns where y may be meant in another way than it is taken: as these classes, or as a quantity."""
+    array = np.asarray(y)
+    if classes is not None:
+        if classes.dtype.kind in "iu" and len(classes) > MOST_CLASSES and 2 * len(classes) > len(array):
+            taken = f"{len(classes)} different integers in {len(array)} rows, and is taken for labels; if they are quantities"
+            _ask(f"y holds {taken}, give task='regression' (or floats), else task='classification'")
+        return
+    few = array[:0]
+    for part in (slice(0, 100), *blocks(array)):
+        few = np.union1d(few, array[part])
+        if len(few) > MOST_NUMBERS or (few != np.rint(few)).any():
+            return
+    if len(few) > 1:
+        taken = f"only {len(few)} different whole numbers, and is taken for quantities; if they are labels"
+        _ask(f"y holds floats, but {taken}, give task='classification' (or integers), else task='regression'")
+
+
+def _ask(question: str) -> None:
+    warnings.warn(question, UserWarning, stacklevel=5)
 
 
 def hidden(value: int | Sequence[int]) -> tuple[int, ...]:

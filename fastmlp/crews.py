@@ -22,7 +22,7 @@ from fastmlp.descent import CALL_SECONDS, FIRST_CALL, ORDER_ENTRIES, Limits, Ord
 from fastmlp.kernels import batch, optimizers, population
 from fastmlp.kernels.simd import BYTES, WIDE
 from fastmlp.model import MLP, DivergedError
-from fastmlp.training import Streams
+from fastmlp.training import Scaling, Streams
 
 STOPPED_BY = np.array(["epochs", "target_loss", "patience", "diverged"])  # by the marks of kernels/population.py
 LARGE_BATCH = 256  # samples
@@ -46,6 +46,7 @@ class Lesson(NamedTuple):
     rows: NDArray[np.int32]  # to train on
     order: Streams | None  # that the rows are shuffled by
     held_out: Rows | None
+    outputs: Scaling | None = None  # of the targets
 
 
 def distinct(lessons: list[Lesson]) -> list[Lesson]:
@@ -53,14 +54,14 @@ def distinct(lessons: list[Lesson]) -> list[Lesson]:
     return lessons[:1] if len(set(map(id, lessons))) == 1 else lessons
 
 
-def alike(lessons: list[Lesson]) -> list[tuple[slice | list[int], batch.Data]]:
-    """The members whose inputs are scaled alike, and the data of one of them."""
+def alike(lessons: list[Lesson]) -> list[tuple[slice | list[int], Lesson]]:
+    """The members whose inputs and targets are scaled alike, and the lesson of one of them."""
     if len(distinct(lessons)) == 1:
-        return [(slice(None), lessons[0].data)]
-    found: dict[int, list[int]] = {}
+        return [(slice(None), lessons[0])]
+    found: dict[tuple[int, int], list[int]] = {}
     for member, lesson in enumerate(lessons):
-        found.setdefault(id(lesson.data.scale), []).append(member)
-    return [(members, lessons[members[0]].data) for members in found.values()]
+        found.setdefault((id(lesson.data.scale), id(lesson.outputs)), []).append(member)
+    return [(members, lessons[members[0]]) for members in found.values()]
 
 
 class Squad(NamedTuple):
@@ -68,12 +69,13 @@ class Squad(NamedTuple):
 
     network: MLP  # but for its theta
     places: NDArray[np.intp]  # (m,) in the population
-    theta: NDArray[Any]  # (m, P): the first, for scaled inputs; they become the last
+    theta: NDArray[Any]  # (m, P): the first, for scaled inputs and targets; they become the last
     numbers: NDArray[Any]  # (m, 3): learning rate, momentum, l2
     optimizer: int
     batch_size: int  # at most the number of rows
     limits: Limits
     lessons: list[Lesson]  # m of them
+    schedule: optimizers.Schedule = optimizers.AS_GIVEN
 
     @property
     def online(self) -> bool:
@@ -244,7 +246,7 @@ class Strips:
                 began = time.perf_counter()
                 running = kernel(
                     strip.arrays, scratch, strip.data, strip.held_out, strip.sums.reshape(-1), strip.measured.reshape(-1),
-                    (self.block, first, last, first), squad.network.network, squad.optimizer, limits,
+                    (self.block, first, last, first), squad.network.network, (squad.optimizer, squad.schedule), limits,
                 )  # fmt: skip
                 self.seconds = max(1e-9, (time.perf_counter() - began) / (last - first))
                 self._note(strip, first // self.batches, last // self.batches)
@@ -393,7 +395,7 @@ class Singles:
     def _new_run(self, member: int) -> Run:
         squad, lesson = self.squad, self.squad.lessons[member]
         rate, momentum, l2 = squad.numbers[member].tolist()
-        rule = optimizers.Rule(squad.optimizer, rate, momentum, l2)
+        rule = optimizers.Rule(squad.optimizer, rate, momentum, l2, squad.schedule)
         network = copy.copy(squad.network)
         network.theta = squad.theta[member]
         data = lesson.data._replace(y=np.ascontiguousarray(lesson.data.y))

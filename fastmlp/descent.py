@@ -255,7 +255,7 @@ class Run:
             stop = min(start + self.batch_size, self.rows)
             self.sums[epoch] += work.sum_loss(self.theta, start, stop, share_out)
             size, step = self.theta.size, int(self.counters[0]) + 1
-            batch.step(self.theta, self.state, step, work.total, 0, size, stop - start, network, self.rule)
+            batch.step(self.theta, self.state, step, work.total, 0, size, stop - start, network, self.rule, epoch)
             self.counters[:] = step, b + 1
             if place + 1 == self.batches and not target < self.sums[epoch] / self.rows < np.inf:
                 return

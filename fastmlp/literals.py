@@ -10,6 +10,7 @@ Activation = Literal["identity", "relu", "sigmoid", "tanh"]  # of a hidden layer
 Output = Literal["identity", "sigmoid", "softmax"]
 Loss = Literal["cross_entropy", "cross_entropy_bits", "squared_error"]
 Optimizer = Literal["sgd", "momentum", "nesterov", "adam"]
+Schedule = Literal["constant", "cosine", "linear"]  # of the learning rate
 Init = Literal["glorot", "he", "normal", "uniform"]
 Task = Literal["classification", "regression"]
 Vote = Literal["mean", "majority"]

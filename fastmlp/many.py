@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import checks
 from fastmlp.crews import Record
 from fastmlp.kernels import optimizers
-from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Task
+from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
 from fastmlp.march import March, Needs, OnEpoch, rungs, waves
 from fastmlp.model import MLP, DivergedError
 from fastmlp.population import Group, Population, PopulationHistory
 from fastmlp.school import School
-from fastmlp.training import LEARNING_RATES, Wanted, limits_of
+from fastmlp.training import LEARNING_RATES, Wanted, ask_what_is_meant, limits_of, schedule_of
 
 Value = TypeVar("Value")
 Each = Sequence[Value] | NDArray[Any]  # a value for each member
@@ -41,6 +41,8 @@ def train_many(
     learning_rate: float | Each[float] | None = None,
     momentum: float | Each[float] = 0.9,
     l2: float | Each[float] = 0.0,
+    schedule: Schedule = "constant",
+    warmup: float = 0.0,
     epochs: int = 200,
     shuffle: bool = True,
     target_loss: float | None = None,
@@ -128,6 +130,7 @@ def train_many(
         x=x, dtype=wanted or checks.floating_dtype(x), y=targets, weights=weights, class_weight=class_weight, init=init,
         shuffle=shuffle, bootstrap=bootstrap, standardize=standardize, validation=validation, limits=limits,
         optimizer=optimizers.CODES[checks.one_of("optimizer", optimizer, optimizers.CODES)],
+        schedule=schedule_of(schedule, warmup, limits.epochs),
         data_seed=None if data_seed is None else checks.seed("data_seed", data_seed),
     )  # fmt: skip
     if not listed and isinstance(init, str | MLP):  # all are alike, and may be too many even for a list of them
@@ -141,6 +144,7 @@ def train_many(
     school.seeds = _each_seed(count, start, members is not None)
     school.batch_sizes = _each_batch_size(count, batch_size)
     kinds = school.kinds(_each_wanted(count, hidden, activation, common))
+    ask_what_is_meant(kinds[0].network, targets if targets.ndim == 1 else targets[:, 0], common, init)
     needs.check(sum(len(kind.members) * kind.network.theta.nbytes for kind in kinds))
 
     record = Record(count, limits.epochs, validation is not None)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fastmlp import checks, chunks, crews
 from fastmlp.crews import Record, Squad, alike
 from fastmlp.school import Kind, School
-from fastmlp.training import rescale_inputs
+from fastmlp.training import Scaling, fold
 
 WAVE_BYTES = 1 << 24  # of what members need while they are trained, beside their parameters and their history
 PER_PARAMETER = 5  # of these, so many numbers for each parameter: itself, its gradient, two moments, the best so far
@@ -164,9 +164,9 @@ class March:
 
 
 def _unscale(squad: Squad) -> None:
-    """The scaling is folded into the networks' first layers."""
+    """The scaling is folded into the networks' first and last layers."""
     with np.errstate(all="ignore"):  # those that diverged
-        for rows, data in alike(squad.lessons):
+        for rows, lesson in alike(squad.lessons):
             theta = squad.theta[rows]
-            rescale_inputs(squad.network, theta, data.shift, data.scale)
+            fold(squad.network, theta, Scaling(lesson.data.shift, lesson.data.scale), lesson.outputs)
             squad.theta[rows] = theta

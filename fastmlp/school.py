@@ -13,17 +13,21 @@ from numpy.typing import NDArray
 from fastmlp import checks
 from fastmlp.crews import Lesson, Squad, alike
 from fastmlp.descent import Limits, Rows
-from fastmlp.kernels import batch
+from fastmlp.kernels import batch, optimizers
 from fastmlp.model import MLP, every_row
 from fastmlp.population import Population
 from fastmlp.training import (
+    Scaling,
     Streams,
     Wanted,
     carried_on,
     first_thetas,
+    input_scaling,
+    is_standardized,
+    output_scaling,
     own_rows,
     row_weights,
-    scaling,
+    scaled,
     split,
     untrained,
 )
@@ -53,6 +57,7 @@ class School:
     validation: Any
     limits: Limits
     optimizer: int
+    schedule: optimizers.Schedule
     data_seed: int | None
     batch_sizes: list[int | None] = field(default_factory=list)
     numbers: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))  # (M, 3): learning rate, momentum, l2
@@ -67,7 +72,8 @@ class School:
     def own_columns(self) -> int:
         """How many numbers for each row of the data a member has for itself: what is its own is laid out a second time."""
         own_rows = self._fraction and self.data_seed is None
-        return 2 * (self.own_targets + (self._own_weights or self.bootstrap or own_rows)) + own_rows
+        own_targets = self.own_targets or (own_rows and self.y.dtype.kind == "f")  # which are scaled by the member's rows
+        return 2 * (own_targets + (self._own_weights or self.bootstrap or own_rows)) + own_rows
 
     def once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         """What make() gave when it was first asked for under that key."""
@@ -117,8 +123,7 @@ class School:
     def network(self, member: int, wanted: Wanted, init: str | MLP) -> tuple[MLP, int]:
         """A network without values, and how many rows it is trained on."""
         network = untrained(self.x, self.dtype, self._given(member), wanted, init)
-        if self.standardize and not network.bias:
-            raise ValueError("standardize=True needs biases to fold the scaling into; got bias=False")
+        is_standardized(network, self.standardize)
         any_seed = Streams(0)  # as many rows are held out whatever it is
         return network, len(self._rows(network, member, lambda member: any_seed)[0])
 
@@ -140,11 +145,14 @@ class School:
         lessons *= len(members) // len(lessons)
         theta[:] = self._first_thetas(kind, members)
         if not isinstance(self.init, str):
-            for rows, data in alike(lessons):
-                theta[rows] = carried_on(kind.network, theta[rows], data.shift, data.scale)
+            for rows, lesson in alike(lessons):
+                inputs = Scaling(lesson.data.shift, lesson.data.scale)
+                theta[rows] = carried_on(kind.network, theta[rows], inputs, lesson.outputs)
         batch_size = min(kind.batch_size or len(lessons[0].rows), len(lessons[0].rows))
         numbers = self.numbers[members].astype(self.dtype)
-        return Squad(kind.network, np.array(members), theta, numbers, self.optimizer, batch_size, self.limits, lessons)
+        return Squad(
+            kind.network, np.array(members), theta, numbers, self.optimizer, batch_size, self.limits, lessons, self.schedule
+        )
 
     def _streams(self, member: int) -> Streams:
         return Streams(self.seeds[member], self.data_seed)
@@ -180,11 +188,15 @@ class School:
         rows, held = once(("rows", split_by, labels), partial(self._rows, network, member, self._streams))
         targets = once(("targets", own, id(network)), lambda: network.targets(self._given(member), len(self.x)))
         weights = self._weights(network, member, targets, rows)
-        shift, scale = once(("scaling", id(rows), network.bias), partial(self._scaling, network, rows))
+        standardize = is_standardized(network, self.standardize)
+        inputs = once(("inputs", id(rows), network.bias), partial(input_scaling, network, self.x, rows, standardize))
+        key = (id(targets), id(rows), id(network))
+        outputs = once(("outputs", *key), partial(output_scaling, network, targets, rows, standardize))
+        targets = once(("scaled", *key), partial(scaled, targets, outputs))
         shuffled = self.shuffle and (kind.batch_size or len(rows)) < len(rows)
         order = once(("order", order_by), partial(self._streams, member)) if shuffled else None
-        data = batch.Data(self.x, targets, weights, shift, scale)
-        return Lesson(data, rows, order, self._held_out(network, member, targets, held))
+        data = batch.Data(self.x, targets, weights, *inputs)
+        return Lesson(data, rows, order, self._held_out(network, member, targets, held, outputs), outputs)
 
     def _rows(
         self, network: MLP, member: int, streams: Callable[[int], Streams]
@@ -196,7 +208,9 @@ class School:
         labels = None if network.classes is None else network.targets(self._given(member), n)[:, 0]
         return split(n, labels, checks.share("validation", self.validation), streams(member))
 
-    def _held_out(self, network: MLP, member: int, targets: NDArray[Any], held: NDArray[np.int32] | None) -> Rows | None:
+    def _held_out(
+        self, network: MLP, member: int, targets: NDArray[Any], held: NDArray[np.int32] | None, outputs: Scaling | None
+    ) -> Rows | None:
         if held is not None:
             return Rows(self.x, targets, held)
         if self.validation is None:
@@ -205,7 +219,11 @@ class School:
         given = y if y.ndim == 1 else y[:, member if self.own_targets else 0]
         own = member if self.own_targets else None
         rows = self.once(("measured",), lambda: every_row(len(x)))
-        return self.once(("held out", own, id(network)), lambda: Rows(x, network.targets(given, len(x), "validation"), rows))
+
+        def make() -> Rows:
+            return Rows(x, scaled(network.targets(given, len(x), "validation"), outputs), rows)
+
+        return self.once(("held out", own, id(network), id(outputs)), make)
 
     def _own_rows(self) -> tuple[NDArray[Any], NDArray[Any]]:
         x, y = own_rows(self.validation, self.dtype, self.x.shape[1])
@@ -227,9 +245,6 @@ class School:
         if self.bootstrap:
             return row_weights(weights, len(self.x), rows, self._streams(member))
         return self.once(("weights", id(weights), id(rows)), partial(row_weights, weights, len(self.x), rows, None))
-
-    def _scaling(self, network: MLP, rows: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[Any]]:
-        return scaling(self.x, rows, network.dtype, network.bias if self.standardize is None else self.standardize)
 
 
 def _signature(network: MLP) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import checks
 from fastmlp.descent import Limits, OnEpoch, Order, Rows, Run
 from fastmlp.kernels import batch, optimizers
-from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Task
+from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
 from fastmlp.model import MLP, default_loss, every_row, parameter_count
 
 LEARNING_RATES = {"sgd": 0.1, "momentum": 0.01, "nesterov": 0.01, "adam": 0.01}
@@ -36,6 +36,8 @@ def train(
     learning_rate: float | None = None,
     momentum: float = 0.9,
     l2: float = 0.0,
+    schedule: Schedule = "constant",
+    warmup: float = 0.0,
     epochs: int = 200,
     shuffle: bool = True,
     target_loss: float | None = None,
@@ -134,36 +136,38 @@ def train(
     """
     wanted = checks.dtype(dtype)
     x = checks.matrix("X", X, wanted)
-    model = untrained(x, wanted or checks.floating_dtype(x), y, Wanted(hidden, activation, output, loss, bias, task), init)
+    meant = Wanted(hidden, activation, output, loss, bias, task)
+    model = untrained(x, wanted or checks.floating_dtype(x), y, meant, init)
     targets = model.targets(y, len(x))
+    ask_what_is_meant(model, y, meant, init)
     checks.one_of("optimizer", optimizer, optimizers.CODES)
+    limits = limits_of(epochs, target_loss, patience, validation)
     rule = optimizers.Rule(
         optimizers.CODES[optimizer],
         LEARNING_RATES[optimizer] if learning_rate is None else checks.positive("learning_rate", learning_rate),
         checks.fraction("momentum", momentum),
         checks.not_negative("l2", l2),
+        schedule_of(schedule, warmup, limits.epochs),
     )
-    limits = limits_of(epochs, target_loss, patience, validation)
-    if standardize and not model.bias:
-        raise ValueError("standardize=True needs biases to fold the scaling into; got bias=False")
+    standardized = is_standardized(model, standardize)
     batch_size = None if batch_size is None else checks.positive_int("batch_size", batch_size)
     weights = checks.sample_weights(sample_weight, class_weight, model.classes, targets, model.dtype)
 
     streams = Streams(checks.seed("seed", seed), None if data_seed is None else checks.seed("data_seed", data_seed))
     kept, held_out = _hold_out(x, targets, model, validation, streams)
     weights = row_weights(weights, len(x), kept, streams if bootstrap else None)
-    shift, scale = scaling(x, kept, model.dtype, model.bias if standardize is None else standardize)
+    inputs, outputs = input_scaling(model, x, kept, standardized), output_scaling(model, targets, kept, standardized)
     if isinstance(init, MLP):
-        model.theta = carried_on(model, init.theta[None], shift, scale)[0]
+        model.theta = carried_on(model, init.theta[None], inputs, outputs)[0]
     else:
         model.theta = first_thetas(init, model, [streams])[0]
-    data = batch.Data(x, targets, weights, shift, scale)
+    data = batch.Data(x, scaled(targets, outputs), weights, *inputs)
     order = Order(kept, streams.order() if shuffle else None)
     run = Run(model, data, order, rule, limits, batch_size, checks.threads(threads))
     if held_out is not None:
-        run.watch(held_out)
+        run.watch(held_out._replace(y=data.y if held_out.y is targets else scaled(held_out.y, outputs)))
     run.go(on_epoch, progress)
-    rescale_inputs(model, model.theta[None], shift, scale)
+    fold(model, model.theta[None], inputs, outputs)
     return model
 
 
@@ -181,6 +185,8 @@ class TrainOptions(TypedDict, total=False):
     learning_rate: float | None
     momentum: float
     l2: float
+    schedule: Schedule
+    warmup: float
     epochs: int
     shuffle: bool
     target_loss: float | None
@@ -197,6 +203,14 @@ class TrainOptions(TypedDict, total=False):
     threads: int | None
     on_epoch: Callable[..., Any] | None  # whose losses are those of one network, or of many
     progress: bool
+
+
+def schedule_of(name: str, warmup: float, epochs: int) -> optimizers.Schedule:
+    code = optimizers.SCHEDULES[checks.one_of("schedule", name, optimizers.SCHEDULES)]
+    warmup = checks.not_negative("warmup", warmup)
+    if warmup >= epochs:
+        raise ValueError(f"warmup must be fewer epochs than epochs={epochs}; got {warmup:g}")
+    return optimizers.Schedule(code, warmup, epochs)
 
 
 def limits_of(epochs: Any, target_loss: Any, patience: Any, validation: Any) -> Limits:
@@ -259,6 +273,13 @@ def untrained(x: NDArray[Any], dtype: Any, y: ArrayLike, wanted: Wanted, init: s
     theta = np.zeros(parameters, dtype=dtype)
     loss = wanted.loss or default_loss(output)
     return MLP(sizes, theta, activations=activations, output=output, loss_name=loss, bias=bias, classes=classes)
+
+
+def ask_what_is_meant(model: MLP, y: ArrayLike, wanted: Wanted, init: Any) -> None:
+    """Warns where nothing says whether to classify but the type of y, and that may mislead."""
+    inferred = wanted.task is None and wanted.output is None and isinstance(init, str)
+    if inferred and (model.classes is not None or model.layer_sizes[-1] == 1):
+        checks.ask_for_task(y, model.classes)
 
 
 class Streams(NamedTuple):
@@ -338,10 +359,39 @@ def row_weights(weights: NDArray[Any], n: int, kept: NDArray[np.int32], bootstra
     return weights / weights[kept].mean()
 
 
-def scaling(x: NDArray[Any], order: NDArray[np.int32], dtype: Any, wanted: bool) -> tuple[NDArray[Any], NDArray[Any]]:
-    """What to subtract from each column, and what to multiply it by then. A constant column is only shifted."""
-    if not wanted:
-        return np.zeros(x.shape[1], dtype), np.ones(x.shape[1], dtype)
+# -- scaling --------------------------------------------------------------------------------------------------------------------
+
+
+class Scaling(NamedTuple):
+    """What is subtracted from each column, and what it is multiplied by then."""
+
+    shift: NDArray[Any]
+    scale: NDArray[Any]
+
+
+def is_standardized(model: MLP, wanted: bool | None) -> bool:
+    if wanted and not model.bias:
+        raise ValueError("standardize=True needs biases to fold the scaling into; got bias=False")
+    return model.bias if wanted is None else bool(wanted)
+
+
+def input_scaling(model: MLP, x: NDArray[Any], rows: NDArray[np.int32], wanted: bool) -> Scaling:
+    if wanted:
+        return _scaling("X", x, rows, model.dtype)
+    return Scaling(np.zeros(x.shape[1], model.dtype), np.ones(x.shape[1], model.dtype))
+
+
+def output_scaling(model: MLP, y: NDArray[Any], rows: NDArray[np.int32], wanted: bool) -> Scaling | None:
+    """That of a regressor's targets; None where they stay as they are."""
+    return _scaling("y", y, rows, model.dtype) if wanted and model.output == "identity" else None
+
+
+def scaled(y: NDArray[Any], outputs: Scaling | None) -> NDArray[Any]:
+    return y if outputs is None else (y - outputs.shift) * outputs.scale
+
+
+def _scaling(name: str, x: NDArray[Any], order: NDArray[np.int32], dtype: Any) -> Scaling:
+    """To a mean of 0 and a deviation of 1 over those rows. A constant column is only shifted."""
     step = max(1, checks.BLOCK // x.shape[1])
     starts = range(0, len(order), step)
 
@@ -349,15 +399,63 @@ def scaling(x: NDArray[Any], order: NDArray[np.int32], dtype: Any, wanted: bool)
         """Some rows, as the kernels see them."""
         return x[order[at : at + step]].astype(dtype, copy=False).astype(np.float64, copy=False)
 
-    with np.errstate(over="ignore", invalid="ignore"):
+    def deviation_of(unit: Any) -> NDArray[np.float64]:
+        return unit * np.sqrt(sum(np.square((block(at) - mean) / unit).sum(axis=0) for at in starts) / len(order))
+
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         mean = sum(block(at).sum(axis=0) for at in starts) / len(order)
-        deviation = np.sqrt(sum(np.square(block(at) - mean).sum(axis=0) for at in starts) / len(order))
+        deviation = deviation_of(1.0)
+        if deviation.min() < SQUARES_UNDERFLOW or np.isinf(deviation).any():
+            largest = np.max([np.abs(block(at) - mean).max(axis=0) for at in starts], axis=0)
+            deviation = deviation_of(np.where(largest > 0, largest, 1.0))
     if not np.isfinite(deviation).all():
-        column = int(np.argmin(np.isfinite(deviation)))
-        raise ValueError(f"column {column} of X is too large to be standardized; scale it down, or give standardize=False")
+        column = f"column {int(np.argmin(np.isfinite(deviation)))} of {name}"
+        raise ValueError(f"{column} is too large to be standardized; scale it down, or give standardize=False")
     limits = np.finfo(dtype)
     deviation[deviation <= limits.eps * np.abs(mean) + limits.tiny] = 1.0
-    return mean.astype(dtype), (1 / deviation).astype(dtype)
+    return Scaling(mean.astype(dtype), (1 / deviation).astype(dtype))
+
+
+def fold(model: MLP, theta: NDArray[Any], inputs: Scaling, outputs: Scaling | None) -> None:
+    """Rewrites networks, theta (m, P), that were made for scaled inputs and targets as ones for these as they are."""
+    _rescale_inputs(model, theta, *inputs)
+    if outputs is not None:
+        scale = 1 / outputs.scale.astype(np.float64)
+        _rescale_outputs(model, theta, scale, outputs.shift.astype(np.float64))
+
+
+def carried_on(model: MLP, theta: NDArray[Any], inputs: Scaling, outputs: Scaling | None) -> NDArray[Any]:
+    """Networks like the model, (m, P), as they begin for scaled inputs and targets: `fold` undone."""
+    theta = checks.finite("init.theta", theta).astype(model.dtype)
+    scale = inputs.scale.astype(np.float64)
+    _rescale_inputs(model, theta, -inputs.shift * scale, 1 / scale)
+    if outputs is not None:
+        scale = outputs.scale.astype(np.float64)
+        _rescale_outputs(model, theta, scale, -outputs.shift * scale)
+    return theta
+
+
+def _rescale_inputs(model: MLP, theta: NDArray[Any], shift: NDArray[Any], scale: NDArray[Any]) -> None:
+    """Rewrites first layers that were made for u = (x - shift) * scale as ones for x."""
+    if not shift.any() and (scale == 1).all():
+        return
+    n_in, n_out = model.layer_sizes[:2]
+    first = theta[:, : n_in * n_out].reshape(-1, n_in, n_out)
+    rescaled = first * scale.astype(np.float64)[:, None]
+    theta[:, : n_in * n_out] = rescaled.reshape(len(theta), -1)
+    if model.bias:
+        theta[:, n_in * n_out : (n_in + 1) * n_out] -= shift.astype(np.float64) @ rescaled
+
+
+def _rescale_outputs(model: MLP, theta: NDArray[Any], scale: NDArray[Any], shift: NDArray[Any]) -> None:
+    """Rewrites last layers of outputs v as ones of v * scale + shift."""
+    n_out = model.layer_sizes[-1]
+    last = theta[:, -(model.layer_sizes[-2] + 1) * n_out :].reshape(len(theta), -1, n_out)
+    last[:] = last * scale
+    last[:, -1] += shift
+
+
+SQUARES_UNDERFLOW = 1e-150  # a deviation below: its square is no normal number, and those of the differences may be none
 
 
 def first_thetas(init: str, model: MLP, streams: Sequence[Streams]) -> NDArray[Any]:
@@ -385,22 +483,3 @@ BIAS_SPREAD = {"glorot": 0.0, "he": 0.0, "normal": 0.1, "uniform": 1.0}
 def _spread_of(init: str, n_in: int, n_out: int) -> float:
     """What a weight's draw is multiplied by: from U[-1, 1) for glorot, U[0, 1) for uniform, N(0, 1) for the others."""
     return {"glorot": math.sqrt(6 / (n_in + n_out)), "he": math.sqrt(2 / n_in), "normal": 0.1, "uniform": 1.0}[init]
-
-
-def carried_on(network: MLP, theta: NDArray[Any], shift: NDArray[Any], scale: NDArray[Any]) -> NDArray[Any]:
-    """Parameters (m, P) of networks like this one, as they begin for scaled inputs."""
-    theta = checks.finite("init.theta", theta).astype(network.dtype)
-    rescale_inputs(network, theta, -shift.astype(np.float64) * scale, 1 / scale.astype(np.float64))
-    return theta
-
-
-def rescale_inputs(model: MLP, theta: NDArray[Any], shift: NDArray[Any], scale: NDArray[Any]) -> None:
-    """Rewrites first layers that were made for u = (x - shift) * scale as ones for x; theta (m, P) holds m networks."""
-    if not shift.any() and (scale == 1).all():
-        return
-    n_in, n_out = model.layer_sizes[:2]
-    first = theta[:, : n_in * n_out].reshape(-1, n_in, n_out)
-    rescaled = first * scale.astype(np.float64)[:, None]
-    theta[:, : n_in * n_out] = rescaled.reshape(len(theta), -1)
-    if model.bias:
-        theta[:, n_in * n_out : (n_in + 1) * n_out] -= shift.astype(np.float64) @ rescaled

@@ -16,6 +16,7 @@ from fastmlp import crews
 from fastmlp.descent import Limits, Order, Rows
 from fastmlp.kernels import activations, batch, optimizers, population
 from fastmlp.kernels import product as matrices
+from fastmlp.kernels.optimizers import AS_GIVEN, Schedule
 from fastmlp.kernels.population import BEST, DIVERGED, ENDED, PATIENCE, RUNNING, TARGET_LOSS, WHY
 from fastmlp.kernels.product import Grid
 from fastmlp.training import Streams
@@ -114,7 +115,9 @@ def alone(squad, member):
     )  # fmt: skip
 
 
-def squad_of(network, dtype, kernel, *, optimizer="momentum", batch_size=3, rows=7, held=0, members=None, own=OWN, **data):
+def squad_of(
+    network, dtype, kernel, *, optimizer="momentum", batch_size=3, rows=7, held=0, members=None, own=OWN, schedule=AS_GIVEN, **data
+):
     """A squad for a kernel: a full strip, or so many members."""
     if kernel == "descend_online":
         optimizer, batch_size = "sgd", 1
@@ -128,7 +131,7 @@ def squad_of(network, dtype, kernel, *, optimizer="momentum", batch_size=3, rows
     turn = np.arange(members) % DIFFERENT
     return crews.Squad(
         template, np.arange(members), theta[turn], numbers[turn], optimizers.CODES[optimizer], min(batch_size, rows),
-        Limits(0, -np.inf, None), [lessons[k] for k in turn],
+        Limits(0, -np.inf, None), [lessons[k] for k in turn], schedule,
     )  # fmt: skip
 
 
@@ -196,13 +199,15 @@ def expected(squad, member, epochs):
     theta, state = squad.theta[member].astype(float), {}
     thetas, sums, measured = [], np.zeros(epochs), np.zeros(epochs)
     orders = Order(lesson.rows, lesson.order and lesson.order.order()).next(epochs)
+    names = {code: name for name, code in optimizers.SCHEDULES.items()}
+    factors = reference.rate_factors(names[squad.schedule.code], epochs, squad.schedule.warmup)
     for epoch in range(epochs):
         order = orders[min(epoch, len(orders) - 1)]
         for start in range(0, len(order), squad.batch_size):
             rows = order[start : start + squad.batch_size]
             sums[epoch] += len(rows) * reference.loss(network, theta, x[rows], y[rows], weights[rows])
             gradient = reference.backward(network, theta, x[rows], y[rows], weights[rows])
-            optimizer(theta, gradient + reference.l2_gradient(network, theta, l2), state, rate, mu)
+            optimizer(theta, gradient + reference.l2_gradient(network, theta, l2), state, rate * factors[epoch], mu)
         thetas.append(theta.copy())
         if lesson.held_out is not None:
             held, targets = (array[lesson.held_out.order] for array in seen(lesson.held_out))
@@ -243,7 +248,7 @@ def descend(squad, epochs, calls=None):
             if running:
                 running = kernel(
                     arrays, scratch, strip.data, strip.held_out, strip.sums.reshape(-1), strip.measured.reshape(-1),
-                    (strips.block, first, last, first), squad.network.network, squad.optimizer, limits,
+                    (strips.block, first, last, first), squad.network.network, (squad.optimizer, squad.schedule), limits,
                 )  # fmt: skip
             thetas.append(arrays.theta.reshape(-1, strips.lanes).T.copy())
         kept, marks, best = (array.reshape(-1, strips.lanes).T for array in (arrays.kept, arrays.marks, arrays.best))
@@ -312,6 +317,14 @@ def test_every_optimizer_is_that_of_the_reference(network, optimizer, batch_size
     network = Network(network.sizes, names, network.output, network.loss, bias)
     # SGD on single samples has a kernel of its own.
     compare(squad_of(network, dtype, "descend", optimizer=optimizer, batch_size=batch_size, **SOME))
+
+
+@by_kernel
+@pytest.mark.parametrize("name", optimizers.SCHEDULES)
+def test_schedules_are_those_of_the_reference(name, kernel):
+    network = network_of("tanh", "softmax", "cross_entropy", (3,))
+    epochs = 2 if INTERPRETED else 5
+    compare(squad_of(network, float, kernel, schedule=Schedule(optimizers.SCHEDULES[name], 1.2, epochs)), epochs)
 
 
 @by_dtype

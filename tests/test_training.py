@@ -4,7 +4,9 @@ import _thread
 import signal
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numba
 import numpy as np
@@ -89,6 +91,28 @@ def test_l2_momentum_and_sample_weight_are_those_of_the_reference(network, batch
     compare(network, batch_size=batch_size, optimizer="momentum", momentum=0.5, learning_rate=0.02)
     compare(network, batch_size=batch_size, sample_weight=weight)
     compare(network, batch_size=batch_size, sample_weight=weight, l2=0.05, optimizer="adam", learning_rate=0.01)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+def test_schedules_are_those_of_the_reference(schedule, batch_size):
+    compare(SOFTMAX, schedule=schedule, batch_size=batch_size)
+    compare(BINARY, schedule=schedule, batch_size=batch_size, warmup=1.2, l2=0.05)
+    compare(REGRESSOR, schedule=schedule, batch_size=batch_size, warmup=1, optimizer="adam", learning_rate=0.01)
+
+
+def test_the_rate_of_an_epoch_is_that_of_its_middle():
+    # By hand: one weight w, x = 1, t = 0, the slope of the loss is w: each epoch multiplies w by 1 - rate.
+    model = fastmlp.MLP.from_weights([[[1.0]]], [[0.0]])
+    options = {"batch_size": None, "optimizer": "sgd", "learning_rate": 0.5, "epochs": 4, "standardize": False}
+    slopes = {"linear": [7 / 8, 5 / 8, 3 / 8, 1 / 8], "cosine": (1 + np.cos(np.pi * np.array([1, 3, 5, 7]) / 8)) / 2}
+    for schedule, factors in slopes.items():
+        losses = fastmlp.train([[1.0]], [0.0], init=model, schedule=schedule, task="regression", **options).history.loss
+        w, b = 1.0, 0.0
+        for factor, loss in zip(factors, losses, strict=True):
+            np.testing.assert_allclose(loss, (w + b) ** 2 / 2, rtol=1e-12)
+            w, b = w - 0.5 * factor * (w + b), b - 0.5 * factor * (w + b)
 
 
 @pytest.mark.parametrize("sizes", [(3, 1), (1, 1, 1), (20, 64, 33, 10), (3, 4, 4, 4, 4, 2)], ids=str)
@@ -388,7 +412,7 @@ def test_what_is_held_out_is_not_drawn():
     assert not times[np.setdiff1d(np.arange(rows), kept)].any()
     assert round(times.sum()) == len(kept)
     X, _ = toy()
-    model = fastmlp.train(X, X[:, 0], validation=0.3, seed=5, bootstrap=True, epochs=1)
+    model = fastmlp.train(X, X[:, 0], validation=0.3, seed=5, bootstrap=True, epochs=1, standardize=False)
     held = np.setdiff1d(np.arange(rows), kept)
     np.testing.assert_allclose(model.loss(X[held], X[held, 0]), model.history.validation_loss[-1], rtol=1e-12)
 
@@ -407,6 +431,87 @@ def test_standardize_is_training_on_standardised_rows(batch_size):
     np.testing.assert_allclose(folded.history.loss, plain.history.loss, rtol=1e-9)
     np.testing.assert_allclose(folded.predict_proba(X), plain.predict_proba(standardised), rtol=1e-9)
     assert np.array_equal(folded.theta, fastmlp.train(X, y, **options).theta), "it is the default"
+
+
+def r2(model, X, y):
+    """The share of the variance of each output that is explained, the smallest."""
+    wrong = np.square(y - model.predict(X)).sum(axis=0)
+    return float(np.min(1 - wrong / np.square(y - np.mean(y, axis=0)).sum(axis=0)))
+
+
+TARGETS = {
+    "large": lambda x: 1e6 * x,
+    "larger than 1": lambda x: 1e3 * x,
+    "far from 0": lambda x: x + 1000,
+    "small": lambda x: 1e-4 * x,
+    "of very different scales": lambda x: np.column_stack([x, 1e6 * x]),
+    "house prices": lambda x: 3e5 + 8e4 * np.tanh(x),
+}
+
+
+@pytest.mark.parametrize("targets", TARGETS)
+def test_targets_of_any_scale_are_learnt(targets):
+    X = np.random.default_rng(0).normal(size=(300, 1))
+    y = TARGETS[targets](X[:, 0])
+    assert r2(fastmlp.train(X, y, seed=0), X, y) > 0.99
+    both = fastmlp.train_many(X, y, members=2, seed=0) if y.ndim == 1 else fastmlp.train_many(X, y[:, None], members=2, seed=0)
+    assert min(r2(member, X, y) for member in both) > 0.99
+
+
+def test_counting_is_learnt_in_float32():
+    x = np.arange(1, 500, dtype=np.float32)
+    assert r2(fastmlp.train(x[:, None], x + 1, seed=0), x[:, None], x + 1) > 0.99
+
+
+@pytest.mark.parametrize("factor", [1e-170, 1e170])
+def test_columns_whose_squares_leave_the_range_of_floats_vary(factor):
+    X = np.random.default_rng(0).normal(size=(300, 1))
+    assert r2(fastmlp.train(X * factor, X[:, 0], seed=0), X * factor, X[:, 0]) > 0.99
+    standardised = (X - X.mean()) / X.std()
+    deviation = X.std() * factor
+    predicted = fastmlp.train(X, X[:, 0] * factor, seed=0).predict(X) / deviation
+    assert np.abs(predicted - standardised[:, 0] - X.mean() / X.std()).max() < 0.3
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+@pytest.mark.parametrize("hidden", [(), (4,)], ids=str)
+def test_targets_are_standardised_and_the_scaling_is_folded_into_the_last_layer(batch_size, hidden):
+    rng = np.random.default_rng(0)
+    X, noise = rng.normal(size=(60, 3)), rng.normal(size=(60, 2))
+    y = np.column_stack([1e4 * X[:, 0] - 5e5, 1e-3 * X[:, 1]]) + noise * [1e3, 1e-4]
+    mean, deviation = y.mean(axis=0), y.std(axis=0)
+    options = {"epochs": 10, "seed": 0, "batch_size": batch_size, "hidden": hidden, "optimizer": "sgd", "learning_rate": 0.1}
+    options["validation"] = (X[:9], y[:9])
+    folded = fastmlp.train(X, y, **options)
+    options |= {"standardize": False, "validation": ((X[:9] - X.mean(axis=0)) / X.std(axis=0), (y[:9] - mean) / deviation)}
+    plain = fastmlp.train((X - X.mean(axis=0)) / X.std(axis=0), (y - mean) / deviation, **options)
+    np.testing.assert_allclose(folded.history.loss, plain.history.loss, rtol=1e-9)  # what was minimised
+    np.testing.assert_allclose(folded.history.validation_loss, plain.history.validation_loss, rtol=1e-9)
+    expected = plain.predict((X - X.mean(axis=0)) / X.std(axis=0)) * deviation + mean
+    np.testing.assert_allclose(folded.predict(X), expected, atol=1e-9 * deviation.max())
+
+
+def test_targets_are_scaled_by_the_rows_that_are_trained_on():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 2))
+    y = 100 * X[:, 0] + 7
+    y[30:] *= 1e3
+    few = fastmlp.train(X[:30], y[:30], epochs=5, seed=0, shuffle=False)
+    same = fastmlp.train(X[:30], y[:30], epochs=5, seed=0, shuffle=False, validation=(X[30:], y[30:]))
+    assert np.array_equal(few.theta, same.theta)
+
+
+def test_nothing_is_scaled_but_the_targets_of_a_regressor_with_biases():
+    X, y = toy()
+    still = {"epochs": 1, "batch_size": None, "seed": 0, "optimizer": "sgd", "learning_rate": 1e-300, "task": "regression"}
+    for options in ({"standardize": False}, {"bias": False}, {"output": "sigmoid", "loss": "squared_error"}):
+        model = fastmlp.train(X, y / 2, **still, **options)
+        np.testing.assert_allclose(model.history.loss[0], model.loss(X, y / 2), rtol=1e-12)  # in the units of y
+
+
+def test_a_constant_target_is_predicted():
+    X = toy()[0]
+    assert np.abs(fastmlp.train(X, np.full(60, 2.5e6), seed=0).predict(X) - 2.5e6).max() < 1e5
 
 
 def test_a_constant_column_is_no_trouble():
@@ -656,6 +761,26 @@ def test_float32_stays_float32_and_everything_else_is_float64():
     assert fastmlp.train(X.astype(np.float32), y, epochs=1, dtype=np.float64).dtype == np.float64
     with pytest.raises(ValueError, match="dtype"):
         fastmlp.train(X, y, dtype=int)
+
+
+@pytest.mark.parametrize("train", [fastmlp.train, partial(fastmlp.train_many, members=2)], ids=["train", "train_many"])
+def test_what_is_meant_is_asked_for_where_y_may_mean_both(train):
+    X = np.arange(50.0)[:, None]
+    quantities, halves, labels = np.arange(50) * 7, np.arange(50) % 25, (np.arange(50) % 10).astype(float)
+    with pytest.warns(UserWarning, match=r"y holds 50 different integers in 50 rows.*task='regression'"):
+        train(X, quantities, epochs=1)
+    with pytest.warns(UserWarning, match=r"y holds floats, but only 10 different whole numbers.*task='classification'"):
+        train(X, labels, epochs=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for y in (halves, labels + 0.5, np.arange(50) * 1.0, np.arange(50) % 20, np.zeros(50), labels.astype(int), list("ab" * 25)):
+            train(X, y, epochs=1)
+        train(X, quantities, task="regression", epochs=1)
+        train(X, quantities, task="classification", epochs=1)
+        train(X, labels, task="regression", epochs=1)
+        train(X, labels, task="classification", epochs=1)
+        train(X, labels % 2, output="sigmoid", epochs=1)
+        train(X, labels, init=fastmlp.train(X, labels, task="regression", epochs=1), epochs=1)
 
 
 def test_y_says_whether_to_classify():

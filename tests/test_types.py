@@ -142,6 +142,7 @@ def test_types_name_what_the_tables_hold():
         (literals.Loss, checks.LOSSES, model.LOSSES),
         (literals.Task, checks.TASKS),
         (literals.Optimizer, optimizers.CODES, training.LEARNING_RATES),
+        (literals.Schedule, optimizers.SCHEDULES),
         (literals.Init, training.INITS, training.BIAS_SPREAD),
         (literals.Vote, population.VOTES),
         (literals.ExtractorName, features.EXTRACTORS),

@@ -338,8 +338,9 @@ def to_mean(total, n_rows, network):
 
 
 @jit
-def step(theta, state, number, total, low, high, n_rows, network, rule):
+def step(theta, state, number, total, low, high, n_rows, network, rule, epoch):
     """Ends a batch, the step of that number: moves the parameters low to high - 1 down their gradient."""
+    rule = optimizers.scheduled(rule, epoch)
     to_mean(total[low:high], n_rows, network)
     if rule.l2 > 0:
         optimizers.add_l2(total, theta, network.layers, rule.l2, low, high)
@@ -385,7 +386,7 @@ def descend(
         fill(total[low:high], theta.dtype.type(0))
         loss = add_chunks(total, gradients, losses, n_chunks, 0.0, low, high)
         steps += 1
-        step(theta, state, steps, total, low, high, stop - start, network, rule)
+        step(theta, state, steps, total, low, high, stop - start, network, rule, epoch)
         if me == 0:
             history[epoch] += loss * network.loss_scale
             counters[0], counters[1] = steps, b + 1

@@ -18,6 +18,7 @@ from fastmlp.kernels.activations import RELU, SIGMOID, SOFTMAX, TANH
 from fastmlp.kernels.batch import SQUARED_ERROR, Tiles, block_loss, pack
 from fastmlp.kernels.dense import strips
 from fastmlp.kernels.jit import jit, jit_flat, jit_inline
+from fastmlp.kernels.optimizers import scheduled
 from fastmlp.kernels.simd import get, load_eight, put, store, total, where
 
 BLOCK = 256  # samples that are packed, and whose losses are summed, at once
@@ -255,10 +256,8 @@ def _steps(scratch, layers, loss, scale, rate, decay, count):
 
 @jit
 def descend(theta, counters, history, plan, edges, memory, data, order, begin, last, network, rule, target):
-    """Samples first to last - 1, counted over the epochs; the rest is as in batch.descend, with batches of one and plain SGD."""
+    """Samples begin to last - 1, counted over the epochs; the rest is as in batch.descend, with batches of one and plain SGD."""
     scratch, scale = _scratch(plan, edges, memory), network.loss_scale
-    rate = theta.dtype.type(rule.learning_rate * scale)
-    decay = theta.dtype.type(1 - rule.learning_rate * rule.l2)
     n = order.shape[1]
     spread_out(scratch.places, plan, theta, False)
     s = begin
@@ -267,6 +266,8 @@ def descend(theta, counters, history, plan, edges, memory, data, order, begin, l
         place, row_of_order = s - epoch * n, min(epoch - begin // n, order.shape[0] - 1)
         count = min(scratch.tiles.lanes, n - place, last - s)
         pack(scratch.tiles, np.int64(0), data, order[row_of_order], place, count)
+        now = scheduled(rule, epoch)
+        rate, decay = theta.dtype.type(now.learning_rate * scale), theta.dtype.type(1 - now.learning_rate * now.l2)
         history[epoch] += _steps(scratch, network.layers, network.loss, scale, rate, decay, count)
         s += count
         if place + count == n and not target < history[epoch] / n < np.inf:

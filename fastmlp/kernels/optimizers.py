@@ -4,6 +4,7 @@ The state is (2, P): the velocity of momentum and nesterov in its first row; Ada
 numbers and for vectors: of a parameter, what it becomes.
 """
 
+import math
 from typing import NamedTuple
 
 from fastmlp.kernels.jit import jit_inline, jit_part
@@ -12,6 +13,19 @@ from fastmlp.kernels.simd import square_root
 SGD, MOMENTUM, NESTEROV, ADAM = range(4)
 CODES = {"sgd": SGD, "momentum": MOMENTUM, "nesterov": NESTEROV, "adam": ADAM}
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+CONSTANT, COSINE, LINEAR = range(3)
+SCHEDULES = {"constant": CONSTANT, "cosine": COSINE, "linear": LINEAR}
+
+
+class Schedule(NamedTuple):
+    """How the learning rate changes from epoch to epoch."""
+
+    code: int
+    warmup: float  # epochs
+    epochs: int
+
+
+AS_GIVEN = Schedule(CONSTANT, 0.0, 1)
 
 
 class Rule(NamedTuple):
@@ -21,6 +35,30 @@ class Rule(NamedTuple):
     learning_rate: float
     momentum: float
     l2: float
+    schedule: Schedule = AS_GIVEN
+
+
+@jit_part
+def rate_factor(schedule, epoch):
+    """What the learning rate is multiplied by in an epoch, counted from 0: what the schedule gives for its middle.
+
+    It rises linearly from 0 to 1 in the warmup; then it falls to 0, linearly or as half a period of the cosine (Loshchilov and
+    Hutter 2017, equation 5, without restarts).
+    """
+    done = epoch + 0.5
+    if done < schedule.warmup:
+        return done / schedule.warmup
+    part = (done - schedule.warmup) / (schedule.epochs - schedule.warmup)
+    if schedule.code == COSINE:
+        return 0.5 * (1.0 + math.cos(math.pi * part))
+    return 1.0 - part if schedule.code == LINEAR else 1.0
+
+
+@jit_part
+def scheduled(rule, epoch):
+    """The rule, with the learning rate that its schedule gives for an epoch."""
+    rate = rule.learning_rate * rate_factor(rule.schedule, epoch)
+    return Rule(rule.optimizer, rate, rule.momentum, rule.l2, rule.schedule)
 
 
 @jit_part

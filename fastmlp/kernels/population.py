@@ -176,11 +176,12 @@ def _backward(scratch, at, theta, layers, lanes, m, more):
 
 
 @jit_part
-def _step(strip, g, layers, optimizer, factor, step):
+def _step(strip, g, layers, optimizer, factor, step, rate_factor):
     """Moves the parameters down their gradient, g times the factor."""
     theta, state, numbers, lanes = strip.theta, strip.state, strip.numbers, lanes_of(strip.theta)
     second = state.size // 2
-    rate, momentum = load(numbers, RATE * lanes), load(numbers, MOMENTUM_OF * lanes)
+    rate = load(numbers, RATE * lanes) * theta.dtype.type(rate_factor)
+    momentum = load(numbers, MOMENTUM_OF * lanes)
     f = optimizers.factors(theta.dtype.type, step)
     if optimizer == ADAM:
         rate *= f.rate
@@ -271,13 +272,15 @@ def _end_epoch(strip, lanes, epoch, sums, measured, at, n, n_held, limits):
 
 
 @jit
-def descend(strip, scratch, data, held, sums, measured, sizes, network, optimizer, limits):
-    """Batches first to last - 1, counted over the epochs, where sizes is (batch_size, first, last, steps): so many steps are done.
+def descend(strip, scratch, data, held, sums, measured, sizes, network, method, limits):
+    """Batches first to last - 1, counted over the epochs, where sizes is (batch_size, first, last, steps): so many steps are done;
+    method is (optimizer, schedule).
 
     sums and measured (E, S) gather the losses of the epochs that the call touches, from that of the first batch on. It ends early
     when no network goes on; returns how many do.
     """
     batch_size, first, last, step = sizes
+    optimizer, schedule = method
     layers, tiles, lanes, loss = network.layers, scratch.tiles, lanes_of(strip.theta), network.loss
     n, n_held = data.order.shape[2], held.order.shape[2]
     n_out, code = layers[layers.shape[0] - 1, 1], layers[layers.shape[0] - 1, 2]
@@ -295,7 +298,8 @@ def descend(strip, scratch, data, held, sums, measured, sizes, network, optimize
             add_losses(scratch.losses, lanes, scratch.deltas, scratch.units, logits, tiles, zero, n_out, m * lanes, code, loss)
             _backward(scratch, logits, strip.theta, layers, lanes, m, at > start)
         step += 1
-        _step(strip, scratch.gradient, layers, optimizer, strip.theta.dtype.type(network.loss_scale / (stop - start)), step)
+        factor = strip.theta.dtype.type(network.loss_scale / (stop - start))
+        _step(strip, scratch.gradient, layers, optimizer, factor, step, optimizers.rate_factor(schedule, epoch))
         _add_to(sums, (epoch - base) * lanes, scratch.losses, network.loss_scale)
         if stop == n:
             running = _end(strip, scratch, held, sums, measured, epoch, base, lanes, n, n_held, network, limits)
@@ -391,9 +395,10 @@ def _move(theta, weights, a, first, once, deltas, here, n_in, n_out, biased, kee
 
 
 @jit
-def descend_online(strip, scratch, data, held, sums, measured, sizes, network, optimizer, limits):
+def descend_online(strip, scratch, data, held, sums, measured, sizes, network, method, limits):
     """descend with an update from each sample by plain gradient descent; what it counts as batches are blocks of samples."""
     batch_size, first, last, _ = sizes
+    _, schedule = method
     layers, tiles, theta = network.layers, scratch.tiles, strip.theta
     units, deltas, lanes = scratch.few, scratch.deltas, WIDE * lanes_of(theta)
     n, n_held = data.order.shape[2], held.order.shape[2]
@@ -401,9 +406,6 @@ def descend_online(strip, scratch, data, held, sums, measured, sizes, network, o
     batches = (n + batch_size - 1) // batch_size
     base, running = first // batches, np.int64(1)
     one, rows = theta.dtype.type(1), tiles.inputs.size // tiles.weights.size
-    rate = load_wide(strip.numbers, np.int64(RATE * lanes))
-    keep = one - rate * load_wide(strip.numbers, np.int64(L2 * lanes))
-    rate *= theta.dtype.type(network.loss_scale)
     for b in range(first, last):
         epoch = b // batches
         slot = min(epoch - base, data.order.shape[1] - 1)
@@ -411,6 +413,9 @@ def descend_online(strip, scratch, data, held, sums, measured, sizes, network, o
         stop = min(start + batch_size, n)
         if b == first or batches > 1 or data.order.shape[1] > 1:
             _pack(tiles, data, strip, lanes, slot, start, stop - start, data.alike)
+        rate = load_wide(strip.numbers, np.int64(RATE * lanes)) * theta.dtype.type(optimizers.rate_factor(schedule, epoch))
+        keep = one - rate * load_wide(strip.numbers, np.int64(L2 * lanes))
+        rate *= theta.dtype.type(network.loss_scale)
         for s in range(stop - start):
             x = s * rows * lanes
             a, at, to = tiles.inputs, x, np.int64(0)
