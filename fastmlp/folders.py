@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
 from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, get_args
@@ -86,6 +86,8 @@ class ImageClassifier:
         that of "softmax".
     extractor : {"ink", "pixels"}
     method : {"ensemble", "one-vs-rest", "softmax"}
+    made_with : dict
+        What it was trained with, as JSON values.
 
     Raises
     ------
@@ -97,6 +99,7 @@ class ImageClassifier:
     networks: tuple[MLP, ...]
     extractor: ExtractorName
     method: Decision
+    made_with: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         size = EXTRACTORS[checks.one_of("extractor", self.extractor, EXTRACTORS)].size

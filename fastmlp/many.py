@@ -15,7 +15,8 @@ from fastmlp.kernels import optimizers
 from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
 from fastmlp.march import March, Needs, OnEpoch, rungs, waves
 from fastmlp.model import MLP, DivergedError
-from fastmlp.population import Group, Population, PopulationHistory
+from fastmlp.population import GIVEN, Group, Population, PopulationHistory
+from fastmlp.provenance import made_with
 from fastmlp.school import School
 from fastmlp.training import LEARNING_RATES, Wanted, ask_what_is_meant, limits_of, schedule_of
 
@@ -112,6 +113,7 @@ def train_many(
     DivergedError
         If all members diverge.
     """
+    options = dict(locals())
     wanted = checks.dtype(dtype)
     x = checks.matrix("X", X, wanted)
     start = checks.seed_or_seeds(seed, seeds)
@@ -152,10 +154,10 @@ def train_many(
               for kind in kinds]  # fmt: skip
     march = March(school, record, rungs(count, limits.epochs, ways), ways, checks.threads(threads), on_epoch, progress)
     march.go(waves(kinds, [group.theta for group in groups], school, needs.lockstep))
-    return _population(school, groups, record)
+    return _population(school, groups, record, made_with(len(x), {name: options[name] for name in options if name not in GIVEN}))
 
 
-def _population(school: School, groups: list[Group], record: Record) -> Population:
+def _population(school: School, groups: list[Group], record: Record, made_with: dict[str, Any]) -> Population:
     """What has become of all; a DivergedError if that is nothing."""
     rates, momenta, l2 = school.numbers.T
     if (record.stopped_by == "diverged").all():
@@ -172,7 +174,7 @@ def _population(school: School, groups: list[Group], record: Record) -> Populati
         "momentum": momenta,
         "batch_size": school.batch_sizes,
     }
-    return Population(groups, history, options, record.scores, same_targets=not school.own_targets)
+    return Population(groups, history, options, record.scores, same_targets=not school.own_targets, made_with=made_with)
 
 
 def _first(losses: NDArray[np.float64], epochs: int) -> NDArray[np.float64]:

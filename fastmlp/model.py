@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -98,6 +98,9 @@ class MLP:
         The sorted labels of a classifier.
     history : History or None
         How it was trained.
+    made_with : dict
+        What it was trained with, as JSON values: its "seed", also one that was drawn; "rows", how many X had; the "options" of
+        `train`; the "versions" of fastmlp, numpy and numba. Empty for a network that was not trained.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class MLP:
         bias: bool = True,
         classes: NDArray[Any] | None = None,
         history: History | None = None,
+        made_with: Mapping[str, Any] | None = None,
     ) -> None:
         self.layer_sizes = tuple(layer_sizes)
         self.theta = theta
@@ -120,6 +124,7 @@ class MLP:
         self.bias = bias
         self.classes = classes
         self.history: History | Any = history  # or None, which `train` never leaves: type checkers need not ask
+        self.made_with = dict(made_with or {})
         checks.network(self.layer_sizes, self.activations, output, loss_name, classes)
         if theta.shape != (parameter_count(self.layer_sizes, bias),):
             raise ValueError(

@@ -98,6 +98,8 @@ class Population:
         Whether all members learned the same targets, so that they can vote.
     groups : tuple of Group
         The members by architecture.
+    made_with : dict
+        What all were trained with, as that of an `MLP`; what members may differ in is in `options`.
     """
 
     def __init__(
@@ -108,10 +110,12 @@ class Population:
         scores: NDArray[np.float64],
         *,
         same_targets: bool = True,
+        made_with: Mapping[str, Any] | None = None,
     ) -> None:
         self.groups = tuple(_contiguous(group) for group in groups)
         self.history = history
         self.scores = scores
+        self.made_with = dict(made_with or {})
         self.same_targets = same_targets or len(scores) == 1
         _check_groups(self.groups, len(scores))
         _check_history(history, len(scores))
@@ -376,7 +380,17 @@ class Population:
         return MLP(
             network.layer_sizes, self.groups[number].theta[row], activations=network.activations, output=network.output,
             loss_name=network.loss_name, bias=network.bias, classes=network.classes, history=history,
+            made_with=self._made_with(place),
         )  # fmt: skip
+
+    def _made_with(self, place: int) -> dict[str, Any]:
+        """What a member was made with, as the record of `train` has it."""
+        if not self.made_with:
+            return {}
+        own = {name: self._given[name][place] for name in GIVEN}
+        own = {name: value.item() if isinstance(value, np.generic) else value for name, value in own.items()}
+        seed = own.pop("seed")
+        return {"seed": seed, **self.made_with, "options": {**self.made_with.get("options", {}), **own}}
 
     def _history(self, place: int) -> History:
         """A member's own history, without what comes after its end."""
@@ -401,7 +415,7 @@ class Population:
             [history.stopped_by[place] for place in places.tolist()],
         )
         options = {name: [values[place] for place in places.tolist()] for name, values in self._given.items()}
-        return Population(groups, chosen, options, self.scores[places], same_targets=self.same_targets)
+        return Population(groups, chosen, options, self.scores[places], same_targets=self.same_targets, made_with=self.made_with)
 
     def thetas(self, places: Sequence[int]) -> NDArray[Any]:
         """The parameters (m, P) of some members, of groups of one architecture."""

@@ -2,7 +2,7 @@
 
 The file is the zip archive that numpy.savez writes, uncompressed, so that any NumPy program can look into it:
 
-    header              UTF-8 JSON as uint8: format, version, kind, and for each network what its arrays mean
+    header              UTF-8 JSON as uint8: format, version, kind, for each network what its arrays mean, what all was made with
     theta_0             the parameters of network 0
     classes_0           its labels, if it is a classifier
     loss_0              its history, if it was trained
@@ -25,7 +25,7 @@ import secrets
 import stat
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from fastmlp.population import Population
 
 FORMAT = "fastmlp"
-VERSION = 1
-HEADER_LIMIT = 1 << 24  # bytes; some fifty thousand networks
+VERSION = 2  # 1 knew nothing of made_with
+HEADER_LIMIT = 1 << 24  # bytes; some twenty thousand networks
 NPY_HEADER_LIMIT = 1 << 10  # bytes; that of a 1-D array has 128
 LABEL_KINDS = "biufSU"  # numpy's letters for what can be a label
 
@@ -54,6 +54,8 @@ ARCHITECTURE_FIELDS = {
 NETWORK_FIELDS = ARCHITECTURE_FIELDS | {"trained": bool}
 GROUP_FIELDS = ARCHITECTURE_FIELDS | {"members": int}
 HISTORY_FIELDS = {"epochs": int, "stopped_by": str, "validation": bool}
+NO_FIELDS: dict[str, type] = {}
+RECORD_FIELDS: dict[str, type] = {"made_with": dict}  # that may be missing: of a network, an image classifier, a population
 
 # What zipfile, json and numpy raise over a damaged file.
 DAMAGE = (ValueError, OSError, RuntimeError, LookupError, EOFError, OverflowError, struct.error, zipfile.BadZipFile)
@@ -153,9 +155,12 @@ def _of_networks(model: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         if not np.isfinite(network.theta).all():
             raise ValueError("the model cannot be saved: its theta has a value that is not finite")
         arrays |= {f"{name}_{index}": array for name, array in _arrays(network).items()}
-    fields = {"kind": "mlp", "networks": [_describe(network) | _describe_history(network.history) for network in networks]}
+    fields = {
+        "kind": "mlp",
+        "networks": [_describe(network) | _describe_history(network.history) | _record(network) for network in networks],
+    }
     if hasattr(model, "networks"):
-        fields |= {"kind": "image-classifier", **{name: getattr(model, name) for name in CLASSIFIER_FIELDS}}
+        fields |= {"kind": "image-classifier", **{name: getattr(model, name) for name in CLASSIFIER_FIELDS}, **_record(model)}
     return fields, arrays
 
 
@@ -186,8 +191,13 @@ def _of_population(population: Any) -> tuple[dict[str, Any], dict[str, np.ndarra
         "epochs": history.loss.shape[1],
         "validation": history.validation_loss is not None,
         "same_targets": bool(population.same_targets),
+        **_record(population),
     }
     return fields, arrays
+
+
+def _record(model: Any) -> dict[str, Any]:
+    return {"made_with": model.made_with} if model.made_with else {}
 
 
 def _first_not_finite(population: Population) -> int | None:
@@ -249,7 +259,7 @@ def _read_model(file: IO[bytes]) -> MLP | ImageClassifier | Population:
     # An import that points up the list of rooms, as those below: who loads a model must be able to make one.
     from fastmlp.folders import ImageClassifier
 
-    return ImageClassifier(header["classes"], networks, header["extractor"], header["method"])
+    return ImageClassifier(header["classes"], networks, header["extractor"], header["method"], header.get("made_with", {}))
 
 
 def _check_archive(archive: zipfile.ZipFile, file_size: int) -> None:
@@ -270,9 +280,9 @@ def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
     if header["version"] > VERSION:
         raise ValueError(f"it was written by a newer fastmlp (format {header['version']}; this one reads up to {VERSION})")
     kind = header.get("kind")
-    if kind not in list(KINDS) or header["version"] != VERSION:  # a list, since not all that JSON can say has a hash
+    if kind not in list(KINDS) or header["version"] < 1:  # a list, since not all that JSON can say has a hash
         raise ValueError(f"its header declares an unknown kind or version: {kind!r}, {header['version']}")
-    _check_fields("its header", header, KINDS[kind])
+    _check_fields("its header", header, KINDS[kind], NO_FIELDS if kind == "mlp" else RECORD_FIELDS)
     if not header["networks"] or (kind == "mlp" and len(header["networks"]) > 1):
         raise ValueError(f"its header declares {len(header['networks'])} networks")
     for name in header.get("classes", ()):
@@ -283,7 +293,7 @@ def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
 def _plan(entry: Any) -> dict[str, Expected]:
     """What the arrays of a network must be, from its entry in the header."""
     trained = isinstance(entry, dict) and entry.get("trained") is True
-    _check_fields("a network in its header", entry, NETWORK_FIELDS | HISTORY_FIELDS if trained else NETWORK_FIELDS)
+    _check_fields("a network in its header", entry, NETWORK_FIELDS | (HISTORY_FIELDS if trained else {}), RECORD_FIELDS)
     plan = _architecture_plan(entry)
     if trained:
         plan["loss"] = Expected(np.dtype(np.float64), entry["epochs"])
@@ -338,10 +348,16 @@ def _network(index: int, entry: dict[str, Any], arrays: dict[str, np.ndarray]) -
     history = None
     if entry["trained"]:
         history = History(arrays[f"loss_{index}"], arrays.get(f"validation_loss_{index}"), entry["epochs"], entry["stopped_by"])
-    return _mlp(entry, theta, arrays.get(f"classes_{index}"), history)
+    return _mlp(entry, theta, arrays.get(f"classes_{index}"), history, entry.get("made_with"))
 
 
-def _mlp(entry: dict[str, Any], theta: np.ndarray, classes: np.ndarray | None, history: History | None = None) -> MLP:
+def _mlp(
+    entry: dict[str, Any],
+    theta: np.ndarray,
+    classes: np.ndarray | None,
+    history: History | None = None,
+    made_with: dict[str, Any] | None = None,
+) -> MLP:
     from fastmlp.model import MLP
 
     return MLP(
@@ -353,6 +369,7 @@ def _mlp(entry: dict[str, Any], theta: np.ndarray, classes: np.ndarray | None, h
         bias=entry["bias"],
         classes=classes,
         history=history,
+        made_with=made_with,
     )
 
 
@@ -381,7 +398,9 @@ def _population(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Popula
     history = PopulationHistory(
         losses, None if validation is None else validation.reshape(shape), arrays["epochs"], stopped_by.tolist()
     )
-    population = Population(groups, history, options, arrays["scores"], same_targets=header["same_targets"])
+    population = Population(
+        groups, history, options, arrays["scores"], same_targets=header["same_targets"], made_with=header.get("made_with")
+    )
     broken = _first_not_finite(population)
     if broken is not None:
         raise ValueError(f"theta of member {broken} has a value that is not finite")
@@ -410,11 +429,12 @@ def _read_array(archive: zipfile.ZipFile, name: str, expected: Expected) -> np.n
     return np.frombuffer(data, stored, offset=stream.tell()).astype(native)
 
 
-def _check_fields(what: str, record: Any, fields: dict[str, type]) -> None:
-    if not isinstance(record, dict) or record.keys() != fields.keys():
+def _check_fields(what: str, record: Any, fields: dict[str, type], optional: Mapping[str, type] = NO_FIELDS) -> None:
+    if not isinstance(record, dict) or record.keys() - optional.keys() != fields.keys():
         raise ValueError(f"{what} must have the fields {', '.join(fields)}")
-    for name, kind in fields.items():
-        _check_type(f"{name} in its header", record[name], kind)
+    for name, value in record.items():
+        _check_type(f"{name} in its header", value, {**fields, **optional}[name])
+    _check_type("the options in its header", record.get("made_with", {}).get("options", {}), dict)
 
 
 def _check_type(what: str, value: Any, kind: type) -> None:

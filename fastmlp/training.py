@@ -16,6 +16,7 @@ from fastmlp.descent import Limits, OnEpoch, Order, Rows, Run
 from fastmlp.kernels import batch, optimizers
 from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
 from fastmlp.model import MLP, default_loss, every_row, parameter_count
+from fastmlp.provenance import made_with
 
 LEARNING_RATES = {"sgd": 0.1, "momentum": 0.01, "nesterov": 0.01, "adam": 0.01}
 INITS: tuple[Init, ...] = get_args(Init)
@@ -125,7 +126,8 @@ def train(
     Returns
     -------
     MLP
-        With its `history`. After Ctrl-C, the network so far, with a RuntimeWarning.
+        With its `history`, and with `made_with`, which has the seed that was drawn if none is given. After Ctrl-C, the network so
+        far, with a RuntimeWarning.
 
     Raises
     ------
@@ -134,6 +136,7 @@ def train(
     DivergedError
         If the loss stops being finite.
     """
+    options = dict(locals())
     wanted = checks.dtype(dtype)
     x = checks.matrix("X", X, wanted)
     meant = Wanted(hidden, activation, output, loss, bias, task)
@@ -168,6 +171,8 @@ def train(
         run.watch(held_out._replace(y=data.y if held_out.y is targets else scaled(held_out.y, outputs)))
     run.go(on_epoch, progress)
     fold(model, model.theta[None], inputs, outputs)
+    options["learning_rate"] = rule.learning_rate
+    model.made_with = {"seed": streams.seed, **made_with(len(x), options)}
     return model
 
 

@@ -720,7 +720,7 @@ def test_a_flipped_bit_is_noticed_or_changes_nothing(saved):
 @pytest.mark.parametrize(
     "fields",
     [
-        {"kind": "mlp"}, {"kind": "image-classifier"}, {"kind": ["population"]}, {"kind": "populations"}, {"version": 2},
+        {"kind": "mlp"}, {"kind": "image-classifier"}, {"kind": ["population"]}, {"kind": "populations"}, {"version": 3},
         {"networks": []}, {"networks": [None]}, {"epochs": 3}, {"epochs": -2}, {"epochs": 10**30}, {"epochs": "2"},
         {"epochs": None}, {"validation": False}, {"validation": 1}, {"same_targets": None}, {"surplus": 1},
     ],

@@ -6,6 +6,7 @@ import pickle
 import re
 import stat
 import zipfile
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from fastmlp import storage
 from fastmlp.folders import ImageClassifier
+from fastmlp.many import train_many
 from fastmlp.model import MLP, History
 from fastmlp.storage import load_model, save_model
 
@@ -150,6 +152,31 @@ def test_an_image_classifier_comes_back_exactly(tmp_path, method):
     again = round_trip(model, tmp_path)
     assert (again.classes, again.extractor, again.method) == (model.classes, model.extractor, model.method)
     assert all(map(same_network, again.networks, model.networks)) and len(again.networks) == len(model.networks)
+
+
+MADE_WITH = {"seed": 2**64 - 1, "rows": 40, "options": {"l2": 0.1, "batch_size": None}, "versions": {"numpy": "2"}}
+
+
+def test_what_a_model_was_made_with_comes_back_exactly(tmp_path):
+    model = image_classifier("one-vs-rest")
+    made = replace(model, made_with=MADE_WITH | {"images": {"circle": 20, "日本": 20}, "validation": {"loss": [0.1, None]}})
+    model.networks[1].made_with = MADE_WITH
+    again = round_trip(made, tmp_path)
+    assert again.made_with == made.made_with
+    assert [network.made_with for network in again.networks] == [{}, MADE_WITH]
+    assert round_trip(network(made_with=MADE_WITH), tmp_path).made_with == MADE_WITH
+
+    X = np.random.default_rng(0).normal(size=(9, 2))
+    population = train_many(X, X[:, 0], members=2, hidden=1, epochs=1)
+    again = round_trip(population, tmp_path)
+    assert again.made_with == population.made_with and again[1].made_with == population[1].made_with
+
+
+def test_a_file_of_the_first_version_is_read(saved):
+    path, _ = saved
+    rewrite_header(path, version=1)
+    assert "made_with" not in header_of(path)["networks"][0]
+    assert load_model(path).made_with == {}
 
 
 def test_extreme_parameters_come_back_exactly(tmp_path):
@@ -291,8 +318,8 @@ def test_a_flipped_bit_is_noticed_or_changes_nothing(tmp_path):
 
 def test_a_newer_format_is_told_as_such(saved):
     path, _ = saved
-    rewrite_header(path, version=2, novelty="unheard of")
-    assert_refused(path, r"written by a newer fastmlp \(format 2; this one reads up to 1\)")
+    rewrite_header(path, version=3, novelty="unheard of")
+    assert_refused(path, r"written by a newer fastmlp \(format 3; this one reads up to 2\)")
 
 
 class Harm:
@@ -344,6 +371,7 @@ def test_members_that_claim_more_than_the_file_has_are_refused(saved):
         {"networks": {}},
         {"networks": [None]},
         {"kind": "image-classifier"},
+        {"made_with": {}},
         {"surplus": 1},
     ],
     ids=str,
@@ -382,6 +410,8 @@ def test_a_header_of_the_wrong_form_is_refused(saved, fields):
         {"epochs": 10**30},
         {"validation": True},
         {"stopped_by": None},
+        {"made_with": 1},
+        {"made_with": {"options": []}},
         {"surplus": 1},
     ],
     ids=str,

@@ -10,6 +10,7 @@ from contextlib import suppress
 import numba
 from numba.core import event
 
+VERSION = numba.__version__
 EXACT = {"contract"}  # a * b + c becomes one FMA; nothing is reordered, so a lane's result never depends on its neighbours
 
 
