@@ -22,18 +22,18 @@ import warnings
 from argparse import SUPPRESS, Namespace
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from itertools import chain, cycle, islice
+from itertools import chain, cycle, islice, takewhile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import fastmlp
 
 if TYPE_CHECKING:
     from fastmlp.demo import Answer
-    from fastmlp.folders import ImageClassifier, Verdicts
-    from fastmlp.literals import Optimizer
+    from fastmlp.folders import ImageClassifier, Labelled, Verdicts
+    from fastmlp.literals import ExtractorName, Optimizer
     from fastmlp.model import MLP
     from fastmlp.population import Population
     from fastmlp.rows import Batch
@@ -44,18 +44,25 @@ TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newli
 PROGRESS_INTERVAL = 0.1  # seconds
 SWEPT = ("hidden", "activation", "batch_size", "learning_rate", "momentum", "l2")  # options of train that take several values
 HELD_OUT = 0.2  # of the rows, to compare several networks by
-SHOWN = 10  # of the best of several networks
+SHOWN = 10  # of the best of several networks, and of the pairs of classes that are confused
+CONFUSION = 30  # classes up to which the confusion matrix is printed
+WRONG = 20  # images that are named
 
 Value = TypeVar("Value")
 
 TRAIN_EPILOG = f"""\
+what is measured:
+  {HELD_OUT:g} of the images of each class are held out, and measured after each epoch. What is told is of the best epoch: the
+  loss, the accuracy, how many epochs it took, and why the training ended. Then a network is trained anew on all images,
+  for as many epochs. --no-refit keeps the first one, --validation 0 holds out none.
+
 several networks:
   Several values of --hidden, --activation, --batch-size, --learning-rate, --momentum or --l2 make a network of each
   combination. With --members N, the combinations take turns until there are N networks. The seed of each is one more
   than that of the one before; the first has that of --seed, or one that is drawn. All are measured on the same rows,
-  which --data-seed chooses; without --validation, {HELD_OUT:g} of the rows are held out. The best {SHOWN} are printed as a table.
-  The one of the smallest validation loss is saved, or with --ensemble all that were not dropped by --halving and have
-  not diverged: the ensemble's scores are the means of their probabilities.
+  which --data-seed chooses. The best {SHOWN} are printed as a table. The one of the smallest validation loss is saved, or
+  with --ensemble all that were not dropped by --halving and have not diverged, trained anew on all images as above: the
+  ensemble's scores are the means of their probabilities.
 
 After Ctrl-C, the networks so far are saved, but for --method one-vs-rest.
 
@@ -92,7 +99,7 @@ examples:
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command, the process's own if none is given, and return its exit code."""
-    args = _parser().parse_args(argv)
+    args = _arguments(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(**TEXT)
     try:
@@ -117,20 +124,61 @@ def main(argv: list[str] | None = None) -> int:
         _announce_compiling(False)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fastmlp", description="Small neural networks at compiled speed.")
-    parser.add_argument("--version", action="version", version=f"fastmlp {fastmlp.__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+class _Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong."""
 
-    def command(run: Callable[[Namespace], int], help: str) -> argparse.ArgumentParser:
+    def error(self, message: str) -> NoReturn:
+        if message.startswith("argument "):
+            message = message.removeprefix("argument ").replace(": ", " ", 1)
+        self.exit(NOTHING_DONE, f"fastmlp: {message}; see {self.prog} --help\n")
+
+    def check(self, words: Iterable[str]) -> None:
+        """Reject the first long option that there is not: its value may pass for something else."""
+        for option in (word.partition("=")[0] for word in takewhile("--".__ne__, words) if word.startswith("--")):
+            if not any(known.startswith(option) for known in self._option_string_actions):
+                self.error(f"{self.prog} has no option {option}{_meant(option, self._option_string_actions)}")
+
+
+def _arguments(words: list[str]) -> Namespace:
+    """What is to be done, if that is clear; a SystemExit after help and wrong usage."""
+    parser, commands = _parser()
+    if not words or words[0] == "help":
+        words = [*words[1:2], "--help"]
+    if not words[0].startswith("-") and words[0] not in commands:
+        parser.error(f"{words[0]!r} is no command{_meant(words[0], commands)}")
+    command = commands.get(words[0], parser)
+    command.check(words)
+    args, left = parser.parse_known_args(words)
+    if left:
+        command.error(f"{command.prog} does not take {left[0]!r}")
+    if "run" not in args:
+        parser.error("a command must be named")
+    return args
+
+
+def _meant(word: str, names: Iterable[str]) -> str:
+    import difflib
+
+    nearest = difflib.get_close_matches(word, names, n=1)
+    return f" (did you mean {nearest[0]}?)" if nearest else ""
+
+
+def _parser() -> tuple[_Parser, dict[str, _Parser]]:
+    """The parser of all, and that of each command."""
+    epilog = "fastmlp help COMMAND shows what a command takes."
+    parser = _Parser(prog="fastmlp", description="Small neural networks at compiled speed.", epilog=epilog)
+    parser.add_argument("--version", action="version", version=f"fastmlp {fastmlp.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def command(run: Callable[[Namespace], int], help: str) -> _Parser:
         parser = commands.add_parser(run.__name__.strip("_"), help=help, description=help)
         parser.set_defaults(run=run)
         return parser
 
     demo = command(_demo, "tell circles from lines, or train on toy data: the two tutorials")
-    demo.add_argument("task", nargs="?", choices=("circles", "toy"), default="circles")
+    demo.add_argument("task", metavar="TASK", nargs="?", type=one_of("circles", "toy"), default="circles", help="circles or toy")
     demo.add_argument("--out", metavar="DIR", type=Path, default=Path("fastmlp-demo"), help="default: %(default)s")
-    demo.add_argument("--seed", metavar="N", type=int, default=0, help="default: %(default)s")
+    demo.add_argument("--seed", metavar="N", type=whole, default=0, help="default: %(default)s")
 
     features = command(_features, "write the features of images as CSV")
     features.add_argument("source", metavar="SOURCE", help="a folder of PNG files, or one PNG file")
@@ -141,35 +189,39 @@ def _parser() -> argparse.ArgumentParser:
     train.formatter_class, train.epilog = argparse.RawDescriptionHelpFormatter, TRAIN_EPILOG
     train.add_argument("folder", metavar="FOLDER", help="with one folder per class, or with answer files")
     train.add_argument("-o", "--output", metavar="MODEL.npz", required=True)
-    train.add_argument("--extractor", metavar="NAME", default=SUPPRESS, help="ink or pixels")
+    train.add_argument("--extractor", metavar="NAME", default=SUPPRESS, help="pixels (the default) or ink")
     train.add_argument("--method", metavar="NAME", default=SUPPRESS, help="softmax or one-vs-rest")
     hidden = 'units of the hidden layers; "/" between alternatives'
     train.add_argument("--hidden", metavar="8,8[/...]", type=several(layer_sizes, "/"), default=SUPPRESS, help=hidden)
     activation = "sigmoid, tanh, relu or identity"
     train.add_argument("--activation", metavar="NAME[,...]", type=several(str), default=SUPPRESS, help=activation)
-    train.add_argument("--epochs", metavar="N", type=int, default=SUPPRESS)
+    train.add_argument("--epochs", metavar="N", type=whole, default=SUPPRESS)
     train.add_argument("--batch-size", metavar="N|full[,...]", type=several(batch_size), default=SUPPRESS)
-    train.add_argument("--learning-rate", metavar="RATE[,...]", type=several(float), default=SUPPRESS)
+    train.add_argument("--learning-rate", metavar="RATE[,...]", type=several(number), default=SUPPRESS)
     train.add_argument("--optimizer", metavar="NAME", default=SUPPRESS, help="sgd, momentum, nesterov or adam")
     momentum = "of the optimizers momentum and nesterov"
-    train.add_argument("--momentum", metavar="SHARE[,...]", type=several(float), default=SUPPRESS, help=momentum)
-    train.add_argument("--l2", metavar="L2[,...]", type=several(float), default=SUPPRESS)
-    validation = f"of the rows, to hold out; default: none for one network, {HELD_OUT:g} for several"
-    train.add_argument("--validation", metavar="FRACTION", type=float, default=SUPPRESS, help=validation)
-    train.add_argument("--patience", metavar="N", type=int, default=SUPPRESS, help="epochs to wait for a better loss")
-    train.add_argument("--seed", metavar="N", type=int, default=SUPPRESS)
+    train.add_argument("--momentum", metavar="SHARE[,...]", type=several(number), default=SUPPRESS, help=momentum)
+    train.add_argument("--l2", metavar="L2[,...]", type=several(number), default=SUPPRESS)
+    validation = f"of each class, to hold out and to measure by; 0 for none; default: {HELD_OUT:g}"
+    train.add_argument("--validation", metavar="FRACTION", type=number, default=HELD_OUT, help=validation)
+    train.add_argument("--patience", metavar="N", type=whole, default=SUPPRESS, help="epochs to wait for a better loss")
+    no_refit = "keep what was trained without the images held out, instead of training anew with all"
+    train.add_argument("--no-refit", dest="refit", action="store_false", help=no_refit)
+    train.add_argument("--seed", metavar="N", type=whole, default=SUPPRESS)
     data_seed = "of the held-out rows and of the order; default: that of --seed"
-    train.add_argument("--data-seed", metavar="N", type=int, default=SUPPRESS, help=data_seed)
+    train.add_argument("--data-seed", metavar="N", type=whole, default=SUPPRESS, help=data_seed)
     bootstrap = "draw the rows of each network with replacement"
     train.add_argument("--bootstrap", action="store_true", default=SUPPRESS, help=bootstrap)
     members = "how many networks to train; default: one for each combination of values"
     train.add_argument("--members", metavar="N", type=positive, default=SUPPRESS, help=members)
     halving = "from time to time, only the best of H networks goes on"
-    train.add_argument("--halving", metavar="H", type=int, default=SUPPRESS, help=halving)
+    train.add_argument("--halving", metavar="H", type=whole, default=SUPPRESS, help=halving)
     ensemble = "save all networks that are not dropped on the way, instead of the best"
     train.add_argument("--ensemble", action="store_true", default=SUPPRESS, help=ensemble)
-    train.add_argument("--dtype", choices=("float32", "float64"), default=SUPPRESS)
-    train.add_argument("--threads", metavar="N", type=int, default=SUPPRESS)
+    dtypes = ("float32", "float64")
+    train.add_argument("--dtype", metavar="NAME", type=one_of(*dtypes), default=SUPPRESS, help=" or ".join(dtypes))
+    train.add_argument("--threads", metavar="N", type=whole, default=SUPPRESS)
+    train.add_argument("--yes", action="store_true", help="do not ask whether the classes found are those that were meant")
 
     classify = command(_classify, "classify images, one row for each, as they come")
     classify.formatter_class, classify.epilog = argparse.RawDescriptionHelpFormatter, CLASSIFY_EPILOG
@@ -177,7 +229,8 @@ def _parser() -> argparse.ArgumentParser:
     sources = "a folder, which is walked whole, a .tar or .zip archive, or a PNG file"
     classify.add_argument("sources", metavar="SOURCE", nargs="+", help=sources)
     classify.add_argument("-o", "--output", metavar="FILE", help="default: stdout")
-    classify.add_argument("--format", choices=("csv", "jsonl"), help="default: as FILE ends, or csv")
+    formats = "csv or jsonl; default: as FILE ends, or csv"
+    classify.add_argument("--format", metavar="NAME", type=one_of("csv", "jsonl"), help=formats)
     classify.add_argument("--resume", action="store_true", help="go on with FILE, as an interrupted run has left it")
     classify.add_argument("--report", metavar="PAGE.html", help="draw each class: its scores, and its least certain images")
     classify.add_argument("--strict", action="store_true", help="what is no PNG fails, instead of being skipped")
@@ -188,35 +241,56 @@ def _parser() -> argparse.ArgumentParser:
     threads = "default: one for each core that it may use"
     classify.add_argument("--threads", metavar="N", type=positive, default=SUPPRESS, help=threads)
 
+    evaluate = command(_evaluate, "say how good a classifier is on a folder of labelled images")
+    evaluate.add_argument("model", metavar="MODEL.npz")
+    evaluate.add_argument("folder", metavar="FOLDER", help="with one folder per class, or with answer files, as train takes it")
+    evaluate.add_argument("--all", action="store_true", help=f"name all images that are taken for another class, not {WRONG}")
+    evaluate.add_argument("--threads", metavar="N", type=positive, help=threads)
+
     info = command(_info, "say what a model file holds")
     info.add_argument("model", metavar="MODEL.npz")
 
     command(_warmup, "compile all that can be compiled, so that no later command waits for it")
-    return parser
+    return parser, commands.choices
 
 
-def layer_sizes(text: str) -> tuple[int, ...]:
-    return tuple(int(size) for size in text.split(","))
+def reading(kind: Callable[[str], Value], expected: str) -> Callable[[str], Value]:
+    """What reads a value, or says what was expected."""
 
+    def read(text: str) -> Value:
+        try:
+            return kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be {expected}; got {text!r}") from None
 
-def batch_size(text: str) -> int | None:
-    return None if text == "full" else int(text)
+    return read
 
 
 def several(kind: Callable[[str], Value], separator: str = ",") -> Callable[[str], list[Value]]:
     """What reads one value or more."""
+    return lambda text: [kind(part) for part in text.split(separator)]
 
-    def read(text: str) -> list[Value]:
-        return [kind(part) for part in text.split(separator)]
 
-    read.__name__ = kind.__name__  # which argparse says of a wrong value
+def one_of(*names: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"must be {' or '.join(names)}; got {text!r}{_meant(text, names)}")
+        return text
+
     return read
 
 
-def positive(text: str) -> int:
+def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"it must be a positive whole number; got {text!r}")
+        raise ValueError
     return int(text)
+
+
+whole = reading(int, "a whole number")
+positive = reading(_positive, "a positive whole number")
+number = reading(float, "a number")
+layer_sizes = reading(lambda text: tuple(map(int, text.split(","))), "units of each layer, such as 16 or 16,8")
+batch_size = reading(lambda text: None if text == "full" else int(text), "a whole number or full")
 
 
 def _demo(args: Namespace) -> int:
@@ -334,26 +408,60 @@ def _write_features(file: IO[str], names: list[str], features: list[list[float]]
 
 def _train(args: Namespace) -> int:
     """After Ctrl-C, what has been trained so far is saved."""
+    from fastmlp.folders import EXTRACTOR, labelled_images
     from fastmlp.storage import check_writable
 
-    options = {name: value for name, value in vars(args).items() if name not in ("run", "folder", "output")}
+    options = {name: value for name, value in vars(args).items() if name not in ("run", "folder", "output", "refit", "yes")}
     check_writable(args.output)  # before the training, not after it
     swept = {name: options.pop(name) for name in SWEPT if name in options}
     members = _members(options, math.prod(map(len, swept.values())))
+    extractor = options.pop("extractor", EXTRACTOR)
     _announce_compiling()
+    data = labelled_images(args.folder, extractor, options.get("threads"))
+    _confirm(data, args.yes)
+    options["validation"] = _validation(data, options["validation"])
+    refit = args.refit and options["validation"] is not None
     table = None
     if members is None:
         options |= {name: value for name, (value,) in swept.items()}
-        model, stopped_by = _train_one(args.folder, options)
+        model, stopped_by = _train_one(data, extractor, refit, options)
     else:
         values = fastmlp.grid(**swept) if swept else {}
         options |= {name: list(islice(cycle(each), members)) for name, each in values.items()}
-        model, table, stopped_by = _train_several(args.folder, members, options)
+        model, table, stopped_by = _train_several(data, extractor, refit, members, options)
     model.save(args.output)
     if table is not None:
         print(table.best(SHOWN))
     _print_model(model)
-    return INTERRUPTED if "interrupt" in stopped_by else FINE
+    interrupted = "interrupt" in stopped_by or model.made_with.get("validation", {}).get("refit") == "interrupted"
+    return INTERRUPTED if interrupted else FINE
+
+
+def _confirm(data: Labelled, yes: bool) -> None:
+    """Say what the classes are; where they may not have been meant as such, somebody must say yes."""
+    _say(f"{len(data.labels)} images: {', '.join(f'{name} {count}' for name, count in data.counts().items())}")
+    if not data.doubts:
+        return
+    doubt = f"the folders in {data.folder} may be no classes: {'; '.join(data.doubts)}"
+    if not yes and not sys.stdin.isatty():
+        raise ValueError(f"{doubt}; give --yes to train all the same")
+    _say(doubt)
+    if not yes and _ask("Train all the same? [y/N] ").lower() not in ("y", "yes"):
+        raise ValueError("nothing was trained")
+
+
+def _validation(data: Labelled, share: float) -> float | None:
+    """The share to hold out, if any is; classes that are too small for it are told."""
+    from fastmlp import checks
+    from fastmlp.training import held_of
+
+    if share == 0:
+        return None
+    checks.share("validation", share)
+    small = [name for name, count in data.counts().items() if not held_of(count, share)]
+    if small:
+        _say(f"too few images to hold any out: {', '.join(small)}")
+    return None if len(small) == len(data.counts()) else share
 
 
 def _members(options: dict[str, Any], combinations: int) -> int | None:
@@ -370,34 +478,37 @@ def _members(options: dict[str, Any], combinations: int) -> int | None:
     return members if many else None
 
 
-def _train_one(folder: str, options: dict[str, Any]) -> tuple[ImageClassifier, list[str]]:
+def _train_one(data: Labelled, extractor: ExtractorName, refit: bool, options: dict[str, Any]) -> tuple[ImageClassifier, list[str]]:
     """A classifier, and what its networks were stopped by."""
     import numpy as np
+
+    from fastmlp.folders import train_labelled
 
     with _progress() as show:
 
         def on_epoch(epoch: int, loss: Any, _: Any) -> None:
             show(f"epoch {epoch + 1}, loss {np.fmax.reduce(loss, axis=None):.6g}")  # of several networks the largest
 
-        model = fastmlp.train_folder(folder, **options, on_epoch=on_epoch)
-    histories = [network.history for network in model.networks if network.history is not None]
-    if any(history.epochs == 0 for history in histories):
+        model = train_labelled(data, extractor, refit=refit, **options, on_epoch=on_epoch)
+    if any(history.epochs == 0 for history in model.histories):
         raise KeyboardInterrupt  # that came too soon: there is nothing to keep
-    return model, [history.stopped_by for history in histories]
+    return model, [history.stopped_by for history in model.histories]
 
 
-def _train_several(folder: str, members: int, options: dict[str, Any]) -> tuple[ImageClassifier, Table, list[str]]:
+def _train_several(
+    data: Labelled, extractor: ExtractorName, refit: bool, members: int, options: dict[str, Any]
+) -> tuple[ImageClassifier, Table, list[str]]:
     """A classifier of the best of many networks, or of all that are left; a table of all; and what each was stopped by."""
     import numpy as np
 
-    from fastmlp.folders import labelled_features
+    from fastmlp.folders import held_out, keeping_best, record_of, refitted, validated
 
-    extractor, ensemble = options.pop("extractor", "ink"), options.pop("ensemble", False)
-    method = options.pop("method", "softmax")
-    features, labels = labelled_features(folder, extractor, options.get("threads"))
+    ensemble, method = options.pop("ensemble", False), options.pop("method", "softmax")
     seed = options.setdefault("seed", secrets.randbits(32))
-    options = {"output": "softmax", "validation": HELD_OUT, "data_seed": seed, "progress": sys.stderr.isatty()} | options
-    population = fastmlp.train_many(features, labels, members=members, **options)
+    options = {"output": "softmax", "data_seed": seed, "progress": sys.stderr.isatty()} | options
+    X, y = data.features, data.labels
+    held = held_out(y, options)
+    population = fastmlp.train_many(X, y, members=members, **(options if held is None else keeping_best(options)))
     stopped_by = population.history.stopped_by
     diverged = np.array(stopped_by) == "diverged"
     if diverged.any():
@@ -406,11 +517,19 @@ def _train_several(folder: str, members: int, options: dict[str, Any]) -> tuple[
     if not usable.any():
         raise KeyboardInterrupt  # that came too soon: there is nothing to keep
     trained = population[usable]
-    networks = [trained.best()[0]]
+    chosen = trained.best()
+    made = chosen[0].made_with
     if ensemble:
-        kept = [network for network, reason in zip(trained, trained.history.stopped_by, strict=True) if reason != "halving"]
-        networks, method = kept or networks, "ensemble"  # all that halving has kept may have diverged
-    return fastmlp.ImageClassifier(np.unique(labels).tolist(), tuple(networks), extractor, method), population.table, stopped_by
+        kept = np.array(trained.history.stopped_by) != "halving"
+        chosen = trained[kept] if kept.any() else chosen  # all that halving has kept may have diverged
+        made, method = population.made_with, "ensemble"
+    classes = list(data.counts())
+    model = fastmlp.ImageClassifier(classes, tuple(chosen), extractor, method, record_of(data, made, options))
+    if held is not None:
+        model.made_with["validation"] = validated(model, X[held], y[held])
+        if refit and "interrupt" not in stopped_by:
+            model = refitted(model, chosen, X, y, options | {"progress": options["progress"] and not ensemble})
+    return model, population.table, stopped_by
 
 
 def _classify(args: Namespace) -> int:
@@ -418,9 +537,7 @@ def _classify(args: Namespace) -> int:
     from fastmlp.report import Report
     from fastmlp.rows import CsvRows, JsonRows, Sources, Tally, among, as_written, read_rows
 
-    model = fastmlp.load(args.model)
-    if not isinstance(model, fastmlp.ImageClassifier):
-        raise ValueError(f"{args.model} holds what is for arrays of features, not an image classifier")
+    model = _classifier(args.model)
     targets = _targets(args)
     _announce_compiling()
     as_json = (args.format or Path(args.output or "").suffix) in ("jsonl", ".jsonl")
@@ -466,6 +583,13 @@ def _classify(args: Namespace) -> int:
         report.skipped = tally.skipped
         report.write(args.report)
     return SOME_FAILED if tally.failed else FINE
+
+
+def _classifier(path: str) -> ImageClassifier:
+    model = fastmlp.load(path)
+    if not isinstance(model, fastmlp.ImageClassifier):
+        raise ValueError(f"{path} holds what is for arrays of features, not an image classifier")
+    return model
 
 
 def _targets(args: Namespace) -> list[str]:
@@ -520,6 +644,31 @@ def _interrupt_later() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
+def _evaluate(args: Namespace) -> int:
+    from fastmlp.folders import labelled_images
+
+    model = _classifier(args.model)
+    _announce_compiling()
+    data = labelled_images(args.folder, model.extractor, args.threads, fewest=1)
+    if strange := data.counts().keys() - set(model.classes):
+        raise ValueError(f"{args.folder} has images of {min(strange)}, but the model knows {', '.join(model.classes)}")
+    evaluation, scores = model.evaluate(data.features, data.labels), model.scores(data.features)
+    print(evaluation.ratios_as_text())
+    if len(model.classes) <= CONFUSION:
+        print(f"\n{evaluation.confusion_as_text()}")
+    taken = [model.classes[best] for best in scores.argmax(axis=1).tolist()]
+    wrong = [row for row, (label, other) in enumerate(zip(data.labels.tolist(), taken, strict=True)) if label != other]
+    if not wrong:
+        return FINE
+    print(f"\n{evaluation.most_confused_as_text(SHOWN)}\n\nwrong:")
+    shown = wrong if args.all else wrong[:WRONG]
+    for row in shown:
+        print(f"  {data.paths[row]}: {taken[row]} {scores[row].max():.3f}, but it is {data.labels[row]}")
+    if len(shown) < len(wrong):
+        print(f"  ... and {len(wrong) - len(shown)} more, which --all shows")
+    return FINE
+
+
 def _info(args: Namespace) -> int:
     _print_model(fastmlp.load(args.model))
     return FINE
@@ -535,6 +684,20 @@ def _print_model(model: MLP | ImageClassifier | Population) -> None:
     else:
         print("regressor" if model.classes is None else f"classifier of {', '.join(map(str, model.classes))}")
         print(_describe(model))
+    for name, value in model.made_with.items():
+        print(f"{name}: {_as_text(value)}")
+
+
+def _as_text(value: Any) -> str:
+    """A value of the record of what a model was made with."""
+    if isinstance(value, dict):
+        said = {name: "full" if name == "batch_size" and part is None else part for name, part in value.items()}
+        return ", ".join(f"{name} {_as_text(part)}" for name, part in said.items() if part is not None)
+    if isinstance(value, list):
+        return "/".join(map(_as_text, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _print_networks(model: ImageClassifier) -> None:

@@ -20,11 +20,13 @@ from fastmlp.training import train
 
 # (t - y)^2 with the rate 0.2 is half of it with 0.4; a summed error of 2 over 40 images is a mean half of 0.025.
 PAIR: dict[str, Any] = {
-    "method": "one-vs-rest", "hidden": (3,), "activation": "sigmoid", "output": "identity", "loss": "squared_error",
-    "bias": False, "init": "uniform", "batch_size": 1, "shuffle": False, "optimizer": "sgd", "learning_rate": 0.4,
-    "epochs": 100, "target_loss": 0.025,
+    "extractor": "ink", "method": "one-vs-rest", "hidden": (3,), "activation": "sigmoid", "output": "identity",
+    "loss": "squared_error", "bias": False, "init": "uniform", "batch_size": 1, "shuffle": False, "optimizer": "sgd",
+    "learning_rate": 0.4, "epochs": 100, "target_loss": 0.025,
 }  # fmt: skip
-SOFTMAX: dict[str, Any] = {"method": "softmax", "hidden": (3,), "activation": "sigmoid", "output": "softmax", "batch_size": 1}
+SOFTMAX: dict[str, Any] = {
+    "extractor": "ink", "method": "softmax", "hidden": (3,), "activation": "sigmoid", "output": "softmax", "batch_size": 1,
+}  # fmt: skip
 CLASSIFIER: dict[str, Any] = {
     "hidden": (5,), "activation": "sigmoid", "output": "sigmoid", "loss": "cross_entropy_bits", "init": "normal",
     "standardize": False, "batch_size": None, "optimizer": "sgd", "learning_rate": 1.0, "epochs": 2000,

@@ -9,10 +9,11 @@ from __future__ import annotations
 import csv
 import os
 import re
+import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Event
 from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, get_args
@@ -26,17 +27,22 @@ from fastmlp.images import MAX_PIXELS, ImageError
 from fastmlp.literals import Decision, ExtractorName, Method
 from fastmlp.many import train_many
 from fastmlp.metrics import Evaluation, listing, of_classes, short
-from fastmlp.model import MLP
+from fastmlp.model import MLP, History
+from fastmlp.population import Population
+from fastmlp.provenance import made_with
 from fastmlp.reading import Rows, read_chunk
 from fastmlp.sources import CHUNK, Chunk, Chunks, Source, StrPath
 from fastmlp.storage import load_model, save_model
-from fastmlp.training import TrainOptions, train
+from fastmlp.training import Streams, TrainOptions, split, train
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+EXTRACTOR: ExtractorName = "pixels"  # unless another is asked for
 METHODS: tuple[Method, ...] = get_args(Method)
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
+NEVER = 1 << 30  # epochs, more than anybody trains for
+MEASURED = ("validation", "patience", "target_loss", "halving")  # options that make no sense once the best epoch is known
 ANSWER_FILE = re.compile(r"correct-outputs-(.+)\.txt")
 ANSWER_HEADER = ["file_name", "correct_answer"]
 
@@ -87,7 +93,8 @@ class ImageClassifier:
     extractor : {"ink", "pixels"}
     method : {"ensemble", "one-vs-rest", "softmax"}
     made_with : dict
-        What it was trained with, as JSON values.
+        What it was trained with, as JSON values: how many "images" there were of each class, its "seed", the "options" of
+        `train_folder`, the "versions" of fastmlp, numpy and numba, and under "validation" what was measured on images held out.
 
     Raises
     ------
@@ -143,6 +150,11 @@ class ImageClassifier:
         scores[good] = known
         labels = iter(self._labels(known))
         return Verdicts(paths, [next(labels) if error is None else None for error in errors], scores, errors, skipped)
+
+    @property
+    def histories(self) -> list[History]:
+        """How its networks were trained."""
+        return [network.history for network in self.networks if network.history is not None]
 
     def _labels(self, scores: NDArray[np.floating]) -> list[str | None]:
         return [self.classes[best] for best in scores.argmax(axis=1).tolist()]
@@ -231,7 +243,7 @@ class ImageClassifier:
         if isinstance(X, str | os.PathLike):
             if y is not None:
                 raise ValueError("y must be left out where X is a folder, whose images have their labels")
-            X, y = labelled_features(X, self.extractor)
+            _, _, X, y, *_ = labelled_images(X, self.extractor, fewest=1)
         elif y is None:
             raise ValueError("y must hold a label for each row of features; got None")
         scores = self.scores(checks.matrix("X", X, columns=EXTRACTORS[self.extractor].size))
@@ -320,7 +332,9 @@ def extract_features(source: Source, extractor: ExtractorName = "ink", threads: 
     OSError, ValueError
         As `classify` does; if the folder or archive holds no PNG image, or no extractor has that name.
     """
-    paths, features, errors, _, _ = _read(source, extractor, threads)
+    paths, features, errors, *_ = _read(source, extractor, threads)
+    if not paths and isinstance(source, str | os.PathLike):
+        raise _nothing_in(source)
     return Features(
         [path for path, error in zip(paths, errors, strict=True) if error is None],
         features[[error is None for error in errors]],
@@ -329,7 +343,12 @@ def extract_features(source: Source, extractor: ExtractorName = "ink", threads: 
 
 
 def train_folder(
-    folder: StrPath, *, extractor: ExtractorName = "ink", method: Method = "softmax", **options: Unpack[TrainOptions]
+    folder: StrPath,
+    *,
+    extractor: ExtractorName = EXTRACTOR,
+    method: Method = "softmax",
+    refit: bool = False,
+    **options: Unpack[TrainOptions],
 ) -> ImageClassifier:
     """Train a classifier on a folder of labelled images.
 
@@ -345,9 +364,19 @@ def train_folder(
     method : {"softmax", "one-vs-rest"}
         One network with an output for each class, or for each class a network with one output, trained towards 1 for
         the images of its class and 0 for all others.
+    refit : bool
+        Whether to begin anew with all images once `validation`, a fraction, has told how many epochs are best, and to train for
+        so many, which a schedule of the learning rate then spans; each network of "one-vs-rest" for its own.
     **options
         Those of `train`. With "one-vs-rest" the network of class k has the seed `seed + k`, and `on_epoch` is called with the
-        losses (K,) of all networks, as `train_many` does.
+        losses (K,) of all networks, as `train_many` does. A fraction of `validation` is held out of each class alike, and the
+        weights of the best epoch are kept.
+
+    Returns
+    -------
+    ImageClassifier
+        Its `made_with` has under "validation" what was measured on images held out. After Ctrl-C the network so far, with a
+        RuntimeWarning; while it is trained again on all images, the one from before that.
 
     Raises
     ------
@@ -360,17 +389,35 @@ def train_folder(
         image has no class or two, or for what `train` rejects.
     """
     checks.one_of("method", method, METHODS)
-    features, labels = labelled_features(folder, extractor, options.get("threads"))
-    if method == "softmax":
-        options.setdefault("output", "softmax")
-        networks = [train(features, labels, **options)]
-    else:
-        networks = _train_one_vs_rest(features, labels, **options)
-    return ImageClassifier(np.unique(labels).tolist(), tuple(networks), extractor, method)
+    data = labelled_images(folder, extractor, options.get("threads"))
+    if data.empty:
+        raise _nothing_in(os.path.join(folder, data.empty[0]))
+    return train_labelled(data, extractor, method=method, refit=refit, **options)
 
 
-def labelled_features(folder: StrPath, extractor: str, threads: int | None = None) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
-    """Read a folder of labelled images of at least two classes.
+class Labelled(NamedTuple):
+    """The images of a labelled folder, n of them."""
+
+    folder: str
+    paths: list[str]
+    """Each with the folder before it."""
+    features: NDArray[np.float64]
+    """(n, size)"""
+    labels: NDArray[np.str_]
+    """(n,)"""
+    empty: Sequence[str] = ()
+    """Folders that hold no image."""
+    doubts: Sequence[str] = ()
+    """Why the folders of the classes may not have been meant as such."""
+
+    def counts(self) -> dict[str, int]:
+        """How many images there are of each class."""
+        classes, counts = np.unique(self.labels, return_counts=True)
+        return dict(zip(classes.tolist(), counts.tolist(), strict=True))
+
+
+def labelled_images(folder: StrPath, extractor: str = EXTRACTOR, threads: int | None = None, fewest: int = 2) -> Labelled:
+    """Read a folder of labelled images.
 
     Parameters
     ----------
@@ -378,10 +425,8 @@ def labelled_features(folder: StrPath, extractor: str, threads: int | None = Non
         As `train_folder` has them.
     threads : int, optional
         By default as many as there are cores. The results do not depend on it.
-
-    Returns
-    -------
-    The features (N, size) of the images, and their labels (N,).
+    fewest : int
+        Of how many classes there must be images.
 
     Raises
     ------
@@ -389,10 +434,97 @@ def labelled_features(folder: StrPath, extractor: str, threads: int | None = Non
         As `train_folder` does for the folder and the extractor.
     """
     checks.one_of("extractor", extractor, EXTRACTORS)
-    features, labels = _labelled_images(os.fspath(folder), partial(_readable, extractor=extractor, threads=threads))
-    if len(classes := sorted(set(labels))) < 2:
-        raise ValueError(f"{os.fspath(folder)} must have images of at least two classes; got {classes}")
-    return features, np.array(labels)
+    data = _labelled_images(os.fspath(folder), partial(_readable, extractor=extractor, threads=threads))
+    if len(classes := list(data.counts())) < fewest:
+        if data.empty:
+            raise _nothing_in(os.path.join(folder, data.empty[0]))
+        raise ValueError(f"{data.folder} must have images of at least two classes; got {classes}")
+    return data
+
+
+def train_labelled(
+    data: Labelled, extractor: ExtractorName, *, method: Method = "softmax", refit: bool = False, **options: Any
+) -> ImageClassifier:
+    """Train a classifier on labelled images; see `train_folder`."""
+    checks.one_of("method", method, METHODS)
+    X, y, classes = data.features, data.labels, list(data.counts())
+    options["seed"] = checks.seed("seed", options.get("seed"))
+    targets: NDArray[Any] = y
+    if method == "one-vs-rest":
+        targets = (y[:, None] == classes).astype(np.float64)
+        if isinstance(options.get("init", ""), str):
+            options.setdefault("task", "regression")
+    held = held_out(y, options)
+    if refit and held is None:
+        raise ValueError("refit=True needs validation, a fraction of the images to hold out")
+    how = options if held is None else keeping_best(options)
+    if held is None or method == "softmax":
+        trained = _fit(X, targets, how)
+    else:  # a fraction of each class is to be held out, and these targets name none
+        kept = np.delete(np.arange(len(y)), held)
+        trained = _fit(X[kept], targets[kept], how | {"validation": (X[held], targets[held])})
+    networks = (trained,) if isinstance(trained, MLP) else tuple(trained)
+    classifier = ImageClassifier(classes, networks, extractor, method, record_of(data, networks[0].made_with, options))
+    if held is None:
+        return classifier
+    classifier.made_with["validation"] = validated(classifier, X[held], y[held])
+    return refitted(classifier, trained, X, targets, options) if refit else classifier
+
+
+def held_out(labels: NDArray[np.str_], options: Mapping[str, Any]) -> NDArray[np.int32] | None:
+    """The rows that training with these options holds out, if it is to hold out a fraction."""
+    share = options.get("validation")
+    if share is None or isinstance(share, tuple):
+        return None
+    return split(len(labels), labels, checks.share("validation", share), Streams(options["seed"], options.get("data_seed")))[1]
+
+
+def keeping_best(options: dict[str, Any]) -> dict[str, Any]:
+    """The options, with some patience: by that the weights of the best epoch are kept."""
+    return options if options.get("patience") is not None else options | {"patience": NEVER}
+
+
+def record_of(data: Labelled, made: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a classifier was made with, from the record of a network, or of a population, and how it was asked to be measured."""
+    asked = made_with(len(data.labels), {name: options.get(name) for name in ("validation", "patience")})
+    record = {"images": data.counts(), "seed": options["seed"], **made, "rows": asked["rows"]}
+    return record | {"options": made["options"] | asked["options"]}
+
+
+def validated(classifier: ImageClassifier, X: NDArray[np.float64], labels: NDArray[np.str_]) -> dict[str, Any]:
+    """What is known of a classifier by images that were held out; where there is a network for each class, a list."""
+    record: dict[str, Any] = {"images": len(labels), "accuracy": classifier.score(X, labels)}
+    if classifier.method != "ensemble":
+        each = [_best(history) | {"stopped_by": history.stopped_by} for history in classifier.histories]
+        record |= {name: [one[name] for one in each] if len(each) > 1 else each[0][name] for name in each[0]}
+    return record | {"refit": False}
+
+
+def refitted(
+    classifier: ImageClassifier,
+    trained: MLP | Population,
+    X: NDArray[np.float64],
+    targets: NDArray[Any],
+    options: Mapping[str, Any],
+) -> ImageClassifier:
+    """The classifier with its networks trained anew on all rows, each for as many epochs as were best for it.
+
+    After Ctrl-C it is as it was; its record says so, and a RuntimeWarning. Nor is anything to be done after an earlier one.
+    """
+    if any(history.stopped_by == "interrupt" for history in classifier.histories):
+        return classifier
+    record = classifier.made_with["validation"]
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "training was interrupted", RuntimeWarning)
+            networks = _fit_again(trained, X, targets, {name: options[name] for name in options if name not in MEASURED})
+    except KeyboardInterrupt:
+        record["refit"] = "interrupted"
+        message = "training on all images was interrupted; this is what was trained without those held out"
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+        return classifier
+    record["refit"] = True
+    return replace(classifier, networks=networks)
 
 
 class ClassifyOptions(TypedDict, total=False):
@@ -461,8 +593,6 @@ def _read(source: Source, extractor: str, threads: int | None) -> Rows:
     chunks = Chunks(source)
     read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS)
     parts = list(_map(read, chunks, workers))
-    if chunks.within and not any(part.paths for part in parts):
-        raise _nothing_in(source)
     return Rows(
         [path for part in parts for path in part.paths],
         np.concatenate([np.empty((0, size)), *(part.features for part in parts)]),
@@ -479,15 +609,54 @@ def _nothing_in(source: Any) -> ValueError:
 # -- Training ----------------------------------------------------------------------------------------------------------
 
 
-def _train_one_vs_rest(features: NDArray[np.float64], labels: NDArray[np.str_], **options: Any) -> list[MLP]:
+def _fit(X: NDArray[np.float64], targets: NDArray[Any], options: dict[str, Any]) -> MLP | Population:
+    """One network for labels; for each column of targets one, of which Ctrl-C leaves all or none."""
+    if targets.ndim == 1:
+        return train(X, targets, **{"output": "softmax", **options})
     for name in ("hidden", "activation"):  # a list would have an entry for each network
         if isinstance(options.get(name), list):
-            options[name] = tuple(options[name])
-    targets = (labels[:, None] == np.unique(labels)).astype(np.float64)
-    population = train_many(features, targets, members=targets.shape[1], **options)
-    if "interrupt" in population.history.stopped_by:  # some of the networks alone decide nothing
+            options = options | {name: tuple(options[name])}
+    population = train_many(X, targets, members=targets.shape[1], **options)
+    if not population.history.epochs.all():  # Ctrl-C came so soon that some have not begun: the others alone decide nothing
         raise KeyboardInterrupt
-    return list(population)
+    return population
+
+
+def _fit_again(
+    trained: MLP | Population, X: NDArray[np.float64], targets: NDArray[Any], options: dict[str, Any]
+) -> tuple[MLP, ...]:
+    """Networks like those that were trained, for as many epochs as were best; a KeyboardInterrupt unless all are whole."""
+    if isinstance(trained, MLP):
+        return _whole([train(X, targets, **{"output": "softmax", **options, "epochs": _best_epoch(trained)})])
+    fitted: dict[int, MLP] = {}
+    best = np.array([_best_epoch(network) for network in trained])
+    for epochs in np.unique(best).tolist():
+        which = np.flatnonzero(best == epochs).tolist()
+        own = {name: [values[place] for place in which] for name, values in trained.options.items()}
+        columns = targets if targets.ndim == 1 else targets[:, which]
+        again = train_many(X, columns, **{**options, **own, "epochs": epochs})
+        fitted |= zip(which, _whole(list(again)), strict=True)
+    return tuple(fitted[place] for place in sorted(fitted))
+
+
+def _whole(networks: list[MLP]) -> tuple[MLP, ...]:
+    if any(network.history is None or network.history.stopped_by == "interrupt" for network in networks):
+        raise KeyboardInterrupt
+    return tuple(networks)
+
+
+def _best_epoch(network: MLP) -> int:
+    assert network.history is not None
+    return _best(network.history)["best_epoch"]
+
+
+def _best(history: History) -> dict[str, Any]:
+    """The smallest loss on rows held out, how many epochs it took, and how many there were."""
+    losses = history.validation_loss
+    if losses is None or not len(losses):
+        return {"loss": None, "best_epoch": 0, "epochs": 0}
+    best = int(losses.argmin())
+    return {"loss": float(losses[best]), "best_epoch": best + 1, "epochs": history.epochs}
 
 
 def _own_output(network: MLP, features: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -498,21 +667,19 @@ def _own_output(network: MLP, features: NDArray[np.floating]) -> NDArray[np.floa
 # -- Labels ------------------------------------------------------------------------------------------------------------
 
 
-def _readable(folder: str, extractor: str, threads: int | None) -> tuple[list[str], NDArray[np.float64]]:
-    """The names and features of all images of a folder; an ImageError for one that cannot be read."""
-    paths, features, errors, others, _ = _read(folder, extractor, threads)
-    for error in filter(None, errors):
+def _readable(folder: str, extractor: str, threads: int | None) -> Rows:
+    """The rows of all images of a folder; an ImageError for one that cannot be read."""
+    rows = _read(folder, extractor, threads)
+    for error in filter(None, rows.errors):
         raise ImageError(error)
-    for path in others:
+    for path in rows.others:
         if path.lower().endswith(".png"):
             raise ImageError(f"{os.path.join(folder, path)} is not a PNG file")
-    return paths, features
+    return rows
 
 
-def _labelled_images(
-    folder: str, read: Callable[[str], tuple[list[str], NDArray[np.float64]]]
-) -> tuple[NDArray[np.float64], list[str]]:
-    """The features of the images of a training folder, and their labels."""
+def _labelled_images(folder: str, read: Callable[[str], Rows]) -> Labelled:
+    """The images of a training folder, and their labels."""
     if not os.path.exists(folder):
         raise FileNotFoundError(f"{folder} does not exist")
     answer_files, classes = {}, []
@@ -527,23 +694,30 @@ def _labelled_images(
         return _answered_images(folder, answer_files, read)
     if not classes:
         raise ValueError(f"{folder} has neither a folder for each class nor answer files (correct-outputs-<class>.txt)")
-    features, labels = [], []
-    for name in sorted(classes):
-        paths, rows = read(os.path.join(folder, name))
-        features.append(rows)
-        labels += [name] * len(paths)
-    return np.concatenate(features), labels
+    rows = {name: read(os.path.join(folder, name)) for name in sorted(classes)}
+    empty = [name for name in rows if not rows[name].paths]
+    within = [name for name in rows if any("/" in path for path in rows[name].paths)]
+    mixed = [name for name in rows if 0 < len(rows[name].paths) < len(rows[name].others) + rows[name].skipped]
+    doubts = {"no PNG file is in": empty, "images lie in folders within": within, "most files are no PNG files in": mixed}
+    return Labelled(
+        folder,
+        [os.path.join(folder, name, path) for name in rows for path in rows[name].paths],
+        np.concatenate([part.features for part in rows.values()]),
+        np.array([name for name in rows for _ in rows[name].paths], str),
+        empty,
+        [f"{what} {', '.join(names)}" for what, names in doubts.items() if names],
+    )
 
 
-def _answered_images(
-    folder: str, answer_files: dict[str, str], read: Callable[[str], tuple[list[str], NDArray[np.float64]]]
-) -> tuple[NDArray[np.float64], list[str]]:
-    """The features and labels of images whose classes stand in answer files, a file for each class."""
+def _answered_images(folder: str, answer_files: dict[str, str], read: Callable[[str], Rows]) -> Labelled:
+    """Images whose classes stand in answer files, a file for each class."""
     images = os.path.join(folder, "train-images")
     if not os.path.isdir(images):
         images = folder
     answers = {label: _read_answers(file) for label, file in sorted(answer_files.items())}
-    paths, features = read(images)
+    paths, features, *_ = read(images)
+    if not paths:
+        raise _nothing_in(images)
     rows = {path: row for row, path in enumerate(paths)}
     for label, answered in answers.items():
         if lacking := rows.keys() - answered.keys():
@@ -557,7 +731,8 @@ def _answered_images(
         if len(own) != 1:
             raise ValueError(f"{name} must have the answer 1 for one class; in {folder} it has it for {own}")
         labels += own
-    return features[[rows[name] for name in names]], labels
+    order = [rows[name] for name in names]
+    return Labelled(folder, [os.path.join(images, name) for name in names], features[order], np.array(labels))
 
 
 def _read_answers(path: str) -> dict[str, bool]:

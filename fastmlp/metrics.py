@@ -91,18 +91,32 @@ class Evaluation:
         return f"<Evaluation of {self.rows} rows: {self._numbers(', ')}>"
 
     def __str__(self) -> str:
-        head = f"{self.rows} rows  {self._numbers('  ')}"
         if "accuracy" not in self.__dict__:
-            return head
+            return self._head()
+        if len(self.classes) <= CONFUSION_PRINTED:
+            return f"{self.ratios_as_text()}\n\n{self.confusion_as_text()}"
+        return "\n\n".join(filter(None, [self.ratios_as_text(), self.most_confused_as_text(PAIRS_PRINTED)]))
+
+    def _head(self) -> str:
+        return f"{self.rows} rows  {self._numbers('  ')}"
+
+    def ratios_as_text(self) -> str:
+        """The accuracy, and a line for each class, of many for the first ones."""
         names = [short(label) for label in self.classes.tolist()]
         ratios = [[name, *(f"{value:.3f}" for value in getattr(self, name))] for name in ("precision", "recall", "f1")]
         support = ["support", *map(_count, self.support.tolist())]
-        lines = [head, "", *_lines(["", *names], [*ratios, support], CLASSES_PRINTED)]
-        if len(names) <= CONFUSION_PRINTED:
-            cells = [[name, *map(_count, values)] for name, values in zip(names, self.confusion.T.tolist(), strict=True)]
-            return "\n".join([*lines, "", "rows of each class by what they were taken for:", *_lines(["", *names], cells)])
-        pairs = [f"  {short(true)} for {short(taken)}: {_count(count)}" for true, taken, count in self.most_confused(PAIRS_PRINTED)]
-        return "\n".join([*lines, "", "most often taken:", *pairs] if pairs else lines)
+        return "\n".join([self._head(), "", *_lines(["", *names], [*ratios, support], CLASSES_PRINTED)])
+
+    def confusion_as_text(self) -> str:
+        """The whole confusion matrix."""
+        names = [short(label) for label in self.classes.tolist()]
+        cells = [[name, *map(_count, values)] for name, values in zip(names, self.confusion.T.tolist(), strict=True)]
+        return "\n".join(["rows of each class by what they were taken for:", *_lines(["", *names], cells)])
+
+    def most_confused_as_text(self, n: int) -> str:
+        """At most n of the pairs that are confused most often; nothing if there is none."""
+        pairs = [f"  {short(true)} for {short(taken)}: {_count(count)}" for true, taken, count in self.most_confused(n)]
+        return "\n".join(["most often taken:", *pairs] if pairs else [])
 
     def _numbers(self, between: str) -> str:
         names = {"accuracy": "accuracy", "log_loss": "log loss", "r2": "R2", "mse": "MSE", "mae": "MAE"}

@@ -346,10 +346,15 @@ def split(n: int, labels: NDArray[Any] | None, share: float, streams: Streams) -
     groups = [np.arange(n)] if labels is None else [np.flatnonzero(labels == label) for label in np.unique(labels)]
     held, rng = np.zeros(n, dtype=bool), streams.split()
     for group in groups:
-        held[rng.permutation(group)[: min(round(share * len(group)), len(group) - 1)]] = True
+        held[rng.permutation(group)[: held_of(len(group), share)]] = True
     if not held.any():
         raise ValueError(f"validation={share} of {n} rows holds out none; give a larger fraction, or rows as (X, y)")
     return np.flatnonzero(~held).astype(np.int32), np.flatnonzero(held).astype(np.int32)
+
+
+def held_of(rows: int, share: float) -> int:
+    """How many rows of a class are held out: one at least is left."""
+    return min(round(share * rows), rows - 1)
 
 
 def row_weights(weights: NDArray[Any], n: int, kept: NDArray[np.int32], bootstrap: Streams | None) -> NDArray[Any]:

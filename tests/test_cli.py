@@ -14,12 +14,13 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
 import fastmlp
 from fastmlp.cli import main
-from fastmlp.folders import labelled_features
+from fastmlp.folders import labelled_images, train_folder
 
 pty = pytest.importorskip("pty")
 resource = pytest.importorskip("resource")
@@ -97,7 +98,7 @@ def compiled():
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "m.npz"
-    fastmlp.train_folder(TRAINING, hidden=(4,), epochs=50, seed=0).save(path)
+    fastmlp.train_folder(TRAINING, extractor="ink", hidden=(4,), epochs=50, seed=0).save(path)
     return path
 
 
@@ -127,11 +128,15 @@ def rows_of(data):
     return list(csv.reader(io.StringIO(data.decode(errors="surrogateescape"), newline="")))
 
 
+CLASSES = "fastmlp: 40 images: circle 20, line 20\n"  # what train says first, of the tutorial's data
+
+
 def assert_one_sentence(captured, *parts):
+    sentence = captured.err.removeprefix(CLASSES)
     assert captured.out == ""
-    assert captured.err.startswith("fastmlp: ") and captured.err.count("\n") == 1
+    assert sentence.startswith("fastmlp: ") and sentence.count("\n") == 1
     for part in parts:
-        assert str(part) in captured.err
+        assert str(part) in sentence
 
 
 # Usage
@@ -140,21 +145,66 @@ def assert_one_sentence(captured, *parts):
 def test_help_names_the_commands():
     process = run("--help")
     assert (process.returncode, process.stderr) == (0, b"")
-    for command in (b"demo", b"features", b"train", b"classify", b"info", b"warmup"):
+    for command in (b"demo", b"features", b"train", b"classify", b"evaluate", b"info", b"warmup"):
         assert command in process.stdout
     assert run("--version").stdout.decode().split() == ["fastmlp", fastmlp.__version__]
 
 
-@pytest.mark.parametrize(
-    "args",
-    ["", "trian", "train folder", "train folder -o m --hidden 8,x", "demo squares"]
-    + [f"train folder -o m {rest}" for rest in ("--hidden 8//4", "--learning-rate 0.1,x", "--batch-size 1,", "--members 0")],
-)
-def test_wrong_usage_exits_with_2(args, capsys):
+def exits(args, capsys):
+    """What argparse ends a command with: its code, and what it printed."""
     with pytest.raises(SystemExit) as caught:
         main(args.split())
-    captured = capsys.readouterr()
-    assert caught.value.code == 2 and captured.out == "" and "usage: fastmlp" in captured.err
+    return caught.value.code, capsys.readouterr()
+
+
+@pytest.mark.parametrize("args", ["", "help"])
+def test_without_a_command_the_help_is_shown(args, capsys):
+    assert exits(args, capsys) == exits("--help", capsys)
+
+
+@pytest.mark.parametrize("command", ["demo", "features", "train", "classify", "evaluate", "info", "warmup"])
+def test_help_of_a_command_is_shown_in_two_ways(command, capsys):
+    code, captured = exits(f"help {command}", capsys)
+    assert (code, captured) == exits(f"{command} --help", capsys)
+    assert code == 0 and captured.err == "" and f"usage: fastmlp {command}" in captured.out
+
+
+@pytest.mark.parametrize(
+    ("args", "parts"),
+    [
+        ("trian", ["'trian'", "did you mean train?"]),
+        ("help trian", ["'trian'", "did you mean train?"]),
+        ("--verison", ["--verison", "did you mean --version?"]),
+        ("train folder", ["-o/--output"]),
+        ("train folder -o m --sed 3", ["--sed", "did you mean --seed?", "fastmlp train --help"]),
+        ("train --sed=3 -o m folder", ["--sed", "did you mean --seed?"]),
+        ("demo --sed 3", ["--sed", "did you mean --seed?"]),
+        ("features folder --extracter ink", ["--extracter", "did you mean --extractor?"]),
+        ("classify m folder --unorderd", ["--unorderd", "did you mean --unordered?"]),
+        ("evaluate m folder --threds 2", ["--threds", "did you mean --threads?"]),
+        ("info m --verbose", ["fastmlp info has no option --verbose"]),
+        ("warmup --quick", ["fastmlp warmup has no option --quick"]),
+        ("info a b", ["fastmlp info does not take 'b'"]),
+        ("info a -x", ["fastmlp info does not take '-x'"]),
+        ("train folder -o m --hidden abc", ["--hidden", "such as 16 or 16,8", "'abc'"]),
+        ("train folder -o m --hidden 8,x", ["--hidden", "such as 16 or 16,8", "'8,x'"]),
+        ("train folder -o m --hidden 8//4", ["--hidden", "''"]),
+        ("train folder -o m --hidden", ["--hidden", "expected one argument"]),
+        ("train folder -o m --learning-rate 0.1,x", ["--learning-rate must be a number; got 'x'"]),
+        ("train folder -o m --batch-size 1,", ["--batch-size must be a whole number or full; got ''"]),
+        ("train folder -o m --members 0", ["--members must be a positive whole number; got '0'"]),
+        ("train folder -o m --seed 1.5", ["--seed must be a whole number; got '1.5'"]),
+        ("train folder -o m --validation some", ["--validation must be a number; got 'some'"]),
+        ("train folder -o m --dtype float23", ["--dtype must be float32 or float64; got 'float23' (did you mean float32?)"]),
+        ("classify m folder --format jsnl", ["--format must be csv or jsonl; got 'jsnl' (did you mean jsonl?)"]),
+        ("demo circle", ["TASK must be circles or toy; got 'circle' (did you mean circles?)"]),
+        ("demo --seed x", ["--seed must be a whole number; got 'x'"]),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_exits_with_2(args, parts, capsys):
+    code, captured = exits(args, capsys)
+    assert code == 2
+    assert_one_sentence(captured, *parts, "--help")
 
 
 # features
@@ -260,10 +310,10 @@ def test_train_saves_what_its_options_say(tmp_path, capsys):
     path = tmp_path / "m.npz"
     options = "--hidden 8,4 --activation relu --epochs 7 --batch-size full --dtype float32 --seed 3 --validation 0.2"
     options += " --extractor pixels --optimizer nesterov --l2 0.001 --learning-rate 0.01 --patience 50 --threads 1"
-    options += " --momentum 0.8 --data-seed 5 --bootstrap"
+    options += " --momentum 0.8 --data-seed 5 --bootstrap --no-refit"
     assert main(["train", str(TRAINING), "-o", str(path), *options.split()]) == 0
     captured = capsys.readouterr()
-    assert captured.err == "" and "256-8-4-2" in captured.out
+    assert captured.err == CLASSES and "256-8-4-2" in captured.out
     model = fastmlp.load(path)
     (network,) = model.networks
     assert (model.classes, model.extractor, model.method) == (["circle", "line"], "pixels", "softmax")
@@ -276,14 +326,108 @@ def test_train_saves_what_its_options_say(tmp_path, capsys):
     assert np.array_equal(same.networks[0].theta, network.theta)
 
     assert main(["info", str(path)]) == 0
-    assert capsys.readouterr() == captured
+    assert capsys.readouterr() == (captured.out, "")
+
+
+def test_train_holds_out_a_fifth_and_then_trains_on_all(tmp_path, capsys):
+    path = tmp_path / "m.npz"
+    assert main(["train", str(TRAINING), "-o", str(path), "--epochs", "5"]) == 0
+    captured = capsys.readouterr()
+    model = fastmlp.load(path)
+    assert captured.err == CLASSES and model.extractor == "pixels"
+    found = model.made_with["validation"]
+    assert (found["images"], found["epochs"], found["stopped_by"], found["refit"]) == (8, 5, "epochs", True)
+    told = f"validation: images 8, accuracy {found['accuracy']:.6g}, loss {found['loss']:.6g}, best_epoch {found['best_epoch']}"
+    assert f"{told}, epochs 5, stopped_by epochs, refit yes\n" in captured.out
+    same = train_folder(TRAINING, epochs=found["best_epoch"], seed=model.made_with["seed"])
+    assert same.networks[0].theta.tobytes() == model.networks[0].theta.tobytes()
+
+
+@pytest.mark.parametrize("options", ["", "--members 2"])
+def test_info_tells_seed_options_rows_figures_and_versions(options, tmp_path, capsys):
+    path = tmp_path / "m.npz"
+    assert main(["train", str(TRAINING), "-o", str(path), "--epochs", "2", "--batch-size", "full", *options.split()]) == 0
+    printed = capsys.readouterr().out
+    assert main(["info", str(path)]) == 0
+    told = capsys.readouterr().out
+    assert printed.endswith(told)
+    made_with = fastmlp.load(path).made_with
+    for line in ("images: circle 20, line 20", f"seed: {made_with['seed']}", "rows: 40", "validation: images 8, accuracy "):
+        assert f"\n{line}" in told
+    for part in ("optimizer adam", "learning_rate 0.01", "batch_size full", "epochs 2", "validation 0.2"):
+        assert part in told
+    assert f"numba {numba.__version__}\n" in told
+    assert "patience" not in told
+
+
+def test_without_validation_all_images_are_trained_on_once(tmp_path, capsys):
+    for options in ([], ["--members", "2"]):
+        path = tmp_path / "m.npz"
+        assert main(["train", str(TRAINING), "-o", str(path), "--epochs", "2", "--validation", "0", *options]) == 0
+        assert "validation" not in capsys.readouterr().out
+        (network,) = fastmlp.load(path).networks
+        assert network.history.epochs == 2 and network.history.validation_loss is None
+
+
+def some_of_each(folder, **counts):
+    """A labelled folder of so many images of each class."""
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            shutil.copy(IMAGES / f"t{'lc'[name == 'circle']}-1.png", folder / name / f"{number}.png")
+    return folder
+
+
+def test_classes_too_small_to_hold_out_from_are_told(tmp_path, capsys):
+    few = some_of_each(tmp_path / "few", circle=2, line=5)
+    assert main(["train", str(few), "-o", str(tmp_path / "m.npz"), "--epochs", "2"]) == 0
+    assert capsys.readouterr().err == "fastmlp: 7 images: circle 2, line 5\nfastmlp: too few images to hold any out: circle\n"
+    assert fastmlp.load(tmp_path / "m.npz").made_with["validation"]["images"] == 1
+    fewer = some_of_each(tmp_path / "fewer", circle=1, line=2)
+    assert main(["train", str(fewer), "-o", str(tmp_path / "m.npz"), "--epochs", "2"]) == 0
+    assert capsys.readouterr().err.endswith("fastmlp: too few images to hold any out: circle, line\n")
+    assert "validation" not in fastmlp.load(tmp_path / "m.npz").made_with
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder as this project's clone is one, and a command that would train on it."""
+    shutil.copytree(TRAINING, tmp_path / "clone" / "data")
+    shutil.copytree(IMAGES, tmp_path / "clone" / "test-images")
+    (tmp_path / "clone" / "tests").mkdir()
+    (tmp_path / "clone" / "tests" / "test_it.py").touch()
+    return tmp_path / "clone", ["train", ".", "-o", tmp_path / "m.npz", "--epochs", "1"]
+
+
+def test_a_folder_that_does_not_look_like_classes_needs_a_yes(project, monkeypatch, capsys):
+    folder, command = project
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))  # which is no terminal
+    found = "fastmlp: 51 images: data 41, test-images 10\n"
+    doubt = "fastmlp: the folders in . may be no classes: no PNG file is in tests; images lie in folders within data"
+    assert main(list(map(str, command))) == 2
+    assert capsys.readouterr() == ("", f"{found}{doubt}; give --yes to train all the same\n")
+    assert not command[3].exists()
+    assert main([*map(str, command), "--yes"]) == 0
+    assert capsys.readouterr().err == f"{found}{doubt}\n"
+    assert fastmlp.load(command[3]).classes == ["data", "test-images"]
+
+
+def test_at_a_terminal_somebody_is_asked_whether_the_classes_are_meant(project):
+    folder, command = project
+    for answer, code in ("n", 2), ("yes", 0):
+        with at_terminal(*command, cwd=folder) as (process, person):
+            person.wait_for(r"Train all the same\? \[y/N\] ")
+            person.type(f"{answer}\n")
+            assert process.wait(PATIENCE) == code
+        assert command[3].exists() == (code == 0)
 
 
 def test_train_makes_one_network_for_each_class(tmp_path, capsys):
     options = ["--method", "one-vs-rest", "--hidden", "3", "--epochs", "5"]
     assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), *options]) == 0
     printed = capsys.readouterr().out
-    assert "MLP(circle): 3-3-1" in printed and "MLP(line): 3-3-1" in printed
+    assert "MLP(circle): 256-3-1" in printed and "MLP(line): 256-3-1" in printed
 
 
 # train, of several networks
@@ -302,7 +446,7 @@ def trained(tmp_path, monkeypatch, capsys):
 
         monkeypatch.setattr(fastmlp, "train_many", watched)
         assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), *text.split()]) == 0
-        ((options, population),) = seen
+        (options, population), *_ = seen
         return options, population, fastmlp.load(tmp_path / "m.npz"), capsys.readouterr()
 
     return run_train
@@ -311,20 +455,26 @@ def trained(tmp_path, monkeypatch, capsys):
 def test_of_each_combination_a_network_is_trained_and_the_best_is_saved(trained, tmp_path, capsys):
     text = "--hidden 4/3,2 --learning-rate 0.01,0.1 --epochs 5 --seed 3 --extractor pixels --dtype float32"
     _, population, saved, printed = trained(text)
-    features, labels = labelled_features(TRAINING, "pixels")
+    data = labelled_images(TRAINING)
+    common = {"data_seed": 3, "output": "softmax", "dtype": "float32"}
     expected = fastmlp.train_many(
-        features, labels, hidden=[(4,), (4,), (3, 2), (3, 2)], learning_rate=[0.01, 0.1, 0.01, 0.1], members=4, seed=3,
-        data_seed=3, validation=0.2, output="softmax", epochs=5, dtype="float32",
+        data.features, data.labels, hidden=[(4,), (4,), (3, 2), (3, 2)], learning_rate=[0.01, 0.1, 0.01, 0.1], members=4, seed=3,
+        validation=0.2, patience=5, epochs=5, **common,
     )  # fmt: skip
     assert [network.layer_sizes[1:-1] for network in population] == [(4,), (4,), (3, 2), (3, 2)]
     for network, same in zip(population, expected, strict=True):
         assert np.array_equal(network.theta, same.theta)
     (network,) = saved.networks
     assert (saved.classes, saved.extractor, saved.method) == (["circle", "line"], "pixels", "softmax")
-    assert np.array_equal(network.theta, expected.best()[0].theta)
+    (best,) = expected.best()
+    options = {name: values[0] for name, values in expected.best().options.items()}
+    epochs = int(best.history.validation_loss.argmin()) + 1
+    again = fastmlp.train_many(data.features, data.labels, members=1, epochs=epochs, **options, **common)
+    assert np.array_equal(network.theta, again[0].theta)
+    assert saved.made_with["seed"] == options["seed"] and saved.made_with["options"]["learning_rate"] == options["learning_rate"]
 
     table = f"{expected.table.best(4)}\n"
-    assert printed.err == "" and printed.out.startswith(table)
+    assert printed.err == CLASSES and printed.out.startswith(table)
     assert main(["info", str(tmp_path / "m.npz")]) == 0
     assert capsys.readouterr().out == printed.out.removeprefix(table)
 
@@ -353,7 +503,7 @@ def test_of_many_networks_the_best_ten_are_printed(trained):
 
 
 def test_an_ensemble_is_of_the_networks_that_halving_has_not_dropped(trained, tmp_path, capsys):
-    text = "--members 9 --hidden 2/3 --halving 3 --epochs 9 --seed 0 --bootstrap --ensemble"
+    text = "--members 9 --hidden 2/3 --halving 3 --epochs 9 --seed 0 --bootstrap --ensemble --no-refit"
     options, population, saved, printed = trained(text)
     assert (options["halving"], options["bootstrap"]) == (3, True)
     kept = [population[n] for n, reason in enumerate(population.history.stopped_by) if reason != "halving"]
@@ -365,16 +515,29 @@ def test_an_ensemble_is_of_the_networks_that_halving_has_not_dropped(trained, tm
     assert printed.out.endswith(told) and "method ensemble" in told
     for size in {network.layer_sizes[1] for network in kept}:
         count = sum(network.layer_sizes[1] == size for network in kept)
-        assert f"\n{count} of 3-{size}-2, tanh, softmax output" in told
+        assert f"\n{count} of 256-{size}-2, tanh, softmax output" in told
     assert classified(tmp_path / "m.npz", IMAGES) == 0
+
+
+def test_an_ensemble_is_trained_on_all_images_too(trained):
+    _, population, saved, _ = trained("--members 4 --hidden 3 --epochs 12 --seed 0 --learning-rate 2 --extractor ink --ensemble")
+    best = population.history.validation_loss.argmin(axis=1) + 1
+    assert len(set(best.tolist())) > 1 and saved.made_with["validation"]["refit"] is True
+    data = labelled_images(TRAINING, "ink")
+    for place, network in enumerate(saved.networks):
+        options = {"data_seed": 0, "output": "softmax", "hidden": 3, "learning_rate": 2}
+        same = fastmlp.train_many(data.features, data.labels, seeds=[place], epochs=int(best[place]), **options)[0]
+        assert network.theta.tobytes() == same.theta.tobytes()
+    assert saved.made_with["seed"] == 0 and saved.networks[2].made_with["seed"] == 2
 
 
 def test_networks_that_diverge_are_counted_and_left_out(trained):
     # A step of the first multiplies its weights by some 1e9, so that they become infinite only after many epochs.
-    text = "--l2 1e10,0,0.001 --learning-rate 0.1 --optimizer sgd --batch-size full --epochs 50 --seed 0 --ensemble"
+    text = "--l2 1e10,0,0.001 --learning-rate 0.1 --optimizer sgd --batch-size full --epochs 50 --seed 0 --ensemble --no-refit"
     _, population, saved, printed = trained(text)
     assert population.history.stopped_by[0] == "diverged" and population.history.epochs[0] > 1
-    assert printed.err == "fastmlp: 1 of 3 networks diverged\n" and printed.out.startswith(f"{population.table.best(2)}\n")
+    assert printed.err == f"{CLASSES}fastmlp: 1 of 3 networks diverged\n"
+    assert printed.out.startswith(f"{population.table.best(2)}\n")
     assert np.array_equal(saved.networks[0].theta, population[1].theta) and len(saved.networks) == 2
 
 
@@ -431,9 +594,63 @@ def test_info_shows_a_population(tmp_path, capsys):
     population = fastmlp.train_many(X, X[:, 0] > 0, learning_rate=[0.01, 0.1], epochs=3, seed=0)
     population.save(tmp_path / "p.npz")
     assert main(["info", str(tmp_path / "p.npz")]) == 0
-    assert capsys.readouterr() == (f"{population!r}\n{population.table}\n", "")
+    captured = capsys.readouterr()
+    assert captured.err == "" and captured.out.startswith(f"{population!r}\n{population.table}\nrows: 20\noptions: ")
     assert classified(tmp_path / "p.npz", IMAGES) == 2
     assert_one_sentence(capsys.readouterr(), tmp_path / "p.npz", "not an image classifier")
+
+
+# evaluate
+
+
+def test_evaluate_tells_how_good_a_classifier_is_and_where_it_is_wrong(classifier, tmp_path, capsys):
+    folder = some_of_each(tmp_path / "some", circle=3, line=25)
+    shutil.move(folder / "line" / "0.png", folder / "circle" / "a.png")  # a line that is called a circle
+    evaluation = fastmlp.load(classifier).evaluate(folder)
+    assert main(["evaluate", str(classifier), str(folder)]) == 0
+    captured = capsys.readouterr()
+    head, _, rest = captured.out.partition("\n\nmost often taken:\n")
+    assert captured.err == "" and head == str(evaluation) and evaluation.accuracy == 27 / 28
+    wrong = re.escape(str(folder / "circle" / "a.png"))
+    assert re.fullmatch(rf"  circle for line: 1\n\nwrong:\n  {wrong}: line 0\.\d{{3}}, but it is circle\n", rest)
+
+    for number in range(30):
+        shutil.copy(IMAGES / "tl-1.png", folder / "circle" / f"b{number:02}.png")
+    for options, named in ([], 20), (["--all"], 31):
+        assert main(["evaluate", str(classifier), str(folder), *options]) == 0
+        printed = capsys.readouterr().out
+        assert printed.count(", but it is circle\n") == named
+        assert ("... and 11 more, which --all shows" in printed) == (named == 20)
+
+
+def test_evaluate_takes_answer_files_and_names_nothing_if_all_is_right(classifier, capsys):
+    assert main(["evaluate", str(classifier), str(TRAINING)]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "" and captured.out == f"{fastmlp.load(classifier).evaluate(TRAINING)}\n"
+    assert captured.out.startswith("40 rows  accuracy 1 ")
+
+
+def test_evaluate_shows_the_whole_confusion_of_ten_classes(tmp_path, capsys):
+    names = [str(number) for number in range(10)]
+    network = fastmlp.MLP.from_weights([np.zeros((3, 10))], [np.arange(10.0)], output="softmax", classes=names)
+    fastmlp.ImageClassifier(names, (network,), "ink", "softmax").save(tmp_path / "ten.npz")
+    folder = some_of_each(tmp_path / "some", **{"3": 2, "9": 1})  # all are taken for 9
+    assert main(["evaluate", str(tmp_path / "ten.npz"), str(folder)]) == 0
+    matrix, pairs = capsys.readouterr().out.partition("taken for:\n")[2].split("\n\n")[:2]
+    assert matrix.splitlines()[4].split() == ["3", *"0000000002"] and len(matrix.splitlines()) == 11
+    assert pairs == "most often taken:\n  3 for 9: 2"
+
+
+@pytest.mark.parametrize(
+    ("counts", "parts"),
+    [({}, ["neither a folder for each class nor answer files"]), ({"square": 1, "line": 1}, ["square", "circle, line"])],
+    ids=["unlabelled", "strange class"],
+)
+def test_what_cannot_be_evaluated_is_one_sentence(counts, parts, classifier, tmp_path, capsys):
+    folder = some_of_each(tmp_path / "some", **counts)
+    folder.mkdir(exist_ok=True)
+    assert main(["evaluate", str(classifier), str(folder)]) == 2
+    assert_one_sentence(capsys.readouterr(), folder, *parts)
 
 
 # classify
@@ -824,7 +1041,7 @@ def test_after_warmup_nothing_is_left_to_compile(tmp_path):
     by_sample, in_float32 = ["--batch-size", "1", "--optimizer", "sgd"], ["--dtype", "float32", "--extractor", "pixels"]
     for options in (by_sample, in_float32, [*by_sample, "--members", "2"], [*in_float32, "--members", "2"]):
         process = run("train", TRAINING, "-o", tmp_path / "m.npz", "--epochs", "2", "--validation", "0.2", *options)
-        assert (process.returncode, process.stderr) == (0, b"")
+        assert (process.returncode, process.stderr.decode()) == (0, CLASSES)
     assert set(caches.rglob("*.nbc")) == before
 
 

@@ -14,13 +14,13 @@ from pngs import gray_png
 
 from fastmlp import DivergedError, folders
 from fastmlp.features import extract
-from fastmlp.folders import ImageClassifier, classify_folder, extract_features, labelled_features, train_folder
+from fastmlp.folders import ImageClassifier, classify_folder, extract_features, labelled_images, train_folder
 from fastmlp.images import ImageError, read_image
 from fastmlp.many import train_many
 from fastmlp.model import MLP
 from fastmlp.reading import read_chunk
 from fastmlp.sources import Chunks
-from fastmlp.training import train
+from fastmlp.training import Streams, split, train
 
 ROOT = Path(__file__).parent.parent
 QUICK = {"hidden": (4,), "epochs": 60, "learning_rate": 0.05, "seed": 3}
@@ -139,8 +139,8 @@ def test_bad_sources_and_extractors_are_refused(tmp_path):
 # -- train_folder: what it learns from ---------------------------------------------------------------------------------
 
 
-def trained_on(monkeypatch, folder):
-    """The features and labels that train_folder gives to train."""
+def trained_on(monkeypatch, folder, **options):
+    """The features and labels that train_folder gives to train, of the extractor "ink" unless another is asked for."""
     seen = []
 
     def watched(X, y, **options):
@@ -148,7 +148,7 @@ def trained_on(monkeypatch, folder):
         return train(X, y, **options)
 
     monkeypatch.setattr(folders, "train", watched)
-    train_folder(folder, epochs=1)
+    train_folder(folder, epochs=1, **{"extractor": "ink", **options})
     return seen[0]
 
 
@@ -194,12 +194,37 @@ def test_the_data_of_the_tutorial_train_in_the_order_of_the_answers(monkeypatch)
 
 
 @pytest.mark.parametrize("threads", THREADS)
-def test_labelled_features_are_what_a_network_is_trained_on(class_folders, monkeypatch, threads):
+def test_labelled_images_are_what_a_network_is_trained_on(class_folders, monkeypatch, threads):
     expected, expected_labels = trained_on(monkeypatch, class_folders)
-    features, labels = labelled_features(class_folders, "ink", threads)
-    assert features.tobytes() == expected.tobytes()
-    assert labels.tolist() == expected_labels.tolist()
-    assert labelled_features(class_folders, "pixels")[0].shape == (28, 256)
+    data = labelled_images(class_folders, "ink", threads)
+    assert data.features.tobytes() == expected.tobytes()
+    assert data.labels.tolist() == expected_labels.tolist()
+    assert data.paths == [os.path.join(class_folders, name) for name in extract_features(class_folders).names]
+    assert data.counts() == {"lying": 14, "upright": 14} and not data.doubts
+    assert labelled_images(class_folders).features.shape == (28, 256)
+
+
+def test_paths_of_answered_images_are_in_the_order_of_the_answers(flat):
+    data = labelled_images(flat)
+    assert [os.path.relpath(path, flat) for path in data.paths] == ["002.png", "000.png", "003.png", "001.png"]
+    assert data.labels.tolist() == ["lying", "upright", "lying", "upright"] and not data.doubts
+
+
+def test_folders_that_do_not_look_like_classes_are_doubted(class_folders):
+    (class_folders / "docs").mkdir()
+    (class_folders / "docs" / "notes.txt").touch()
+    write_bars(class_folders / "sorted" / "upright", True, range(2))
+    write_bars(class_folders / "src", True, range(1))
+    for name in "ab":
+        (class_folders / "src" / f"{name}.py").touch()
+    (class_folders / "lying" / "labels.csv").touch()  # as may well be
+    data = labelled_images(class_folders)
+    assert data.empty == ["docs"] and data.counts() == {"lying": 14, "sorted": 2, "src": 1, "upright": 14}
+    assert data.doubts == [
+        "no PNG file is in docs", "images lie in folders within sorted", "most files are no PNG files in src",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="docs holds no PNG file"):
+        train_folder(class_folders)
 
 
 ALL_ZERO = dict.fromkeys(["000.png", "001.png", "002.png", "003.png"], 0)
@@ -273,7 +298,7 @@ def test_softmax_is_one_network_with_an_output_for_each_class(classifier):
 
 
 def test_one_vs_rest_trains_each_class_towards_one(flat):
-    classifier = train_folder(flat, method="one-vs-rest", **QUICK)
+    classifier = train_folder(flat, extractor="ink", method="one-vs-rest", **QUICK)
     features = extract([bar(False, 2), bar(True, 0), bar(False, 3), bar(True, 1)])
     for index, targets in enumerate([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]]):
         own = train(features, np.array(targets), **QUICK | {"seed": QUICK["seed"] + index})
@@ -285,7 +310,7 @@ def test_one_vs_rest_trains_each_class_towards_one(flat):
 def test_a_list_describes_the_layers_of_each_network_of_one_vs_rest(flat):
     options = {"hidden": [4, 3], "activation": ["tanh", "relu"], "epochs": 1}
     for network in train_folder(flat, method="one-vs-rest", **options).networks:
-        assert (network.layer_sizes, network.activations) == ((3, 4, 3, 1), ("tanh", "relu"))
+        assert (network.layer_sizes, network.activations) == ((256, 4, 3, 1), ("tanh", "relu"))
 
 
 def test_a_network_of_one_vs_rest_that_diverges_is_an_error(flat):
@@ -307,6 +332,7 @@ def test_ctrl_c_among_the_networks_of_one_vs_rest_leaves_no_half_classifier(clas
     def interrupted(*arguments, **options):
         population = train_many(*arguments, **options)
         population.history.stopped_by[index] = "interrupt"
+        population.history.epochs[index] = 0
         return population
 
     monkeypatch.setattr(folders, "train_many", interrupted)
@@ -337,7 +363,7 @@ def test_an_ensemble_gives_the_mean_of_its_networks_probabilities(class_folders,
 
 
 def test_an_ensemble_is_of_networks_for_its_classes(classifier, class_folders):
-    (network,), (of_ink,) = classifier.networks, train_folder(class_folders, epochs=1).networks
+    (network,), (of_ink,) = classifier.networks, train_folder(class_folders, extractor="ink", epochs=1).networks
     one_vs_rest = train_folder(class_folders, extractor="pixels", method="one-vs-rest", epochs=1).networks
     for networks, message in [
         ((), "networks must be 1 of 256 inputs each; got 0"),
@@ -351,6 +377,130 @@ def test_an_ensemble_is_of_networks_for_its_classes(classifier, class_folders):
 def test_train_folder_makes_no_ensemble(class_folders):
     with pytest.raises(ValueError, match="method must be one of 'one-vs-rest', 'softmax'; got 'ensemble'"):
         train_folder(class_folders, method="ensemble")
+
+
+# -- train_folder: what is held out, and what is kept of a training ----------------------------------------------------------------
+
+
+STROKES = {  # on a grid of 3 columns and 5 rows, as people write digits
+    "0": [(0, 0), (2, 0), (2, 4), (0, 4), (0, 0)], "1": [(0, 1), (1, 0), (1, 4)], "2": [(0, 1), (1, 0), (2, 1), (0, 4), (2, 4)],
+    "3": [(0, 0), (2, 0), (1, 2), (2, 3), (1, 4), (0, 4)], "4": [(2, 4), (2, 0), (0, 3), (2, 3)],
+    "5": [(2, 0), (0, 0), (0, 2), (2, 2), (2, 4), (0, 4)], "6": [(2, 0), (0, 2), (0, 4), (2, 4), (2, 2), (0, 2)],
+    "7": [(0, 0), (2, 0), (1, 4)], "8": [(1, 2), (0, 1), (1, 0), (2, 1), (1, 2), (0, 3), (1, 4), (2, 3), (1, 2)],
+    "9": [(2, 2), (0, 2), (0, 0), (2, 0), (2, 4)],
+}  # fmt: skip
+
+
+def digit(label, rng):
+    """A page of 32 x 32 with a digit by a shaky hand, somewhere, at some size and slant, with some pen."""
+    page, size = np.full((32, 32), 255, np.uint8), rng.uniform(3, 5)
+    points = np.array(STROKES[label]) + rng.normal(scale=0.12, size=(len(STROKES[label]), 2))
+    points[:, 0] += rng.uniform(-0.15, 0.15) * points[:, 1]
+    points = points * size + rng.uniform(4, 32 - 5 * size, 2)
+    pen = rng.integers(1, 4)
+    for start, end in itertools.pairwise(points):
+        for x, y in np.linspace(start, end, 40).round().astype(int):
+            page[max(y, 0) : y + pen, max(x, 0) : x + pen] = 0
+    return page
+
+
+def write_digits(folder, each, seed):
+    rng = np.random.default_rng(seed)
+    for label in STROKES:
+        (folder / label).mkdir(parents=True)
+        for number in range(each):
+            (folder / label / f"{number}.png").write_bytes(gray_png(digit(label, rng)))
+
+
+def test_drawings_of_ten_digits_are_told_apart_by_default(tmp_path):
+    write_digits(tmp_path / "train", 20, seed=1)
+    write_digits(tmp_path / "test", 10, seed=2)
+    classifier = train_folder(tmp_path / "train", seed=0)
+    assert classifier.extractor == "pixels" and classifier.score(tmp_path / "test") > 0.9
+    by_ink = train_folder(tmp_path / "train", extractor="ink", seed=0)
+    assert by_ink.score(tmp_path / "test") < 0.6  # three numbers do not do
+
+
+LIVELY = {"hidden": 4, "learning_rate": 0.3, "epochs": 12, "seed": 3}  # whose last epoch is not the best one
+
+
+def test_of_a_fraction_held_out_the_best_weights_are_kept_and_their_figures_told(class_folders):
+    classifier = train_folder(class_folders, extractor="ink", validation=0.25, **LIVELY)
+    data = labelled_images(class_folders, "ink")
+    network = train(data.features, data.labels, output="softmax", validation=0.25, patience=12, **LIVELY)
+    assert np.array_equal(classifier.networks[0].theta, network.theta)
+    _, held = split(28, data.labels, 0.25, Streams(3))
+    losses = network.history.validation_loss
+    assert len(held) == 8 and 0 < losses.argmin() < 11
+    assert classifier.made_with["validation"] == {
+        "images": 8, "accuracy": np.mean(network.predict(data.features[held]) == data.labels[held]), "loss": losses.min(),
+        "best_epoch": losses.argmin() + 1, "epochs": 12, "stopped_by": "epochs", "refit": False,
+    }  # fmt: skip
+
+
+def test_refit_trains_on_all_images_for_as_many_epochs_as_were_best(class_folders):
+    data = labelled_images(class_folders, "ink")
+    first = train_folder(class_folders, extractor="ink", validation=0.25, **LIVELY)
+    again = train_folder(class_folders, extractor="ink", validation=0.25, patience=9, refit=True, **LIVELY)
+    best = first.made_with["validation"]["best_epoch"]
+    network = train(data.features, data.labels, output="softmax", **LIVELY | {"epochs": best})
+    assert again.networks[0].theta.tobytes() == network.theta.tobytes()
+    assert again.made_with["validation"] == first.made_with["validation"] | {"refit": True}
+    assert again.made_with["options"]["epochs"] == 12 and again.made_with["options"]["patience"] == 9
+
+
+def test_refit_trains_each_network_of_one_vs_rest_for_its_own_epochs(class_folders):
+    write_bars(class_folders / "both", True, range(0, 14, 2))
+    write_bars(class_folders / "both", False, range(1, 14, 2))
+    data = labelled_images(class_folders, "ink")
+    classifier = train_folder(class_folders, extractor="ink", method="one-vs-rest", validation=0.25, refit=True, **LIVELY)
+    found = classifier.made_with["validation"]
+    assert found["images"] == 12 and found["refit"] and len(set(found["best_epoch"])) > 1
+    for index, (label, epochs) in enumerate(zip(classifier.classes, found["best_epoch"], strict=True)):
+        options = LIVELY | {"seed": 3 + index, "epochs": epochs}
+        alone = train_many(data.features, (data.labels == label) * 1.0, members=1, **options)[0]
+        assert classifier.networks[index].theta.tobytes() == alone.theta.tobytes()
+
+
+@pytest.mark.parametrize("method", ["softmax", "one-vs-rest"])
+def test_ctrl_c_while_training_on_all_images_leaves_what_was_trained_before(class_folders, method):
+    def interrupt(epoch, loss, validation_loss):
+        if validation_loss is None:
+            raise KeyboardInterrupt
+
+    options = {"method": method, "validation": 0.25, **LIVELY}
+    with pytest.warns(RuntimeWarning, match="training on all images was interrupted"):
+        classifier = train_folder(class_folders, refit=True, on_epoch=interrupt, **options)
+    before = train_folder(class_folders, **options)
+    assert classifier.made_with["validation"] == before.made_with["validation"] | {"refit": "interrupted"}
+    for network, same in zip(classifier.networks, before.networks, strict=True):
+        assert network.theta.tobytes() == same.theta.tobytes() and network.history.stopped_by == "epochs"
+
+
+def test_after_ctrl_c_nothing_is_trained_on_all_images(class_folders):
+    def interrupt(epoch, *_):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.warns(RuntimeWarning, match="training was interrupted"):
+        classifier = train_folder(class_folders, refit=True, on_epoch=interrupt, validation=0.25, **LIVELY)
+    assert classifier.networks[0].history.stopped_by == "interrupt"
+    assert classifier.made_with["validation"]["refit"] is False
+
+
+def test_refit_without_images_held_out_is_refused(class_folders):
+    for options in {}, {"validation": (np.zeros((2, 256)), ["lying", "upright"])}:
+        with pytest.raises(ValueError, match="refit=True needs validation, a fraction"):
+            train_folder(class_folders, refit=True, **options)
+
+
+def test_a_classifier_tells_what_it_was_made_with(class_folders, tmp_path):
+    first = train_folder(class_folders, epochs=2, l2=0.01)
+    assert first.made_with["images"] == {"lying": 14, "upright": 14} and first.made_with["rows"] == 28
+    assert first.made_with["options"]["optimizer"] == "adam" and first.made_with["options"]["l2"] == 0.01
+    again = train_folder(class_folders, epochs=2, l2=0.01, seed=first.made_with["seed"])
+    assert again.networks[0].theta.tobytes() == first.networks[0].theta.tobytes()
+    assert again.made_with == first.made_with
 
 
 # -- classify ----------------------------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def test_an_ensemble_of_regressors_is_as_good_as_scikit_learn_says():
 @pytest.mark.parametrize("method", ["softmax", "one-vs-rest"])
 def test_an_image_classifier_is_measured_on_a_folder_or_on_features(method):
     classifier = fastmlp.train_folder(DATA, extractor="ink", method=method, epochs=3, hidden=3, seed=0)
-    features, labels = fastmlp.folders.labelled_features(DATA, "ink")
+    features, labels = fastmlp.folders.labelled_images(DATA, "ink")[2:4]
     scores = classifier.scores(features)
     evaluation = classifier.evaluate(DATA)
     right = np.array(classifier.classes)[scores.argmax(axis=1)] == labels
