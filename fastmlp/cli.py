@@ -321,9 +321,8 @@ def _demo_circles(args: Namespace) -> int:
         print(f"{who}: {sum(map(str.__eq__, labels, truth))} of {len(truth)} right")
 
     while sys.stdin.isatty() and (name := _ask("Name of an image in test-images, or its path (an empty line ends): ")):
-        path = folder / "test-images" / name
         try:
-            _print_answer(*demo.answers(pair, softmax, [path if path.exists() else name]))
+            _print_answer(*demo.answers(pair, softmax, [demo.image_named(name, folder / "test-images")]))
         except fastmlp.ImageError as error:
             _say(error)
     return FINE

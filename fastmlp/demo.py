@@ -6,6 +6,9 @@ Toy data: a 3-5-1 classifier and a 3-5-2 regressor, both by full-batch gradient 
 
 from __future__ import annotations
 
+import os
+import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,6 +71,22 @@ def find_folder() -> Path:
 def training_images(data: Path) -> list[Path]:
     """The training images by their numbers: 2.png before 10.png."""
     return sorted((data / "train-images").glob("*.png"), key=lambda path: (len(path.name), path.name))
+
+
+def image_named(typed: str, folder: Path) -> str:
+    """The image that is meant by a name in the folder, or by a path; if there is none, what was typed.
+
+    People quote, escape spaces or do not, begin with "~", leave out ".png".
+    """
+    names = [typed]
+    with suppress(ValueError):  # a quotation that is not closed
+        names.append(" ".join(shlex.split(typed)))
+    for name in names:
+        path = os.path.expanduser(name)
+        for candidate in (folder / path, path, folder / f"{path}.png", f"{path}.png"):
+            if os.path.isfile(candidate):
+                return os.fspath(candidate)
+    return names[-1]
 
 
 def train_pair(data: Path, seed: int) -> ImageClassifier:

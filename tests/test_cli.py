@@ -20,6 +20,7 @@ import pytest
 
 import fastmlp
 from fastmlp.cli import main
+from fastmlp.demo import image_named
 from fastmlp.folders import labelled_images, train_folder
 
 pty = pytest.importorskip("pty")
@@ -998,7 +999,10 @@ def test_the_demo_asks_on_a_terminal_until_an_empty_line(tmp_path):
         "tc-1.png": r"tc-1\.png: This image is a CIRCLE",
         str(IMAGES / "tl-3.png"): r"tl-3\.png: This image is a LINE",
         "nothing.png": r"fastmlp: nothing\.png",
+        "tc-2": r"tc-2\.png: This image is a CIRCLE",
+        f"'{tmp_path}/two words.png' ": r"two words\.png: This image is a LINE",
     }
+    shutil.copy(IMAGES / "tl-1.png", tmp_path / "two words.png")
     with at_terminal("demo", cwd=tmp_path) as (process, person):
         for answer, reply in replies.items():
             person.wait_for("empty line ends")
@@ -1007,6 +1011,28 @@ def test_the_demo_asks_on_a_terminal_until_an_empty_line(tmp_path):
         person.wait_for("empty line ends")
         person.type("\n")
         assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "IMAGES/tc-1.png", "IMAGES/tc-1", "'IMAGES/tc-1.png'", "tc-1.png", "tc-1", '"tc-1"', "my line.png", r"my\ line.png",
+        "my line", "~/my line.png", r"~/my\ line", '"~/my line"', "'~/it'\\''s.png'", "~/it's.png",
+    ],
+)  # fmt: skip
+def test_the_demo_finds_an_image_however_its_name_is_typed(typed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("my line.png", "it's.png"):
+        shutil.copy(IMAGES / "tl-1.png", name)
+    found = Path(image_named(typed.replace("IMAGES", str(IMAGES)), IMAGES)).resolve()
+    name = next(name for name in ("tc-1", "my line", "it's") if name in typed.replace("\\", "").replace("''", ""))
+    assert found.is_file() and found.name == f"{name}.png"
+
+
+def test_a_name_without_an_image_stays_as_it_was_typed():
+    for typed, path in (("nothing", "nothing"), ("'no thing.png", "'no thing.png"), ("'no thing.png'", "no thing.png"), ("/", "/")):
+        assert image_named(typed, IMAGES) == path
 
 
 # demo and warmup
