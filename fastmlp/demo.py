@@ -29,6 +29,7 @@ PAIR: dict[str, Any] = {
 }  # fmt: skip
 SOFTMAX: dict[str, Any] = {
     "extractor": "ink", "method": "softmax", "hidden": (3,), "activation": "sigmoid", "output": "softmax", "batch_size": 1,
+    "learning_rate": 0.01, "epochs": 200,
 }  # fmt: skip
 CLASSIFIER: dict[str, Any] = {
     "hidden": (5,), "activation": "sigmoid", "output": "sigmoid", "loss": "cross_entropy_bits", "init": "normal",

@@ -21,6 +21,7 @@ WORTH_A_TRIAL = 0.02  # seconds of work that are left
 CALLS_BETWEEN_TRIALS = 20
 CALL_SECONDS = 0.05  # what a kernel call should last: Ctrl-C and progress wait for its end
 FIRST_CALL = 20_000_000  # parameters times rows, before anything is known of the time it takes
+LARGE_TARGET = 100  # that a loss, or a gradient, of its square may be the reason of a divergence
 ORDER_ENTRIES = 1 << 20  # of row numbers that are shuffled in advance
 
 OnEpoch = Callable[[int, float, float | None], Any]
@@ -41,11 +42,30 @@ class Limits:
     patience: int | None
 
 
+def further_advice(model: MLP, standardized: bool, y: NDArray[Any]) -> str:
+    """What else may help after a divergence, beside a lower learning rate."""
+    if standardized:
+        return ""
+    advice = ", or standardize=True" if model.bias else ", or columns of X with a mean of 0 and a deviation of 1"
+    largest = 0.0 if model.classes is not None else max(abs(float(y.max())), abs(float(y.min())))
+    return advice + (f" (y reaches {largest:g}: targets near 1 are learnt best)" if largest > LARGE_TARGET else "")
+
+
 class Order:
     """In which order the rows are taken, in one epoch after the other: the same, or shuffled."""
 
     def __init__(self, rows: NDArray[np.int32], shuffle: np.random.Generator | None) -> None:
         self.rows, self.shuffle = rows, shuffle
+
+    def skip(self, epochs: int) -> None:
+        """The next ones are those that would follow after so many epochs."""
+        if self.shuffle is not None:
+            self.shuffle.bit_generator.random_raw(epochs * self._words, output=False)
+
+    @property
+    def _words(self) -> int:
+        """Of 64 random bits, for each epoch."""
+        return -(-len(self.rows) // 2)
 
     def next(self, epochs: int) -> NDArray[np.int32]:
         """(epochs, N) row numbers for the next epochs, or (1, N) for any."""
@@ -59,8 +79,7 @@ class Order:
         """Writes the row numbers for the next epochs, one in each row."""
         orders[:] = self.rows
         if self.shuffle is not None:
-            words = -(-len(self.rows) // 2)  # of 64 bits, for each epoch
-            draws = self.shuffle.bit_generator.random_raw(len(orders) * words)
+            draws = self.shuffle.bit_generator.random_raw(len(orders) * self._words)
             batch.shuffle(orders, draws.view(np.uint32).reshape(len(orders), -1))
 
 
@@ -139,6 +158,11 @@ class Run:
     def _chunked(self, data: batch.Data, order: NDArray[np.int32], rows: int, *, keep_tiles: bool) -> chunks.Chunked:
         return chunks.Chunked(self.model.network, data, order, rows, self.theta.size, self.threads, keep_tiles=keep_tiles)
 
+    def take_up(self, moments: NDArray[Any], steps: int) -> None:
+        """Begins with what an optimizer has come to in so many steps."""
+        self.state[:] = moments
+        self.counters[0] = steps
+
     def watch(self, rows: Rows) -> None:
         """Rows whose loss is measured after each epoch."""
         data = batch.Data(rows.x, rows.y, np.ones(1, self.theta.dtype), self.data.shift, self.data.scale)
@@ -167,7 +191,7 @@ class Run:
         """The network is left with the weights that are to be kept, and its history."""
         if not np.isfinite(self.theta).all():
             last = max(self.epochs - 1, 0)
-            raise DivergedError(last, self.sums[last] / self.rows, self.rule.learning_rate)
+            raise self._diverged(last, self.sums[last] / self.rows)
         if self.limits.patience and self.validation_loss:
             self.theta[:] = self.best
         epochs = self.epochs if self.held_out is None else len(self.validation_loss)  # Ctrl-C may come before the last is measured
@@ -177,6 +201,11 @@ class Run:
             epochs=epochs,
             stopped_by=self.stopped_by,
         )
+
+    def _diverged(self, epoch: int, loss: float) -> DivergedError:
+        standardized = bool(self.data.shift.any() or (self.data.scale != 1).any())
+        advice = further_advice(self.model, standardized, self.data.y)
+        return DivergedError(epoch, loss, self.rule.learning_rate, advice)
 
     def advance(
         self,
@@ -207,7 +236,7 @@ class Run:
             epoch = self.epochs - 1
             loss = float(self.sums[epoch]) / n
             if not np.isfinite(loss):
-                raise DivergedError(epoch, loss, self.rule.learning_rate)
+                raise self._diverged(epoch, loss)
             validation_loss = self._validate(epoch, share_out)
             if show:
                 show(epoch, loss, validation_loss)
@@ -266,7 +295,7 @@ class Run:
         n = len(self.held_out.order)
         loss = self.held_out.sum_loss(self.theta, 0, n, share_out, gradient=False) / n
         if not np.isfinite(loss):
-            raise DivergedError(epoch, loss, self.rule.learning_rate)
+            raise self._diverged(epoch, loss)
         self.validation_loss.append(loss)
         if loss < self.validation_loss[self.best_epoch] or epoch == 0:
             self.best_epoch = epoch

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import checks
 from fastmlp.crews import Record
+from fastmlp.descent import further_advice
 from fastmlp.kernels import optimizers
 from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
 from fastmlp.march import March, Needs, OnEpoch, rungs, waves
@@ -18,7 +19,7 @@ from fastmlp.model import MLP, DivergedError
 from fastmlp.population import GIVEN, Group, Population, PopulationHistory
 from fastmlp.provenance import made_with
 from fastmlp.school import School
-from fastmlp.training import LEARNING_RATES, Wanted, ask_what_is_meant, limits_of, schedule_of
+from fastmlp.training import BATCH_SIZE, Wanted, ask_what_is_meant, defaults, is_standardized, limits_of, schedule_of
 
 Value = TypeVar("Value")
 Each = Sequence[Value] | NDArray[Any]  # a value for each member
@@ -37,14 +38,14 @@ def train_many(
     loss: Loss | None = None,
     bias: bool | None = None,
     task: Task | None = None,
-    batch_size: int | Sequence[int | None] | None = 32,
+    batch_size: int | Sequence[int | None] | None = BATCH_SIZE,
     optimizer: Optimizer = "adam",
     learning_rate: float | Each[float] | None = None,
     momentum: float | Each[float] = 0.9,
-    l2: float | Each[float] = 0.0,
-    schedule: Schedule = "constant",
+    l2: float | Each[float] | None = None,
+    schedule: Schedule | None = None,
     warmup: float = 0.0,
-    epochs: int = 200,
+    epochs: int | None = None,
     shuffle: bool = True,
     target_loss: float | None = None,
     validation: float | tuple[ArrayLike, ArrayLike] | None = None,
@@ -125,23 +126,25 @@ def train_many(
     inits = {} if isinstance(init, str | MLP) else {"init": range(len(init))}
     count = checks.member_count(members, {**numbers, **listed, **inits}, {"y": targets, "sample_weight": weights})
     ways = checks.ways(halving)
-    limits = limits_of(epochs, target_loss, patience, validation)
+    default = defaults(checks.one_of("optimizer", optimizer, optimizers.CODES), learning_rate is not None, len(x))
+    limits = limits_of(default.epochs if epochs is None else epochs, target_loss, patience, validation)
+    schedule = schedule or default.schedule
     needs = Needs(count, limits.epochs, validation is not None, lockstep=halving is not None or on_epoch is not None)
     common = Wanted(None, None, output, loss, bias, task)
     school = School(
         x=x, dtype=wanted or checks.floating_dtype(x), y=targets, weights=weights, class_weight=class_weight, init=init,
         shuffle=shuffle, bootstrap=bootstrap, standardize=standardize, validation=validation, limits=limits,
-        optimizer=optimizers.CODES[checks.one_of("optimizer", optimizer, optimizers.CODES)],
+        optimizer=optimizers.CODES[optimizer],
         schedule=schedule_of(schedule, warmup, limits.epochs),
         data_seed=None if data_seed is None else checks.seed("data_seed", data_seed),
     )  # fmt: skip
     if not listed and isinstance(init, str | MLP):  # all are alike, and may be too many even for a list of them
         needs.check(count * school.network(0, _each_wanted(1, hidden, activation, common)[0], init)[0].theta.nbytes)
-    rates = LEARNING_RATES[optimizer] if learning_rate is None else learning_rate
+    rates = default.learning_rate if learning_rate is None else learning_rate
     school.numbers = np.column_stack([
         _each_number("learning_rate", count, rates, checks.positive),
         _each_number("momentum", count, momentum, checks.fraction),
-        _each_number("l2", count, l2, checks.not_negative),
+        _each_number("l2", count, default.l2 if l2 is None else l2, checks.not_negative),
     ])  # fmt: skip
     school.seeds = _each_seed(count, start, members is not None)
     school.batch_sizes = _each_batch_size(count, batch_size)
@@ -154,6 +157,7 @@ def train_many(
               for kind in kinds]  # fmt: skip
     march = March(school, record, rungs(count, limits.epochs, ways), ways, checks.threads(threads), on_epoch, progress)
     march.go(waves(kinds, [group.theta for group in groups], school, needs.lockstep))
+    options |= {"schedule": schedule, "epochs": limits.epochs}
     return _population(school, groups, record, made_with(len(x), {name: options[name] for name in options if name not in GIVEN}))
 
 
@@ -163,7 +167,9 @@ def _population(school: School, groups: list[Group], record: Record, made_with: 
     if (record.stopped_by == "diverged").all():
         first = int(np.argmin(record.epochs))
         last = int(record.epochs[first]) - 1
-        raise DivergedError(last, float(record.loss[first, last]), rates)
+        standardized = is_standardized(groups[0].network, school.standardize)
+        advice = further_advice(groups[0].network, standardized, school.y)
+        raise DivergedError(last, float(record.loss[first, last]), rates, advice)
     epochs = int(record.epochs.max())
     measured = None if record.validation_loss is None else _first(record.validation_loss, epochs)
     history = PopulationHistory(_first(record.loss, epochs), measured, record.epochs, record.stopped_by.tolist())

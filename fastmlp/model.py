@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,7 +33,8 @@ class History:
     Attributes
     ----------
     loss : (epochs,) float64
-        The mean loss over the samples as each was seen in the epoch, before the update that it caused; without the l2 penalty.
+        The mean loss over the samples as each was seen in the epoch, before the update that it caused; as it was minimised, of
+        standardised targets where these were standardised, but without the l2 penalty.
     validation_loss : (epochs,) float64 or None
         The mean loss over the validation rows after each epoch.
     epochs : int
@@ -53,6 +54,19 @@ class History:
         return f"<History of {self.epochs} epochs: {last or 'no loss'}; stopped by {self.stopped_by}>"
 
 
+class TrainingState(NamedTuple):
+    """Where a training stands, for another that goes on from there: see `train(keep_state=True)`."""
+
+    optimizer: str
+    seed: int
+    data_seed: int | None
+    epochs: int  # since the initial weights
+    steps: int  # of the optimizer
+    moments: NDArray[Any]  # (2, P): see kernels/optimizers.py
+    theta: NDArray[Any]  # (P,): for scaled inputs and targets
+    scaling: tuple[NDArray[Any], ...]  # shift and scale of the inputs, then of the targets if these were scaled
+
+
 class DivergedError(ArithmeticError):
     """The loss, or a parameter, stopped being finite.
 
@@ -64,7 +78,7 @@ class DivergedError(ArithmeticError):
         The loss of that epoch.
     """
 
-    def __init__(self, epoch: int, loss: float, learning_rates: float | NDArray[np.float64]) -> None:
+    def __init__(self, epoch: int, loss: float, learning_rates: float | NDArray[np.float64], advice: str = "") -> None:
         self.epoch, self.loss = epoch, loss
         what = "the weights are no longer finite" if np.isfinite(loss) else f"the loss became {loss}"
         rate, count = np.min(learning_rates), np.size(learning_rates)
@@ -72,7 +86,7 @@ class DivergedError(ArithmeticError):
         if count > 1:
             tried = f"learning rates from {rate:g} to {np.max(learning_rates):g}"
             who = f"all {count} networks diverged, with {tried}, the first in"
-        super().__init__(f"{who} epoch {epoch}: {what}; try a learning_rate below {rate:g}, or standardize=True")
+        super().__init__(f"{who} epoch {epoch}: {what}; try a learning_rate below {rate:g}{advice}")
 
 
 class MLP:
@@ -101,6 +115,8 @@ class MLP:
     made_with : dict
         What it was trained with, as JSON values: its "seed", also one that was drawn; "rows", how many X had; the "options" of
         `train`; the "versions" of fastmlp, numpy and numba. Empty for a network that was not trained.
+    state : TrainingState or None
+        What `train(keep_state=True)` leaves for a training that goes on from this network.
     """
 
     def __init__(
@@ -115,6 +131,7 @@ class MLP:
         classes: NDArray[Any] | None = None,
         history: History | None = None,
         made_with: Mapping[str, Any] | None = None,
+        state: TrainingState | None = None,
     ) -> None:
         self.layer_sizes = tuple(layer_sizes)
         self.theta = theta
@@ -125,6 +142,7 @@ class MLP:
         self.classes = classes
         self.history: History | Any = history  # or None, which `train` never leaves: type checkers need not ask
         self.made_with = dict(made_with or {})
+        self.state = state
         checks.network(self.layer_sizes, self.activations, output, loss_name, classes)
         if theta.shape != (parameter_count(self.layer_sizes, bias),):
             raise ValueError(

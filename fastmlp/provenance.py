@@ -13,7 +13,7 @@ from fastmlp.kernels import jit
 
 # Arguments of train and train_many that the record leaves out: the data; what the network itself says; what changes no bit of it.
 LEFT_OUT = {"X", "y", "seed", "seeds", "members", "hidden", "activation", "output", "loss", "bias", "task", "dtype"}
-LEFT_OUT |= {"threads", "on_epoch", "progress"}
+LEFT_OUT |= {"threads", "on_epoch", "progress", "keep_state"}
 LONGEST = 32  # values of an option that are kept; of more, only how many there were
 
 

@@ -7,6 +7,7 @@ The file is the zip archive that numpy.savez writes, uncompressed, so that any N
     classes_0           its labels, if it is a classifier
     loss_0              its history, if it was trained
     validation_loss_0   the same, if it was trained with a validation set
+    state_theta_0, state_moments_0, state_scaling_0     what `keep_state=True` kept, see TrainingState in model.py
     theta_1, ...        the next network, where an image classifier has one network for each class
 
 Of a population of M members, theta_0, theta_1, ... are groups of one architecture, theta after theta, and there are also
@@ -34,11 +35,11 @@ import numpy as np
 
 if TYPE_CHECKING:
     from fastmlp.folders import ImageClassifier
-    from fastmlp.model import MLP, History
+    from fastmlp.model import MLP, History, TrainingState
     from fastmlp.population import Population
 
 FORMAT = "fastmlp"
-VERSION = 2  # 1 knew nothing of made_with
+VERSION = 2  # 1 knew nothing of made_with and state
 HEADER_LIMIT = 1 << 24  # bytes; some twenty thousand networks
 NPY_HEADER_LIMIT = 1 << 10  # bytes; that of a 1-D array has 128
 LABEL_KINDS = "biufSU"  # numpy's letters for what can be a label
@@ -55,6 +56,7 @@ NETWORK_FIELDS = ARCHITECTURE_FIELDS | {"trained": bool}
 GROUP_FIELDS = ARCHITECTURE_FIELDS | {"members": int}
 HISTORY_FIELDS = {"epochs": int, "stopped_by": str, "validation": bool}
 NO_FIELDS: dict[str, type] = {}
+STATE_FIELDS = {"optimizer": str, "seed": int, "epochs": int, "steps": int, "outputs": bool}
 RECORD_FIELDS: dict[str, type] = {"made_with": dict}  # that may be missing: of a network, an image classifier, a population
 
 # What zipfile, json and numpy raise over a damaged file.
@@ -157,7 +159,10 @@ def _of_networks(model: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         arrays |= {f"{name}_{index}": array for name, array in _arrays(network).items()}
     fields = {
         "kind": "mlp",
-        "networks": [_describe(network) | _describe_history(network.history) | _record(network) for network in networks],
+        "networks": [
+            _describe(network) | _describe_history(network.history) | _record(network) | _describe_state(network)
+            for network in networks
+        ],
     }
     if hasattr(model, "networks"):
         fields |= {"kind": "image-classifier", **{name: getattr(model, name) for name in CLASSIFIER_FIELDS}, **_record(model)}
@@ -229,11 +234,23 @@ def _describe_history(history: History | None) -> dict[str, Any]:
     return {"trained": True, "epochs": int(history.epochs), "stopped_by": history.stopped_by, "validation": validated}
 
 
+def _describe_state(network: MLP) -> dict[str, Any]:
+    state = network.state
+    if state is None:
+        return {}
+    fields = {name: getattr(state, name) for name in ("optimizer", "seed", "epochs", "steps")}
+    own = {} if state.data_seed is None else {"data_seed": state.data_seed}
+    return {"state": fields | own | {"outputs": len(state.scaling) > 2}}
+
+
 def _arrays(network: MLP) -> dict[str, np.ndarray]:
     """The network's arrays, under the names that they have in the file."""
     arrays = {"theta": network.theta, "classes": network.classes}
     if network.history is not None:
         arrays |= {"loss": network.history.loss, "validation_loss": network.history.validation_loss}
+    if network.state is not None:
+        arrays["state_theta"], arrays["state_moments"] = network.state.theta, network.state.moments.ravel()
+        arrays["state_scaling"] = np.concatenate(network.state.scaling)
     return {name: array for name, array in arrays.items() if array is not None}
 
 
@@ -293,8 +310,15 @@ def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
 def _plan(entry: Any) -> dict[str, Expected]:
     """What the arrays of a network must be, from its entry in the header."""
     trained = isinstance(entry, dict) and entry.get("trained") is True
-    _check_fields("a network in its header", entry, NETWORK_FIELDS | (HISTORY_FIELDS if trained else {}), RECORD_FIELDS)
+    fields = NETWORK_FIELDS | (HISTORY_FIELDS if trained else {})
+    _check_fields("a network in its header", entry, fields, RECORD_FIELDS | {"state": dict})
     plan = _architecture_plan(entry)
+    if "state" in entry:
+        _check_fields("a state in its header", entry["state"], STATE_FIELDS, {"data_seed": int})
+        theta, inputs, outputs = plan["theta"], entry["layer_sizes"][0], entry["layer_sizes"][-1] * entry["state"]["outputs"]
+        plan["state_theta"] = theta
+        plan["state_moments"] = Expected(theta.dtype, 2 * (theta.length or 0))
+        plan["state_scaling"] = Expected(theta.dtype, 2 * (inputs + outputs))
     if trained:
         plan["loss"] = Expected(np.dtype(np.float64), entry["epochs"])
         if entry["validation"]:
@@ -348,7 +372,25 @@ def _network(index: int, entry: dict[str, Any], arrays: dict[str, np.ndarray]) -
     history = None
     if entry["trained"]:
         history = History(arrays[f"loss_{index}"], arrays.get(f"validation_loss_{index}"), entry["epochs"], entry["stopped_by"])
-    return _mlp(entry, theta, arrays.get(f"classes_{index}"), history, entry.get("made_with"))
+    network = _mlp(entry, theta, arrays.get(f"classes_{index}"), history, entry.get("made_with"))
+    network.state = _state(entry, *(arrays.get(f"state_{name}_{index}") for name in ("theta", "moments", "scaling")))
+    return network
+
+
+def _state(entry: dict[str, Any], theta: Any, moments: Any, scaling: Any) -> TrainingState | None:
+    from fastmlp.model import TrainingState
+
+    if theta is None:
+        return None
+    for name, array in (("state_theta", theta), ("state_moments", moments), ("state_scaling", scaling)):
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} has a value that is not finite")
+    state, inputs, outputs = entry["state"], entry["layer_sizes"][0], entry["layer_sizes"][-1]
+    lengths = [inputs, inputs] + [outputs, outputs] * state["outputs"]
+    return TrainingState(
+        state["optimizer"], state["seed"], state.get("data_seed"), state["epochs"], state["steps"],
+        moments.reshape(2, -1), theta, tuple(np.split(scaling, np.cumsum(lengths)[:-1])),
+    )  # fmt: skip
 
 
 def _mlp(

@@ -1,6 +1,7 @@
 """train: the same numbers as the reference, the meaning of every option, and what it does when things go wrong."""
 
 import _thread
+import re
 import signal
 import threading
 import time
@@ -568,6 +569,43 @@ def test_a_warm_start_goes_on_where_it_was():
     np.testing.assert_allclose(rest.history.loss, whole.history.loss[5:], rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("optimizer", RATES)
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+def test_five_and_five_epochs_with_the_state_are_ten(batch_size, optimizer, dtype, tmp_path):
+    X, y = toy()
+    X, targets = (10 * X + 3).astype(dtype), (1e3 * X[:, :2]).astype(dtype)
+    for answers in (y, targets):
+        options = {"batch_size": batch_size, "optimizer": optimizer, "hidden": 4, "keep_state": True, "validation": 0.2}
+        ten = fastmlp.train(X, answers, epochs=10, seed=3, **options)
+        five = fastmlp.train(X, answers, epochs=5, seed=3, **options)
+        begun = five.theta.copy()
+        five.save(tmp_path / "five.npz")
+        for first in (five, fastmlp.load(tmp_path / "five.npz")):
+            rest = fastmlp.train(X, answers, init=first, epochs=5, **options)
+            assert np.array_equal(rest.theta, ten.theta)
+            assert np.array_equal(rest.history.loss, ten.history.loss[5:])
+            assert np.array_equal(rest.history.validation_loss, ten.history.validation_loss[5:])
+            assert rest.state.epochs == 10 and rest.state.seed == 3
+        assert np.array_equal(five.theta, begun) and five.state.epochs == 5, "what it goes on from stays as it is"
+
+
+def test_a_state_is_used_where_it_fits():
+    X, y = toy()
+    options = {"hidden": 4, "seed": 0, "batch_size": None}
+    first = fastmlp.train(X, y, epochs=5, keep_state=True, **options)
+    assert fastmlp.train(X, y, epochs=5, init=first, **options).state is None
+    plain = fastmlp.train(X, y, epochs=5, optimizer="sgd", init=first, **options)
+    first.state, kept = None, first.state
+    assert np.array_equal(plain.theta, fastmlp.train(X, y, epochs=5, optimizer="sgd", init=first, **options).theta)
+    first.state = kept
+    first.theta *= 1.01  # the network was changed since: it is what the training begins with, not what the state has
+    changed = fastmlp.train(X, y, epochs=1, init=first, learning_rate=1e-300, **options)
+    np.testing.assert_allclose(changed.theta, first.theta, rtol=1e-12)
+    other = fastmlp.train(X + 1, y, epochs=1, init=first, learning_rate=1e-300, **options)  # scaled in another way
+    np.testing.assert_allclose(other.predict_proba(X), first.predict_proba(X), rtol=1e-9)
+
+
 @pytest.mark.parametrize("standardize", [True, False])
 def test_a_warm_start_begins_with_the_same_answers(standardize):
     X, y = toy()
@@ -811,6 +849,25 @@ def test_a_loss_that_runs_away_is_named():
     with pytest.raises(fastmlp.DivergedError, match=r"epoch \d+.*learning_rate"):
         fastmlp.train(X, 1e3 * X[:, 0], optimizer="sgd", learning_rate=1e6, epochs=200)
     assert issubclass(fastmlp.DivergedError, ArithmeticError)
+
+
+@pytest.mark.parametrize("train", [fastmlp.train, partial(fastmlp.train_many, members=2)], ids=["train", "train_many"])
+@pytest.mark.parametrize(
+    ("options", "expected", "missing"),
+    [
+        ({}, r"below 1e\+30$", "standardize|reaches"),
+        ({"standardize": False}, r"below 1e\+30, or standardize=True \(y reaches 5000", "mean of 0"),
+        ({"bias": False}, r"columns of X with a mean of 0.*y reaches 5000", "standardize"),
+    ],
+    ids=str,
+)
+def test_advice_after_a_divergence_fits_the_options(train, options, expected, missing):
+    X, y = toy()
+    with pytest.raises(fastmlp.DivergedError, match=expected) as caught:
+        train(X, 5000.0 * y + 0.5 * (1 - y), optimizer="sgd", learning_rate=1e30, epochs=20, **options)
+    assert not re.search(missing, str(caught.value))
+    with pytest.raises(fastmlp.DivergedError, match=r"standardize=True$"):
+        train(1e8 * X, y, activation="relu", optimizer="sgd", learning_rate=1e300, epochs=20, standardize=False)
 
 
 def test_ctrl_c_in_on_epoch_gives_the_network_so_far():
