@@ -301,7 +301,7 @@ def test_one_vs_rest_trains_each_class_towards_one(flat):
     classifier = train_folder(flat, extractor="ink", method="one-vs-rest", **QUICK)
     features = extract([bar(False, 2), bar(True, 0), bar(False, 3), bar(True, 1)])
     for index, targets in enumerate([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]]):
-        own = train(features, np.array(targets), **QUICK | {"seed": QUICK["seed"] + index})
+        own = train(features, np.array(targets), task="regression", **QUICK | {"seed": QUICK["seed"] + index})
         # Side by side, sums may be rounded otherwise: train_many promises 1e-9 for a short training in float64.
         np.testing.assert_allclose(classifier.networks[index].theta, own.theta, rtol=1e-9)
         np.testing.assert_allclose(classifier.scores(features)[:, index], own.predict(features), rtol=0, atol=1e-9)
@@ -458,7 +458,7 @@ def test_refit_trains_each_network_of_one_vs_rest_for_its_own_epochs(class_folde
     assert found["images"] == 12 and found["refit"] and len(set(found["best_epoch"])) > 1
     for index, (label, epochs) in enumerate(zip(classifier.classes, found["best_epoch"], strict=True)):
         options = LIVELY | {"seed": 3 + index, "epochs": epochs}
-        alone = train_many(data.features, (data.labels == label) * 1.0, members=1, **options)[0]
+        alone = train_many(data.features, (data.labels == label) * 1.0, members=1, task="regression", **options)[0]
         assert classifier.networks[index].theta.tobytes() == alone.theta.tobytes()
 
 
