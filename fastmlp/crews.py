@@ -96,6 +96,10 @@ class Record:
     def end(self, places: NDArray[np.intp], epochs: NDArray[np.int64], stopped_by: NDArray[np.str_], keeps_best: bool) -> None:
         """Notes of the members at those places how many epochs they completed, and why they ended."""
         self.epochs[places], self.stopped_by[places] = epochs, stopped_by
+        for member in np.flatnonzero(stopped_by == "interrupt"):  # which may have come after the losses of a call were noted
+            self.loss[places[member], epochs[member] :] = np.nan
+            if self.validation_loss is not None:
+                self.validation_loss[places[member], epochs[member] :] = np.nan
         scored = (epochs > 0) & (stopped_by != "diverged")
         if not scored.any():
             return
@@ -242,6 +246,7 @@ class Strips:
                 most_epochs = ORDER_ENTRIES // (self.rows * len(strip.orders)) if strip.orders[0].shuffle else total
                 last = end_of_call(first, min(total, first + max(1, most)), self.batches, most_epochs)
                 if first % self.batches == 0:
+                    strip.before = _Whole(first, strip.arrays.theta.copy(), strip.arrays.kept.copy())
                     strip.begin_epochs(-(-last // self.batches) - first // self.batches, self.lanes)
                 began = time.perf_counter()
                 running = kernel(
@@ -251,6 +256,8 @@ class Strips:
                 self.seconds = max(1e-9, (time.perf_counter() - began) / (last - first))
                 self._note(strip, first // self.batches, last // self.batches)
                 strip.done = last if running else total
+                if strip.done % self.batches == 0:
+                    strip.before = None
         finally:
             self.scratch.put(scratch)
         strip.end_epochs()
@@ -304,12 +311,15 @@ class Strips:
         parts = [strip.members[lanes] for strip, lanes in leaving]
         members = np.concatenate(parts)
         ended, why, _ = np.concatenate([strip.arrays.marks.reshape(3, -1)[:, lanes] for strip, lanes in leaving], axis=1)
-        done = np.repeat([strip.done // self.batches for strip, _ in leaving], [len(part) for part in parts])
+        came_to = [strip.whole_epochs() for strip, _ in leaving]
+        done = np.repeat([whole.done // self.batches for whole in came_to], [len(part) for part in parts])
+        ended[ended > done] = 0  # in a kernel call that Ctrl-C came into, whose losses are not noted
         epochs = np.where(ended > 0, ended, done)
         theta, kept = (
-            np.concatenate([getattr(strip.arrays, name).reshape(-1, self.lanes)[:, lanes] for strip, lanes in leaving], axis=1).T
+            np.concatenate([getattr(whole, name).reshape(-1, self.lanes)[:, lanes]
+                            for whole, (_, lanes) in zip(came_to, leaving, strict=True)], axis=1).T
             for name in ("theta", "kept")
-        )
+        )  # fmt: skip
         squad.theta[members] = np.where(((ended > 0) | (keeps_best & (epochs > 0)))[:, None], kept, theta)
         finite = np.isfinite(squad.theta[members]).all(axis=1)
         reasons = np.where(ended > 0, STOPPED_BY[why], np.where(finite, stopped_by, "diverged"))
@@ -326,6 +336,14 @@ class _Material(NamedTuple):
     held_out: population.Data
 
 
+class _Whole(NamedTuple):
+    """Members after their whole epochs: the batches that are done, and their arrays."""
+
+    done: int
+    theta: NDArray[Any]
+    kept: NDArray[Any]
+
+
 @dataclass
 class _Strip:
     """Members in their lanes, as far as they have come."""
@@ -338,6 +356,7 @@ class _Strip:
     done: int  # batches
     sums: NDArray[np.float64] = field(default_factory=lambda: NOTHING)  # of the losses of the epochs of a kernel call
     measured: NDArray[np.float64] = field(default_factory=lambda: NOTHING)
+    before: _Whole | None = None  # as the epoch began that is under way
 
     def begin_epochs(self, count: int, lanes: int) -> None:
         self.sums, self.measured = np.zeros((count, lanes)), np.zeros((count, lanes))
@@ -354,6 +373,9 @@ class _Strip:
         """What the epochs needed is not kept while other strips go on."""
         self.sums = self.measured = NOTHING
         self.data = self.data._replace(order=NO_ORDER)
+
+    def whole_epochs(self) -> _Whole:
+        return self.before or _Whole(self.done, self.arrays.theta, self.arrays.kept)
 
     def running(self) -> NDArray[np.bool_]:
         ended: NDArray[np.int64] = self.arrays.marks.reshape(3, -1)[population.ENDED, : len(self.members)]
@@ -436,6 +458,7 @@ class Singles:
             if places is None or place in places:
                 run = self._run(member)
                 run.stopped_by = stopped_by
+                run.rewind()
                 self._leave(member, run.epochs)
 
     def _leave(self, member: int, epochs: int) -> None:

@@ -146,6 +146,7 @@ class Run:
         self.stopped_by = "epochs"
         self.validation_loss: list[float] = []
         self.best_epoch, self.best = 0, self.theta.copy()
+        self.before: tuple[NDArray[Any], ...] | None = None  # theta, state and counters, as the epoch began that is under way
         self.held_out: chunks.Chunked | None = None
         # Plain SGD on one sample has kernels of its own, where the lanes are neurons.
         self.one_by_one = self.batch_size == 1 and rule.optimizer == optimizers.SGD
@@ -180,12 +181,24 @@ class Run:
                 self.advance(self.limits.epochs, share_out, on_epoch, show)
             except KeyboardInterrupt:
                 self.stopped_by = "interrupt"
-                message = f"training was interrupted after {self.epochs} of {self.limits.epochs} epochs; this is the network so far"
-                warnings.warn(message, RuntimeWarning, stacklevel=3)
             finally:
                 if show:
                     sys.stderr.write("\n")
+        if self.stopped_by == "interrupt":  # and no thread is at work any more
+            self.rewind()
+            so_far = "this is the network so far" if self.epochs else "the network is as it began"
+            message = f"training was interrupted after {self.epochs} of {self.limits.epochs} epochs; {so_far}"
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
         self.finish()
+
+    def rewind(self) -> None:
+        """After an interrupt: back to the end of the last whole epoch, where the weights are those that its losses led to."""
+        done = self.epochs if self.held_out is None else min(self.epochs, len(self.validation_loss))
+        if self.before is not None and (self.counters[1] != done * self.batches or self.before[2][1] == self.counters[1]):
+            for array, before in zip((self.theta, self.state, self.counters), self.before, strict=True):
+                array[:] = before
+        self.before = None
+        del self.validation_loss[self.epochs :]
 
     def finish(self) -> None:
         """The network is left with the weights that are to be kept, and its history."""
@@ -194,11 +207,10 @@ class Run:
             raise self._diverged(last, self.sums[last] / self.rows)
         if self.limits.patience and self.validation_loss:
             self.theta[:] = self.best
-        epochs = self.epochs if self.held_out is None else len(self.validation_loss)  # Ctrl-C may come before the last is measured
         self.model.history = History(
-            loss=self.sums[:epochs] / self.rows,
+            loss=self.sums[: self.epochs] / self.rows,
             validation_loss=None if self.held_out is None else np.array(self.validation_loss),
-            epochs=epochs,
+            epochs=self.epochs,
             stopped_by=self.stopped_by,
         )
 
@@ -217,7 +229,7 @@ class Run:
     ) -> None:
         """Goes on until so many epochs are done, or a reason to stop comes up; a halt may be called for between kernel calls."""
         n, total = self.rows, epochs * self.batches
-        each_epoch = on_epoch is not None or self.held_out is not None
+        each_epoch = on_epoch is not None or self.held_out is not None or not (self.one_by_one or self.work.in_kernel)
         while self.counters[1] < total and not halt():
             first = int(self.counters[1])
             threads, batches = self.pace.next(total - first)
@@ -228,6 +240,7 @@ class Run:
                 self.sums = np.append(self.sums, np.zeros(max(len(self.sums), -(-last // self.batches))))
             if first % self.batches == 0:
                 self.order = self.orders.next(-(-(last - first) // self.batches))
+                self.before = self.theta.copy(), self.state.copy(), self.counters.copy()
             began = time.perf_counter()
             self._advance(first, last, threads, share_out)
             self.pace.took(threads, (time.perf_counter() - began) / (last - first))
@@ -238,6 +251,7 @@ class Run:
             if not np.isfinite(loss):
                 raise self._diverged(epoch, loss)
             validation_loss = self._validate(epoch, share_out)
+            self.before = None
             if show:
                 show(epoch, loss, validation_loss)
             if on_epoch is not None and on_epoch(epoch, loss, validation_loss):

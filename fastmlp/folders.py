@@ -380,6 +380,8 @@ def train_folder(
 
     Raises
     ------
+    KeyboardInterrupt
+        After Ctrl-C among the networks of "one-vs-rest", if one has no whole epoch yet.
     FileNotFoundError, NotADirectoryError
         If there is no such folder.
     ImageError

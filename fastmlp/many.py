@@ -105,7 +105,7 @@ def train_many(
     -------
     Population
         Members in the order given. One whose loss stops being finite ends with stopped_by "diverged", and disturbs none of the
-        others. After Ctrl-C, the networks so far, with a RuntimeWarning.
+        others. After Ctrl-C, the networks as they were after their last whole epochs, with a RuntimeWarning.
 
     Raises
     ------

@@ -99,9 +99,12 @@ class March:
         finally:
             if self.progress:
                 sys.stderr.write("\n")
-        if self.halt.is_set():
-            done = int(self.record.epochs.max())
-            message = f"training was interrupted after {done} of {self.rungs[-1]} epochs; these are the networks so far"
+        interrupted = self.record.epochs[self.record.stopped_by == "interrupt"]
+        if len(interrupted):
+            least, most = interrupted.min(), interrupted.max()
+            done = most if least == most else f"{least} to {most}"
+            so_far = "these are the networks so far" if most else "the networks are as they began"
+            message = f"training was interrupted after {done} of {self.rungs[-1]} epochs; {so_far}"
             warnings.warn(message, RuntimeWarning, stacklevel=4)
 
     def _train(self, squads: list[Squad]) -> None:

@@ -147,8 +147,8 @@ def train(
     Returns
     -------
     MLP
-        With its `history`, and with `made_with`, which has the seed that was drawn if none is given. After Ctrl-C, the network so
-        far, with a RuntimeWarning.
+        With its `history`, and with `made_with`, which has the seed that was drawn if none is given. After Ctrl-C, the network as it
+        was after the last whole epoch, with a RuntimeWarning.
 
     Raises
     ------

@@ -327,6 +327,20 @@ def test_one_vs_rest_also_takes_networks_that_classify(class_folders):
     assert ((scores > 0) & (scores < 1)).all()
 
 
+@pytest.mark.parametrize("method", ["softmax", "one-vs-rest"])
+def test_ctrl_c_leaves_the_classifier_of_the_whole_epochs(class_folders, method):
+    def interrupt(epoch, *_):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.warns(RuntimeWarning, match="interrupted after 3 of 60 epochs"):
+        classifier = train_folder(class_folders, method=method, on_epoch=interrupt, **QUICK)
+    whole = train_folder(class_folders, method=method, **QUICK | {"epochs": 3})
+    for network, same in zip(classifier.networks, whole.networks, strict=True):
+        assert (network.history.stopped_by, network.history.epochs) == ("interrupt", 3)
+        assert np.array_equal(network.theta, same.theta)
+
+
 @pytest.mark.parametrize("index", [0, 1])
 def test_ctrl_c_among_the_networks_of_one_vs_rest_leaves_no_half_classifier(class_folders, monkeypatch, index):
     def interrupted(*arguments, **options):

@@ -6,6 +6,7 @@ import itertools
 import re
 import threading
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import numba
@@ -27,6 +28,7 @@ from cases import (
 )
 
 import fastmlp
+from fastmlp import crews, descent
 
 ROWS, EPOCHS, MEMBERS = (9, 2, 3) if numba.config.DISABLE_JIT else (61, 4, 17)
 NETWORKS = pytest.mark.parametrize("network", [BINARY, SOFTMAX, REGRESSOR], ids=["binary", "softmax", "regressor"])
@@ -736,6 +738,47 @@ def test_ctrl_c_during_the_kernels_gives_the_population_so_far(batch_size, threa
     timer.join()
     assert "interrupt" in population.history.stopped_by
     check_ends(population)
+
+
+@pytest.mark.parametrize("options", [{}, {"validation": 0.25}, {"validation": 0.25, "patience": 1}], ids=str)
+@pytest.mark.parametrize(
+    ("batch_size", "where"),
+    [(1, (crews.population, "descend_online")), (16, (crews.population, "descend")), (256, (descent.Run, "_advance"))],
+    ids=["1", "16", "256"],
+)
+def test_after_ctrl_c_each_member_is_what_its_history_says(batch_size, where, options, monkeypatch):
+    """Right after a kernel call, within an epoch or at the end of some, before anything of it is noted."""
+    X, y = toy(400)
+    options = {"members": 3, "seed": 0, "batch_size": batch_size, "optimizer": "sgd", "learning_rate": 0.3, **options}
+    whole = {epochs: fastmlp.train_many(X, y, epochs=epochs, **options) for epochs in range(1, 7)}
+    function, seen = getattr(*where), set()
+    monkeypatch.setattr(crews, "CALL_SECONDS", 0)  # a batch each, but for the first call, which may have several epochs
+    for first, calls in itertools.product((1, 10**6), (1, 2, 3, 7, 60, 130)):
+        monkeypatch.setattr(crews, "FIRST_CALL", first)
+        left = iter(range(calls))
+
+        def interrupted(*args, left=left):
+            result = function(*args)
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            return result
+
+        monkeypatch.setattr(*where, interrupted)
+        with warnings.catch_warnings(record=True, action="always") as caught:
+            population = fastmlp.train_many(X, y, epochs=6, **options)
+        check_ends(population)
+        history, epochs = population.history, set()
+        for member, stopped_by in enumerate(history.stopped_by):
+            if done := history.epochs[member]:
+                expected = whole[done]
+                assert np.array_equal(population[member].theta, expected[member].theta)
+                assert np.array_equal(history.loss[member, :done], expected.history.loss[member, :done])
+            if stopped_by == "interrupt":
+                epochs.add(int(done))
+        if epochs:
+            assert f"after {' to '.join(map(str, sorted({min(epochs), max(epochs)})))} of 6 epochs" in str(caught[0].message)
+            seen |= epochs
+    assert len(seen) > 1
 
 
 # -- Successive halving ------------------------------------------------------------------------------------------------

@@ -903,7 +903,44 @@ def test_ctrl_c_during_the_kernels_gives_the_network_so_far(batch_size, threads)
     assert np.isfinite(model.theta).all()
     again = fastmlp.train(X, y, epochs=model.history.epochs, **options)
     assert np.array_equal(model.history.loss, again.history.loss)
-    assert batch_size == 1 or np.array_equal(model.theta, again.theta)  # sample by sample it may end within an epoch
+    assert np.array_equal(model.theta, again.theta)
+
+
+@pytest.mark.parametrize("validation", [None, 0.25])
+@pytest.mark.parametrize("options", [{"batch_size": 1, "optimizer": "sgd"}, {"batch_size": 16}, {"batch_size": None}], ids=str)
+@pytest.mark.parametrize("where", [(descent.Run, "_advance"), (descent.Run, "_validate"), (chunks.Chunked, "sum_loss"),
+                                   (descent.batch, "step")], ids=lambda where: where[1])  # fmt: skip
+def test_after_ctrl_c_weights_history_and_message_are_of_the_same_epoch(where, options, validation, monkeypatch):
+    """Wherever it comes: after a kernel call, within an epoch or at its end; before an epoch is measured; before a step counts."""
+    X, y = toy(rows=100)
+    options = {"seed": 0, "validation": validation, **options}
+    if where[1] in ("sum_loss", "step"):  # of batches so large that Python goes from one to the next
+        monkeypatch.setattr(chunks, "LONGEST_BATCH", 0)
+    whole = {epochs: fastmlp.train(X, y, epochs=epochs, **options) for epochs in range(1, 5)}
+    monkeypatch.setattr(descent.Pace, "next", lambda *_: (1, 3))
+    function, kept = getattr(*where), []
+    for calls in range(15):
+        left = iter(range(calls))
+
+        def interrupted(*args, left=left, **how):
+            result = function(*args, **how)
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            return result
+
+        monkeypatch.setattr(*where, interrupted)
+        with warnings.catch_warnings(record=True, action="always") as caught:
+            model = fastmlp.train(X, y, epochs=4, **options)
+        epochs = model.history.epochs
+        if model.history.stopped_by == "interrupt":
+            assert f"after {epochs} of 4 epochs" in str(caught[0].message)
+        kept.append(epochs)
+        if epochs == 0:
+            continue
+        assert np.array_equal(model.theta, whole[epochs].theta)
+        assert np.array_equal(model.history.loss, whole[epochs].history.loss)
+        assert validation is None or np.array_equal(model.history.validation_loss, whole[epochs].history.validation_loss)
+    assert kept == sorted(kept) and (kept[0] < kept[-1] or options["batch_size"] == 1)
 
 
 GOOD_X = np.arange(12.0).reshape(4, 3)
