@@ -9,7 +9,6 @@ Whatever is heavy is imported inside the commands, so that help and usage errors
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import math
 import os
@@ -22,9 +21,9 @@ import warnings
 from argparse import SUPPRESS, Namespace
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from itertools import chain, cycle, islice, takewhile
+from itertools import chain, compress, cycle, islice, takewhile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from fastmlp.model import MLP
     from fastmlp.population import Population
     from fastmlp.rows import Batch
+    from fastmlp.storage import Kind
     from fastmlp.table import Table
 
 FINE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
@@ -64,7 +64,8 @@ several networks:
   with --ensemble all that were not dropped by --halving and have not diverged, trained anew on all images as above: the
   ensemble's scores are the means of their probabilities.
 
-After Ctrl-C, the networks so far are saved, but for --method one-vs-rest.
+After Ctrl-C, the networks are saved as they were after their last whole epochs, as MODEL.unfinished.npz; MODEL.npz
+stays as it was. Nothing is written over but a model.
 
 exit code: 0 all is well; 2 wrong usage, a bad file, or training that diverges; 130 interrupted
 
@@ -84,9 +85,12 @@ rows:
   A file name that is not UTF-8 keeps its bytes in CSV; JSON has \\udcXX for each byte XX that is not.
 
 A PNG is known by its contents, not by its name. Other files are skipped, unless named one by one or with --strict.
-Ctrl-C ends after a whole row. --resume cuts off what a killed run has torn, and adds the rows that are missing;
-give it the same SOURCEs and options. The page of --report is written at the end, not after Ctrl-C; with --resume
-it shows all rows. A summary, and progress on a terminal, go to stderr.
+A FILE that is there is replaced at the end: until then the rows of verdicts.csv are in verdicts.unfinished.csv.
+Ctrl-C ends after a whole row. --resume goes on with verdicts.unfinished.csv if that is there, else with verdicts.csv:
+it cuts off what a killed run has torn, and adds the rows that are missing. Give it the same SOURCEs and options, and
+the same MODEL: some of the rows are made anew to see whether it is. The page of --report is written at the end, not
+after Ctrl-C; with --resume it shows all rows. Nothing is written over but verdicts, and pages of --report. A summary,
+and progress on a terminal, go to stderr.
 
 exit code: 0 all is well; 1 some failed; 2 wrong usage, a bad file, or nothing found; 130 interrupted
 
@@ -300,13 +304,15 @@ def _demo(args: Namespace) -> int:
 
 def _demo_circles(args: Namespace) -> int:
     from fastmlp import demo
-    from fastmlp.storage import replacing
+    from fastmlp.rows import FEATURES, features_head, features_text
+    from fastmlp.storage import check_writable, replacing
 
     folder = demo.find_folder()
+    check_writable(args.out / "features.csv", FEATURES)
     _announce_compiling()
     names, features, _ = fastmlp.extract_features(demo.training_images(folder / "data"))
-    with replacing(args.out / "features.csv", "w", **TEXT) as file:
-        _write_features(file, [Path(name).name for name in names], features.tolist(), "ink")
+    with replacing(args.out / "features.csv", FEATURES, "w", **TEXT) as file:
+        file.write(features_head("ink") + features_text([Path(name).name for name in names], features))
     print(f"{len(names)} training images; their features are in {args.out / 'features.csv'}")
     pair, softmax = demo.train_pair(folder / "data", args.seed), demo.train_softmax(folder / "data", args.seed)
     _print_networks(pair)
@@ -346,6 +352,7 @@ def _ask(question: str) -> str:
 def _demo_toy(args: Namespace) -> int:
     from fastmlp import demo
 
+    demo.check_figures(args.out)
     _announce_compiling()
     toy = demo.classification()
     print(f"The data were made by {toy.maker}.")
@@ -364,28 +371,80 @@ def _demo_toy(args: Namespace) -> int:
 
 
 def _features(args: Namespace) -> int:
-    from fastmlp.storage import check_writable, replacing
+    """Rows are written chunk by chunk."""
+    from fastmlp.folders import nothing_in, read_parts
+    from fastmlp.rows import FEATURES, features_head, features_text
+    from fastmlp.storage import free_unfinished
 
+    beside = None
     if args.output is not None:
-        check_writable(args.output)
+        _check_target(args.output, FEATURES, [args.source])
+        beside = free_unfinished(args.output)
     _announce_compiling()
-    names, features, errors = fastmlp.extract_features(args.source, extractor=args.extractor)
-    with _output(args.output, replacing) as file:
-        _write_features(file, names, features.tolist(), args.extractor)
-    for _, message in errors:
+    parts = (part for part in read_parts(args.source, args.extractor) if part.paths)
+    first = next(parts, None)  # so that a wrong source is told before anything is written
+    if first is None:
+        raise nothing_in(args.source)
+    errors: list[str] = []
+    with _output(args.output, beside, "x") as file:
+        file.write(features_head(args.extractor))
+        for paths, features, reasons, _, _ in chain([first], parts):
+            fine = [reason is None for reason in reasons]
+            with _interrupt_later():
+                file.write(features_text(list(compress(paths, fine)), features[fine]))
+                file.flush()
+            errors += filter(None, reasons)
+    for message in errors:
         _say(message)
     return SOME_FAILED if errors else FINE
 
 
-@contextmanager
-def _output(path: str | None, opener: Callable[..., Any] = open, mode: str = "w") -> Iterator[IO[str]]:
-    """The file at `path`, or stdout; an error of writing names it."""
+def _check_target(path: str, kind: Kind, inputs: Sequence[str]) -> None:
+    """Reject a file that a command is not to write: one that it reads, or one of another kind by its name or by what is in it."""
+    from fastmlp.storage import check_writable
+
+    _refuse_input(path, inputs)
+    if Path(path).suffix.lower() not in ("", *kind.suffixes):
+        raise ValueError(f"{path} cannot be written: the name of {kind.name} ends in {kind.suffixes[0]}")
+    check_writable(path, kind)
+
+
+def _refuse_input(path: str, inputs: Sequence[str]) -> None:
+    if any(_same_file(path, other) for other in inputs):
+        raise ValueError(f"{path} cannot be written: it is the model, a source or the other output")
+
+
+def _same_file(path: str, other: str) -> bool:
+    """By whatever names, links and folders they are called."""
     try:
-        with _stdout() if path is None else opener(path, mode, **TEXT) as file:
+        return os.path.samefile(path, other)
+    except OSError:  # one of them is not there
+        return os.path.realpath(path) == os.path.realpath(other)
+
+
+@contextmanager
+def _output(path: str | None, beside: str | None = None, mode: str = "w", then: str = "") -> Iterator[IO[str]]:
+    """The file at `path`, or stdout; an error of writing names it.
+
+    Where there is a name `beside`, that file is moved to `path` when it is whole; else a message says where it is, and what then.
+    """
+    from fastmlp.storage import replace
+
+    name = beside or path
+    try:
+        with _stdout() if name is None else open(name, mode, **TEXT) as file:
             yield file
-    except OSError as error:
-        if error.filename is None:
-            error.filename = "stdout" if path is None else path
+            if beside:
+                file.flush()
+                os.fsync(file.fileno())
+        if beside and path:
+            replace(beside, path)
+    except BaseException as error:
+        if beside and path and os.path.exists(beside) and not isinstance(error, FileExistsError):  # of another run
+            older = f"; {path} is as it was" if os.path.exists(path) else ""
+            _say(f"what has been written so far is in {beside}{then}{older}")
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = "stdout" if name is None else name
         raise
 
 
@@ -397,21 +456,13 @@ def _stdout() -> AbstractContextManager[IO[str]]:
         return nullcontext(sys.stdout)
 
 
-def _write_features(file: IO[str], names: list[str], features: list[list[float]], extractor: str) -> None:
-    from fastmlp.features import EXTRACTORS
-
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["file_name", *EXTRACTORS[extractor].columns])
-    writer.writerows([name, *values] for name, values in zip(names, features, strict=True))
-
-
 def _train(args: Namespace) -> int:
-    """After Ctrl-C, what has been trained so far is saved."""
+    """After Ctrl-C, what has been trained so far is saved under another name."""
     from fastmlp.folders import EXTRACTOR, labelled_images
-    from fastmlp.storage import check_writable
+    from fastmlp.storage import MODEL, free_unfinished
 
     options = {name: value for name, value in vars(args).items() if name not in ("run", "folder", "output", "refit", "yes")}
-    check_writable(args.output)  # before the training, not after it
+    _check_target(args.output, MODEL, [args.folder])  # before the training, not after it
     swept = {name: options.pop(name) for name in SWEPT if name in options}
     members = _members(options, math.prod(map(len, swept.values())))
     extractor = options.pop("extractor", EXTRACTOR)
@@ -428,11 +479,15 @@ def _train(args: Namespace) -> int:
         values = fastmlp.grid(**swept) if swept else {}
         options |= {name: list(islice(cycle(each), members)) for name, each in values.items()}
         model, table, stopped_by = _train_several(data, extractor, refit, members, options)
-    model.save(args.output)
+    interrupted = "interrupt" in stopped_by or model.made_with.get("validation", {}).get("refit") == "interrupted"
+    path = free_unfinished(args.output) if interrupted else args.output
+    model.save(path)
     if table is not None:
         print(table.best(SHOWN))
     _print_model(model)
-    interrupted = "interrupt" in stopped_by or model.made_with.get("validation", {}).get("refit") == "interrupted"
+    if interrupted:
+        older = f"; {args.output} is as it was" if os.path.exists(args.output) else ""
+        _say(f"what has been trained so far is in {path}{older}")
     return INTERRUPTED if interrupted else FINE
 
 
@@ -533,14 +588,15 @@ def _train_several(
 
 def _classify(args: Namespace) -> int:
     """Rows are written batch by batch, and Ctrl-C waits for the end of one: what an interrupted run wrote is whole."""
+    from fastmlp.images import MAX_PIXELS
     from fastmlp.report import Report
-    from fastmlp.rows import CsvRows, JsonRows, Sources, Tally, among, as_written, read_rows
+    from fastmlp.rows import CsvRows, JsonRows, Samples, Sources, Tally, among, as_written, read_rows
 
     model = _classifier(args.model)
-    targets = _targets(args)
-    _announce_compiling()
-    as_json = (args.format or Path(args.output or "").suffix) in ("jsonl", ".jsonl")
+    as_json = (args.format or Path(args.output or "").suffix.lower()) in ("jsonl", ".jsonl")
     rows = (JsonRows if as_json else CsvRows)(model.classes)
+    targets, beside = _targets(args, rows.kind)
+    _announce_compiling()
     sources, tally = Sources(args.sources), Tally(model.classes)
     report = Report(model.classes) if args.report is not None else None
 
@@ -550,19 +606,22 @@ def _classify(args: Namespace) -> int:
             scores = as_written(verdicts.scores)  # so that the page is the same after a resumed run
             report.add_rows(verdicts.paths, verdicts.labels, scores, verdicts.errors, sources.read)
 
-    end, done = 0, array("q")
+    options = {name: vars(args)[name] for name in ("threads", "strict", "max_pixels", "follow_symlinks") if name in args}
+    end, done, samples = 0, array("q"), Samples()
     if args.resume:
-        for end, verdicts in read_rows(args.output, rows):  # noqa: B007, as the last end counts
+        for end, verdicts in read_rows(beside or args.output, rows):  # noqa: B007, as the last end counts
             done.extend(map(hash, verdicts.paths))
             count(verdicts)
+            samples.add(verdicts)
+        samples.check(beside or args.output, model, sources.read, options.get("max_pixels", MAX_PIXELS))
     if args.strict:  # our own files in a folder of images are no images that fail
         done.extend(map(hash, sources.names_of(targets)))
     tally.begin()
-    options = {name: vars(args)[name] for name in ("threads", "strict", "max_pixels", "follow_symlinks") if name in args}
     batches = sources.batches(model, among(done) if done else None, ordered=not args.unordered, **options)
     try:
-        batches = _begun(batches, may_be_empty=end > 0)  # so that a wrong source is told before an older output is lost
-        with _output(args.output, mode="a" if end else "w") as file, _progress() as show:
+        batches = _begun(batches, may_be_empty=end > 0)  # so that a wrong source is told before anything is written
+        mode = "a" if end else "x" if beside and not args.resume else "w"
+        with _output(args.output, beside, mode, ", and --resume goes on with it") as file, _progress() as show:
             if end:
                 file.truncate(end)
             else:
@@ -576,6 +635,8 @@ def _classify(args: Namespace) -> int:
                     show(tally.progress(left))
     except KeyboardInterrupt:
         _say(tally.summary())
+        if args.output is not None and beside is None and os.path.isfile(args.output):
+            _say(f"--resume goes on with {args.output}")
         raise
     _say(tally.summary())
     if report is not None:
@@ -591,21 +652,30 @@ def _classifier(path: str) -> ImageClassifier:
     return model
 
 
-def _targets(args: Namespace) -> list[str]:
-    """The files that classify is to write, none of which may be one that it reads."""
-    from fastmlp.storage import check_writable
+def _targets(args: Namespace, kind: Kind) -> tuple[list[str], str | None]:
+    """The files that classify is to write; and what that of -o is called until it is whole, if not so from the beginning."""
+    from fastmlp.report import PAGE
+    from fastmlp.storage import check_writable, unfinished
 
-    if args.resume and args.output is None:
+    output, inputs, beside = args.output, [args.model, *args.sources], None
+    if args.resume and output is None:
         raise ValueError("--resume goes on with a file, which -o must name")
     if args.report is not None:
-        check_writable(args.report)
-    targets = [path for path in (args.output, args.report) if path is not None]
-    taken = set(map(os.path.realpath, [args.model, *args.sources] if targets else ()))
-    for target in targets:
-        if os.path.realpath(target) in taken:
-            raise ValueError(f"{target} cannot be written: it is the model, a source or the other output")
-        taken.add(os.path.realpath(target))
-    return targets
+        _check_target(args.report, PAGE, inputs if output is None else [*inputs, output])
+    if output is not None and (os.path.isfile(output) or os.path.isdir(output) or not os.path.exists(output)):  # no device
+        _refuse_input(output, inputs)
+        if args.format is None and Path(output).suffix.lower() not in ("", ".csv", ".jsonl"):
+            raise ValueError(f"{output} cannot be written: its name must end in .csv or .jsonl, or --format say what it is to hold")
+        left = unfinished(output)
+        if os.path.lexists(left):
+            if not args.resume:
+                raise ValueError(f"{left} is there, which an interrupted run has left: go on with it by --resume, or remove it")
+            beside = left
+        elif os.path.exists(output) and os.path.getsize(output) and not args.resume:
+            beside = left
+        if beside or not args.resume:  # else what is there has to be rows of the same classes
+            check_writable(output, kind)
+    return [path for path in (output, beside, args.report) if path is not None], beside
 
 
 def _begun(batches: Iterator[Batch], may_be_empty: bool) -> Iterator[Batch]:

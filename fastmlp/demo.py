@@ -19,6 +19,7 @@ from fastmlp.folders import ImageClassifier, classify_folder, train_folder
 from fastmlp.images import ImageError
 from fastmlp.model import MLP
 from fastmlp.sources import Source
+from fastmlp.storage import Kind, check_writable, replacing
 from fastmlp.training import train
 
 # (t - y)^2 with the rate 0.2 is half of it with 0.4; a summed error of 2 over 40 images is a mean half of 0.025.
@@ -36,6 +37,9 @@ CLASSIFIER: dict[str, Any] = {
     "standardize": False, "batch_size": None, "optimizer": "sgd", "learning_rate": 1.0, "epochs": 2000,
 }  # fmt: skip
 REGRESSOR = CLASSIFIER | {"output": "identity", "loss": "squared_error", "learning_rate": 0.01, "epochs": 1500}
+
+FIGURE = Kind("a figure of this demo", (".png",), rb"\x89PNG.*fastmlp demo")  # which the text in it says
+FIGURES = ("loss.png", "features.png", "labels.png")
 
 TRUTH = {"tc": "circle", "tl": "line"}  # what the names of the test images begin with
 
@@ -180,7 +184,14 @@ def draw(folder: Path, model: MLP, toy: Toy) -> list[Path]:
     features.axes[0].set(title="Features", xlabel="feature", ylabel="value")
     labels.subplots().hist(toy.y_train, bins=[-0.5, 0.5, 1.5], rwidth=0.8)
     labels.axes[0].set(title="Labels", xlabel="label", ylabel="samples", xticks=[0, 1])
-    paths = [folder / name for name in ("loss.png", "features.png", "labels.png")]
+    paths = [folder / name for name in FIGURES]
     for path, figure in zip(paths, (loss, features, labels), strict=True):
-        figure.savefig(path)
+        with replacing(path, FIGURE) as file:
+            figure.savefig(file, format="png", metadata={"Title": "fastmlp demo"})
     return paths
+
+
+def check_figures(folder: Path) -> None:
+    """An error if `draw` could not write there."""
+    for name in FIGURES:
+        check_writable(folder / name, FIGURE)

@@ -250,7 +250,7 @@ class ImageClassifier:
         return of_classes(scores, y, np.array(self.classes), probabilities=self.method != "one-vs-rest")
 
     def save(self, path: StrPath) -> None:
-        """Save to an .npz file, which `fastmlp.load` and `classify_folder` read."""
+        """Save to an .npz file, which `fastmlp.load` and `classify_folder` read; only a model is written over."""
         save_model(path, self)
 
 
@@ -305,7 +305,7 @@ def _batches(
         empty = empty and not verdicts.paths
         yield verdicts
     if empty:
-        raise _nothing_in(source)
+        raise nothing_in(source)
 
 
 def extract_features(source: Source, extractor: ExtractorName = "ink", threads: int | None = None) -> Features:
@@ -334,7 +334,7 @@ def extract_features(source: Source, extractor: ExtractorName = "ink", threads: 
     """
     paths, features, errors, *_ = _read(source, extractor, threads)
     if not paths and isinstance(source, str | os.PathLike):
-        raise _nothing_in(source)
+        raise nothing_in(source)
     return Features(
         [path for path, error in zip(paths, errors, strict=True) if error is None],
         features[[error is None for error in errors]],
@@ -393,7 +393,7 @@ def train_folder(
     checks.one_of("method", method, METHODS)
     data = labelled_images(folder, extractor, options.get("threads"))
     if data.empty:
-        raise _nothing_in(os.path.join(folder, data.empty[0]))
+        raise nothing_in(os.path.join(folder, data.empty[0]))
     return train_labelled(data, extractor, method=method, refit=refit, **options)
 
 
@@ -439,7 +439,7 @@ def labelled_images(folder: StrPath, extractor: str = EXTRACTOR, threads: int | 
     data = _labelled_images(os.fspath(folder), partial(_readable, extractor=extractor, threads=threads))
     if len(classes := list(data.counts())) < fewest:
         if data.empty:
-            raise _nothing_in(os.path.join(folder, data.empty[0]))
+            raise nothing_in(os.path.join(folder, data.empty[0]))
         raise ValueError(f"{data.folder} must have images of at least two classes; got {classes}")
     return data
 
@@ -588,13 +588,17 @@ def _next_done(jobs: list[Future[Result]], ordered: bool) -> Result:
     return jobs.pop(0 if ordered else next(k for k, job in enumerate(jobs) if job.done())).result()
 
 
+def read_parts(source: Source, extractor: str, threads: int | None = None) -> Iterator[Rows]:
+    """The rows of a source, chunk by chunk."""
+    checks.one_of("extractor", extractor, EXTRACTORS)
+    read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS)
+    return _map(read, Chunks(source), checks.threads(threads))
+
+
 def _read(source: Source, extractor: str, threads: int | None) -> Rows:
     """All rows of a source, in one."""
-    size = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)].size
-    workers = checks.threads(threads)
-    chunks = Chunks(source)
-    read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS)
-    parts = list(_map(read, chunks, workers))
+    parts = list(read_parts(source, extractor, threads))
+    size = EXTRACTORS[extractor].size
     return Rows(
         [path for part in parts for path in part.paths],
         np.concatenate([np.empty((0, size)), *(part.features for part in parts)]),
@@ -604,7 +608,7 @@ def _read(source: Source, extractor: str, threads: int | None) -> Rows:
     )
 
 
-def _nothing_in(source: Any) -> ValueError:
+def nothing_in(source: Any) -> ValueError:
     return ValueError(f"{os.fspath(source)} holds no PNG file")
 
 
@@ -719,7 +723,7 @@ def _answered_images(folder: str, answer_files: dict[str, str], read: Callable[[
     answers = {label: _read_answers(file) for label, file in sorted(answer_files.items())}
     paths, features, *_ = read(images)
     if not paths:
-        raise _nothing_in(images)
+        raise nothing_in(images)
     rows = {path: row for row, path in enumerate(paths)}
     for label, answered in answers.items():
         if lacking := rows.keys() - answered.keys():

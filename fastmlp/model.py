@@ -377,6 +377,8 @@ class MLP:
         ------
         OSError
             If the file cannot be written; what stood there before is untouched.
+        ValueError
+            If theta is not finite, or something else than a model is there.
         """
         storage.save_model(path, self)
 

@@ -355,7 +355,7 @@ class Population:
         Raises
         ------
         ValueError
-            If a parameter of a member that did not diverge is not finite.
+            If a parameter of a member that did not diverge is not finite, or something else than a model is there.
         OSError
             If the file cannot be written; what stood there before is untouched.
         """

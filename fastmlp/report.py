@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 
 import fastmlp
 from fastmlp.images import SIGNATURE, read_image
-from fastmlp.storage import replacing
+from fastmlp.storage import Kind, replacing
 
 Read = Callable[[str], bytes]
+
+PAGE = Kind("a page of --report", (".html", ".htm"), rb'<!doctype html>.*<meta name="generator" content="fastmlp ')
 
 CLASSES_SHOWN = 1000
 IMAGES_SHOWN = 400  # on the page
@@ -140,8 +142,10 @@ class Report:
         ------
         OSError
             If the page cannot be written. An image that cannot be read is no error: its place says why.
+        ValueError
+            If something else than such a page is there.
         """
-        with replacing(path, "w", encoding="utf-8", newline="\n") as file:
+        with replacing(path, PAGE, "w", encoding="utf-8", newline="\n") as file:
             file.writelines(self._page())
 
     # -- The page ----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """What `fastmlp classify` reads and writes: several sources in turn, rows as CSV or as JSON lines, and what they are in sum.
 
 Every row ends in a newline. So whatever ended a run, its output is whole rows and at most one torn one, which is cut off before
-the next run appends the rows that are missing.
+the next run appends the rows that are missing. Where there is no file yet, or an empty one, that output is the file itself; an
+older one is replaced at the end by `unfinished(file)`, with which --resume goes on if it is there. All rows of an output are of
+one model: before it goes on, some of the rows that are there are made anew.
 """
 
 from __future__ import annotations
@@ -16,21 +18,27 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import cache
+from heapq import nsmallest
 from itertools import groupby
-from operator import itemgetter
-from typing import Any
+from operator import attrgetter, itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.features import EXTRACTORS, extract
 from fastmlp.folders import ImageClassifier, Verdicts
+from fastmlp.images import MAX_PIXELS, read_image
 from fastmlp.reading import reader
 from fastmlp.sources import is_collection
+from fastmlp.storage import Kind
 
 ENCODING = ("utf-8", "surrogateescape")  # a file name may be any bytes
 BLOCK = 2**16  # bytes of an older output that are read at a time; with more, what is made of them leaves the cache
+COMPARED = 16  # rows of an older output that are made anew: the first, and as many of the least certain
 LISTED = 10  # classes that a summary tells one by one
 FIELDS = ("path", "label", "scores", "status", "error")
+FEATURES = Kind("features as CSV", (".csv",), rb"file_name,feature1\b")
 
 Batch = tuple[Verdicts, int | None]  # and the number of files that come after it, if that is known
 Chosen = Callable[[list[str]], NDArray[np.bool_]]  # says which of some paths are meant
@@ -50,9 +58,12 @@ class Rows:
         What stands before the first row.
     start : str
         What every row begins with.
+    kind : Kind
+        What a file of such rows is.
     """
 
     head = start = ""
+    kind: Kind
 
     def __init__(self, classes: list[str], fine: str, failed: str) -> None:
         self.classes = classes
@@ -97,6 +108,8 @@ class Rows:
 class CsvRows(Rows):
     """A row for each image below a header; what has a comma, a quote or a line end in it stands in quotes."""
 
+    kind = Kind("verdicts as CSV", (".csv",), rb'path,label,"?score_')
+
     def __init__(self, classes: list[str]) -> None:
         columns = "%s," * len(classes)
         super().__init__(classes, f"%s,%s,{columns}ok,\n", f"%s,,{',' * len(classes)}failed,%s\n")
@@ -109,9 +122,7 @@ class CsvRows(Rows):
         return int(ends[-1]) + 1 if len(ends) else 0
 
     def _quoted(self, texts: list[str]) -> list[str]:
-        if not _special("".join(texts)):  # most often, and 50 times as fast as to look at one after another
-            return texts
-        return ['"' + text.replace('"', '""') + '"' if _special(text) else text for text in texts]
+        return quoted(texts)
 
     def _columns(self, text: str) -> Columns:
         rows = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -123,6 +134,7 @@ class JsonRows(Rows):
     """An object for each image, on a line of its own, in ASCII."""
 
     start = '{"path": "'
+    kind = Kind("verdicts as JSON lines", (".jsonl",), start.encode())
 
     def __init__(self, classes: list[str]) -> None:
         scores = ", ".join(f"{_json(name).replace('%', '%%')}: %s" for name in classes)
@@ -146,6 +158,23 @@ class JsonRows(Rows):
         if any(list(row) != self.classes for row in by_class):
             raise ValueError("the scores are of other classes")
         return paths, labels, np.array([list(row.values()) for row in by_class], np.float64), statuses, errors
+
+
+def features_head(extractor: str) -> str:
+    """What stands before the first row of a file of features."""
+    return ",".join(["file_name", *EXTRACTORS[extractor].columns]) + "\n"
+
+
+def features_text(names: list[str], features: NDArray[np.float64]) -> str:
+    """The rows of a file of features, as exact as they are."""
+    return "".join(f"{name},{','.join(map(repr, row))}\n" for name, row in zip(quoted(names), features.tolist(), strict=True))
+
+
+def quoted(texts: list[str]) -> list[str]:
+    """The texts as fields of CSV."""
+    if not _special("".join(texts)):  # most often, and 50 times as fast as to look at one after another
+        return texts
+    return ['"' + text.replace('"', '""') + '"' if _special(text) else text for text in texts]
 
 
 def _special(text: str) -> bool:
@@ -219,6 +248,47 @@ def read_rows(path: str, rows: Rows) -> Iterator[tuple[int, Verdicts]]:
 def _shown(data: bytes) -> str:
     """The first line, or as much of it as is enough to know it by."""
     return repr(data[:80].partition(b"\n")[0].decode(errors="replace"))
+
+
+class _Row(NamedTuple):
+    certainty: float
+    """How far the best score is ahead of the second."""
+    path: str
+    scores: NDArray[np.floating]
+
+
+class Samples:
+    """Rows of an output by which its model is known: the first, and those that depend on it the most, the least certain."""
+
+    def __init__(self) -> None:
+        self._first: list[_Row] = []
+        self._least_certain: list[_Row] = []
+
+    def add(self, verdicts: Verdicts) -> None:
+        good = np.flatnonzero([error is None for error in verdicts.errors])
+        scores = verdicts.scores[good]
+        ordered = np.sort(np.abs(scores) if scores.shape[1] == 1 else scores, axis=1)
+        certainty = ordered[:, -1] - (ordered[:, -2] if scores.shape[1] > 1 else 0)
+        some = set(np.argsort(certainty, kind="stable")[:COMPARED].tolist()) | set(range(min(COMPARED, len(good))))
+        rows = [_Row(float(certainty[k]), verdicts.paths[good[k]], scores[k]) for k in sorted(some)]
+        self._first += rows[: COMPARED - len(self._first)]
+        self._least_certain = nsmallest(COMPARED, [*self._least_certain, *rows], key=attrgetter("certainty"))
+
+    def check(self, path: str, model: ImageClassifier, read: Callable[[str], bytes], max_pixels: int = MAX_PIXELS) -> None:
+        """A ValueError if the model says something else of these images, as far as they are still there, than their rows do."""
+        for _, name, written in (*self._first, *self._least_certain):
+            try:
+                image = read_image(read(name), max_pixels)
+            except (OSError, ValueError):
+                continue
+            scores = as_written(model.scores(extract([image], model.extractor))[0])
+            # The last digit may differ, should another processor have written the row.
+            digit = np.where((written >= 0) & (written < 10), 1e-6, 1e-5 * np.abs(written) + 1e-300)
+            if (np.abs(scores - written) > 1.5 * digit).any():
+                raise ValueError(
+                    f"{path} cannot be continued: another model has written it, or the images have changed; its row of {name!r} "
+                    f"has the scores {', '.join(decimals(written))}, and this model gives {', '.join(decimals(scores))}"
+                )
 
 
 def among(hashes: array[int]) -> Chosen:

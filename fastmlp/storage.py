@@ -1,4 +1,4 @@
-"""A model and one .npz file: written beside and moved into place, read without trusting a byte of it.
+"""A model and one .npz file: written beside and moved into place, read without trusting a byte of it. And what may be written over.
 
 The file is the zip archive that numpy.savez writes, uncompressed, so that any NumPy program can look into it:
 
@@ -22,13 +22,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import secrets
 import stat
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -63,6 +64,22 @@ RECORD_FIELDS: dict[str, type] = {"made_with": dict}  # that may be missing: of 
 DAMAGE = (ValueError, OSError, RuntimeError, LookupError, EOFError, OverflowError, struct.error, zipfile.BadZipFile)
 
 
+StrPath = str | os.PathLike[str]
+
+
+class Kind(NamedTuple):
+    """A kind of file that is written, and may be written over: what one is called, how its name ends, what it begins with."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    beginning: bytes
+    """A regular expression for its first bytes."""
+
+
+MODEL = Kind("a fastmlp model", (".npz",), rb'PK\x03\x04.{26}header\.npy.*"format": "fastmlp"')
+BEGINNING = 1 << 10  # bytes by which a kind is known
+
+
 class Expected(NamedTuple):
     """What the header says of a 1-D array; None where it is for the array to say."""
 
@@ -70,7 +87,7 @@ class Expected(NamedTuple):
     length: int | None
 
 
-def save_model(path: str | os.PathLike[str], model: MLP | ImageClassifier | Population) -> None:
+def save_model(path: StrPath, model: MLP | ImageClassifier | Population) -> None:
     """Save a model to one .npz file; what stands at `path` is replaced at the end, or not at all.
 
     Equal models give equal bytes.
@@ -78,7 +95,7 @@ def save_model(path: str | os.PathLike[str], model: MLP | ImageClassifier | Popu
     Raises
     ------
     ValueError
-        A parameter is not finite (of a member that did not diverge), or `path` is there and is not a file.
+        A parameter is not finite (of a member that did not diverge), or `path` is there and is no model.
     OSError
         The file cannot be written.
     """
@@ -87,13 +104,13 @@ def save_model(path: str | os.PathLike[str], model: MLP | ImageClassifier | Popu
     if len(header) > HEADER_LIMIT - NPY_HEADER_LIMIT:
         raise ValueError(f"the model cannot be saved: its {len(fields['networks'])} architectures are too many for one file")
     arrays = {"header": np.frombuffer(header, np.uint8), **arrays}
-    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+    with replacing(path, MODEL) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
 
 
-def load_model(path: str | os.PathLike[str]) -> Any:
+def load_model(path: StrPath) -> Any:
     """Load a model that `save` wrote, exactly as it was: an MLP, an ImageClassifier or a Population.
 
     Which one, the file alone knows; to a type checker it is Any, or what a variable is declared as.
@@ -118,11 +135,19 @@ def load_model(path: str | os.PathLike[str]) -> Any:
             raise ValueError(f"{os.fspath(path)} cannot be read as a fastmlp model: {reason}") from error
 
 
-def check_writable(path: str | os.PathLike[str]) -> None:
-    """Raise the OSError or ValueError that writing a file at `path` would end in, as far as can be told beforehand."""
+def check_writable(path: StrPath, kind: Kind) -> None:
+    """Raise the OSError or ValueError that writing a file at `path` would end in, as far as can be told beforehand.
+
+    What is there may be replaced if it is of the same kind, or empty.
+    """
     folder = os.path.dirname(os.path.realpath(path))
-    if os.path.exists(path) and not os.path.isfile(path):  # replacing a device would destroy it
-        raise ValueError(f"{os.fspath(path)} cannot be written: it is there and is not a regular file")
+    if os.path.exists(path):
+        if not os.path.isfile(path):  # replacing a device would destroy it
+            raise ValueError(f"{os.fspath(path)} cannot be written: it is there and is not a regular file")
+        with open(path, "rb") as file:
+            beginning = file.read(BEGINNING)
+        if beginning and not re.match(kind.beginning, beginning, re.DOTALL):
+            raise ValueError(f"{os.fspath(path)} cannot be written: it is there and is not {kind.name}")
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"{os.fspath(path)} cannot be written: there is no folder {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -130,23 +155,40 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str], mode: str = "wb", **how: Any) -> Iterator[IO[Any]]:
+def replacing(path: StrPath, kind: Kind, mode: str = "wb", **how: Any) -> Iterator[IO[Any]]:
     """Open a file beside `path`, as open() would, and move it there at the end; after a failure it is gone."""
-    check_writable(path)
-    target = os.path.realpath(path)  # a symbolic link stays one
-    beside = os.path.join(os.path.dirname(target), f".fastmlp-{secrets.token_hex(8)}")
+    check_writable(path, kind)
+    beside = os.path.join(os.path.dirname(os.path.realpath(path)), f".fastmlp-{secrets.token_hex(8)}")
     try:
         with open(beside, mode, **how) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, target)
+        replace(beside, path)
     except BaseException as error:
         with suppress(OSError):
             os.remove(beside)
         if isinstance(error, OSError) and error.filename == beside:
             error.filename = os.fspath(path)
         raise
+
+
+def replace(beside: str, path: StrPath) -> None:
+    """Move a file to where an older one may be, whose permissions it gets; a symbolic link stays one."""
+    with suppress(FileNotFoundError):
+        os.chmod(beside, stat.S_IMODE(os.stat(path).st_mode))
+    os.replace(beside, os.path.realpath(path))
+
+
+def unfinished(path: StrPath, number: int = 1) -> str:
+    """What a file is called that may become the one at `path` when it is whole, in the same folder."""
+    stem, suffix = os.path.splitext(os.path.realpath(path) if os.path.islink(path) else os.fspath(path))
+    return f"{stem}.unfinished{f'-{number}' if number > 1 else ''}{suffix}"
+
+
+def free_unfinished(path: StrPath) -> str:
+    """Such a name that no file has yet."""
+    return next(name for number in count(1) if not os.path.lexists(name := unfinished(path, number)))
 
 
 def _of_networks(model: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -13,6 +13,7 @@ import numpy as np
 from fastmlp import checks, storage
 
 TABLE_ROWS = 20  # that are printed
+FILE = storage.Kind("a table of networks as CSV", (".csv",), rb"member,")
 
 
 class Table:
@@ -65,8 +66,10 @@ class Table:
         ------
         OSError
             If the file cannot be written; what stood there before is untouched.
+        ValueError
+            If something else than such a table is there.
         """
-        with storage.replacing(path, "w", encoding="utf-8", newline="\n") as file:
+        with storage.replacing(path, FILE, "w", encoding="utf-8", newline="\n") as file:
             file.write(self.csv())
 
 

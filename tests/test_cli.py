@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import fastmlp
+from fastmlp import demo
 from fastmlp.cli import main
 from fastmlp.demo import image_named
 from fastmlp.folders import labelled_images, train_folder
@@ -226,6 +227,14 @@ def test_features_of_the_readable_images_are_written_and_the_others_named(folder
     assert process.returncode == 1
     assert [row[0] for row in rows_of(process.stdout)] == ["file_name", "a.png", 'c\udcff, "c".png']
     assert b"b.png" in process.stderr and process.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("name", ["a\rb.png", "a\nb.png", "a\r\nb.png", 'a"b.png', " a .png", "a,b.png", "'.png"], ids=ascii)
+def test_features_of_a_file_of_any_name_are_one_row_that_the_csv_module_reads(name, tmp_path, capsys):
+    shutil.copy(IMAGES / "tc-1.png", tmp_path / name)
+    assert main(["features", str(tmp_path), "-o", str(tmp_path / "f.csv")]) == 0
+    _, row = rows_of((tmp_path / "f.csv").read_bytes())
+    assert row[0] == name and len(row) == 4
 
 
 def test_features_go_to_a_file(tmp_path, capsys):
@@ -785,19 +794,178 @@ def test_resume_needs_an_output(classifier, capsys):
     assert_one_sentence(capsys.readouterr(), "--resume", "-o")
 
 
-@pytest.mark.parametrize("arguments", ["M IMAGES -o M", "M x.png -o x.png", "M x.png -o y --report y", "M x.png --report x.png"])
-def test_nothing_that_is_read_is_overwritten(arguments, classifier, tmp_path, monkeypatch, capsys):
+REFUSED = [
+    ("train data -o notes.txt", "the name of a fastmlp model ends in .npz"),
+    ("train data -o new.txt", "the name of a fastmlp model ends in .npz"),
+    ("train data -o notes", "is not a fastmlp model"),
+    ("train data -o arrays.npz", "is not a fastmlp model"),
+    ("train data -o data/correct-outputs-circle.txt", ".npz"),
+    ("train data -o verdicts", "is not a fastmlp model"),
+    ("features images -o images/tc-1.png", "the name of features as CSV ends in .csv"),
+    ("features images -o hard", "is not features as CSV"),
+    ("features images -o symbolic.csv", "is not features as CSV"),
+    ("features images -o answers.csv", "is not features as CSV"),
+    ("features images -o verdicts", "is not features as CSV"),
+    ("features hard -o images/tc-1.png", "it is the model, a source or the other output"),
+    ("classify M images -o M", "it is the model, a source or the other output"),
+    ("classify M images -o sub/../M", "it is the model, a source or the other output"),
+    ("classify M hard -o images/tc-1.png", "it is the model, a source or the other output"),
+    ("classify M hard -o y --report y", "it is the model, a source or the other output"),
+    ("classify M hard --report hard", "it is the model, a source or the other output"),
+    ("classify M images verdicts -o verdicts", "it is the model, a source or the other output"),
+    ("classify M images -o v.parquet", "its name must end in .csv or .jsonl, or --format say"),
+    ("classify M images -o v.ndjson --resume", "its name must end in .csv or .jsonl, or --format say"),
+    ("classify M images -o notes.txt --format csv", "is not verdicts as CSV"),
+    ("classify M images -o answers.csv", "is not verdicts as CSV"),
+    ("classify M images -o labels.csv", "is not verdicts as CSV"),
+    ("classify M images -o verdicts --format jsonl", "is not verdicts as JSON lines"),
+    ("classify M images -o notes.txt --format jsonl", "is not verdicts as JSON lines"),
+    ("classify M images --report page.txt", "the name of a page of --report ends in .html"),
+    ("classify M images --report page.html", "is not a page of --report"),
+    ("demo --out demo", "is not features as CSV"),
+    ("demo toy --out demo", "is not a figure of this demo"),
+]
+
+
+@pytest.mark.parametrize(("command", "reason"), REFUSED, ids=[command for command, _ in REFUSED])
+def test_no_command_writes_over_its_inputs_or_over_files_of_another_kind(
+    command, reason, classifier, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     shutil.copy(classifier, "M")
-    shutil.copy(IMAGES / "tc-1.png", "x.png")
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    assert classified(*(str(IMAGES) if word == "IMAGES" else word for word in arguments.split())) == 2
-    assert_one_sentence(capsys.readouterr(), "cannot be written")
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    for name in ("sub", "demo", "data", "images"):
+        os.mkdir(name)
+    shutil.copytree(TRAINING, "data", dirs_exist_ok=True)
+    shutil.copy(IMAGES / "tc-1.png", "images")
+    shutil.copy(IMAGES / "tc-1.png", "demo/loss.png")
+    os.link("images/tc-1.png", "hard")
+    os.symlink("images/tc-1.png", "symbolic.csv")
+    np.savez("arrays", np.arange(3))
+    Path("verdicts").write_text("path,label,score_circle,score_line,status,error\n")
+    for name, text in {
+        "notes": "mine", "notes.txt": "mine", "answers.csv": "file_name,correct_answer\n", "labels.csv": "path,label\n",
+        "page.html": "<!doctype html>mine", "demo/features.csv": "file_name,height\n",
+    }.items():  # fmt: skip
+        Path(name).write_text(text)
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    assert main(command.split()) == 2
+    assert_one_sentence(capsys.readouterr(), "cannot be written", reason)
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
+
+
+def test_what_a_command_has_written_it_writes_over(classifier, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for command in (
+        f"features {IMAGES} -o f.csv", f"train {TRAINING} -o m.npz --epochs 1 --seed 0",
+        f"classify {classifier} {IMAGES} -o v.csv --report p.html", f"classify {classifier} {IMAGES} -o V.JSONL",
+        f"classify {classifier} {IMAGES} -o v.txt --format jsonl",
+    ):  # fmt: skip
+        written = []
+        for _ in range(2):
+            assert main(command.split()) == 0
+            written.append({path: path.read_bytes() for path in tmp_path.iterdir()})
+        assert written[0] == written[1]
+    assert Path("V.JSONL").read_bytes() == Path("v.txt").read_bytes() and Path("v.txt").read_text().startswith('{"path": "')
+    assert len(written[1]) == 6
+
+
+def interrupt_after(monkeypatch, function, calls, error):
+    """The next call after so many raises an error."""
+    room, name = function.rsplit(".", 1)
+    left, target = iter(range(calls)), None
+    for part in room.split("."):
+        target = sys.modules[part] if target is None else getattr(target, part)
+    whole = getattr(target, name)
+
+    def failing(*args):
+        if next(left, None) is None:
+            raise error
+        return whole(*args)
+
+    monkeypatch.setattr(function, failing)
+
+
+ERRORS = pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), OSError(28, "No space left on device")], ids=["Ctrl-C", "full disk"]
+)
+
+
+@ERRORS
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ""])
+def test_an_older_output_is_replaced_when_the_new_one_is_whole(suffix, error, classifier, many, tmp_path, monkeypatch, capsys):
+    output, left = tmp_path / f"o{suffix}", tmp_path / f"o.unfinished{suffix}"
+    options = [classifier, many, "-o", output, "--threads", "1"]
+    assert classified(*options) == 0
+    whole = output.read_bytes()
+    older = whole[: whole.index(b"\n", len(whole) // 2) + 1]
+    output.write_bytes(older)
+    output.chmod(0o600)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, "fastmlp.rows.Tally.add", 2, error)
+        capsys.readouterr()
+        assert classified(*options) == (130 if isinstance(error, KeyboardInterrupt) else 2)
+    kept = left.read_bytes()
+    assert output.read_bytes() == older and whole.startswith(kept) and 100 < kept.count(b"\n") < 3000
+    messages = capsys.readouterr().err
+    assert f"so far is in {left}, and --resume goes on with it; {output} is as it was\n" in messages
+
+    assert classified(*options) == 2  # or what was kept would be lost
+    assert_one_sentence(capsys.readouterr(), left, "--resume")
+    assert (output.read_bytes(), left.read_bytes()) == (older, kept)
+    left.write_bytes(kept + b"torn")
+    assert classified(*options, "--resume") == 0
+    assert output.read_bytes() == whole and output.stat().st_mode & 0o777 == 0o600 and not left.exists()
+    assert summary_of(capsys.readouterr().err)[3] == kept.count(b"\n") - (suffix != ".jsonl")
+
+
+@ERRORS
+@pytest.mark.parametrize("is_there", [False, True])
+def test_features_are_whole_or_beside_their_place(is_there, error, many, tmp_path, monkeypatch, capsys):
+    output = tmp_path / "f.csv"
+    assert main(["features", str(many), "-o", str(output)]) == 0
+    whole = output.read_bytes()
+    older = b"file_name,feature1\nolder,1\n"
+    output.write_bytes(older) if is_there else output.unlink()
+    for name in ("f.unfinished.csv", "f.unfinished-2.csv"):
+        with monkeypatch.context() as patch:
+            interrupt_after(patch, "fastmlp.rows.features_text", 2, error)
+            assert main(["features", str(many), "-o", str(output)]) == (130 if isinstance(error, KeyboardInterrupt) else 2)
+        assert f"so far is in {tmp_path / name}" in capsys.readouterr().err
+        kept = (tmp_path / name).read_bytes()
+        assert whole.startswith(kept) and 100 < kept.count(b"\n") < 3000
+        assert output.read_bytes() == older if is_there else not output.exists()
+    assert main(["features", str(many), "-o", str(output)]) == 0
+    assert output.read_bytes() == whole and len(list(tmp_path.glob("*.csv"))) == 3
+
+
+def test_a_new_output_that_is_interrupted_says_how_to_go_on(classifier, many, tmp_path, monkeypatch, capsys):
+    output = tmp_path / "o.csv"
+    interrupt_after(monkeypatch, "fastmlp.rows.Tally.add", 2, KeyboardInterrupt())
+    assert classified(classifier, many, "-o", output, "--threads", "1") == 130
+    assert f"fastmlp: --resume goes on with {output}\n" in capsys.readouterr().err
+    assert list(tmp_path.glob("*.csv")) == [output]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_an_output_of_another_model_of_the_same_classes_is_not_resumed(kind, classifier, tmp_path, capsys):
+    other, output = tmp_path / "other.npz", tmp_path / f"o.{kind}"
+    fastmlp.train_folder(TRAINING, hidden=(4,), epochs=50, seed=1).save(other)
+    shutil.make_archive(tmp_path / "a", "tar", IMAGES)
+    for sources in ([IMAGES], [tmp_path / "a.tar"], sorted(IMAGES.iterdir()), [IMAGES, tmp_path / "a.tar"]):
+        assert classified(classifier, *sources, "-o", output) == 0
+        whole = output.read_bytes()
+        output.write_bytes(whole[: len(whole) // 2])
+        capsys.readouterr()
+        assert classified(other, *sources, "-o", output, "--resume") == 2
+        assert_one_sentence(capsys.readouterr(), output, "cannot be continued: another model has written it")
+        assert output.read_bytes() == whole[: len(whole) // 2]
+        assert classified(classifier, *sources, "-o", output, "--resume") == 0
+        assert output.read_bytes() == whole
 
 
 def test_a_wrong_source_leaves_the_older_output(classifier, tmp_path, capsys):
-    (tmp_path / "o.csv").write_text("as it was")
+    older = "path,label,score_a,status,error\nas it was\n"
+    (tmp_path / "o.csv").write_text(older)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "a.txt").touch()
     for name in ("missing", "empty"):
@@ -807,7 +975,8 @@ def test_a_wrong_source_leaves_the_older_output(classifier, tmp_path, capsys):
     (tmp_path / "empty" / "a.txt").unlink()
     assert classified(classifier, tmp_path / "empty", "-o", tmp_path / "empty" / "o.csv", "--strict") == 2
     assert_one_sentence(capsys.readouterr(), "nothing to classify")
-    assert (tmp_path / "empty" / "o.csv").read_text() == "as it was"
+    assert (tmp_path / "empty" / "o.csv").read_text() == older
+    assert [path.name for path in (tmp_path / "empty").iterdir()] == ["o.csv"]
 
 
 def test_an_output_of_other_classes_is_not_resumed(classifier, tmp_path, capsys):
@@ -921,6 +1090,9 @@ def test_a_reader_that_leaves_ends_classify_quietly(classifier, many):
         assert process.wait(PATIENCE) == 0
 
 
+PAGE = '<!doctype html>\n<meta name="generator" content="fastmlp 0">'
+
+
 class RecordedReport:
     """Stands in for a report, and remembers what it was given."""
 
@@ -936,14 +1108,14 @@ class RecordedReport:
         self.scores += scores.tolist()
 
     def write(self, path):
-        Path(path).write_text("a page")
+        Path(path).write_text(PAGE)
 
 
 def test_a_report_is_given_all_rows_and_their_images_also_when_resumed(classifier, folder, tmp_path, monkeypatch):
     monkeypatch.setattr("fastmlp.report.Report", RecordedReport)
     output, page, sources = tmp_path / "o.csv", tmp_path / "page.html", [folder, IMAGES, IMAGES / "tc-1.png"]
     assert classified(classifier, *sources, "-o", output, "--report", page) == 1
-    assert page.read_text() == "a page"
+    assert page.read_text() == PAGE
     output.write_bytes(output.read_bytes()[:300])
     assert classified(classifier, *sources, "-o", output, "--report", page, "--resume") == 1
     one, resumed = RecordedReport.made
@@ -971,27 +1143,34 @@ def test_progress_is_shown_on_a_terminal_and_wiped_off(classifier, many, tmp_pat
         assert process.wait(PATIENCE) == 0
 
 
-def test_an_interrupted_training_keeps_the_network_so_far(tmp_path):
-    path = tmp_path / "m.npz"
-    with at_terminal("train", TRAINING, "-o", path, "--epochs", "10000000", streams=["stderr"]) as (process, person):
-        person.wait_for(r"\repoch \d+, loss \d")
-        process.send_signal(signal.SIGINT)
-        person.wait_for("fastmlp: .*interrupted")
-        assert process.wait(PATIENCE) == 130
-    (network,) = fastmlp.load(path).networks
-    assert network.history.stopped_by == "interrupt" and network.history.epochs > 0
+@pytest.mark.parametrize("options", [[], ["--method", "one-vs-rest"], ["--members", "3"]], ids=lambda options: "".join(options[:1]))
+def test_an_interrupted_training_keeps_the_networks_so_far_beside_the_older_ones(options, classifier, tmp_path):
+    path, before = Path(shutil.copy(classifier, tmp_path / "m.npz")), classifier.read_bytes()
+    for number in ("", "-2"):
+        with at_terminal("train", TRAINING, "-o", path, "--epochs", "10000000", *options, streams=["stderr"]) as (process, person):
+            person.wait_for(r"\repoch \d+")
+            process.send_signal(signal.SIGINT)
+            person.wait_for("fastmlp: training was interrupted after ")
+            person.wait_for(" of 10000000 epochs; ")
+            person.wait_for(rf"so far is in \S+m\.unfinished{number}\.npz; \S+m\.npz is as it was")
+            assert process.wait(PATIENCE) == 130
+        assert path.read_bytes() == before
+        for network in fastmlp.load(tmp_path / f"m.unfinished{number}.npz").networks:
+            assert network.history.stopped_by == "interrupt" and network.history.epochs > 0
 
 
-def test_an_interrupted_training_of_several_networks_keeps_the_best_so_far(tmp_path):
-    path = tmp_path / "m.npz"
-    command = ["train", TRAINING, "-o", path, "--epochs", "10000000", "--members", "3"]
-    with at_terminal(*command, streams=["stderr"]) as (process, person):
-        person.wait_for(r"\repoch \d+")
-        process.send_signal(signal.SIGINT)
-        person.wait_for("fastmlp: .*interrupted")
-        assert process.wait(PATIENCE) == 130
-    (network,) = fastmlp.load(path).networks
-    assert network.history.stopped_by == "interrupt" and network.history.epochs > 0
+@pytest.mark.filterwarnings("always::RuntimeWarning")  # which main shows as a message
+@pytest.mark.parametrize("options", [[], ["--method", "one-vs-rest"], ["--members", "3"]], ids=lambda options: "".join(options[:1]))
+def test_an_interrupt_before_the_first_epoch_has_ended_keeps_nothing(options, tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastmlp.descent.Run._advance", interrupted)
+    monkeypatch.setattr("fastmlp.crews.population.descend", interrupted)
+    assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), *options]) == 130
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.endswith("fastmlp: interrupted\n") and "so far" not in captured.err
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_demo_asks_on_a_terminal_until_an_empty_line(tmp_path):
@@ -1059,6 +1238,21 @@ def test_the_toy_demo_learns_both_tasks(tmp_path):
     assert min(accuracy, f1) > 0.9
     drawn = sorted(path.name for path in (tmp_path / "toy").iterdir())
     assert drawn == ["features.png", "labels.png", "loss.png"] or (not drawn and b"matplotlib" in process.stderr)
+
+
+def test_figures_are_written_over_and_nothing_else_is(tmp_path):
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    X, y = np.random.default_rng(0).random((20, 3)), np.arange(20) % 2
+    toy, model = demo.Toy("", X, X, y, y), fastmlp.train(X, y, epochs=2)
+    for _ in range(2):
+        demo.check_figures(tmp_path)
+        assert all(path.read_bytes().startswith(b"\x89PNG") for path in demo.draw(tmp_path, model, toy))
+    figure().savefig(tmp_path / "labels.png")
+    before = (tmp_path / "labels.png").read_bytes()
+    for write in (demo.check_figures, lambda folder: demo.draw(folder, model, toy)):
+        with pytest.raises(ValueError, match=r"labels\.png cannot be written: it is there and is not a figure of this demo"):
+            write(tmp_path)
+    assert (tmp_path / "labels.png").read_bytes() == before
 
 
 def test_after_warmup_nothing_is_left_to_compile(tmp_path):

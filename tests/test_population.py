@@ -597,6 +597,18 @@ def test_the_table_is_saved_or_nothing_is(tmp_path, monkeypatch):
     assert path.read_bytes().decode() == table.csv() and list(tmp_path.iterdir()) == [path]
 
 
+def test_only_a_table_is_written_over_by_one(tmp_path):
+    path = tmp_path / "members.csv"
+    path.write_text("name,address\n")
+    with pytest.raises(ValueError, match=r"members\.csv cannot be written: it is there and is not a table of networks"):
+        mixed().table.save(path)
+    assert path.read_text() == "name,address\n"
+    path.write_text("")
+    for members in (mixed(), mixed()[:2]):
+        members.table.save(path)
+        assert path.read_bytes().decode() == members.table.csv()
+
+
 def fails(*args):
     raise OSError(28, "No space left on device")
 
@@ -676,11 +688,12 @@ def test_weights_that_are_not_finite_are_not_saved_but_for_diverged_members(tmp_
 @pytest.mark.parametrize("moment", ["fsync", "replace"])
 def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, moment):
     path = tmp_path / "p.npz"
-    path.write_bytes(b"as it was")
+    mixed()[:2].save(path)
+    before = path.read_bytes()
     monkeypatch.setattr(os, moment, fails)
     with pytest.raises(OSError, match="No space left"):
         mixed().save(path)
-    assert path.read_bytes() == b"as it was" and list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):

@@ -255,11 +255,23 @@ def test_an_interrupted_write_leaves_the_older_page(tmp_path):
     def read(path):
         raise KeyboardInterrupt
 
-    (tmp_path / "page.html").write_text("older")
+    written(["older"], tmp_path / "page.html")
+    before = (tmp_path / "page.html").read_bytes()
     with pytest.raises(KeyboardInterrupt):
         written(["a", "b"], tmp_path / "page.html", (["x"], ["a"], np.array([[1.0, 0.0]]), [None]), read=read)
-    assert (tmp_path / "page.html").read_text() == "older"
+    assert (tmp_path / "page.html").read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_only_such_a_page_is_written_over(tmp_path):
+    path, other = tmp_path / "page.html", "<!doctype html>\n<html><head><title>Mine</title></head></html>"
+    path.write_text(other)
+    with pytest.raises(ValueError, match=r"page\.html cannot be written: it is there and is not a page of --report"):
+        written(["a", "b"], path)
+    assert path.read_text() == other
+    path.write_text("")
+    for classes in (["a", "b"], ["c", "d"]):
+        assert "No image was classified." in written(classes, path).text
 
 
 @pytest.mark.parametrize("rows", [[], [([], [], np.empty((0, 2)), [])]])

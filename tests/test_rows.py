@@ -15,7 +15,20 @@ import pytest
 import fastmlp
 from fastmlp import rows as room
 from fastmlp.folders import Verdicts
-from fastmlp.rows import CsvRows, JsonRows, Sources, Tally, among, as_written, decimals, read_rows
+from fastmlp.rows import (
+    CsvRows,
+    JsonRows,
+    Samples,
+    Sources,
+    Tally,
+    among,
+    as_written,
+    decimals,
+    features_head,
+    features_text,
+    read_rows,
+)
+from fastmlp.sources import Chunks
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "test-images"
@@ -89,6 +102,40 @@ def test_json_lines_are_what_the_json_module_reads():
             "error": error,
         }
     assert len(records) == len(PATHS)
+
+
+NAMES = [
+    *PATHS,
+    "a\rb.png",
+    "\r",
+    ' " ',
+    "' '",
+    " in front.png",
+    "behind.png ",
+    "\ttab.png",
+    "\n",
+    '""',
+    "a\r\nb",
+    "=1+1",
+    ";",
+    "\\",
+]
+
+
+def test_features_of_any_name_are_what_the_csv_module_reads():
+    draw = np.random.default_rng(0)
+    features = np.concatenate([draw.random((len(NAMES) - 2, 3)), [[0.0, 1e-300, 1 / 3], [-0.1, 1e300, 1.0]]])
+    text = features_head("ink") + features_text(NAMES, features)
+    header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    assert header == ["file_name", "feature1", "feature2", "feature3"]
+    assert [row[0] for row in rows] == NAMES
+    assert np.array_equal(np.array([row[1:] for row in rows], float), features)
+
+
+@pytest.mark.parametrize(("name", "field"), [("a\rb", '"a\rb"'), (" c ", " c "), ('d"', '"d"""'), ("e,", '"e,"')])
+def test_names_are_quoted_alike_in_features_and_verdicts(name, field):
+    assert features_text([name], np.zeros((1, 2))) == f"{field},0.0,0.0\n"
+    assert CsvRows(["x"]).text(verdicts_of([name], ["x"])).startswith(f"{field},x,")
 
 
 @FORMATS
@@ -225,6 +272,55 @@ def test_the_summary_of_many_classes_tells_the_most_frequent_ones():
     tally.add(Verdicts([""] * len(labels), labels, np.zeros((len(labels), 30)), [None] * len(labels)))
     assert tally.summary().startswith(f"{29 * 15} images: c29 29, c28 28, c27 27, ")
     assert f"c20 20, others {19 * 10}; 0 skipped" in tally.summary()
+
+
+# The model of an older output
+
+
+def rows_of_model(model, paths):
+    """What a run with the model writes of some test images, as it is read again."""
+    verdicts = model.verdicts(next(Chunks([IMAGES / path for path in paths])))._replace(paths=paths)
+    return verdicts._replace(scores=as_written(verdicts.scores))
+
+
+def steep(factor):
+    """A model that is the surer, the larger the factor."""
+    weights = factor * np.array([[1.0, -1], [2, -2], [-3, 3]])
+    network = fastmlp.MLP.from_weights([weights], [np.zeros(2)], output="softmax", classes=["a", "b"])
+    return fastmlp.ImageClassifier(["a", "b"], (network,), "ink", "softmax")
+
+
+@pytest.mark.parametrize("place", [0, 9])
+def test_rows_of_another_model_are_known_by_the_first_and_by_the_least_certain(place, monkeypatch):
+    monkeypatch.setattr(room, "COMPARED", 1)
+    paths = sorted(path.name for path in IMAGES.iterdir())
+    written, samples = rows_of_model(steep(1), paths), Samples()
+    samples.add(written)
+    samples.check("o.csv", steep(1), lambda path: (IMAGES / path).read_bytes())
+    with pytest.raises(ValueError, match=r"^o\.csv cannot be continued: another model has written it") as caught:
+        samples.check("o.csv", steep(1.01), lambda path: (IMAGES / path).read_bytes())
+    assert "\n" not in str(caught.value)
+
+    # Where but one row differs, it is found if it is the first, or the least certain of all.
+    certainty = np.abs(written.scores[:, 0] - 0.5)
+    order = np.r_[np.flatnonzero(certainty > certainty.min()), certainty.argmin()]
+    shuffled = Verdicts(*[[column[k] for k in order] for column in (paths, written.labels)], written.scores[order], [None] * 10)
+    shuffled.scores[place] += [2e-6, -2e-6]
+    samples = Samples()
+    for k in range(10):
+        samples.add(only(shuffled, [k == row for row in range(10)]))
+    with pytest.raises(ValueError, match="another model"):
+        samples.check("o.csv", steep(1), lambda path: (IMAGES / path).read_bytes())
+
+
+def test_a_last_digit_an_error_and_an_image_that_is_gone_say_nothing_of_the_model():
+    paths = sorted(path.name for path in IMAGES.iterdir())
+    written, samples = rows_of_model(steep(1), paths), Samples()
+    written.scores[:] += 1e-6
+    written.scores[3], written.errors[3] = np.nan, "damaged"
+    samples.add(written._replace(paths=["gone.png", *paths[1:]]))
+    samples.check("o.csv", steep(1), lambda path: (IMAGES / path).read_bytes())
+    Samples().check("o.csv", steep(1), lambda path: (IMAGES / path).read_bytes())
 
 
 # Sources

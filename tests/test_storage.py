@@ -227,7 +227,8 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, moment, failure):
     path = tmp_path / "m.npz"
-    path.write_bytes(b"as it was")
+    save_model(path, network((1, 1)))
+    before = path.read_bytes()
 
     def fail(*args, **options):
         raise failure
@@ -235,7 +236,7 @@ def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, m
     monkeypatch.setattr(np.lib.format if moment == "write_array" else os, moment, fail)
     with pytest.raises(type(failure)):
         save_model(path, network())
-    assert path.read_bytes() == b"as it was"
+    assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -249,13 +250,58 @@ def test_a_failed_save_names_the_file_that_was_asked_for(tmp_path, monkeypatch):
     assert caught.value.filename == str(tmp_path / "m.npz")
 
 
-def test_a_saved_file_replaces_an_old_one_and_has_usual_permissions(tmp_path):
+def test_a_saved_file_has_usual_permissions_or_those_of_the_one_that_it_replaces(tmp_path):
     path = tmp_path / "m.npz"
-    path.write_bytes(b"as it was")
-    save_model(path, network())
+    save_model(path, network((1, 1)))
     (tmp_path / "usual").touch()
     assert path.stat().st_mode == (tmp_path / "usual").stat().st_mode
+    path.chmod(0o600)
+    save_model(path, network())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert same_network(load_model(path), network())
+
+
+def array_file(path):
+    np.savez(path, header=np.arange(3.0), theta_0=np.zeros(5))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [lambda path: path.write_bytes(b"notes"), array_file, lambda path: path.write_bytes(b"PK\3\4 and so on")],
+    ids=["text", "arrays", "zip"],
+)
+@pytest.mark.parametrize("linked", [False, True])
+def test_nothing_but_a_model_is_written_over(write, linked, tmp_path):
+    path = tmp_path / "m.npz"
+    write(path)
+    before = path.read_bytes()
+    name = tmp_path / "link.npz" if linked else path
+    if linked:
+        name.symlink_to(path)
+    with pytest.raises(ValueError, match=f"{re.escape(str(name))} cannot be written: it is there and is not a fastmlp model$"):
+        save_model(name, network())
+    assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1 + linked
+
+
+@pytest.mark.parametrize(
+    "model", [network(), image_classifier("softmax"), image_classifier("one-vs-rest")], ids=["network", "1", "2"]
+)
+def test_any_model_and_an_empty_file_are_written_over(model, tmp_path):
+    (tmp_path / "m.npz").touch()
+    round_trip(model, tmp_path)
+    assert same_network(round_trip(network(), tmp_path), network())
+    round_trip(model, tmp_path)
+
+
+def test_what_is_not_whole_has_a_name_of_its_own_beside_the_file(tmp_path):
+    assert storage.unfinished("folder/a.b.csv") == "folder/a.b.unfinished.csv"
+    assert storage.unfinished("a", 3) == "a.unfinished-3"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "other" / "a.csv")
+    assert storage.unfinished(tmp_path / "link.csv") == str(tmp_path / "other" / "a.unfinished.csv")
+    for name in ("a.unfinished.csv", "a.unfinished-2.csv", "a.unfinished-3.csv"):
+        assert storage.free_unfinished(tmp_path / "a.csv") == str(tmp_path / name)
+        (tmp_path / name).touch()
 
 
 def test_a_symbolic_link_stays_one(tmp_path):
@@ -332,6 +378,7 @@ def test_nothing_in_a_file_is_executed(saved, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path.write_bytes(pickle.dumps(Harm()))
     assert_refused(path, "something else than a model")
+    path.unlink()
     save_model(path, network((1, 1)))
     rewrite(path, theta_0=np.array([Harm()], object))
     assert_refused(path)
