@@ -411,7 +411,7 @@ def _check_target(path: str, kind: Kind, inputs: Sequence[str]) -> None:
 
 def _refuse_input(path: str, inputs: Sequence[str]) -> None:
     if any(_same_file(path, other) for other in inputs):
-        raise ValueError(f"{path} cannot be written: it is the model, a source or the other output")
+        raise ValueError(f"{path} cannot be written: it is one of the files that are read, or the other output")
 
 
 def _same_file(path: str, other: str) -> bool:
