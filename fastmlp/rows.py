@@ -284,10 +284,13 @@ class Samples:
             scores = as_written(model.scores(extract([image], model.extractor))[0])
             # The last digit may differ, should another processor have written the row.
             digit = np.where((written >= 0) & (written < 10), 1e-6, 1e-5 * np.abs(written) + 1e-300)
-            if (np.abs(scores - written) > 1.5 * digit).any():
+            excess = np.abs(scores - written) / digit
+            worst = int(excess.argmax())
+            if excess[worst] > 1.5:
+                before, now = decimals(written)[worst], decimals(scores)[worst]
                 raise ValueError(
-                    f"{path} cannot be continued: another model has written it, or the images have changed; its row of {name!r} "
-                    f"has the scores {', '.join(decimals(written))}, and this model gives {', '.join(decimals(scores))}"
+                    f"{path} cannot be continued: another model has written it, or the images have changed; "
+                    f"its row of {name!r} gives {model.classes[worst]!r} the score {before}, and this model {now}"
                 )
 
 
