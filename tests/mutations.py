@@ -467,4 +467,9 @@ def length_forged(rng, data):
     return data[:start] + struct.pack(">I", length) + data[start + 4 :]
 
 
-FILE_DAMAGES = [flipped, set_byte, cut, shortened, lengthened, length_forged]
+def end_lost(rng, data):
+    """Some of the last chunk, or all of it and some of the one before."""
+    return data[: -rng.randint(1, 16)]
+
+
+FILE_DAMAGES = [flipped, set_byte, cut, shortened, lengthened, length_forged, end_lost]

@@ -92,8 +92,9 @@ def test_cut_at_any_byte_under_right_checksums(colour_type, depth):
     step = 7 if numba.config.DISABLE_JIT else 1
     for end in range(0, len(stream), step):
         assert outcome(file_of(stream[:end])) != DIFFERENT, end
+    whole = len(file_of(stream)) - 12  # from there on only the end is missing
     for end in range(0, len(file_of(stream)), step):
-        assert outcome(file_of(stream)[:end]) == REFUSED, end
+        assert outcome(file_of(stream)[:end]) == (REFUSED if end < whole else LEFT), end
 
 
 @pytest.mark.kernels

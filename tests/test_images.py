@@ -7,8 +7,9 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 from pngs import (
+    ADAM7,
     KINDS,
     SIGNATURE,
     chunk,
@@ -68,12 +69,24 @@ def test_palette_alpha_is_composited_on_white(depth):
 @pytest.mark.parametrize(("colour_type", "depth"), [kind for kind in KINDS if kind[0] in (0, 2)])
 def test_the_one_transparent_colour_becomes_white(colour_type, depth):
     samples = random_samples(colour_type, depth)
-    colour = samples[4, 5]
-    gray = read_image(png(samples, colour_type, depth, transparent=colour.astype(">u2").tobytes()))
-    opaque = (to_8_bits(samples, depth) != to_8_bits(colour, depth)).any(axis=-1)
-    assert not opaque[4, 5]
-    assert opaque.any()
-    assert np.array_equal(gray, np.where(opaque, expected_gray(samples, colour_type, depth), 255))
+    for colour in samples[:, 5]:
+        gray = read_image(png(samples, colour_type, depth, transparent=colour.astype(">u2").tobytes()))
+        opaque = (samples != colour).any(axis=-1)
+        assert opaque.any()
+        assert np.array_equal(gray, np.where(opaque, expected_gray(samples, colour_type, depth), 255))
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("colour_type", [0, 2])
+def test_of_16_bit_samples_the_whole_one_must_be_the_transparent_colour(colour_type, interlaced):
+    channels = 1 + colour_type
+    samples = np.full((9, 10, channels), 256)
+    samples[2, 3, 0], samples[5, 7, -1], samples[8, 9] = 257, 255, 512  # beside it by the low byte alone, by both, by the high one
+    file = png(samples, colour_type, 16, interlaced=interlaced, transparent=struct.pack(f">{channels}H", *[256] * channels))
+    expected = np.full((9, 10), 255)
+    for place in ((2, 3), (5, 7), (8, 9)):
+        expected[place] = gray_of(to_8_bits(samples[place], 16)[[0, 0, 0] if colour_type == 0 else [0, 1, 2]])
+    assert np.array_equal(read_image(file), expected)
 
 
 def test_what_pillow_writes_is_read_as_pillow_converts_it(tmp_path):
@@ -155,17 +168,113 @@ def test_a_folder_and_a_pipe_are_refused_at_once(tmp_path):
     assert refusal("/dev/zero") == "/dev/zero is not a regular file"
 
 
-@pytest.mark.parametrize("length", range(8, len(gray_png(WHITE))))
-def test_truncated_at_any_byte(length):
+@pytest.mark.parametrize("length", range(8, len(gray_png(WHITE)) - len(END)))
+def test_truncated_at_any_byte_up_to_the_end_of_the_picture(length):
     assert refusal(gray_png(WHITE)[:length]) == "the image is truncated"
 
 
-def test_any_flipped_bit_is_noticed():
+def test_truncated_between_two_parts_of_the_picture():
+    stream = zlib.compress(packed_lines(GRADIENT[..., np.newaxis], 8))
+    parts = [SIGNATURE + header(16, 16), chunk(b"IDAT", stream[:40]), chunk(b"IDAT", stream[40:])]
+    assert np.array_equal(read_image(b"".join(parts)), GRADIENT)
+    assert refusal(b"".join(parts[:2])) == "the image is truncated"
+    assert refusal(b"".join(parts[:2]) + chunk(b"tEXt", b"a text")[:-1]) == "the image is truncated"
+
+
+def damaged_pictures(lines, line):
+    """Pairs of what is said of a picture, and the contents of its IDAT chunks; the last of the lines has `line` bytes."""
+    stream, half = zlib.compress(lines), zlib.compress(lines[: len(lines) // 2 // line * line])
+    whole_lines = [(half,), (half[:20], half[20:]), (zlib.compress(b""),)]
+    parts_of_lines = [(zlib.compress(lines[:-1]),), (stream[: len(stream) // 2],), (b"",)]
+    garbled, wrong_sum = stream[:50] + b"\xff" * 50 + stream[100:], stream[:-1] + bytes([stream[-1] ^ 1])
+    no_filter = [b"\x09" + lines[1:], lines[:-line] + b"\x09" + lines[len(lines) - line + 1 :]]
+    short, broken = whole_lines + parts_of_lines, [garbled, wrong_sum, *map(zlib.compress, no_filter)]
+    return [("its picture is truncated", parts) for parts in short] + [("", (part,)) for part in broken]
+
+
+@pytest.mark.parametrize("setting", [False, True])
+@pytest.mark.parametrize(("colour_type", "depth", "interlaced"), [(0, 8, 0), (0, 16, 0), (2, 8, 1), (3, 4, 0), (6, 16, 1)])
+def test_a_damaged_picture_is_refused_whatever_the_caller_has_told_pillow(monkeypatch, setting, colour_type, depth, interlaced):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", setting)
+    samples = random_samples(colour_type, depth, 40, 48)
+    palette = chunk(b"PLTE", palette_for(depth).astype(np.uint8).tobytes()) if colour_type == 3 else b""
+    passes = [samples[y::dy, x::dx] for y, x, dy, dx in ADAM7] if interlaced else [samples]
+    lines, line = b"".join(packed_lines(part, depth) for part in passes), len(packed_lines(passes[-1][:1], depth))
+    start = SIGNATURE + header(48, 40, colour_type, depth, interlaced) + palette
+    assert np.array_equal(
+        read_image(start + chunk(b"IDAT", zlib.compress(lines)) + END), expected_gray(samples, colour_type, depth)
+    )
+    for said, parts in damaged_pictures(lines, line):
+        message = refusal(start + b"".join(chunk(b"IDAT", part) for part in parts) + END)
+        assert message.startswith(f"the image is damaged: {said}")
+
+
+# -- Damage beside the picture -----------------------------------------------------------------------------------------
+
+BESIDE = [b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf", b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"bKGD", b"tIME", b"acTL", b"prIv"]
+
+
+def spoilt(data, place=-1, bit=0):
+    """A chunk, or a file, with a bit flipped."""
+    changed = bytearray(data)
+    changed[place] ^= 1 << bit
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("kind", BESIDE)
+def test_a_wrong_checksum_beside_the_picture_does_not_lose_it(kind):
+    picture, wrong = chunk(b"IDAT", zlib.compress(packed_lines(GRADIENT[..., np.newaxis], 8))), chunk(kind, b"some contents")
+    for place in (-1, 8):  # in the checksum, and in the contents
+        for parts in (
+            [spoilt(wrong, place), picture, END],
+            [picture, spoilt(wrong, place), END],
+            [wrong, picture, wrong, spoilt(END)],
+        ):
+            assert np.array_equal(read_image(b"".join([SIGNATURE, header(16, 16), *parts])), GRADIENT)
+
+
+@pytest.mark.parametrize("missing", range(1, len(END) + 1))
+def test_a_missing_end_does_not_lose_the_picture(missing):
+    assert np.array_equal(read_image(gray_png(GRADIENT)[:-missing]), GRADIENT)
+    with_text = gray_png(GRADIENT)[: -len(END)] + chunk(b"tEXt", b"a text")
+    assert np.array_equal(read_image(with_text[:-missing]), GRADIENT)
+
+
+@pytest.mark.parametrize("kind", [b"IHDR", b"PLTE", b"tRNS", b"IDAT"])
+def test_a_wrong_checksum_of_the_picture_is_an_error(kind):
     file = png(random_samples(3, 2), 3, 2, palette=palette_for(2), transparent=b"\0\x80")
+    assert refusal(spoilt(file, places_of(file, kind)[-1])) == "the image is damaged: a checksum is wrong"
+
+
+def test_any_flipped_bit_is_noticed_or_does_no_harm():
+    texts = chunk(b"tEXt", b"Title\0none") + chunk(b"iCCP", bytes(20))
+    file = png(random_samples(3, 2), 3, 2, palette=palette_for(2), transparent=b"\0\x80", extra=texts)
+    file = file[: -len(END)] + chunk(b"eXIf", b"MM") + END
+    right, harmless = read_image(file), set()
     for bit in range(8 * len(file)):
-        flipped = bytearray(file)
-        flipped[bit // 8] ^= 1 << bit % 8
-        refusal(bytes(flipped))
+        try:
+            assert np.array_equal(read_image(spoilt(file, bit // 8, bit % 8)), right)
+        except ImageError:
+            continue
+        harmless.add(bit // 8)
+    within = {place for kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT") for place in places_of(file, kind)}
+    assert not within & harmless
+    assert len(harmless) > (len(file) - len(within)) / 2
+
+
+def places_of(file, kind):
+    """Where the bytes of a chunk are."""
+    start = file.index(kind) - 4
+    return range(start, start + 12 + int.from_bytes(file[start : start + 4]))
+
+
+def test_a_damaged_length_or_type_does_not_make_a_part_of_the_picture_vanish():
+    file = png(random_samples(3, 2), 3, 2, palette=palette_for(2), transparent=b"\0\x80", extra=chunk(b"tEXt", b"Title\0none"))
+    text, alphas = file.index(b"tEXt"), file.index(b"tRNS")
+    renamed = file[:alphas] + b"tRNs" + file[alphas + 4 :]
+    over_alphas = file[: text - 4] + (alphas + 6 - text - 4).to_bytes(4, "big") + file[text:]
+    for changed in (renamed, over_alphas):
+        assert refusal(changed) == "the image is damaged: a checksum is wrong"
 
 
 def test_more_pixels_than_allowed_are_refused_before_any_is_read():

@@ -99,11 +99,13 @@ def write_everything(folder):
     pictures["gray with one transparent"] = png(random_samples(0, 8), transparent=b"\0\x07")
     pictures["large file.png"] = gray_png(page(1050, 1050))
     pictures["trailing"] = gray_png(page(5, 5)) + b"more"
+    pictures["without an end"] = gray_png(page(9, 9))[:-7]
+    pictures["with a damaged text"] = png(page(9, 9)[..., np.newaxis], extra=chunk(b"tEXt", b"a text")[:-1] + b"!")
     pictures["one pixel"] = gray_png(page(1, 1))
     pictures["name\nwith\nlines.png"] = gray_png(page(9, 9))
     pictures[os.fsdecode(b"caf\xe9.png")] = gray_png(page(8, 9))
     damaged = {
-        "truncated": gray_png(page(9, 9))[:-7],
+        "truncated": gray_png(page(9, 9))[:-17],
         "signature": SIGNATURE,
         "too many pixels": gray_png(page(1100, 1101)),
         "huge": SIGNATURE + header(2**31 - 1, 2**31 - 1) + chunk(b"IEND"),
@@ -111,7 +113,7 @@ def write_everything(folder):
     }
     for k in range(20):
         file = bytearray(pictures[f"small-{k}.png"])
-        file[rng.randrange(8, len(file))] ^= 1 << rng.randrange(8)
+        file[rng.randrange(8, len(file) - 12)] ^= 1 << rng.randrange(8)
         damaged[f"damaged-{k}"] = bytes(file)
     others = {"empty.png": b"", "text.png": b"some text", "seven": SIGNATURE[:7], "zeros": bytes(3_000_000), "n.txt": b"\n" * 99}
     assert len(pictures["large file.png"]) > kernels.FILE_BYTES
