@@ -26,11 +26,13 @@ NAME_ROOM = 64  # bytes of a name, on the average, that are made room for
 
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 ZIP_BEGINNINGS = (b"PK\3\4", b"PK\5\6")  # a member, or an archive without any
+PNG_BEGINNING = b"\x89PNG\r\n\x1a\n"  # a picture is one, whatever hides behind it
 
 STORED, DEFLATED, BZIP2, LZMA = 0, 8, 12, 14
 END_RECORD = struct.Struct("<4s4H2LH")  # of the central directory: signature, disks, entries, size, offset, length of comment
 END_RECORD_64 = struct.Struct("<4sQ2H2L4Q")
 LOCATOR_64 = struct.Struct("<4sLQL")
+TAIL = END_RECORD.size + 2**16  # bytes at the end of a zip that hold the record, and a comment
 
 DAMAGE = {
     archive.BAD_HEADER: "there is no right header at byte {}",
@@ -56,29 +58,50 @@ class Members(NamedTuple):
 
 def kind(path: StrPath) -> str | None:
     """Whether a file is an archive, by its contents: "tar", "zip" or None. OSError if it cannot be read."""
-    return _kind(_beginning(path))
+    return _kind(*_both_ends(path))
 
 
 def compression(path: StrPath) -> str | None:
     """What a file is compressed by, as a whole: "gzip", "bzip2", "xz", "zstd" or None. OSError if it cannot be read."""
-    beginning = _beginning(path)
+    return _compression(_both_ends(path)[0])
+
+
+def _both_ends(path: StrPath) -> tuple[bytes, bytes]:
+    """The first bytes of a file, and the last ones where they may tell what it is."""
+    if not stat.S_ISREG(os.stat(path).st_mode):  # to open a FIFO might mean to wait for ever
+        return b"", b""
+    with open(path, "rb") as file:
+        beginning = file.read(archive.BLOCK)
+        if beginning.startswith((PNG_BEGINNING, *ZIP_BEGINNINGS)):
+            return beginning, b""
+        file.seek(-min(TAIL, os.fstat(file.fileno()).st_size), os.SEEK_END)
+        return beginning, file.read()
+
+
+def _compression(beginning: bytes) -> str | None:
     return next((name for magic, name in COMPRESSED.items() if beginning.startswith(magic)), None)
 
 
-def _beginning(path: StrPath) -> bytes:
-    if not stat.S_ISREG(os.stat(path).st_mode):  # to open a FIFO might mean to wait for ever
-        return b""
-    with open(path, "rb") as file:
-        return file.read(archive.BLOCK)
-
-
-def _kind(beginning: bytes) -> str | None:
+def _kind(beginning: bytes, tail: bytes) -> str | None:
     if beginning.startswith(ZIP_BEGINNINGS):
         return "zip"
     if len(beginning) == archive.BLOCK and beginning[148:156].strip(b" \0").isdigit():  # where a tar has its checksum
         header = np.frombuffer(bytearray(beginning), np.uint8)
-        return "tar" if archive.header_is_right(header, 0) else None
-    return None
+        if archive.header_is_right(header, 0):
+            return "tar"
+    if beginning.startswith(PNG_BEGINNING) or _compression(beginning):
+        return None
+    return "zip" if _end_record(tail) >= 0 else None  # behind other bytes, as of a program that unpacks it
+
+
+def _end_record(tail: bytes) -> int:
+    """Where the record of the end of a zip's directory begins in the last bytes of a file; -1 without one."""
+    place = tail.rfind(b"PK\5\6")
+    while place >= 0:
+        if len(tail) - place >= END_RECORD.size and place + END_RECORD.size + END_RECORD.unpack_from(tail, place)[-1] <= len(tail):
+            return place
+        place = tail.rfind(b"PK\5\6", 0, place)
+    return place
 
 
 class _Memory:
@@ -127,7 +150,7 @@ def members(path: StrPath, ordered: bool = True, data: NDArray[np.uint8] | None 
     """
     if data is None:
         data = mapped(path)
-    found = _kind(data[: archive.BLOCK].tobytes())
+    found = _kind(data[: archive.BLOCK].tobytes(), data[max(0, data.size - TAIL) :].tobytes())
     if found == "tar":
         names, places = _walk(path, archive.walk_tar, data, 0)
     elif found == "zip":
@@ -175,17 +198,12 @@ def _directory(path: StrPath, data: NDArray[np.uint8]) -> tuple[int, int, int]:
 
     It ends where the record of its end begins, which is followed by a comment. A zip may begin behind other bytes.
     """
-    tail_start = max(0, data.size - END_RECORD.size - 2**16)
+    tail_start = max(0, data.size - TAIL)
     tail = data[tail_start:].tobytes()
-    place = tail.rfind(b"PK\5\6")
-    while place >= 0:
-        if len(tail) - place >= END_RECORD.size:
-            _, disk, first_disk, _, _, size, offset, comment = END_RECORD.unpack_from(tail, place)
-            if place + END_RECORD.size + comment <= len(tail):
-                break
-        place = tail.rfind(b"PK\5\6", 0, place)
-    else:
+    place = _end_record(tail)
+    if place < 0:
         raise ValueError(f"{os.fspath(path)} is truncated or damaged: it has no end of a directory")
+    _, disk, first_disk, _, _, size, offset, _ = END_RECORD.unpack_from(tail, place)
     end = tail_start + place
     if end >= LOCATOR_64.size + END_RECORD_64.size:
         locator, record = (

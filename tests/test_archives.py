@@ -333,6 +333,57 @@ def test_a_zip_behind_another_one(tmp_path):
     check(path, expected_of_zip(path))
 
 
+PROGRAMS = {
+    "short": b"x",
+    "script": b"#!/bin/sh\nexit\n",
+    "program": b"MZ" + bytes(range(256)) * 300,
+    "with an end of its own": b"MZ PK\5\6" + bytes(18) + b"PK\1\2 PK\3\4",
+    "photo": b"\xff\xd8\xff\xe0" + bytes(1000),
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("comment", [b"", b"c" * 65535])
+def test_a_zip_behind_a_program_that_unpacks_it(tmp_path, monkeypatch, program, comment):
+    path = write_zip(tmp_path / "x.exe", comment=comment)
+    plain = path.read_bytes()
+    path.write_bytes(PROGRAMS[program] + plain)
+    assert kind(path) == "zip"
+    check(path, expected_of_zip(path))
+    data = mapped(path)
+    with zipfile.ZipFile(path) as archive:
+        contents = {tidy(name.encode()): archive.read(name) for name in archive.namelist()}
+    assert {name: read_member(data, place) for name, place in listed(members(path))}.items() <= contents.items()
+    write_zip64(path, monkeypatch)
+    path.write_bytes(PROGRAMS[program] + path.read_bytes())
+    check(path, expected_of_zip(path))
+    path.write_bytes(PROGRAMS[program] + write_zip(path, [], comment=comment).read_bytes())
+    assert kind(path) == "zip"
+    assert listed(members(path)) == []
+
+
+def test_a_zip_whose_offsets_count_from_the_start_of_its_program(tmp_path):
+    path = tmp_path / "x.exe"
+    path.write_bytes(PROGRAMS["script"])
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("a.png", b"content")
+    assert path.read_bytes().startswith(PROGRAMS["script"])
+    check(path, expected_of_zip(path))
+
+
+def test_what_begins_as_something_else_that_is_read_is_no_zip(tmp_path):
+    behind = write_zip(tmp_path / "x.zip").read_bytes()
+    for beginning, expected in [
+        (b"\x89PNG\r\n\x1a\n" + bytes(600), None),
+        (b"\x1f\x8b" + bytes(600), None),
+        (write_tar(tmp_path / "x.tar").read_bytes(), "tar"),
+    ]:
+        (tmp_path / "x").write_bytes(beginning + behind)
+        assert kind(tmp_path / "x") == expected
+    (tmp_path / "x").write_bytes(b"MZ" + behind[:-1])  # and one without its end is no zip either
+    assert kind(tmp_path / "x") is None
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_of_the_same_name_in_a_zip_the_last_counts(tmp_path):
     path = write_zip(tmp_path / "x.zip", ["b.png", "a.png", "b.png"])
