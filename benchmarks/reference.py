@@ -4,6 +4,7 @@ Letters: N samples, D inputs, K outputs. Samples are rows here. `theta` is the f
 W[l] of shape (n_in, n_out); the biases are absent when `bias` is False.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -351,14 +352,36 @@ def contrast(gray):
 
 
 def ink_features(gray):
-    """Shares of ink cells on a 16 x 16 grid (3,): of all cells, in the central 4 x 4, in the ring three cells wide."""
+    """Shares of a drawing's cells on a 16 x 16 grid (3,): of all cells, in the central 4 x 4, in the ring three cells wide."""
     # Cell i ends where cell i + 1 begins; where both begin at one row, as in an image of fewer than 16 rows, reduceat
     # takes that row alone.
     cells = contrast(gray) > 0
     for axis in (0, 1):
         cells = np.logical_or.reduceat(cells, np.arange(16) * gray.shape[axis] // 16, axis=axis)
+    cells = thinned(cells)
     inner = cells[3:13, 3:13]
     return np.array([cells.sum() / 256, cells[6:10, 6:10].sum() / 16, (cells.sum() - inner.sum()) / 156])
+
+
+def thinned(cells):
+    """The strokes of a drawing (H, W) bool, worn down to lines one cell wide.
+
+    A cell is spare where those around it that are ink follow each other, and are two at least: the drawing hangs together without
+    it, and it does not end a stroke. All spare cells with none above go at once, then all with none below, to the right, to the
+    left, and so on.
+    """
+    for side in itertools.cycle((2, 6, 0, 4)):
+        padded = np.pad(cells, 1)
+        around = [padded[1 + y : 1 + y + len(cells), 1 + x : 1 + x + cells.shape[1]] for y, x in AROUND]
+        # Yokoi's connectivity number: how many runs of ink begin behind one of the four direct neighbours.
+        runs = sum((~around[k] & (around[k + 1] | around[(k + 2) % 8])).astype(int) for k in (0, 2, 4, 6))
+        spare = cells & (runs == 1) & (sum(each.astype(int) for each in around) > 1)
+        if not spare.any():
+            return cells
+        cells = cells & ~(spare & ~around[side])
+
+
+AROUND = [(0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1)]  # right, above right, above, and on round
 
 
 def pixel_features(gray):

@@ -11,9 +11,15 @@ quarter of the full range of 255. So dark on light, light on dark, and paper tha
     is, which keeps the thinnest stroke. Each axis goes by itself: an image that is not square is stretched, and one of
     fewer than 16 rows or columns has them repeated.
 
-    - feature 1 = ink cells / 256
-    - feature 2 = ink cells with i and j in 6..9 (the central 4 x 4 block) / 16
-    - feature 3 = ink cells with i or j in 0..2 or 13..15 (the ring three cells wide along the borders) / 156
+    Then strokes are worn down to lines one cell wide, so that neither the pen nor the size of the page matters, and a
+    drawing by a pen of one pixel on 16 x 16 is its own grid. A cell is spare where its ink neighbours, of eight, are two
+    at least, and follow each other on the way round it: the drawing hangs together without it, and it does not end a
+    stroke. All spare cells go at once that have no ink above; then those that have none below, to the right, to the left,
+    above again, and so on, until no cell is spare. What is filled becomes a line, too, or a dot.
+
+    - feature 1 = cells left / 256
+    - feature 2 = cells left with i and j in 6..9 (the central 4 x 4 block) / 16
+    - feature 3 = cells left with i or j in 0..2 or 13..15 (the ring three cells wide along the borders) / 156
 
 ``pixels``: 256 values between 0 and 1
     The picture of the ink alone, wherever it stands on the page, however large, with whatever pen, on whichever ground.

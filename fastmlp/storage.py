@@ -26,6 +26,7 @@ import re
 import secrets
 import stat
 import struct
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from fastmlp.population import Population
 
 FORMAT = "fastmlp"
-VERSION = 2  # 1 knew nothing of made_with and state
+VERSION = 2  # 1 knew nothing of made_with and state, and had another extractor by the name of ink
 HEADER_LIMIT = 1 << 24  # bytes; some twenty thousand networks
 NPY_HEADER_LIMIT = 1 << 10  # bytes; that of a 1-D array has 128
 LABEL_KINDS = "biufSU"  # numpy's letters for what can be a label
@@ -318,6 +319,13 @@ def _read_model(file: IO[bytes]) -> MLP | ImageClassifier | Population:
     # An import that points up the list of rooms, as those below: who loads a model must be able to make one.
     from fastmlp.folders import ImageClassifier
 
+    if header["version"] == 1 and header["extractor"] == "ink":
+        warnings.warn(
+            f"{file.name} comes from an earlier version, to whose 'ink' a thick stroke was more than a line: where strokes are"
+            " thicker than a cell of 16 x 16 its verdicts may differ; train it again",
+            UserWarning,
+            stacklevel=3,
+        )
     return ImageClassifier(header["classes"], networks, header["extractor"], header["method"], header.get("made_with", {}))
 
 

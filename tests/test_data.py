@@ -65,6 +65,13 @@ def test_features_csv_is_what_extraction_gives():
     assert np.array_equal([[float(value) for value in row[1:]] for row in rows], extracted.features)
 
 
+@pytest.mark.parametrize("path", TRAIN + TEST)
+def test_the_features_of_an_image_are_its_shares_of_coloured_pixels(path):
+    coloured = (pixels(ROOT / path) != 255).any(axis=-1)
+    shares = coloured.sum() / 256, coloured[6:10, 6:10].sum() / 16, (coloured.sum() - coloured[3:13, 3:13].sum()) / 156
+    assert fastmlp.extract_features([ROOT / path]).features.tolist() == [list(shares)]
+
+
 def test_training_and_test_drawings_are_different_and_clear(script):
     for kind, unclear in (("circle", {13, 14}), ("line", {25})):
         train, test = ([place.drawing for place in script[table][kind]] for table in ("TRAIN", "TEST"))

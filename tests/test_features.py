@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from benchmarks import reference
 from fastmlp.features import EXTRACTORS, extract
@@ -71,11 +72,9 @@ def test_ink_differs_from_the_ground_by_more_than_a_quarter_of_the_range(ground,
 
 def test_of_two_equally_frequent_levels_the_lighter_is_the_ground():
     image = page()
-    image[:8, 6:10] = image[8:, :6] = image[8:, 10:] = 0  # 8 * 4 + 8 * 12 dark pixels, half of 256; 2 * 4 in the centre
-    assert (image == 0).sum() == 128
+    image[:, [0, 2, 4, 6, 9, 11, 13, 15]] = 0  # half of the pixels, and lines one cell wide; between them one is two cells wide
     assert ink(image)[0] == 0.5
-    assert ink(image)[1] == 8 / 16
-    assert ink(255 - image)[1] == 8 / 16  # now the dark ones of the centre are the light ground
+    assert ink(255 - image)[0] < 0.5
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
@@ -91,19 +90,83 @@ def test_a_blank_page_gives_zeros(extractor):
 # -- ink: three shares -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.kernels
+def test_each_cell_by_itself_counts_once():
+    for i, j in np.ndindex(16, 16):
+        image = page()
+        image[i, j] = 0
+        in_centre, in_ring = i in range(6, 10) and j in range(6, 10), not (i in range(3, 13) and j in range(3, 13))
+        assert ink(image).tolist() == [1 / 256, in_centre / 16, in_ring / 156]
+    image = page()
+    image[::2] = 0  # lines from border to border
+    assert ink(image).tolist() == [0.5, 0.5, (128 - 50) / 156]
+
+
 def test_the_shares_worked_out_by_hand():
     image = page()
     image[0, :] = 0  # 16 cells of the ring
-    image[6:8, 5:7] = 0  # 2 of its 4 cells in the central block
+    image[6, 4:8] = 0  # 2 of its 4 cells in the central block
     image[3, 12] = 0  # just inside the ring
     image[13, 12] = 0  # just on it
     assert ink(image).tolist() == [22 / 256, 2 / 16, 17 / 156]
 
 
-def test_a_page_full_of_ink_has_all_shares_one():
+def test_one_pixel_makes_a_cell_ink():
     image = page(64, 64)
-    image[::4, ::4] = 0  # one pixel of sixteen in each cell
-    assert ink(image).tolist() == [1, 1, 1]
+    image[30, ::4] = 0  # one of sixteen in each cell of a row
+    assert ink(image).tolist() == [16 / 256, 4 / 16, 6 / 156]
+
+
+def test_a_thick_stroke_becomes_a_line_worked_out_by_hand():
+    image = page()
+    image[6:9, 2:14] = 0  # a bar of 3 x 12
+    # The upper row goes, then the lower one, each but for what it takes to end a stroke: the middle is 12 cells long, or less
+    # by the half of its width at either end.
+    total, centre, ring = ink(image) * [256, 16, 156]
+    assert 10 <= total <= 12
+    assert centre == 4
+    assert ring == total - 10
+    image[:] = 255
+    image[5:7, 5:7] = 0  # a dot of 2 x 2: the upper cells go, and then there are two, each an end
+    assert ink(image).tolist() == [2 / 256, 1 / 16, 0]
+
+
+SHAPES_DRAWN = {
+    "circle": [[(0.5 + 0.36 * np.cos(t), 0.5 + 0.36 * np.sin(t)) for t in np.linspace(0, 2 * np.pi, 60)]],
+    "oval": [[(0.45 + 0.25 * np.cos(t), 0.5 + 0.38 * np.sin(t)) for t in np.linspace(0, 2 * np.pi, 60)]],
+    "lines": [[(0.2, 0.3), (0.85, 0.45)]],
+    "steep line": [[(0.55, 0.1), (0.4, 0.9)]],
+    "cross": [[(0.2, 0.2), (0.8, 0.8)], [(0.8, 0.2), (0.2, 0.8)]],
+    "two": [[(0.3, 0.3), (0.4, 0.2), (0.6, 0.2), (0.7, 0.3), (0.65, 0.45), (0.3, 0.8), (0.75, 0.8)]],
+    "four": [[(0.6, 0.85), (0.6, 0.15), (0.25, 0.6), (0.8, 0.6)]],
+}
+
+
+def drawn(strokes, height, width, pen):
+    image = Image.new("L", (width, height), 255)
+    for stroke in strokes:
+        ImageDraw.Draw(image).line([(x * width - 0.5, y * height - 0.5) for x, y in stroke], 0, pen, "curve" if pen > 2 else None)
+    return np.asarray(image)
+
+
+def test_the_same_drawing_gives_nearly_the_same_shares_whatever_the_pen_and_the_page():
+    differences, of_pixels = [], []
+    for strokes in SHAPES_DRAWN.values():
+        expected = ink(drawn(strokes, 16, 16, 1))
+        for height, width in [(16, 16), (28, 28), (64, 64), (100, 100), (60, 100)]:
+            for pen in range(1, height // 16 + 2):  # to more than a cell; a still thicker one fills the triangle of the four
+                image = drawn(strokes, height, width, pen)
+                differences.append(ink(image) - expected)
+                of_pixels.append((image == 0).mean() - (drawn(strokes, 16, 16, 1) == 0).mean())
+    # A point of the drawing may be in a cell or the next one: that moves few cells of 256, of 16, and of 156.
+    assert (np.abs(differences).max(axis=0) <= [8 / 256, 4 / 16, 8 / 156]).all()
+    assert (np.abs(differences).mean(axis=0) <= [2 / 256, 1.5 / 16, 3 / 156]).all()
+    assert np.ptp(of_pixels) > 0.2  # while the share of pixels changes by more than a fifth of the page
+
+
+def test_a_drawing_one_cell_wide_is_counted_as_it_is():
+    for image in [drawn(strokes, 16, 16, 1) for strokes in ([[(0.1, 0.5), (0.9, 0.5)]], [[(0.2, 0.2), (0.9, 0.9)]])]:
+        assert ink(image)[0] == (image == 0).sum() / 256
 
 
 @pytest.mark.parametrize("size", [32, 100, 1000])

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent
 QUICK = {"hidden": (4,), "epochs": 60, "learning_rate": 0.05, "seed": 3}
 THREADS = [1, 2, 3]
 MANY = 178
-TRUNCATED = gray_png(np.zeros((4, 4), np.uint8))[:-9]
+TRUNCATED = gray_png(np.zeros((4, 4), np.uint8))[:-19]
 
 
 def bar(upright, number):

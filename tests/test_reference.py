@@ -121,14 +121,52 @@ def test_ink_features_count_the_cells_of_the_grid(shape):
     rows, columns = shape
     gray = np.where(np.random.default_rng(0).random(shape) < 0.02, 191, 255).astype(np.uint8)
     gray[0, 0] = 191
-    counts = np.zeros(3)
+    cells, counts = np.zeros((16, 16), bool), np.zeros(3)
     for i in range(16):
         for j in range(16):
             top, left = i * rows // 16, j * columns // 16
             bottom, right = max(top + 1, (i + 1) * rows // 16), max(left + 1, (j + 1) * columns // 16)
-            if (gray[top:bottom, left:right] != 255).any() and rows > 1:  # a page of one level has no ink
-                counts += [1, i in range(6, 10) and j in range(6, 10), not (i in range(3, 13) and j in range(3, 13))]
+            cells[i, j] = (gray[top:bottom, left:right] != 255).any() and rows > 1  # a page of one level has no ink
+    for i, j in np.argwhere(reference.thinned(cells)):
+        counts += [1, i in range(6, 10) and j in range(6, 10), not (i in range(3, 13) and j in range(3, 13))]
     np.testing.assert_array_equal(reference.ink_features(gray), counts / [256, 16, 156])
+
+
+def pieces(cells, diagonal):
+    """How many parts of a drawing (H, W) do not hang together, by their sides or also by their corners."""
+    left, count = set(map(tuple, np.argwhere(cells))), 0
+    steps = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if diagonal or y * x == 0]
+    while left:
+        found, count = [left.pop()], count + 1
+        while found:
+            y, x = found.pop()
+            near = {(y + dy, x + dx) for dy, dx in steps} & left
+            left -= near
+            found += near
+    return count
+
+
+def test_a_thinned_drawing_has_as_many_parts_and_holes_and_no_cell_to_spare():
+    rng = np.random.default_rng(0)
+    for number in range(200):
+        cells = rng.random((16, 16)) < rng.uniform(0.1, 0.8)
+        if number % 2:  # thick strokes, rather than noise
+            cells = np.logical_or.reduce(
+                [np.roll(cells & (rng.random((16, 16)) < 0.2), (y, x), (0, 1)) for y in range(3) for x in range(3)]
+            )
+        lines = reference.thinned(cells)
+        assert not (lines & ~cells).any()
+        assert pieces(lines, diagonal=True) == pieces(cells, diagonal=True)
+        assert pieces(~np.pad(lines, 1), diagonal=False) == pieces(~np.pad(cells, 1), diagonal=False)
+        assert np.array_equal(reference.thinned(lines), lines)
+
+
+def test_a_bar_is_thinned_to_a_line():
+    cells = np.zeros((16, 16), bool)
+    cells[6:9, 2:14] = True
+    lines = reference.thinned(cells)
+    assert lines[7, 3:13].all()
+    assert lines.sum() == lines[7].sum()
 
 
 def test_a_difference_of_a_quarter_of_the_range_is_ink():
@@ -141,7 +179,7 @@ def test_a_difference_of_a_quarter_of_the_range_is_ink():
 
 def test_of_equally_frequent_levels_the_lightest_is_the_ground():
     gray = np.repeat(np.array([[0], [255]], np.uint8), 128).reshape(16, 16)
-    assert reference.ink_features(gray)[0] == 0.5
+    assert reference.contrast(gray).tolist() == [[255] * 16] * 8 + [[0] * 16] * 8
     assert reference.pixel_features(gray).reshape(16, 16)[4:11, 1:15].min() > 0
 
 

@@ -179,6 +179,19 @@ def test_a_file_of_the_first_version_is_read(saved):
     assert load_model(path).made_with == {}
 
 
+def test_a_classifier_of_the_first_version_and_its_ink_is_read_with_a_warning(tmp_path):
+    path, model = tmp_path / "m.npz", image_classifier("softmax")
+    save_model(path, model)
+    assert same_network(load_model(path).networks[0], model.networks[0])
+    rewrite_header(path, version=1)
+    with pytest.warns(
+        UserWarning, match=r"m\.npz comes from an earlier version, to whose 'ink' a thick stroke was more than a line"
+    ):
+        again = load_model(path)
+    assert again.extractor == "ink"
+    assert same_network(again.networks[0], model.networks[0])
+
+
 def test_extreme_parameters_come_back_exactly(tmp_path):
     model = network((2, 2))
     model.theta[:] = [np.finfo(float).max, -np.finfo(float).tiny, 5e-324, -0.0, 0.1, -1e308]

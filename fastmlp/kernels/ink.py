@@ -4,13 +4,14 @@ image holds height * width levels, row by row; histogram (256,) int64 and marks 
 (size,) float64 is written in place. Whatever is summed is an integer below 2^53, so the sums are exact in any order.
 
 Pixels are marked 1 for ink and 0 for paper, all in one loop, as a loop over the few pixels of a line would not be vectorised; then
-they are looked at eight by eight.
+they are looked at eight by eight. Cells are bits, 64 in a number, which are four rows: the first cell is the lowest bit, the one
+below it sixteen bits higher.
 """
 
 import numpy as np
 
-from fastmlp.kernels.jit import jit, jit_part
-from fastmlp.kernels.octets import eight, item, set_byte, set_eight
+from fastmlp.kernels.jit import jit, jit_inline, jit_part
+from fastmlp.kernels.octets import eight, item, set_eight
 
 INK, PIXELS = 0, 1  # the extractors' codes
 GRID = 16  # cells along each side
@@ -20,11 +21,23 @@ INSIDE = (3, 13)  # rows and columns within the ring along the borders
 CENTRE_CELLS = 16
 RING_CELLS = 156
 DRAWING = 14  # cells that the longer side of a drawing fills in pixel_features
+WORDS = 4  # numbers that hold the cells
+NOT_LAST, NOT_FIRST = 0x7FFF7FFF7FFF7FFF, ~0x0001000100010001  # of the columns
+LAST_ROWS, LAST_ROW = 0xFFFFFFFFFFFF, 0xFFFF  # what a shift down by one row, or by three, leaves
+
+
+def _square(start, stop):
+    """The cells with row and column in [start, stop), a number for four rows."""
+    columns = (1 << stop) - (1 << start)
+    return tuple(sum(columns << GRID * (i % 4) for i in range(4 * k, 4 * k + 4) if start <= i < stop) for k in range(WORDS))
+
+
+CENTRE_CELL_BITS, INSIDE_CELL_BITS = _square(*CENTRE), _square(*INSIDE)
 
 
 def places_for(pixels):
-    """Places of `marks`: those of the pixels, of the cells, and of a row, with some between that belong to nothing."""
-    return 2 * pixels + GRID * GRID + 32
+    """Places of `marks`: those of the pixels, and of a row, with some between that belong to nothing."""
+    return 2 * pixels + 32
 
 
 @jit_part
@@ -77,38 +90,124 @@ def any_mark(marks, start, stop):
     return eight(marks, n) << 8 * (n + 8 - stop) != 0
 
 
+@jit_inline
+def bits_of(marks, at):
+    """Eight marks as the bits of a number."""
+    bits = eight(marks, at)
+    bits |= bits >> 7
+    bits |= bits >> 14
+    return (bits | bits >> 28) & 255
+
+
 @jit_part
-def mark_cells(marks, height, width):
-    """Marks the cells of the grid that have a pixel of ink; returns the place of the first one."""
+def find_cells(cells, marks, height, width):
+    """The cells of the grid that have a pixel of ink, as numbers 1 to 4 of cells (6,) int64, between two without any."""
+    cells[:] = 0
     if height == GRID and width == GRID:
-        return np.int64(0)
-    cells = height * width + 8
-    band = cells + GRID * GRID + 8
+        for k in range(WORDS):
+            word = np.int64(0)
+            for n in range(0, 64, 8):
+                word |= bits_of(marks, 64 * k + n) << n
+            cells[k + 1] = word
+        return
+    band = height * width + 8
     for i in range(GRID):
-        top = i * height // GRID
+        top, row = i * height // GRID, np.int64(0)
         join_rows(marks, band, top, max(top + 1, (i + 1) * height // GRID), width)
         for j in range(GRID):
             left = j * width // GRID
             right = max(left + 1, (j + 1) * width // GRID)
-            set_byte(marks, cells + i * GRID + j, np.int64(any_mark(marks, band + left, band + right)))
-    return cells
+            row |= np.int64(any_mark(marks, band + left, band + right)) << j
+        cells[1 + (i >> 2)] |= row << GRID * (i & 3)
+
+
+# Of each cell in a number, whether a neighbour is ink.
+
+
+@jit_inline
+def above(cells, k):
+    return cells[k] << GRID | cells[k - 1] >> 3 * GRID & LAST_ROW
+
+
+@jit_inline
+def below(cells, k):
+    return cells[k] >> GRID & LAST_ROWS | cells[k + 1] << 3 * GRID
+
+
+@jit_inline
+def left_of(row):
+    return row << 1 & NOT_FIRST
+
+
+@jit_inline
+def right_of(row):
+    return row >> 1 & NOT_LAST
+
+
+@jit_part
+def find_spare(spare, cells):
+    """The cells that the drawing hangs together without, and that do not end a stroke; whether there are any. spare (6,).
+
+    Going round such a cell, its ink neighbours are one run (Yokoi's connectivity number is 1), and they are two at least.
+    """
+    found = np.int64(0)
+    for k in range(1, WORDS + 1):
+        row, n, s = cells[k], above(cells, k), below(cells, k)
+        e, ne, se = right_of(row), right_of(n), right_of(s)
+        w, nw, sw = left_of(row), left_of(n), left_of(s)
+        # A run begins where a direct neighbour is none, and one of the next two is.
+        a, b, c, d = ~e & (ne | n), ~n & (nw | w), ~w & (sw | s), ~s & (se | e)
+        one_run = (a ^ b ^ c ^ d) & ~(a & b | c & d)
+        direct, diagonal = n | s | e | w, ne | nw | se | sw
+        two = n & s | e & w | (n | s) & (e | w) | ne & nw | se & sw | (ne | nw) & (se | sw) | direct & diagonal
+        spare[k] = row & one_run & two
+        found |= spare[k]
+    return found != 0
+
+
+@jit_part
+def thin(cells, spare):
+    """Wears strokes down to lines one cell wide (Rosenfeld, A characterization of parallel thinning algorithms, 1975).
+
+    Of the spare cells all that have none above go at once, then all that have none below, to the right, to the left, and so on.
+    """
+    side = 0
+    while find_spare(spare, cells):
+        for k in range(1, WORDS + 1):
+            if side == 0:
+                spare[k] &= ~above(cells, k)
+            elif side == 1:
+                spare[k] &= ~below(cells, k)
+            else:
+                spare[k] &= ~(right_of(cells[k]) if side == 2 else left_of(cells[k]))
+        for k in range(1, WORDS + 1):
+            cells[k] ^= spare[k]
+        side = (side + 1) & 3
+
+
+@jit_inline
+def count_bits(word):
+    """How many bits of a number are set."""
+    word -= word >> 1 & 0x5555555555555555
+    word = (word & 0x3333333333333333) + (word >> 2 & 0x3333333333333333)
+    word = (word + (word >> 4)) & 0x0F0F0F0F0F0F0F0F
+    word += word >> 8
+    word += word >> 16
+    return (word + (word >> 32)) & 127
 
 
 @jit
 def ink_features(row, histogram, marks, image, height, width):
-    """Shares of ink cells: of all, of the central block, of the ring along the borders. row (3,)."""
+    """Shares of cells that a drawing's lines go through: of all, of the central block, of the ring by the borders. row (3,)."""
     mark_ink(marks, image, ground_level(histogram, image))
-    first = mark_cells(marks, height, width)
-    cells = marks[first : first + GRID * GRID]
+    cells, spare = histogram[: WORDS + 2], histogram[WORDS + 2 : 2 * WORDS + 4]  # its counts have served
+    find_cells(cells, marks, height, width)
+    thin(cells, spare)
     total, centre, inside = np.int64(0), np.int64(0), np.int64(0)
-    for cell in cells:
-        total += cell
-    for i in range(CENTRE[0], CENTRE[1]):
-        for j in range(CENTRE[0], CENTRE[1]):
-            centre += cells[i * GRID + j]
-    for i in range(INSIDE[0], INSIDE[1]):
-        for j in range(INSIDE[0], INSIDE[1]):
-            inside += cells[i * GRID + j]
+    for k in range(WORDS):
+        total += count_bits(cells[k + 1])
+        centre += count_bits(cells[k + 1] & CENTRE_CELL_BITS[k])
+        inside += count_bits(cells[k + 1] & INSIDE_CELL_BITS[k])
     row[0] = total / (GRID * GRID)
     row[1] = centre / CENTRE_CELLS
     row[2] = (total - inside) / RING_CELLS
