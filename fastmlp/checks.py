@@ -27,7 +27,6 @@ BLOCK = 1 << 18  # values looked at together: a large array is never doubled by 
 LARGE = 1 << 22  # numbers beyond which an array is converted block by block, where the kernels read it
 MOST_CLASSES = 20  # that integers stand for, whatever the number of rows
 MOST_NUMBERS = 10  # distinct ones that are rather labels
-NATIVE = ("f4", "f8", "u1", "i1", "i2", "i4", "i8")  # what they can read so
 
 
 def one_of(name: str, value: Any, known: Iterable[Name]) -> Name:
@@ -137,8 +136,7 @@ def matrix(name: str, value: ArrayLike, dtype: Any = None, *, columns: int | Non
     if columns is not None and array.shape[1] != columns:
         raise ValueError(f"{name} must have {columns} columns, one for each input of the network; got {array.shape[1]}")
     dtype = dtype or floating_dtype(array)
-    readable = array.dtype.isnative and array.dtype.str[1:] in NATIVE and array.flags.c_contiguous and array.flags.aligned
-    as_it_is = readable and array.size > LARGE
+    as_it_is = array.size > LARGE and array.itemsize <= 8 and array.flags.c_contiguous and array.flags.aligned
     finite(name, array, dtype)
     return _unlocked(array) if as_it_is else floating(array, dtype)
 

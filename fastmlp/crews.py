@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fastmlp import chunks
 from fastmlp.descent import CALL_SECONDS, FIRST_CALL, ORDER_ENTRIES, Limits, Order, Rows, Run, end_of_call
 from fastmlp.kernels import batch, optimizers, population
-from fastmlp.kernels.simd import BYTES, WIDE
+from fastmlp.kernels.simd import BYTES, WIDE, readable
 from fastmlp.model import MLP, DivergedError
 from fastmlp.training import Scaling, Streams
 
@@ -203,7 +203,7 @@ class Strips:
         held = [row for row in rows if row is not None]
         if not held:
             return self._data([self.squad.lessons[0].data])
-        data = self._data([batch.Data(row.x, row.y, one, one, one) for row in held])
+        data = self._data([batch.Data(readable(row.x), row.y, one, one, one) for row in held])
         orders = [row.order for row in held]
         shared = all(order is orders[0] for order in orders)
         return data._replace(order=np.array(orders[:1] if shared else orders)[:, None])

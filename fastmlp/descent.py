@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastmlp import chunks
 from fastmlp.kernels import batch, online, optimizers
+from fastmlp.kernels.simd import readable
 from fastmlp.model import MLP, DivergedError, History
 
 TRIAL_SECONDS = 0.001  # what a call by a team that may not be the fastest should last
@@ -166,7 +167,7 @@ class Run:
 
     def watch(self, rows: Rows) -> None:
         """Rows whose loss is measured after each epoch."""
-        data = batch.Data(rows.x, rows.y, np.ones(1, self.theta.dtype), self.data.shift, self.data.scale)
+        data = batch.Data(readable(rows.x), rows.y, np.ones(1, self.theta.dtype), self.data.shift, self.data.scale)
         self.held_out = self._chunked(data, rows.order, len(rows.order), keep_tiles=True)
 
     @property

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import checks, chunks, metrics, storage
 from fastmlp.kernels import batch, online
 from fastmlp.kernels.frozen import frozen
+from fastmlp.kernels.simd import readable
 from fastmlp.literals import Activation, Loss, Output
 
 ON_STACK = 4096  # units of a network whose compiled form keeps them on the stack
@@ -441,7 +442,7 @@ def default_loss(output: Output) -> Loss:
 def plain_rows(x: NDArray[Any], y: NDArray[Any]) -> batch.Data:
     """Rows as they are: unweighted, unscaled."""
     d = x.shape[1]
-    return batch.Data(x, y, np.ones(1, y.dtype), np.zeros(d, y.dtype), np.ones(d, y.dtype))
+    return batch.Data(readable(x), y, np.ones(1, y.dtype), np.zeros(d, y.dtype), np.ones(d, y.dtype))
 
 
 def every_row(n: int) -> NDArray[np.int32]:

@@ -14,6 +14,7 @@ from fastmlp import checks
 from fastmlp.crews import Lesson, Squad, alike
 from fastmlp.descent import Limits, Rows
 from fastmlp.kernels import batch, optimizers
+from fastmlp.kernels.simd import readable
 from fastmlp.model import MLP, every_row
 from fastmlp.population import Population
 from fastmlp.training import (
@@ -195,7 +196,7 @@ class School:
         targets = once(("scaled", *key), partial(scaled, targets, outputs))
         shuffled = self.shuffle and (kind.batch_size or len(rows)) < len(rows)
         order = once(("order", order_by), partial(self._streams, member)) if shuffled else None
-        data = batch.Data(self.x, targets, weights, *inputs)
+        data = batch.Data(readable(self.x), targets, weights, *inputs)
         return Lesson(data, rows, order, self._held_out(network, member, targets, held, outputs), outputs)
 
     def _rows(

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import checks
 from fastmlp.descent import Limits, OnEpoch, Order, Rows, Run
 from fastmlp.kernels import batch, optimizers
+from fastmlp.kernels.simd import readable
 from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
 from fastmlp.model import MLP, TrainingState, default_loss, every_row, parameter_count
 from fastmlp.provenance import made_with
@@ -195,7 +196,7 @@ def train(
         model.theta = carried_on(model, init.theta[None], inputs, outputs)[0] if kept_theta is None else kept_theta
     else:
         model.theta = first_thetas(init, model, [streams])[0]
-    data = batch.Data(x, scaled(targets, outputs), weights, *inputs)
+    data = batch.Data(readable(x), scaled(targets, outputs), weights, *inputs)
     order = Order(kept, streams.order() if shuffle else None)
     run = Run(model, data, order, rule, limits, batch_size, checks.threads(threads))
     before = 0

@@ -267,6 +267,36 @@ def test_gather_takes_a_number_of_each_lane_from_its_row(kind, dtype):
         assert np.array_equal(out, array.ravel()[rows[first + lane] * step + shift + lane * across].astype(dtype))
 
 
+STORED = [order + kind for kind in ("f2", "f4", "f8", "i2", "u2", "i4", "u4", "i8", "u8") for order in "<>"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["b1", "i1", "u1", *STORED])
+def test_numbers_of_every_type_and_byte_order_are_read_as_numpy_reads_them(kind, dtype):
+    stored = np.dtype(kind)
+    if stored.itemsize <= 2:  # all there are
+        numbers = np.arange(2 if kind == "b1" else 256**stored.itemsize).astype(f"u{stored.itemsize}").view(stored)
+    else:
+        numbers = np.random.default_rng(0).integers(0, 256, 1 << 12, np.uint8).view(stored)
+    with np.errstate(all="ignore"):  # random bits may be too large for float32, or no number
+        expected = numbers.astype(dtype)
+    numbers, expected = numbers[np.isfinite(expected)], expected[np.isfinite(expected)]
+    if numba.config.DISABLE_JIT:
+        numbers, expected = numbers[:500], expected[:500]
+
+    @numba.njit
+    def loop(out, gathered, numbers, rows):
+        for n in range(numbers.size):
+            out[n] = out.dtype.type(get(numbers, n))
+        for n in range(0, numbers.size // lanes_of(out) * lanes_of(out), lanes_of(out)):
+            store(gathered, n, simd.gather(gathered, numbers, rows, n, 1, 0, 0))
+
+    out, gathered = np.empty_like(expected), expected.copy()
+    loop(out, gathered, simd.readable(numbers), np.arange(numbers.size, dtype=np.int32))
+    same_bits(out, expected)
+    same_bits(gathered, expected)
+
+
 def test_rows_outside_are_noticed_where_indices_are_checked():
     checked = numba.njit(boundscheck=True)(getattr(gathered, "py_func", gathered))
     x, lanes = np.arange(32.0).reshape(16, 2), 8

@@ -17,6 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import lower_builtin, models, register_model, type_callable
 from numba.np.arrayobj import populate_array
+from numba.np.numpy_support import from_dtype
 
 BYTES = 64
 WIDE = 4
@@ -315,8 +316,9 @@ def zeros_wide(array):
 
 
 def get(array, i):
-    """The number at place i."""
-    return _places(array, i, 1)[0]
+    """The number at place i, also of what `readable` makes."""
+    found = _places(array, i, 1)
+    return found.view(found.dtype.names[0])[0] if found.dtype.names else found[0]
 
 
 def put(array, i, x):
@@ -397,9 +399,50 @@ def _(context, builder, signature, array, i, x):
     return context.get_dummy_value()
 
 
-@compiles(get, result=lambda array, i: array.dtype if _vector_of(array) else None, kinds=[(types.Array, types.Integer)])
+def readable(array):
+    """Real numbers as `get` and `gather` read them: such as Numba has no type for, as words that are named after what they hold."""
+    if array.dtype == np.bool_:
+        return array.view(np.uint8)
+    if array.dtype.isnative and array.dtype != np.float16:
+        return array
+    return array.view([(array.dtype.str, f"u{array.dtype.itemsize}")])
+
+
+def _held(kind):
+    """What stands in an array of that Numba type, as NumPy says it, if it is words that `readable` named; else None."""
+    return np.dtype(next(iter(kind.dtype.fields))) if isinstance(kind.dtype, types.Record) else None
+
+
+def _number_of(kind):
+    """The Numba type of what is read from an array of that type."""
+    held = _held(kind)
+    if held is None:
+        return kind.dtype
+    return types.float32 if held.str[1:] == "f2" else from_dtype(held.newbyteorder("="))
+
+
+def _read(context, builder, kind, array, i):
+    """The number at place i."""
+    pointer, held = pointer_to(context, builder, kind, array, i), _held(kind)
+    if held is None:
+        return builder.load(pointer)
+    word = builder.load(builder.bitcast(pointer, ir.IntType(8 * held.itemsize).as_pointer()))
+    word.align = held.itemsize
+    if not held.isnative:
+        word = builder.bswap(word)
+    if held.str[1:] != "f2":
+        return builder.bitcast(word, context.get_value_type(_number_of(kind)))
+    # Sign, 5 bits of exponent and 10 of fraction come to stand where float32 has them; its exponents are 127 - 15 larger. Where the
+    # processor has no instruction for it, LLVM would call a function that is not there.
+    word, bits = builder.zext(word, ir.IntType(32)), ir.IntType(32)
+    magnitude = builder.bitcast(builder.shl(builder.and_(word, bits(0x7FFF)), bits(13)), ir.FloatType())
+    magnitude = builder.bitcast(builder.fmul(magnitude, ir.FloatType()(2.0**112)), bits)
+    return builder.bitcast(builder.or_(magnitude, builder.shl(builder.and_(word, bits(0x8000)), bits(16))), ir.FloatType())
+
+
+@compiles(get, result=lambda array, i: _number_of(array) if _vector_of(array) else None, kinds=[(types.Array, types.Integer)])
 def _(context, builder, signature, array, i):
-    return builder.load(pointer_to(context, builder, signature.args[0], array, i))
+    return _read(context, builder, signature.args[0], array, i)
 
 
 @compiles(put, result=lambda array, i, x: types.none if x == array.dtype else None, kinds=[(types.Array, types.Integer, types.Any)])
@@ -432,8 +475,8 @@ def _(context, builder, signature, like, array, rows, *numbers):
         row = builder.load(pointer_to(context, builder, rows_kind, rows, builder.add(first, k)))
         row = context.cast(builder, row, rows_kind.dtype, types.intp)
         place = builder.add(builder.add(builder.mul(row, step), shift), builder.mul(across, k))
-        number = builder.load(pointer_to(context, builder, array_kind, array, place))
-        number = context.cast(builder, number, array_kind.dtype, signature.return_type.dtype)
+        number = _read(context, builder, array_kind, array, place)
+        number = context.cast(builder, number, _number_of(array_kind), signature.return_type.dtype)
         vector = builder.insert_element(vector, number, ir.IntType(32)(lane))
     return vector
 
