@@ -1,5 +1,6 @@
 """MLP.jit: the network as a function for compiled code, which gives the answers that predict and predict_proba give."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numba
@@ -108,6 +109,49 @@ def test_inputs_of_another_length_are_rejected(frozen):
         for wrong in (X[0, :2], np.zeros(4), np.zeros(0), (1.0, 2.0)):
             with pytest.raises(ValueError, match=r"^x must hold 3 numbers, one for each input of the network$"):
                 call(wrong)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="with the JIT off there are no types")
+@pytest.mark.parametrize(
+    ("x", "got"),
+    [
+        ([1.0, 2.0, 3.0], "list"),
+        ((1, 2.0, 3), "tuple of int and float"),
+        ((), "tuple"),
+        (None, "NoneType"),
+        ("abc", "str"),
+        (np.zeros((1, 3)), "float64 of shape (1, 3)"),
+        (np.zeros(3, np.float16), "float16 of shape (3,)"),
+        (np.array(["a", "b", "c"]), "<U1 of shape (3,)"),
+        (object(), "object"),
+    ],
+    ids=str,
+)
+def test_what_it_cannot_take_is_told_in_a_sentence(x, got, frozen):
+    f = frozen[2]
+    for call in (lambda: f(x), lambda: f(x=x), lambda: f(x, np.zeros(3))):
+        with pytest.raises(ValueError, match=rf"^x must be an array, or a tuple, of 3 numbers of one type; got {re.escape(got)}$"):
+            call()
+    read_only = np.zeros(3)
+    read_only.flags.writeable = False
+    for out in ([0.0] * 3, np.zeros((3, 1)), read_only):
+        with pytest.raises(ValueError, match=r"^out must be a writable array of 3 numbers; got (list|float64 of shape \(.*\))$"):
+            f(np.zeros(3), out)
+    with pytest.raises(TypeError):
+        f()
+    assert f(np.zeros(3)) == f(np.zeros(3), None) == f((0.0, 0.0, 0.0))
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="with the JIT off there are no types")
+def test_compiled_callers_are_told_the_same_sentence(frozen):
+    f = frozen[2]
+
+    @numba.njit
+    def caller(x):
+        return f(x)
+
+    with pytest.raises(numba.TypingError, match=r"\nx must be an array, or a tuple, of 3 numbers of one type; got Tuple"):
+        caller((1, 2.0, 3))
 
 
 def test_nan_among_the_inputs_is_nan_in_the_output():

@@ -3,6 +3,8 @@
 from itertools import pairwise
 
 import numpy as np
+from numba import types
+from numba.core.errors import NumbaTypeError
 
 from fastmlp.kernels import elementary
 from fastmlp.kernels.activations import SIGMOID, SOFTMAX
@@ -57,4 +59,44 @@ def frozen(theta, plan, edges, memory):
                     out[k] = get(units, at + k)
             return as_tuple(units, at, n_out)
 
+    if hasattr(function, "_compile_for_args"):  # not with the JIT off
+        _tell(function, n_in, n_out)
     return function
+
+
+def _tell(function, n_in, n_out):
+    """Arguments of a type that the function cannot take are told in a sentence, in place of what Numba says of its code."""
+    numbers = (types.Integer, types.Float, types.Boolean)
+    expected = {
+        "x": f"an array, or a tuple, of {n_in} numbers of one type",
+        "out": f"a writable array of {n_out} numbers",
+    }
+    compile_for, template_for = function._compile_for_args, function.get_call_template
+
+    def wrong(name, kind):
+        if name not in expected or (name == "out" and isinstance(kind, types.NoneType | types.Omitted)):
+            return False
+        if name == "x" and isinstance(kind, types.UniTuple):
+            return not isinstance(kind.dtype, numbers)
+        one_row = isinstance(kind, types.Array) and kind.ndim == 1 and (name == "x" or kind.mutable)
+        return not one_row or not isinstance(kind.dtype, numbers) or kind.dtype == types.float16
+
+    def from_python(*args, **kwargs):
+        for name, value in {**dict(zip(expected, args, strict=False)), **kwargs}.items():
+            try:
+                kind = function.typeof_pyval(value)
+            except ValueError:  # it knows no such thing
+                kind = None
+            if wrong(name, kind):
+                parts = f" of {' and '.join(dict.fromkeys(type(one).__name__ for one in value))}" if type(value) is tuple else ""
+                what = f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__ + parts
+                raise ValueError(f"{name} must be {expected[name]}; got {what}")
+        return compile_for(*args, **kwargs)
+
+    def from_compiled_code(args, kws):
+        for name, kind in {**dict(zip(expected, args, strict=False)), **kws}.items():
+            if wrong(name, kind):
+                raise NumbaTypeError(f"{name} must be {expected[name]}; got {kind}")
+        return template_for(args, kws)
+
+    function._compile_for_args, function.get_call_template = from_python, from_compiled_code
