@@ -418,8 +418,7 @@ class Singles:
         squad, lesson = self.squad, self.squad.lessons[member]
         rate, momentum, l2 = squad.numbers[member].tolist()
         rule = optimizers.Rule(squad.optimizer, rate, momentum, l2, squad.schedule)
-        network = copy.copy(squad.network)
-        network.theta = squad.theta[member]
+        network = squad.network.like(squad.theta[member])
         data = lesson.data._replace(y=np.ascontiguousarray(lesson.data.y))
         run = Run(network, data, _order(lesson), rule, squad.limits, squad.batch_size, self.threads)
         if lesson.held_out is not None:

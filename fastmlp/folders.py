@@ -27,7 +27,7 @@ from fastmlp.images import MAX_PIXELS, ImageError
 from fastmlp.literals import Decision, ExtractorName, Method
 from fastmlp.many import train_many
 from fastmlp.metrics import Evaluation, listing, of_classes, short
-from fastmlp.model import MLP, History
+from fastmlp.model import MLP, Copied, History
 from fastmlp.population import Population
 from fastmlp.provenance import made_with
 from fastmlp.reading import Rows, read_chunk
@@ -80,7 +80,7 @@ class Verdicts(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class ImageClassifier:
+class ImageClassifier(Copied):
     """Networks that tell images apart, and the extractor that they were trained with.
 
     Attributes

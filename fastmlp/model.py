@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, NamedTuple
+from threading import Lock
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -90,7 +93,21 @@ class DivergedError(ArithmeticError):
         super().__init__(f"{who} epoch {epoch}: {what}; try a learning_rate below {rate:g}{advice}")
 
 
-class MLP:
+class Copied:
+    """Its copies share nothing with it; they and its pickles are without what follows from the rest, and what updates write to."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = vars(self).keys() - {"_updating"}
+        return {name: vars(self)[name] for name in kept if not isinstance(getattr(type(self), name, None), cached_property)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _updating=Lock())
+
+    def __copy__(self) -> Self:
+        return copy.deepcopy(self)
+
+
+class MLP(Copied):
     """A multilayer perceptron: a[l+1] = f(a[l] @ W[l] + b[l]).
 
     `fastmlp.train` makes one from data, `MLP.from_weights` from arrays, `fastmlp.load` from a file.
@@ -145,6 +162,7 @@ class MLP:
         self.made_with = dict(made_with or {})
         self.state = state
         checks.network(self.layer_sizes, self.activations, output, loss_name, classes)
+        self._updating = Lock()  # held by who updates
         if theta.shape != (parameter_count(self.layer_sizes, bias),):
             raise ValueError(
                 f"theta must hold {parameter_count(self.layer_sizes, bias)} parameters for layer_sizes {self.layer_sizes}; "
@@ -197,6 +215,12 @@ class MLP:
             bias=bool(vectors),
             classes=labels,
         )
+
+    def like(self, theta: NDArray[Any]) -> MLP:
+        """A network like it, of other parameters, and without a past."""
+        other = MLP.__new__(MLP)
+        other.__setstate__({**self.__getstate__(), "theta": theta, "history": None, "made_with": {}})
+        return other
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -346,8 +370,11 @@ class MLP:
             target = self._class_targets[y]
         except (KeyError, TypeError):
             target = self.targets([y], 1)[0]
-        rate = checks.positive("learning_rate", learning_rate)
-        loss: float = online.update(theta, *self._online_memory, row, target, *self.network, rate)
+        ready = type(learning_rate) is float and 0.0 < learning_rate < math.inf
+        rate = learning_rate if ready else checks.positive("learning_rate", learning_rate)
+        with self._updating:
+            plan, edges, memory, layers, kind, scale = self._online
+            loss: float = online.update(theta, plan, edges, memory, row, target, layers, kind, scale, rate)
         if loss != loss:
             checks.finite("x", row)
         return loss
@@ -366,7 +393,8 @@ class MLP:
         Raises
         ------
         ValueError
-            If the network has more units than fit on a thread's stack, or theta is not finite; f does, if x has not D entries.
+            If the network has more units than fit on a thread's stack, or theta is not finite; f does, if x has not D entries, or
+            is something else than an array or a tuple of numbers of one type.
         """
         checks.at_most("the network's units", sum(self.layer_sizes), ON_STACK, "to run on the stack")
         return frozen(checks.finite("theta", self.theta), *online.memory(self.layers, self.dtype, 0))
@@ -412,8 +440,9 @@ class MLP:
         return {label: np.array([number], self.dtype) for number, label in enumerate(self.classes.tolist())}
 
     @cached_property
-    def _online_memory(self) -> tuple[NDArray[Any], ...]:
-        return online.memory(self.layers, self.dtype, int(batch.STRIP))
+    def _online(self) -> tuple[Any, ...]:
+        """What updates write to, and the network: for whoever holds the lock."""
+        return *online.memory(self.layers, self.dtype, int(batch.STRIP)), *self.network
 
     @cached_property
     def _is_small(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, compress
+from threading import Lock
 from typing import Any, NamedTuple, get_args, overload
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import checks, chunks, metrics, storage
 from fastmlp.literals import Vote
-from fastmlp.model import MLP, DivergedError, History
+from fastmlp.model import MLP, Copied, DivergedError, History
 from fastmlp.table import Table
 
 OPTIONS = ("seed", "learning_rate", "l2", "momentum", "hidden", "activation", "batch_size")  # what members may differ in
@@ -74,7 +75,7 @@ class PopulationHistory:
         return f"<PopulationHistory of {len(self.epochs)} members, at most {self.loss.shape[1]} epochs: stopped by {ends}>"
 
 
-class Population:
+class Population(Copied):
     """Many networks for the same inputs, in the order in which they were asked for.
 
     `fastmlp.load` reads one from a file. `population[i]` is member i as an ordinary `MLP`, whose theta is a view: writing to it
@@ -120,6 +121,7 @@ class Population:
         _check_groups(self.groups, len(scores))
         _check_history(history, len(scores))
         self._given = dict(options)
+        self._updating = Lock()  # of its members, which may be asked for several times
         if set(options) != set(GIVEN) or any(len(values) != len(scores) for values in options.values()):
             raise ValueError(f"options must have {len(scores)} values for each of {', '.join(GIVEN)}")
         self._places = np.empty((len(scores), 2), np.intp)  # of each member: its group, and its row there
@@ -377,11 +379,10 @@ class Population:
             loss = next((loss for loss in losses if not np.isfinite(loss)), losses[0] if losses else np.nan)
             raise DivergedError(last, loss, float(self._given["learning_rate"][place]))
         network = self.groups[number].network
-        return MLP(
-            network.layer_sizes, self.groups[number].theta[row], activations=network.activations, output=network.output,
-            loss_name=network.loss_name, bias=network.bias, classes=network.classes, history=history,
-            made_with=self._made_with(place),
-        )  # fmt: skip
+        member = network.like(self.groups[number].theta[row])
+        member.history, member.made_with = history, self._made_with(place)
+        member._updating = self._updating
+        return member
 
     def _made_with(self, place: int) -> dict[str, Any]:
         """What a member was made with, as the record of `train` has it."""

@@ -1,5 +1,7 @@
 """What a trained or hand-made network answers, to rows of whatever kind."""
 
+import copy
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -154,6 +156,58 @@ def test_threads_may_ask_one_model_side_by_side():
     with ThreadPoolExecutor(4) as pool:
         for rows, answer in zip(jobs, pool.map(lambda rows: model.predict_proba(X[rows]), jobs), strict=True):
             assert np.array_equal(answer, expected[rows])
+
+
+def test_updates_by_threads_are_made_one_after_the_other():
+    network = network_of("tanh", "identity", "squared_error", (300,), inputs=200, outputs=1)
+    theta, X, _ = problem(network, rows=1)
+    rate = 0.05 / ((X**2).sum() * 300)  # so small that no step goes too far
+    alone = mlp(network, theta)
+    expected = [alone.update(X[0], 1.0, rate) for _ in range(400)]
+    assert len(set(expected)) == 400
+    model = mlp(network, theta)  # which has not been updated yet
+    with ThreadPoolExecutor(4) as pool:
+        losses = list(pool.map(lambda _: model.update(X[0], 1.0, rate), range(400)))
+    assert sorted(losses) == sorted(expected)  # a step that was lost or mixed with another would give other ones
+    assert np.array_equal(model.theta, alone.theta)
+
+
+def test_members_of_a_population_are_updated_one_after_the_other_by_whatever_name():
+    population = fastmlp.train_many([[0.0], [1.0]], [0.5, 1.5], members=2, hidden=2, epochs=1)
+    assert population[0]._updating is population[0]._updating is not copy.copy(population)[0]._updating
+
+
+def arrays_within(thing):
+    if isinstance(thing, np.ndarray):
+        yield thing
+    elif isinstance(thing, list | tuple):
+        for part in thing:
+            yield from arrays_within(part)
+    elif isinstance(thing, dict):
+        yield from arrays_within(list(thing.values()))
+    elif hasattr(thing, "__dict__"):
+        yield from arrays_within(vars(thing))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_copies_share_nothing_and_hold_no_scratch(copied):
+    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.array(["a", "b"] * 10)
+    options = {"hidden": 4, "epochs": 2, "validation": 0.2, "seed": 0}
+    model = fastmlp.train(X, y, output="softmax", **options)
+    population = fastmlp.train_many(X, y, members=2, **options)
+    classifier = fastmlp.ImageClassifier(["a", "b"], (model,), "ink", "softmax")
+    new = [len(pickle.dumps(one)) for one in (model, population, classifier)]
+    population.predict(X), population.groups[0].network.predict(X)
+    model.predict(X), model.update(X[0], "a", 1e-3), model.loss(X, y)
+    for original, ask in ((model, "predict"), (population, "spread"), (population[1], "predict_proba"), (classifier, "scores")):
+        other = copied(original)
+        shared = [np.shares_memory(one, two) for one in arrays_within(original) for two in arrays_within(other)]
+        assert shared and not any(shared)
+        assert np.array_equal(getattr(original, ask)(X), getattr(other, ask)(X))
+    assert [len(pickle.dumps(one)) for one in (model, population, classifier)] == new
+    before, other = model.theta.copy(), copied(model)
+    other.update(X[0], "b", 0.1)
+    assert np.array_equal(model.theta, before) and not np.array_equal(other.theta, before)
 
 
 def test_rows_of_every_kind_are_the_same_rows(tmp_path):
