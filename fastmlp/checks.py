@@ -7,10 +7,12 @@ import math
 import operator
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import suppress
+from functools import wraps
+from inspect import Parameter, signature
 from itertools import pairwise
-from typing import Any, TypeVar, get_args
+from typing import Any, ParamSpec, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +29,52 @@ BLOCK = 1 << 18  # values looked at together: a large array is never doubled by 
 LARGE = 1 << 22  # numbers beyond which an array is converted block by block, where the kernels read it
 MOST_CLASSES = 20  # that integers stand for, whatever the number of rows
 MOST_NUMBERS = 10  # distinct ones that are rather labels
+
+SHOWN = 60  # characters of a value that a message shows
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: what is large, or has a shape, by its kind and size alone, since it may be anybody's data."""
+    shape = getattr(value, "shape", ())
+    if isinstance(shape, tuple) and shape:
+        return f"{type(value).__name__} of shape {shape}"
+    if isinstance(value, Sized) and len(value) > SHOWN:
+        return f"{value[:SHOWN]!r}..." if isinstance(value, str) else f"{type(value).__name__} of length {len(value)}"
+    if isinstance(value, list | tuple | set | frozenset | Mapping) and not all(isinstance(one, SCALARS) for one in value):
+        return f"{type(value).__name__} of length {len(value)}"
+    text = " ".join(repr(value).split())
+    if len(text) <= SHOWN or isinstance(value, str):
+        return text
+    return f"{type(value).__name__} of length {len(value)}" if isinstance(value, Sized) else type(value).__name__
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def takes_options(*others: Callable[..., Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Makes a function reject an option that neither it knows nor one of the others, to which it hands its options on."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        own, handed_on = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY), (Parameter.KEYWORD_ONLY,)
+        known = {name for name, option in signature(function).parameters.items() if option.kind in own}
+        known |= {name for other in others for name, option in signature(other).parameters.items() if option.kind in handed_on}
+
+        @wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            if not kwargs.keys() <= known:
+                strange = next(name for name in kwargs if name not in known)
+                nearest = difflib.get_close_matches(strange, known, n=1)
+                hint = f"did you mean {nearest[0]!r}?" if nearest else f"it has {', '.join(sorted(known - {'self', 'cls'}))}"
+                raise TypeError(f"{function.__qualname__} has no option {strange!r} ({hint})")
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+SCALARS = (str, int, float, type(None), np.generic)
 
 
 def one_of(name: str, value: Any, known: Iterable[Name]) -> Name:
@@ -395,7 +443,7 @@ def ask_for_task(y: ArrayLike, classes: NDArray[Any] | None) -> None:
 
 
 def _ask(question: str) -> None:
-    warnings.warn(question, UserWarning, stacklevel=5)
+    warnings.warn(question, UserWarning, stacklevel=6)
 
 
 def hidden(value: int | Sequence[int]) -> tuple[int, ...]:

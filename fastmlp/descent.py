@@ -189,7 +189,7 @@ class Run:
             self.rewind()
             so_far = "this is the network so far" if self.epochs else "the network is as it began"
             message = f"training was interrupted after {self.epochs} of {self.limits.epochs} epochs; {so_far}"
-            warnings.warn(message, RuntimeWarning, stacklevel=3)
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
         self.finish()
 
     def rewind(self) -> None:

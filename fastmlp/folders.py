@@ -137,6 +137,7 @@ class ImageClassifier(Copied):
         scores /= len(self.networks)
         return scores
 
+    @checks.takes_options()
     def verdicts(self, chunk: Chunk, strict: bool = False, max_pixels: int = MAX_PIXELS, stop: Event | None = None) -> Verdicts:
         """Classify one chunk of files; see reading.read_chunk."""
         paths, features, errors, others, skipped = read_chunk(chunk, self.extractor, strict, max_pixels, stop)
@@ -159,6 +160,7 @@ class ImageClassifier(Copied):
     def _labels(self, scores: NDArray[np.floating]) -> list[str | None]:
         return [self.classes[best] for best in scores.argmax(axis=1).tolist()]
 
+    @checks.takes_options()
     def classify(
         self,
         source: Source,
@@ -308,6 +310,7 @@ def _batches(
         raise nothing_in(source)
 
 
+@checks.takes_options()
 def extract_features(source: Source, extractor: ExtractorName = "ink", threads: int | None = None) -> Features:
     """Extract the features of all images of a source.
 
@@ -342,6 +345,7 @@ def extract_features(source: Source, extractor: ExtractorName = "ink", threads: 
     )
 
 
+@checks.takes_options(train)
 def train_folder(
     folder: StrPath,
     *,
@@ -540,6 +544,7 @@ class ClassifyOptions(TypedDict, total=False):
     done: Callable[[list[str]], NDArray[np.bool_]] | None
 
 
+@checks.takes_options(ImageClassifier.classify)
 def classify_folder(
     model: ImageClassifier | StrPath, source: Source, threads: int | None = None, **options: Unpack[ClassifyOptions]
 ) -> Verdicts:

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
+from fastmlp import checks
+
 StrPath = str | os.PathLike[str]
 
 MAX_PIXELS = 64 * 2**20
@@ -39,6 +41,7 @@ class NoPNGError(ImageError):
     """A file, or bytes, that do not begin as a PNG image does; or something that is no file."""
 
 
+@checks.takes_options()
 def read_image(source: StrPath | bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Read a PNG image as gray levels.
 

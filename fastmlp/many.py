@@ -25,6 +25,7 @@ Value = TypeVar("Value")
 Each = Sequence[Value] | NDArray[Any]  # a value for each member
 
 
+@checks.takes_options()
 def train_many(
     X: ArrayLike,
     y: ArrayLike,

@@ -170,6 +170,7 @@ class MLP(Copied):
             )
 
     @classmethod
+    @checks.takes_options()
     def from_weights(
         cls,
         weights: Sequence[ArrayLike],

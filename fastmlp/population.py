@@ -173,6 +173,7 @@ class Population(Copied):
             return self._member(int(checks.places([int(which)], len(self))[0]))
         return self._chosen(checks.places(which, len(self)))
 
+    @checks.takes_options()
     def best(self, n: int = 1) -> Population:
         """The n members of the smallest score, the best one first; of equal ones the earlier is first.
 
@@ -185,6 +186,7 @@ class Population(Copied):
         checks.at_most("n", checks.positive_int("n", n), len(places), "members, those that did not diverge")
         return self._chosen(places[np.argsort(self.scores[places], kind="stable")[:n]])
 
+    @checks.takes_options()
     def predict(self, X: ArrayLike, vote: Vote = "mean") -> NDArray[Any]:
         """What the ensemble says: the class of each row with the largest share of `predict_proba`, or the mean output.
 
@@ -212,6 +214,7 @@ class Population(Copied):
             raise ValueError("vote='majority' is for classifiers; these networks are regressors: use vote='mean'")
         return _single(self._ensemble(X, _mean))
 
+    @checks.takes_options()
     def predict_proba(self, X: ArrayLike, vote: Vote = "mean") -> NDArray[Any]:
         """The ensemble's probabilities (N, K) of the classes, in their order, of the members that did not diverge.
 

@@ -25,6 +25,7 @@ ACTIVATION: Activation = "relu"
 INITS: tuple[Init, ...] = get_args(Init)
 
 
+@checks.takes_options()
 def train(
     X: ArrayLike,
     y: ArrayLike,
