@@ -8,10 +8,11 @@ import operator
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import suppress
+from decimal import Decimal
 from functools import wraps
 from inspect import Parameter, signature
 from itertools import pairwise
+from numbers import Real
 from typing import Any, ParamSpec, TypeVar, get_args
 
 import numpy as np
@@ -84,7 +85,7 @@ def one_of(name: str, value: Any, known: Iterable[Name]) -> Name:
         return names[names.index(value)]
     nearest = difflib.get_close_matches(value, names, n=1) if isinstance(value, str) else []
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-    raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}; got {value!r}{hint}")
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}; got {shown(value)}{hint}")
 
 
 def positive_int(name: str, value: Any) -> int:
@@ -93,21 +94,21 @@ def positive_int(name: str, value: Any) -> int:
     except TypeError:
         number = 0
     if number < 1 or isinstance(value, bool):
-        raise ValueError(f"{name} must be a positive whole number; got {value!r}")
+        raise ValueError(f"{name} must be a positive whole number; got {shown(value)}")
     return number
 
 
 def positive(name: str, value: Any) -> float:
     number = _number(name, value, "a positive number")
     if not number > 0:
-        raise ValueError(f"{name} must be a positive number; got {value!r}")
+        raise ValueError(f"{name} must be a positive number; got {shown(value)}")
     return number
 
 
 def not_negative(name: str, value: Any) -> float:
     number = _number(name, value, "a number of at least 0")
     if not number >= 0:
-        raise ValueError(f"{name} must be a number of at least 0; got {value!r}")
+        raise ValueError(f"{name} must be a number of at least 0; got {shown(value)}")
     return number
 
 
@@ -119,15 +120,16 @@ def _number(name: str, value: Any, expected: str) -> float:
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number) or isinstance(value, (bool, str)):
-        raise ValueError(f"{name} must be {expected}; got {value!r}")
+        raise ValueError(f"{name} must be {expected}; got {shown(value)}")
     return number
 
 
 def places(value: ArrayLike, n: int) -> NDArray[np.intp]:
     """Places from 0 to n - 1, from whole numbers (negative ones count from the end) or from n booleans; at least one."""
-    array = np.asarray(value)
+    array = as_array("an index", value)
     if array.ndim != 1 or (array.dtype.kind not in "biu" and array.size):
-        raise ValueError(f"an index must be a whole number, a slice, or a 1-D array of whole numbers or booleans; got {value!r}")
+        expected = "a whole number, a slice, or a 1-D array of whole numbers or booleans"
+        raise ValueError(f"an index must be {expected}; got {shown(value)}")
     if array.dtype.kind == "b":
         if len(array) != n:
             raise IndexError(f"an index of booleans must have {n} of them, one for each member; got {len(array)}")
@@ -171,8 +173,19 @@ def gray_image(name: str, value: Any) -> NDArray[np.uint8]:
 # -- arrays ---------------------------------------------------------------------------------------------------------------------
 
 
-def matrix(name: str, value: ArrayLike, dtype: Any = None, *, columns: int | None = None, empty: bool = False) -> NDArray[Any]:
-    """A C-contiguous 2-D array of finite numbers, as the kernels take it: see `floating`. A large one may keep its own type."""
+def matrix(
+    name: str,
+    value: ArrayLike,
+    dtype: Any = None,
+    *,
+    columns: int | None = None,
+    names: tuple[str, ...] | None = None,
+    empty: bool = False,
+) -> NDArray[Any]:
+    """A C-contiguous 2-D array of finite numbers, as the kernels take it: see `floating`. A large one may keep its own type.
+
+    If so many columns are expected, and in it they have names, then those names.
+    """
     array = numbers(name, value)
     if empty and array.size == 0 and array.ndim == 1 and columns is not None:
         array = array.reshape(0, columns)
@@ -183,6 +196,7 @@ def matrix(name: str, value: ArrayLike, dtype: Any = None, *, columns: int | Non
         raise ValueError(f"{name} must have at least one row and one column; got shape {array.shape}")
     if columns is not None and array.shape[1] != columns:
         raise ValueError(f"{name} must have {columns} columns, one for each input of the network; got {array.shape[1]}")
+    same_columns(name, column_names(value), names)
     dtype = dtype or floating_dtype(array)
     as_it_is = array.size > LARGE and array.itemsize <= 8 and array.flags.c_contiguous and array.flags.aligned
     finite(name, array, dtype)
@@ -191,16 +205,96 @@ def matrix(name: str, value: ArrayLike, dtype: Any = None, *, columns: int | Non
 
 def numbers(name: str, value: ArrayLike) -> NDArray[Any]:
     """An array of booleans, integers or real numbers."""
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} must be rectangular; its rows differ in length") from error
+    array = _as_given(name, value)
     if array.dtype.kind == "O":  # a table of mixed columns, say
-        with suppress(TypeError, ValueError):
-            array = array.astype(np.float64)
+        odd = _first(array, lambda kind: _family(kind) != "numbers")
+        if odd is not None:
+            names = column_names(value)
+            column = f"column {names[odd[1]]!r} of {name}" if names and len(odd) == 2 else name
+            raise ValueError(f"{column} must hold real numbers; {_place(name, odd)} is {shown(array[odd])}")
+        array = array.astype(np.float64)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold real numbers; got dtype {array.dtype}")
     return array
+
+
+def as_array(name: str, value: Any) -> NDArray[Any]:
+    """An array of numbers, strings or bytes, if objects hold these; what NumPy would lose or make alike is rejected."""
+    array = _as_given(name, value)
+    if array.dtype.kind != "O":
+        return array
+    if not array.size:
+        return array.astype(np.float64)
+    origin = (0,) * array.ndim
+    family = _family(type(array[origin]))
+    odd = _first(array, lambda kind: family is None or _family(kind) != family)
+    if odd is not None:
+        places = " and ".join(f"{_place(name, place)} is {shown(array[place])}" for place in dict.fromkeys((origin, odd)))
+        raise ValueError(f"{name} must hold numbers alone, strings alone or bytes alone; {places}")
+    if family != "numbers":
+        end = "\0" if family == "strings" else b"\0"
+        for place, text in np.ndenumerate(array):
+            if text.endswith(end):
+                where = f"{_place(name, place)} is {shown(text)}"
+                raise ValueError(f"{name} must not hold strings that end in NUL, which NumPy would drop; {where}")
+    found = np.array(array.tolist())
+    if found.dtype.kind != "O":
+        return found
+    if _first(array, lambda kind: issubclass(kind, int)) is not None:
+        raise ValueError(f"{name} must hold whole numbers that fit in 64 bits; got {shown(array.min())} to {shown(array.max())}")
+    return array.astype(np.float64)
+
+
+def _as_given(name: str, value: Any) -> NDArray[Any]:
+    """The value as an array, of Python's objects where it is not sure what NumPy would make of them."""
+    rows = value if type(value) in (list, tuple) else ()
+    if isinstance(value, np.ma.MaskedArray) or not MASKED.isdisjoint(map(type, rows)):
+        raise ValueError(f"{name} must not be a masked array; fill what is masked, or leave those rows out")
+    if hasattr(value, "toarray") and not isinstance(value, np.ndarray):
+        raise ValueError(f"{name} must not be sparse; got {shown(value)}: give {name}.toarray()")
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind in "US" and not hasattr(value, "dtype"):  # of numbers and strings NumPy makes strings
+            array = np.asarray(value, object)
+    except ValueError as error:
+        raise ValueError(f"{name} must be rectangular; its rows differ in length") from error
+    return array.astype(object) if array.dtype.kind == "T" else array
+
+
+MASKED = {np.ma.MaskedArray, type(np.ma.masked)}
+FAMILIES = {"strings": (str,), "bytes": (bytes,), "numbers": (bool, np.bool_, Real, Decimal)}
+
+
+def _family(kind: type) -> str | None:
+    """What objects of that type are."""
+    return next((family for family, kinds in FAMILIES.items() if issubclass(kind, kinds)), None)
+
+
+def _first(array: NDArray[Any], is_meant: Callable[[type], bool]) -> tuple[int, ...] | None:
+    """The place of the first object whose type is meant."""
+    meant = {kind for kind in set(map(type, array.flat)) if is_meant(kind)}
+    return next((place for place, one in np.ndenumerate(array) if type(one) in meant), None) if meant else None
+
+
+def _place(name: str, place: tuple[int, ...]) -> str:
+    return f"{name}[{', '.join(map(str, place))}]" if place else name
+
+
+def column_names(value: Any) -> tuple[str, ...] | None:
+    """The names of a data frame's columns, or of the entries of one of its rows; None where there are none, or they are no text."""
+    names = getattr(value, "columns", getattr(value, "index", None))
+    found = tuple(names) if isinstance(names, Iterable) else ()
+    return tuple(map(str, found)) if found and all(isinstance(name, str) for name in found) else None
+
+
+def same_columns(name: str, given: tuple[str, ...] | None, known: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """The names of the columns, as far as there are any: those given must be those that are known, in their order."""
+    if given is None or known is None:
+        return known or given
+    for place, (one, own) in enumerate(zip(given, known, strict=False)):
+        if one != own:
+            raise ValueError(f"{name} must have its columns in the order of training; column {place} must be {own!r}; got {one!r}")
+    return known
 
 
 def floating_dtype(array: NDArray[Any]) -> Any:
@@ -253,16 +347,11 @@ def finite(name: str, array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
 
 def labels(name: str, value: ArrayLike) -> NDArray[Any]:
     """A 1-D array of labels: booleans, numbers or strings."""
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} must be 1-D, one label for each row; its entries differ in length") from error
+    array = as_array(name, value)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
         raise ValueError(f"{name} must be 1-D, one label for each row; got shape {array.shape}")
-    if array.dtype.kind == "O" and all(isinstance(label, str) for label in array):
-        array = array.astype(str)
     if array.dtype.kind not in "biufUS":
         raise ValueError(f"{name} must hold labels (integers, booleans or strings); got dtype {array.dtype}")
     return finite(name, array) if array.dtype.kind == "f" else array
@@ -273,11 +362,12 @@ def same_length(name: str, array: NDArray[Any], n: int) -> None:
         raise ValueError(f"X and {name} must have the same number of rows; got {n} and {len(array)}")
 
 
-def vector(name: str, value: ArrayLike, dtype: Any, length: int) -> NDArray[Any]:
+def vector(name: str, value: ArrayLike, dtype: Any, length: int, names: tuple[str, ...] | None = None) -> NDArray[Any]:
     """One sample's inputs."""
     array = numbers(name, value)
     if array.shape != (length,):
         raise ValueError(f"{name} must have shape ({length},), a number for each input of the network; got {array.shape}")
+    same_columns(name, column_names(value), names)
     return finite(name, floating(array, dtype))
 
 
@@ -303,8 +393,9 @@ def class_numbers(name: str, value: ArrayLike, known: NDArray[Any], n: int, dtyp
     """The place of each label among the sorted classes, as (N, 1) numbers of the dtype."""
     array = labels(name, value)
     same_length(name, array, n)
-    if (array.dtype.kind in "US") != (known.dtype.kind in "US"):
-        raise ValueError(f"{name} must hold labels as the classes are, such as {known[:1].tolist()[0]!r}; got dtype {array.dtype}")
+    if any(kind in (array.dtype.kind, known.dtype.kind) for kind in "US") and array.dtype.kind != known.dtype.kind:
+        own = shown(known[:1].tolist()[0])
+        raise ValueError(f"{name} must hold labels as the classes are, such as {own}; got dtype {array.dtype}")
     numbers = np.empty((n, 1), dtype=dtype)
     for block in blocks(array):
         places = np.searchsorted(known, array[block])
@@ -312,7 +403,7 @@ def class_numbers(name: str, value: ArrayLike, known: NDArray[Any], n: int, dtyp
         if wrong.any():
             row = block.start + int(np.argmax(wrong))
             raise ValueError(
-                f"{name} holds a label that the network does not know: {name}[{row}] is {array[row : row + 1].tolist()[0]!r}"
+                f"{name} holds a label that the network does not know: {name}[{row}] is {shown(array[row : row + 1].tolist()[0])}"
             )
         numbers[block, 0] = places
     return numbers
@@ -332,14 +423,16 @@ def classes_of(y: ArrayLike, n: int) -> NDArray[Any]:
     for block in blocks(array):
         found = np.union1d(found, array[block])
     if len(found) < 2:
-        raise ValueError(f"y must hold at least two classes; got only {found.tolist()[0]!r}")
+        raise ValueError(f"y must hold at least two classes; got only {shown(found.tolist()[0])}")
     return found
 
 
 def columns(name: str, value: ArrayLike) -> int:
     """How many numbers each row of a regressor's targets has."""
     array = numbers(name, value)
-    return 1 if array.ndim == 1 else array.shape[-1] if array.ndim else 0
+    if array.ndim not in (1, 2) or array.shape[-1] == 0:
+        raise ValueError(f"{name} must have shape (N,), or (N, K) for K outputs, at least one; got {array.shape}")
+    return array.shape[1] if array.ndim == 2 else 1
 
 
 def sample_weights(
@@ -356,8 +449,8 @@ def sample_weights(
     weights = np.ones(n) if sample_weight is None else unscaled_weights(sample_weight, n)
     if class_weight is not None:
         weights = weights * _class_factors(class_weight, known, y, weights)[y[:, 0].astype(np.intp)]
-    if not weights.any():
-        raise ValueError("sample_weight must not be zero for all rows")
+        if not weights.any():
+            raise ValueError("class_weight must not be zero for all classes of rows that count; got 0 for each of them")
     weights = weights / weights.max()  # so that the sum cannot overflow
     return (weights / weights.mean()).astype(dtype)
 
@@ -384,10 +477,10 @@ def _class_factors(
     if isinstance(class_weight, Mapping):
         strange = [label for label in class_weight if label not in known.tolist()]
         if strange:
-            raise ValueError(f"class_weight names {strange[0]!r}, which is not among the classes {known.tolist()}")
+            raise ValueError(f"class_weight names {shown(strange[0])}, which is not among the classes {shown(known.tolist())}")
         return np.array([not_negative("class_weight", class_weight.get(label, 1.0)) for label in known.tolist()])
-    if class_weight != "balanced":
-        raise ValueError(f"class_weight must be a mapping from classes to factors, or 'balanced'; got {class_weight!r}")
+    if not isinstance(class_weight, str) or class_weight != "balanced":
+        raise ValueError(f"class_weight must be a mapping from classes to factors, or 'balanced'; got {shown(class_weight)}")
     sums = np.bincount(y[:, 0].astype(np.intp), weights, len(known))
     return np.divide(1.0, sums, out=np.zeros(len(known)), where=sums > 0)
 
@@ -404,7 +497,7 @@ def dtype(value: Any) -> Any:
     except TypeError:
         kind = np.dtype(object)
     if kind not in (np.float32, np.float64):
-        raise ValueError(f"dtype must be 'float32' or 'float64'; got {value!r}")
+        raise ValueError(f"dtype must be 'float32' or 'float64'; got {shown(value)}")
     return kind.newbyteorder("=")
 
 
@@ -413,15 +506,11 @@ def task(value: Task | None, y: ArrayLike, given: NDArray[Any] | bool | None) ->
     if given is not False:
         own: Task = "regression" if given is None else "classification"
         if value not in (None, own):
-            raise ValueError(f"task={value!r} contradicts init, a network for {own}")
+            raise ValueError(f"task={shown(value)} contradicts init, a network for {own}")
         return own
     if value is not None:
         return one_of("task", value, TASKS)
-    try:
-        kind = np.asarray(y).dtype.kind
-    except ValueError as error:
-        raise ValueError("y must be rectangular; its rows differ in length") from error
-    return "regression" if kind == "f" else "classification"
+    return "regression" if as_array("y", y).dtype.kind == "f" else "classification"
 
 
 def ask_for_task(y: ArrayLike, classes: NDArray[Any] | None) -> None:
@@ -459,15 +548,38 @@ def at_most(name: str, value: int, limit: int, purpose: str) -> None:
 def fraction(name: str, value: Any) -> float:
     number = not_negative(name, value)
     if number >= 1:
-        raise ValueError(f"{name} must be from 0 to below 1; got {value!r}")
+        raise ValueError(f"{name} must be from 0 to below 1; got {shown(value)}")
     return number
 
 
 def share(name: str, value: Any) -> float:
     number = _number(name, value, "a fraction between 0 and 1, or (X, y)")
     if not 0 < number < 1:
-        raise ValueError(f"{name} must be a fraction between 0 and 1, or (X, y); got {value!r}")
+        raise ValueError(f"{name} must be a fraction between 0 and 1, or (X, y); got {shown(value)}")
     return number
+
+
+def rows_beside(value: Any) -> Any:
+    """Rows for validation as (X, y), or a fraction of the rows."""
+    if not isinstance(value, list | tuple):
+        return value if value is None else share("validation", value)
+    if len(value) != 2:
+        raise ValueError(f"validation must be a fraction or (X, y); got {shown(value)}")
+    return tuple(value)
+
+
+def callback(name: str, value: Any) -> Any:
+    """A function to call, or None."""
+    if value is not None and not callable(value):
+        raise ValueError(f"{name} must be a function, or None; got {shown(value)}")
+    return value
+
+
+def path(name: str, value: Any) -> Any:
+    """A path as the system takes it."""
+    if not isinstance(value, str | bytes | os.PathLike):
+        raise TypeError(f"{name} must be a str or an os.PathLike; got {shown(value)}")
+    return os.fspath(value)
 
 
 def seed(name: str, value: int | None) -> int:
@@ -475,14 +587,14 @@ def seed(name: str, value: int | None) -> int:
     if value is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 1 << 64:
-        raise ValueError(f"{name} must be a whole number from 0 to below 2**64, or None; got {value!r}")
+        raise ValueError(f"{name} must be a whole number from 0 to below 2**64, or None; got {shown(value)}")
     return int(value)
 
 
 def same(name: str, value: Any, own: Any) -> None:
     """Rejects an option that contradicts the network to go on from."""
     if value != own:
-        raise ValueError(f"{name}={value!r} contradicts init, a network with {name}={own!r}")
+        raise ValueError(f"{name}={shown(value)} contradicts init, a network with {name}={shown(own)}")
 
 
 # -- options of train_many ------------------------------------------------------------------------------------------------------
@@ -495,10 +607,7 @@ def is_many(value: Any) -> bool:
 
 def by_member(name: str, value: ArrayLike, outputs: bool = False) -> NDArray[Any]:
     """An array with a row for each sample, and the members along its second axis; without that axis if it is the same for all."""
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} must be rectangular; its rows differ in length") from error
+    array = as_array(name, value)
     if array.ndim not in ((1, 2, 3) if outputs else (1, 2)) or 0 in array.shape:
         shapes = "(N,), (N, members) or (N, members, outputs)" if outputs else "(N,) or (N, members)"
         raise ValueError(f"{name} must have shape {shapes}; got {array.shape}")
@@ -524,7 +633,7 @@ def member_count(members: int | None, each: Mapping[str, Any], arrays: Mapping[s
 def ways(halving: Any) -> int | None:
     if halving is None or positive_int("halving", halving) > 1:
         return halving
-    raise ValueError(f"halving must be a whole number of at least 2; got {halving!r}")
+    raise ValueError(f"halving must be a whole number of at least 2; got {shown(halving)}")
 
 
 def seed_or_seeds(seed: Any, seeds: Any) -> Any:
@@ -536,7 +645,7 @@ def seed_or_seeds(seed: Any, seeds: Any) -> Any:
 def values(name: str, value: Any) -> list[Any]:
     """The values of an option that a grid is made of."""
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ValueError(f"{name} must be a sequence of values for grid; got {value!r}")
+        raise ValueError(f"{name} must be a sequence of values for grid; got {shown(value)}")
     found = value.tolist() if isinstance(value, np.ndarray) else list(value)
     if not found:
         raise ValueError(f"{name} must have at least one value for grid; got none")
@@ -588,11 +697,19 @@ def network(
         raise ValueError(f"a softmax output has a unit for each class; got {len(known)} classes and {n_out} units")
 
 
+def feature_names(value: Sequence[str] | None, count: int) -> tuple[str, ...] | None:
+    """A name for each input, or None."""
+    names = None if value is None else tuple(value)
+    if names is not None and (len(names) != count or not all(isinstance(name, str) for name in names)):
+        raise ValueError(f"feature_names must be {count} strings, one for each input; got {shown(value)}")
+    return names
+
+
 def classes(value: ArrayLike) -> NDArray[Any]:
     """Labels in ascending order, at least two."""
     array = labels("classes", value)
     if len(array) < 2 or not np.array_equal(np.unique(array), array):
-        raise ValueError(f"classes must be at least two different labels in ascending order; got {array.tolist()}")
+        raise ValueError(f"classes must be at least two different labels in ascending order; got {shown(array.tolist())}")
     return array
 
 

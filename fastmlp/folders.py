@@ -118,7 +118,9 @@ class ImageClassifier(Copied):
         for network in self.networks:
             known = None if network.classes is None else network.classes.tolist()
             if network.layer_sizes[-1] != 1 if self.method == "one-vs-rest" else known != self.classes:
-                raise ValueError(f"the outputs of {network} do not fit the classes {self.classes} and method {self.method!r}")
+                raise ValueError(
+                    f"the outputs of {network} do not fit the classes {checks.shown(self.classes)} and method {self.method!r}"
+                )
 
     def __repr__(self) -> str:
         return f"<ImageClassifier of {listing(map(short, self.classes))}; {self.extractor}, {self.method}>"
@@ -212,6 +214,7 @@ class ImageClassifier(Copied):
         max_pixels = checks.positive_int("max_pixels", max_pixels)
         workers = checks.threads(threads)
         size = checks.positive_int("batch_size", batch_size)
+        done = checks.callback("done", done)
         chunks = Chunks(source, ordered=ordered, strict=strict, follow_symlinks=follow_symlinks, size=size)
         work = partial(self.verdicts, strict=strict, max_pixels=max_pixels)
         return Batches(source, chunks, work, workers, ordered, done)
@@ -440,7 +443,7 @@ def labelled_images(folder: StrPath, extractor: str = EXTRACTOR, threads: int | 
         As `train_folder` does for the folder and the extractor.
     """
     checks.one_of("extractor", extractor, EXTRACTORS)
-    data = _labelled_images(os.fspath(folder), partial(_readable, extractor=extractor, threads=threads))
+    data = _labelled_images(os.fsdecode(checks.path("folder", folder)), partial(_readable, extractor=extractor, threads=threads))
     if len(classes := list(data.counts())) < fewest:
         if data.empty:
             raise nothing_in(os.path.join(folder, data.empty[0]))
@@ -480,7 +483,7 @@ def train_labelled(
 def held_out(labels: NDArray[np.str_], options: Mapping[str, Any]) -> NDArray[np.int32] | None:
     """The rows that training with these options holds out, if it is to hold out a fraction."""
     share = options.get("validation")
-    if share is None or isinstance(share, tuple):
+    if share is None or isinstance(share, list | tuple):
         return None
     return split(len(labels), labels, checks.share("validation", share), Streams(options["seed"], options.get("data_seed")))[1]
 
@@ -756,7 +759,7 @@ def _read_answers(path: str) -> dict[str, bool]:
         raise ValueError(f"{path} cannot be read as CSV: {error}") from error
     for row in rows[1:] if rows[:1] == [ANSWER_HEADER] else rows:
         if len(row) != 2 or row[1] not in ("0", "1"):
-            raise ValueError(f"{path} must have lines of a file name and 1 or 0; got {','.join(row)!r}")
+            raise ValueError(f"{path} must have lines of a file name and 1 or 0; got {checks.shown(','.join(row))}")
         name, answer = row
         if name in answers:
             raise ValueError(f"{path} has two answers for {name}")

@@ -70,7 +70,7 @@ def read_image(source: StrPath | bytes, max_pixels: int = MAX_PIXELS) -> NDArray
     """
     if isinstance(source, bytes):
         return decode("the image", source, max_pixels)
-    name = os.fspath(source)
+    name = os.fsdecode(checks.path("source", source))
     return decode(name, read_file(name, most_bytes(max_pixels)), max_pixels)
 
 

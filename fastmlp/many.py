@@ -116,7 +116,7 @@ def train_many(
         If all members diverge.
     """
     options = dict(locals())
-    wanted = checks.dtype(dtype)
+    wanted, validation, on_epoch = checks.dtype(dtype), checks.rows_beside(validation), checks.callback("on_epoch", on_epoch)
     x = checks.matrix("X", X, wanted)
     start = checks.seed_or_seeds(seed, seeds)
     numbers = {"learning_rate": learning_rate, "momentum": momentum, "l2": l2, "seed" if seeds is None else "seeds": start}
@@ -131,7 +131,7 @@ def train_many(
     limits = limits_of(default.epochs if epochs is None else epochs, target_loss, patience, validation)
     schedule = schedule or default.schedule
     needs = Needs(count, limits.epochs, validation is not None, lockstep=halving is not None or on_epoch is not None)
-    common = Wanted(None, None, output, loss, bias, task)
+    common = Wanted(None, None, output, loss, bias, task, checks.column_names(X))
     school = School(
         x=x, dtype=wanted or checks.floating_dtype(x), y=targets, weights=weights, class_weight=class_weight, init=init,
         shuffle=shuffle, bootstrap=bootstrap, standardize=standardize, validation=validation, limits=limits,

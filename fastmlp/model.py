@@ -135,6 +135,11 @@ class MLP(Copied):
         `train`; the "versions" of fastmlp, numpy and numba. Empty for a network that was not trained.
     state : TrainingState or None
         What `train(keep_state=True)` leaves for a training that goes on from this network.
+    feature_names : tuple of str or None
+        The names of the columns of the X that it was trained on, if that was a data frame. What it is asked about later must have
+        them in the same order, if it has names.
+
+    Threads may ask and update one network side by side: its updates are made one after the other. A copy shares nothing with it.
     """
 
     def __init__(
@@ -150,6 +155,7 @@ class MLP(Copied):
         history: History | None = None,
         made_with: Mapping[str, Any] | None = None,
         state: TrainingState | None = None,
+        feature_names: Sequence[str] | None = None,
     ) -> None:
         self.layer_sizes = tuple(layer_sizes)
         self.theta = theta
@@ -162,6 +168,7 @@ class MLP(Copied):
         self.made_with = dict(made_with or {})
         self.state = state
         checks.network(self.layer_sizes, self.activations, output, loss_name, classes)
+        self.feature_names = checks.feature_names(feature_names, self.layer_sizes[0])
         self._updating = Lock()  # held by who updates
         if theta.shape != (parameter_count(self.layer_sizes, bias),):
             raise ValueError(
@@ -286,10 +293,12 @@ class MLP(Copied):
             raise ValueError("predict_proba is for classifiers; this network is a regressor: use predict")
         return self._outputs(X, len(self.classes))
 
+    @checks.takes_options()
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The accuracy of a classifier, the coefficient of determination R2 of a regressor: see `evaluate`."""
         return self.evaluate(X, y, sample_weight).score
 
+    @checks.takes_options()
     def evaluate(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> metrics.Evaluation:
         """How good the predictions are: accuracy, log loss and figures for each class, or R2 and errors.
 
@@ -366,7 +375,7 @@ class MLP(Copied):
         """
         theta = self.theta
         ready = type(x) is np.ndarray and x.dtype == theta.dtype and x.flags.carray and x.shape == (self.layer_sizes[0],)
-        row: Any = x if ready else checks.vector("x", x, theta.dtype, self.layer_sizes[0])
+        row: Any = x if ready else checks.vector("x", x, theta.dtype, self.layer_sizes[0], self.feature_names)
         try:
             target = self._class_targets[y]
         except (KeyError, TypeError):
@@ -430,7 +439,7 @@ class MLP(Copied):
                 out = np.empty((n, columns), theta.dtype)
                 if batch.predict_few(out, X, theta, self.layers):
                     return out
-        x = checks.matrix("X", X, self.dtype, columns=self.layer_sizes[0], empty=True)
+        x = checks.matrix("X", X, self.dtype, columns=self.layer_sizes[0], names=self.feature_names, empty=True)
         return chunks.outputs(theta, self.layers, x, columns)
 
     @cached_property
@@ -451,7 +460,7 @@ class MLP(Copied):
         return batch.rows_of(self.layers) * int(batch.STRIP) <= batch.ROOM
 
     def _loss(self, X: ArrayLike, y: ArrayLike, *, gradient: bool) -> tuple[float, NDArray[Any]]:
-        x = checks.matrix("X", X, self.dtype, columns=self.layer_sizes[0])
+        x = checks.matrix("X", X, self.dtype, columns=self.layer_sizes[0], names=self.feature_names)
         rows = plain_rows(x, self.targets(y, len(x)))
         with chunks.workers(checks.threads(None)) as share_out:
             work = chunks.Chunked(self.network, rows, every_row(len(x)), len(x), self.theta.size, checks.threads(None))

@@ -101,6 +101,8 @@ class Population(Copied):
         The members by architecture.
     made_with : dict
         What all were trained with, as that of an `MLP`; what members may differ in is in `options`.
+    feature_names : tuple of str or None
+        The names of the columns that the members were trained on, if these had names; see `MLP`.
     """
 
     def __init__(
@@ -141,6 +143,10 @@ class Population(Copied):
     @cached_property
     def diverged(self) -> NDArray[np.bool_]:
         return np.array([reason == "diverged" for reason in self.history.stopped_by])
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        return self.groups[0].network.feature_names
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -282,10 +288,12 @@ class Population(Copied):
             raise ValueError("predict_proba_members is for classifiers; these networks are regressors: use predict_members")
         return self._by_member(X)
 
+    @checks.takes_options()
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, vote: Vote = "mean") -> float:
         """The accuracy of an ensemble of classifiers, the coefficient of determination R2 of one of regressors: see `evaluate`."""
         return self.evaluate(X, y, sample_weight, vote).score
 
+    @checks.takes_options()
     def evaluate(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, vote: Vote = "mean"
     ) -> metrics.Evaluation:
@@ -440,7 +448,8 @@ class Population(Copied):
         for classes in known:
             if classes is not None and known[0] is not None and classes.tolist() != known[0].tolist():
                 raise ValueError(
-                    f"{what} needs members of the same classes; these have {known[0].tolist()} and {classes.tolist()}: "
+                    f"{what} needs members of the same classes; these have "
+                    f"{checks.shown(known[0].tolist())} and {checks.shown(classes.tolist())}: "
                     "use predict_members"
                 )
         return known[0]
@@ -485,9 +494,12 @@ class Population(Copied):
         """X as each group takes it."""
         known: dict[Any, NDArray[Any]] = {}
         for network, _, theta in self.groups:
-            if theta.dtype not in known:
-                known[theta.dtype] = checks.matrix("X", X, theta.dtype, columns=network.layer_sizes[0], empty=True)
-        return [known[group.theta.dtype] for group in self.groups]
+            key = theta.dtype, network.feature_names
+            if key not in known:
+                known[key] = checks.matrix(
+                    "X", X, theta.dtype, columns=network.layer_sizes[0], names=network.feature_names, empty=True
+                )
+        return [known[group.theta.dtype, group.network.feature_names] for group in self.groups]
 
     def _run(self, rows: list[NDArray[Any]], answer: Callable[[slice, Outputs], None]) -> None:
         """Calls answer(chunk, outputs of each working member) for all rows, a chunk at a time, on several threads if that pays.
@@ -523,16 +535,17 @@ def _check_groups(groups: Sequence[Group], count: int) -> None:
         if theta.shape != (len(members), network.theta.size) or theta.dtype != network.dtype or not len(members):
             raise ValueError(f"theta must be that of {len(members)} members like {network}; got {theta.dtype} {theta.shape}")
         if (np.diff(members) <= 0).any():
-            raise ValueError(f"the members of a group must be in ascending order; got {members.tolist()}")
+            raise ValueError(f"the members of a group must be in ascending order; got {checks.shown(list(members))}")
     places = np.sort(np.concatenate([group.members for group in groups])) if groups else np.empty(0)
     if not np.array_equal(places, np.arange(count)) or not count:
         raise ValueError(f"each of {count} members, at least one, must be in one group")
     networks = [group.network for group in groups]
-    if len({network.layer_sizes[0] for network in networks}) > 1:
-        raise ValueError(f"members must have the same number of inputs; got {networks}")
+    inputs = {network.layer_sizes[0] for network in networks}
+    if len(inputs) > 1:
+        raise ValueError(f"members must have the same number of inputs; got {checks.shown(sorted(inputs))}")
     kinds = {network.layer_sizes[-1:] if network.classes is None else network.classes.dtype.kind in "US" for network in networks}
     if len(kinds) > 1:  # labels come from one y: all are strings, or none is
-        raise ValueError(f"members must be classifiers by strings, classifiers by numbers, or regressors alike; got {networks}")
+        raise ValueError("members must be classifiers by strings, classifiers by numbers, or regressors alike; got some of each")
 
 
 def _check_history(history: PopulationHistory, count: int) -> None:
@@ -541,7 +554,9 @@ def _check_history(history: PopulationHistory, count: int) -> None:
     if len(shape) != 2 or shape != validation.shape or not len(history.epochs) == len(history.stopped_by) == shape[0] == count:
         raise ValueError(f"history must be that of {count} members; got losses of shapes {shape} and {validation.shape}")
     if history.epochs.min() < 0 or history.epochs.max() > shape[1]:
-        raise ValueError(f"epochs must be from 0 to {shape[1]}, of which there are losses; got {history.epochs.tolist()}")
+        raise ValueError(
+            f"epochs must be from 0 to {shape[1]}, of which there are losses; got {history.epochs.min()} to {history.epochs.max()}"
+        )
 
 
 # -- votes ------------------------------------------------------------------------------------------------------------------------

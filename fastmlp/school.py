@@ -216,7 +216,7 @@ class School:
             return Rows(self.x, targets, held)
         if self.validation is None:
             return None
-        x, y = self.once(("validation",), self._own_rows)
+        x, y = self.once(("validation", network.feature_names), partial(self._own_rows, network))
         given = y if y.ndim == 1 else y[:, member if self.own_targets else 0]
         own = member if self.own_targets else None
         rows = self.once(("measured",), lambda: every_row(len(x)))
@@ -226,8 +226,8 @@ class School:
 
         return self.once(("held out", own, id(network), id(outputs)), make)
 
-    def _own_rows(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        x, y = own_rows(self.validation, self.dtype, self.x.shape[1])
+    def _own_rows(self, network: MLP) -> tuple[NDArray[Any], NDArray[Any]]:
+        x, y = own_rows(self.validation, network)
         array = checks.by_member("validation[1]", y, outputs=True)
         if array.shape[1:] != self.y.shape[1:]:
             expected = ", ".join(map(str, ("N", *self.y.shape[1:])))
@@ -251,4 +251,5 @@ class School:
 def _signature(network: MLP) -> tuple[Any, ...]:
     """What networks of one architecture agree in."""
     classes = None if network.classes is None else tuple(network.classes.tolist())
-    return network.layer_sizes, network.activations, network.output, network.loss_name, network.bias, classes
+    shape = network.layer_sizes, network.activations, network.output, network.loss_name, network.bias
+    return *shape, classes, network.feature_names

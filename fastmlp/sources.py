@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import archives
+from fastmlp import archives, checks
 from fastmlp.kernels.names import chosen_names, sorted_names
 
 StrPath = str | os.PathLike[str]
@@ -104,6 +104,8 @@ class Chunks(Iterator[Chunk]):
         self._walk: _Walk | None = None
         self.within = False
         self._chunks: Generator[Chunk]
+        if not isinstance(source, str | bytes | os.PathLike | Iterable):
+            raise TypeError(f"source must be a path, or an iterable of paths; got {checks.shown(source)}")
         if not isinstance(source, str | bytes | os.PathLike):
             self._total = len(source) if isinstance(source, Sized) else None
             self._chunks = _given(source, size)
@@ -148,9 +150,9 @@ def is_collection(path: str) -> bool:
 
 
 def path_of(source: Any) -> str:
-    path = os.fspath(source)
+    path = checks.path("a path", source)
     if not isinstance(path, str):
-        raise TypeError(f"a path must be a str or an os.PathLike of str; got {path!r}")
+        raise TypeError(f"a path must be a str or an os.PathLike of str; got {checks.shown(path)}")
     return path
 
 

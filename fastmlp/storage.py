@@ -35,13 +35,15 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastmlp import checks
+
 if TYPE_CHECKING:
     from fastmlp.folders import ImageClassifier
     from fastmlp.model import MLP, History, TrainingState
     from fastmlp.population import Population
 
 FORMAT = "fastmlp"
-VERSION = 2  # 1 knew nothing of made_with and state, and had another extractor by the name of ink
+VERSION = 2  # 1 knew nothing of made_with, state and feature_names, and had another extractor by the name of ink
 HEADER_LIMIT = 1 << 24  # bytes; some twenty thousand networks
 NPY_HEADER_LIMIT = 1 << 10  # bytes; that of a 1-D array has 128
 LABEL_KINDS = "biufSU"  # numpy's letters for what can be a label
@@ -59,6 +61,7 @@ GROUP_FIELDS = ARCHITECTURE_FIELDS | {"members": int}
 HISTORY_FIELDS = {"epochs": int, "stopped_by": str, "validation": bool}
 NO_FIELDS: dict[str, type] = {}
 STATE_FIELDS = {"optimizer": str, "seed": int, "epochs": int, "steps": int, "outputs": bool}
+NAMES_FIELDS: dict[str, type] = {"feature_names": list}  # that may be missing: of an architecture
 RECORD_FIELDS: dict[str, type] = {"made_with": dict}  # that may be missing: of a network, an image classifier, a population
 
 # What zipfile, json and numpy raise over a damaged file.
@@ -126,6 +129,7 @@ def load_model(path: StrPath) -> Any:
     ValueError
         The file is not a model, is damaged, or was written by a newer fastmlp.
     """
+    path = checks.path("path", path)
     if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its writer
         raise ValueError(f"{os.fspath(path)} cannot be read as a fastmlp model: it is not a regular file")
     with open(path, "rb") as file:
@@ -141,7 +145,7 @@ def check_writable(path: StrPath, kind: Kind) -> None:
 
     What is there may be replaced if it is of the same kind, or empty.
     """
-    folder = os.path.dirname(os.path.realpath(path))
+    folder = os.path.dirname(os.path.realpath(checks.path("path", path)))
     if os.path.exists(path):
         if not os.path.isfile(path):  # replacing a device would destroy it
             raise ValueError(f"{os.fspath(path)} cannot be written: it is there and is not a regular file")
@@ -259,7 +263,8 @@ def _first_not_finite(population: Population) -> int | None:
 
 def _describe(network: MLP) -> dict[str, Any]:
     """The network's architecture for the header."""
-    return {
+    names = {} if network.feature_names is None else {"feature_names": list(network.feature_names)}
+    return names | {
         "layer_sizes": [int(size) for size in network.layer_sizes],
         "activations": list(network.activations),
         "output": network.output,
@@ -348,7 +353,7 @@ def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
         raise ValueError(f"it was written by a newer fastmlp (format {header['version']}; this one reads up to {VERSION})")
     kind = header.get("kind")
     if kind not in list(KINDS) or header["version"] < 1:  # a list, since not all that JSON can say has a hash
-        raise ValueError(f"its header declares an unknown kind or version: {kind!r}, {header['version']}")
+        raise ValueError(f"its header declares an unknown kind or version: {checks.shown(kind)}, {header['version']}")
     _check_fields("its header", header, KINDS[kind], NO_FIELDS if kind == "mlp" else RECORD_FIELDS)
     if not header["networks"] or (kind == "mlp" and len(header["networks"]) > 1):
         raise ValueError(f"its header declares {len(header['networks'])} networks")
@@ -361,7 +366,7 @@ def _plan(entry: Any) -> dict[str, Expected]:
     """What the arrays of a network must be, from its entry in the header."""
     trained = isinstance(entry, dict) and entry.get("trained") is True
     fields = NETWORK_FIELDS | (HISTORY_FIELDS if trained else {})
-    _check_fields("a network in its header", entry, fields, RECORD_FIELDS | {"state": dict})
+    _check_fields("a network in its header", entry, fields, RECORD_FIELDS | NAMES_FIELDS | {"state": dict})
     plan = _architecture_plan(entry)
     if "state" in entry:
         _check_fields("a state in its header", entry["state"], STATE_FIELDS, {"data_seed": int})
@@ -386,7 +391,7 @@ def _architecture_plan(entry: dict[str, Any], copies: int = 1) -> dict[str, Expe
     if len(sizes) < 2 or min(sizes) < 1 or len(entry["activations"]) != len(sizes) - 2:
         raise ValueError("its header must declare at least two layers, none empty, with activations between")
     if entry["dtype"] not in ("float32", "float64"):
-        raise ValueError(f"dtype in its header must be float32 or float64; got {entry['dtype']!r}")
+        raise ValueError(f"dtype in its header must be float32 or float64; got {checks.shown(entry['dtype'])}")
     parameters = sum((n_in + entry["bias"]) * n_out for n_in, n_out in pairwise(sizes))
     plan = {"theta": Expected(np.dtype(entry["dtype"]), copies * parameters)}
     if entry["classes"]:
@@ -396,7 +401,7 @@ def _architecture_plan(entry: dict[str, Any], copies: int = 1) -> dict[str, Expe
 
 def _group_plan(entry: Any) -> dict[str, Expected]:
     """What the arrays of a population's group must be."""
-    _check_fields("a group in its header", entry, GROUP_FIELDS)
+    _check_fields("a group in its header", entry, GROUP_FIELDS, NAMES_FIELDS)
     if entry["members"] < 1:
         raise ValueError(f"a group in its header must have members; got {entry['members']}")
     return {**_architecture_plan(entry, entry["members"]), "members": Expected(np.dtype(np.int64), entry["members"])}
@@ -462,6 +467,7 @@ def _mlp(
         classes=classes,
         history=history,
         made_with=made_with,
+        feature_names=entry.get("feature_names"),
     )
 
 

@@ -149,8 +149,8 @@ def train(
     Returns
     -------
     MLP
-        With its `history`, and with `made_with`, which has the seed that was drawn if none is given. After Ctrl-C, the network as it
-        was after the last whole epoch, with a RuntimeWarning.
+        With its `history`, and with `made_with`, which has the seed that was drawn if none is given. After Ctrl-C, the network as
+        it was after the last whole epoch, with a RuntimeWarning.
 
     Raises
     ------
@@ -160,9 +160,10 @@ def train(
         If the loss stops being finite.
     """
     options = dict(locals())
-    wanted = checks.dtype(dtype)
+    wanted, validation, on_epoch = checks.dtype(dtype), checks.rows_beside(validation), checks.callback("on_epoch", on_epoch)
     x = checks.matrix("X", X, wanted)
-    meant = Wanted(hidden, activation, output, loss, bias, task)
+    y = checks.as_array("y", y)
+    meant = Wanted(hidden, activation, output, loss, bias, task, checks.column_names(X))
     model = untrained(x, wanted or checks.floating_dtype(x), y, meant, init)
     targets = model.targets(y, len(x))
     ask_what_is_meant(model, y, meant, init)
@@ -303,6 +304,7 @@ class Wanted(NamedTuple):
     loss: Loss | None
     bias: bool | None
     task: Task | None
+    feature_names: tuple[str, ...] | None = None
 
 
 def untrained(x: NDArray[Any], dtype: Any, y: ArrayLike, wanted: Wanted, init: str | MLP) -> MLP:
@@ -322,6 +324,7 @@ def untrained(x: NDArray[Any], dtype: Any, y: ArrayLike, wanted: Wanted, init: s
         return MLP(
             given.layer_sizes, np.zeros(given.theta.size, dtype), activations=given.activations, output=given.output,
             loss_name=wanted.loss or given.loss_name, bias=given.bias, classes=given.classes,
+            feature_names=checks.same_columns("X", wanted.feature_names, given.feature_names),
         )  # fmt: skip
     checks.one_of("init", init, INITS)
     hidden = HIDDEN if hidden is None else hidden
@@ -340,7 +343,10 @@ def untrained(x: NDArray[Any], dtype: Any, y: ArrayLike, wanted: Wanted, init: s
     checks.memory(f"a network of {parameters} parameters", parameters * np.dtype(dtype).itemsize)
     theta = np.zeros(parameters, dtype=dtype)
     loss = wanted.loss or default_loss(output)
-    return MLP(sizes, theta, activations=activations, output=output, loss_name=loss, bias=bias, classes=classes)
+    return MLP(
+        sizes, theta, activations=activations, output=output, loss_name=loss, bias=bias, classes=classes,
+        feature_names=wanted.feature_names,
+    )  # fmt: skip
 
 
 def ask_what_is_meant(model: MLP, y: ArrayLike, wanted: Wanted, init: Any) -> None:
@@ -391,17 +397,16 @@ def _hold_out(
     if validation is None:
         return every_row(len(x)), None
     if isinstance(validation, tuple):
-        other, targets = own_rows(validation, model.dtype, x.shape[1])
+        other, targets = own_rows(validation, model)
         return every_row(len(x)), Rows(other, model.targets(targets, len(other), "validation"), every_row(len(other)))
     kept, held = split(len(x), None if model.classes is None else y[:, 0], checks.share("validation", validation), streams)
     return kept, Rows(x, y, held)
 
 
-def own_rows(validation: tuple[ArrayLike, ...], dtype: Any, columns: int) -> tuple[NDArray[Any], ArrayLike]:
+def own_rows(validation: tuple[ArrayLike, ...], model: MLP) -> tuple[NDArray[Any], ArrayLike]:
     """Validation rows that the caller has: inputs, checked, and targets as they came."""
-    if len(validation) != 2:
-        raise ValueError(f"validation must be a fraction or (X, y); got a tuple of {len(validation)}")
-    return checks.matrix("validation[0]", validation[0], dtype, columns=columns), validation[1]
+    inputs, names = model.layer_sizes[0], model.feature_names
+    return checks.matrix("validation[0]", validation[0], model.dtype, columns=inputs, names=names), validation[1]
 
 
 def split(n: int, labels: NDArray[Any] | None, share: float, streams: Streams) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -422,13 +427,15 @@ def held_of(rows: int, share: float) -> int:
 
 def row_weights(weights: NDArray[Any], n: int, kept: NDArray[np.int32], bootstrap: Streams | None) -> NDArray[Any]:
     """The weights of n rows with a mean of 1 over those to train on, after these have been drawn with replacement if so wished."""
+    if len(weights) == n and not weights[kept].any():
+        raise ValueError("validation leaves no row whose weight, by sample_weight and class_weight, is not zero")
     if bootstrap is not None:
         drawn = np.bincount(kept[bootstrap.bootstrap().integers(len(kept), size=len(kept))], minlength=n)
         weights = (weights * drawn).astype(weights.dtype)
+        if not weights[kept].any():
+            raise ValueError(f"bootstrap with seed {bootstrap.seed} draws no row whose weight is not zero; try another seed")
     elif len(weights) == 1:
         return weights
-    if not weights[kept].any():
-        raise ValueError("sample_weight must not be zero for all rows that validation leaves")
     return weights / weights[kept].mean()
 
 

@@ -713,8 +713,9 @@ def test_ctrl_c_in_on_epoch_gives_the_population_so_far(batch_size):
 
     X, y = regression()
     options = {"learning_rate": [1e-4, 0.1, 1e9, 2e-4], "optimizer": "sgd", "seed": 0, "batch_size": batch_size, "target_loss": 0.2}
-    with pytest.warns(RuntimeWarning, match="interrupted"):
+    with pytest.warns(RuntimeWarning, match="interrupted") as warned:
         population = fastmlp.train_many(X, y, epochs=200, on_epoch=interrupt, **options)
+    assert warned[0].filename == __file__  # it points to the call
     shorter = fastmlp.train_many(X, y, epochs=5, **options)
     assert population.history.stopped_by == [w if w != "epochs" else "interrupt" for w in shorter.history.stopped_by]
     assert "interrupt" in population.history.stopped_by

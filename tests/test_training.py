@@ -805,8 +805,9 @@ def test_float32_stays_float32_and_everything_else_is_float64():
 def test_what_is_meant_is_asked_for_where_y_may_mean_both(train):
     X = np.arange(50.0)[:, None]
     quantities, halves, labels = np.arange(50) * 7, np.arange(50) % 25, (np.arange(50) % 10).astype(float)
-    with pytest.warns(UserWarning, match=r"y holds 50 different integers in 50 rows.*task='regression'"):
+    with pytest.warns(UserWarning, match=r"y holds 50 different integers in 50 rows.*task='regression'") as warned:
         train(X, quantities, epochs=1)
+    assert warned[0].filename == __file__  # it points to the call
     with pytest.warns(UserWarning, match=r"y holds floats, but only 10 different whole numbers.*task='classification'"):
         train(X, labels, epochs=1)
     with warnings.catch_warnings():
@@ -879,8 +880,9 @@ def test_ctrl_c_in_on_epoch_gives_the_network_so_far():
         calls.append(None)
 
     calls = []
-    with pytest.warns(RuntimeWarning, match="interrupted"):
+    with pytest.warns(RuntimeWarning, match="interrupted") as warned:
         model = fastmlp.train(X, y, epochs=1000, seed=0, on_epoch=interrupt)
+    assert warned[0].filename == __file__  # it points to the call
     assert model.history.stopped_by == "interrupt"
     assert model.history.epochs == len(model.history.loss) == 3
     assert np.array_equal(model.theta, fastmlp.train(X, y, epochs=3, seed=0).theta)
