@@ -206,6 +206,10 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     momentum = "of the optimizers momentum and nesterov"
     train.add_argument("--momentum", metavar="SHARE[,...]", type=several(number), default=SUPPRESS, help=momentum)
     train.add_argument("--l2", metavar="L2[,...]", type=several(number), default=SUPPRESS)
+    schedule = "how the learning rate falls: cosine, linear or constant"
+    train.add_argument("--schedule", metavar="NAME", default=SUPPRESS, help=schedule)
+    warmup = "in which the learning rate first rises"
+    train.add_argument("--warmup", metavar="EPOCHS", type=number, default=SUPPRESS, help=warmup)
     validation = f"of each class, to hold out and to measure by; 0 for none; default: {HELD_OUT:g}"
     train.add_argument("--validation", metavar="FRACTION", type=number, default=HELD_OUT, help=validation)
     train.add_argument("--patience", metavar="N", type=whole, default=SUPPRESS, help="epochs to wait for a better loss")

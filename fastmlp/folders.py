@@ -461,6 +461,8 @@ def train_labelled(
     targets: NDArray[Any] = y
     if method == "one-vs-rest":
         targets = (y[:, None] == classes).astype(np.float64)
+        if options.pop("keep_state", False):
+            raise ValueError("keep_state is for one network; with method='one-vs-rest' there is one for each class")
         if isinstance(options.get("init", ""), str):
             options.setdefault("task", "regression")
     held = held_out(y, options)
