@@ -1,6 +1,5 @@
 """How the benchmarks run: `pytest benchmarks --benchmark-only`, or in a short form with `--short`."""
 
-import benchmarks.kernel_cache
 import benchmarks.one_blas_thread  # noqa: F401
 
 # isort: split

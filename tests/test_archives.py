@@ -1,6 +1,6 @@
 """Archives: listed as tarfile and zipfile list them, read as they read them, and refused in a sentence when damaged.
 
-With NUMBA_BOUNDSCHECK=1, and NUMBA_CACHE_DIR a new folder, the same tests notice any index out of bounds as an IndexError.
+With NUMBA_BOUNDSCHECK=1 the same tests notice any index out of bounds as an IndexError.
 """
 
 import io

@@ -1,6 +1,6 @@
 """Lanes are networks: each becomes what the reference makes of it alone, to the last bit whatever stands in the other lanes.
 
-With NUMBA_BOUNDSCHECK=1, and NUMBA_CACHE_DIR a new folder, the same tests notice any index out of bounds as an IndexError.
+With NUMBA_BOUNDSCHECK=1 the same tests notice any index out of bounds as an IndexError.
 """
 
 from typing import Any, NamedTuple

@@ -5,10 +5,10 @@ loop that divides vectorises. `nogil` lets Python threads run kernels side by si
 it assumes that no value is ever NaN or infinite, and we must notice those.
 """
 
-from contextlib import suppress
-
 import numba
 from numba.core import event
+
+from fastmlp.kernels.cache import KernelCache
 
 VERSION = numba.__version__
 EXACT = {"contract"}  # a * b + c becomes one FMA; nothing is reordered, so a lane's result never depends on its neighbours
@@ -18,10 +18,10 @@ def _decorator(cache, **options):
     options |= {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
 
     def decorate(function):
+        kernel = numba.njit(**options)(function)
         if cache:
-            with suppress(RuntimeError):  # no folder for the cache can be written: compile afresh in every process
-                return numba.njit(cache=True, **options)(function)
-        return numba.njit(**options)(function)
+            kernel._cache = KernelCache(function)
+        return kernel
 
     return decorate
 
