@@ -13,7 +13,6 @@ import io
 import math
 import os
 import secrets
-import shutil
 import signal
 import sys
 import time
@@ -28,11 +27,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import fastmlp
+from fastmlp.kernels.notice import is_watched, wipe_line
+from fastmlp.progress import Progress
 
 if TYPE_CHECKING:
     from fastmlp.demo import Answer
     from fastmlp.folders import ImageClassifier, Labelled, Verdicts
-    from fastmlp.literals import ExtractorName, Optimizer
+    from fastmlp.literals import ExtractorName
     from fastmlp.model import MLP
     from fastmlp.population import Population
     from fastmlp.rows import Batch
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 FINE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
 TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # a file name may be any bytes
-PROGRESS_INTERVAL = 0.1  # seconds
 SWEPT = ("hidden", "activation", "batch_size", "learning_rate", "momentum", "l2")  # options of train that take several values
 HELD_OUT = 0.2  # of the rows, to compare several networks by
 SHOWN = 10  # of the best of several networks, and of the pairs of classes that are confused
@@ -124,8 +124,6 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, ArithmeticError) as error:  # a DivergedError is an ArithmeticError
         _say(error)
         return NOTHING_DONE
-    finally:
-        _announce_compiling(False)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -208,8 +206,8 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     train.add_argument("--l2", metavar="L2[,...]", type=several(number), default=SUPPRESS)
     schedule = "how the learning rate falls: cosine, linear or constant"
     train.add_argument("--schedule", metavar="NAME", default=SUPPRESS, help=schedule)
-    warmup = "in which the learning rate first rises"
-    train.add_argument("--warmup", metavar="EPOCHS", type=number, default=SUPPRESS, help=warmup)
+    rise = "in which the learning rate first rises"
+    train.add_argument("--warmup", metavar="EPOCHS", type=number, default=SUPPRESS, help=rise)
     validation = f"of each class, to hold out and to measure by; 0 for none; default: {HELD_OUT:g}"
     train.add_argument("--validation", metavar="FRACTION", type=number, default=HELD_OUT, help=validation)
     train.add_argument("--patience", metavar="N", type=whole, default=SUPPRESS, help="epochs to wait for a better loss")
@@ -258,7 +256,9 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     info = command(_info, "say what a model file holds")
     info.add_argument("model", metavar="MODEL.npz")
 
-    command(_warmup, "compile all that can be compiled, so that no later command waits for it")
+    warmup = command(_warmup, "compile all that can be compiled, so that nothing later waits for it")
+    parts = "train, update, many, folders or archives; default: all"
+    warmup.add_argument("parts", metavar="NAME", nargs="*", help=parts)
     return parser, commands.choices
 
 
@@ -313,7 +313,6 @@ def _demo_circles(args: Namespace) -> int:
 
     folder = demo.find_folder()
     check_writable(args.out / "features.csv", FEATURES)
-    _announce_compiling()
     names, features, _ = fastmlp.extract_features(demo.training_images(folder / "data"))
     with replacing(args.out / "features.csv", FEATURES, "w", **TEXT) as file:
         file.write(features_head("ink") + features_text([Path(name).name for name in names], features))
@@ -357,7 +356,6 @@ def _demo_toy(args: Namespace) -> int:
     from fastmlp import demo
 
     demo.check_figures(args.out)
-    _announce_compiling()
     toy = demo.classification()
     print(f"The data were made by {toy.maker}.")
     classifier = demo.train_classifier(toy, args.seed)
@@ -384,7 +382,6 @@ def _features(args: Namespace) -> int:
     if args.output is not None:
         _check_target(args.output, FEATURES, [args.source])
         beside = free_unfinished(args.output)
-    _announce_compiling()
     parts = (part for part in read_parts(args.source, args.extractor) if part.paths)
     first = next(parts, None)  # so that a wrong source is told before anything is written
     if first is None:
@@ -470,7 +467,6 @@ def _train(args: Namespace) -> int:
     swept = {name: options.pop(name) for name in SWEPT if name in options}
     members = _members(options, math.prod(map(len, swept.values())))
     extractor = options.pop("extractor", EXTRACTOR)
-    _announce_compiling()
     data = labelled_images(args.folder, extractor, options.get("threads"))
     _confirm(data, args.yes)
     options["validation"] = _validation(data, options["validation"])
@@ -538,16 +534,9 @@ def _members(options: dict[str, Any], combinations: int) -> int | None:
 
 def _train_one(data: Labelled, extractor: ExtractorName, refit: bool, options: dict[str, Any]) -> tuple[ImageClassifier, list[str]]:
     """A classifier, and what its networks were stopped by."""
-    import numpy as np
-
     from fastmlp.folders import train_labelled
 
-    with _progress() as show:
-
-        def on_epoch(epoch: int, loss: Any, _: Any) -> None:
-            show(f"epoch {epoch + 1}, loss {np.fmax.reduce(loss, axis=None):.6g}")  # of several networks the largest
-
-        model = train_labelled(data, extractor, refit=refit, **options, on_epoch=on_epoch)
+    model = train_labelled(data, extractor, refit=refit, **options, progress=sys.stderr.isatty())
     if any(history.epochs == 0 for history in model.histories):
         raise KeyboardInterrupt  # that came too soon: there is nothing to keep
     return model, [history.stopped_by for history in model.histories]
@@ -600,7 +589,6 @@ def _classify(args: Namespace) -> int:
     as_json = (args.format or Path(args.output or "").suffix.lower()) in ("jsonl", ".jsonl")
     rows = (JsonRows if as_json else CsvRows)(model.classes)
     targets, beside = _targets(args, rows.kind)
-    _announce_compiling()
     sources, tally = Sources(args.sources), Tally(model.classes)
     report = Report(model.classes) if args.report is not None else None
 
@@ -625,18 +613,20 @@ def _classify(args: Namespace) -> int:
     try:
         batches = _begun(batches, may_be_empty=end > 0)  # so that a wrong source is told before anything is written
         mode = "a" if end else "x" if beside and not args.resume else "w"
-        with _output(args.output, beside, mode, ", and --resume goes on with it") as file, _progress() as show:
+        kept = ", and --resume goes on with it"
+        line = Progress(sys.stderr.isatty())
+        with _output(args.output, beside, mode, kept) as file, line.of(tally.progress, stays=False) as show:
             if end:
                 file.truncate(end)
             else:
                 file.write(rows.head)
-            for verdicts, left in batches:
+            for verdicts, tally.left in batches:
                 with _interrupt_later():
                     file.write(rows.text(verdicts))
                     file.flush()
                     count(verdicts)
                 if not file.isatty():
-                    show(tally.progress(left))
+                    show()
     except KeyboardInterrupt:
         _say(tally.summary())
         if args.output is not None and beside is None and os.path.isfile(args.output):
@@ -721,7 +711,6 @@ def _evaluate(args: Namespace) -> int:
     from fastmlp.folders import labelled_images
 
     model = _classifier(args.model)
-    _announce_compiling()
     data = labelled_images(args.folder, model.extractor, args.threads, fewest=1)
     if strange := data.counts().keys() - set(model.classes):
         raise ValueError(f"{args.folder} has images of {min(strange)}, but the model knows {', '.join(model.classes)}")
@@ -798,65 +787,15 @@ def _architecture(network: MLP) -> str:
 
 
 def _warmup(args: Namespace) -> int:
-    import tarfile
-
-    import numpy as np
-
-    from fastmlp import archives, reading
-    from fastmlp.features import EXTRACTORS, extract
+    from fastmlp.warmup import warm_up
 
     start = time.perf_counter()
-    for extractor in EXTRACTORS:
-        extract([np.zeros((16, 16), np.uint8)], extractor)
-    reading.read_compiled(b"")
-    for archive in tarfile.TarInfo("x").tobuf(), b"PK\5\6" + bytes(18):  # of one member; a zip of none
-        archives.members("", data=np.frombuffer(bytearray(archive), np.uint8))
-    for dtype in (np.float32, np.float64):
-        X, y = np.zeros((2048, 3), dtype), np.arange(2048) % 2
-        model = fastmlp.train(X, y, epochs=1, batch_size=1, optimizer="sgd")
-        model.update(X[0], 1, 0.1)
-        model.predict(X[:1])
-        fastmlp.train(X, y, epochs=1, validation=(X, y)).gradient(X, y)
-        fastmlp.train(X, y, epochs=1, batch_size=None, hidden=(256,)).predict(X)  # enough to be shared out to threads
-        rules: list[tuple[int, Optimizer]] = [(1, "sgd"), (32, "adam")]
-        for batch_size, optimizer in rules:
-            fastmlp.train_many(X, y, members=2, epochs=1, batch_size=batch_size, optimizer=optimizer, validation=(X, y))
+    warm_up(args.parts, print)
     print(f"compiled, or found compiled, in {time.perf_counter() - start:.1f} s")
     return FINE
 
 
-def _announce_compiling(on: bool = True) -> None:
-    if not on and "fastmlp.kernels.jit" not in sys.modules:  # nor need it be loaded
-        return
-    from fastmlp.kernels.jit import when_compiling
-
-    when_compiling((lambda: _say("compiling for this machine; later runs begin at once")) if on else None)
-
-
 def _say(message: object) -> None:
-    _clear_line()
+    if is_watched():
+        wipe_line()
     print(f"fastmlp: {message}", file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """A function that shows a text on one line of the terminal, if stderr is one; after the block the line is gone."""
-    due = 0.0 if sys.stderr.isatty() else math.inf
-
-    def show(text: str) -> None:
-        nonlocal due
-        now = time.monotonic()
-        if now >= due:
-            due = now + PROGRESS_INTERVAL
-            width = shutil.get_terminal_size().columns - 1
-            print(f"\r{text[:width]:{width}}", end="", file=sys.stderr, flush=True)
-
-    try:
-        yield show
-    finally:
-        _clear_line()
-
-
-def _clear_line() -> None:
-    if sys.stderr.isatty():
-        print(f"\r{'':{shutil.get_terminal_size().columns - 1}}\r", end="", file=sys.stderr, flush=True)

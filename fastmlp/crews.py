@@ -287,6 +287,10 @@ class Strips:
         """The places of those that have not ended."""
         return [place for strip in self.strips for place in self.squad.places[strip.members[strip.running()]].tolist()]
 
+    def epochs_done(self) -> list[int]:
+        """By each of those that have not ended."""
+        return [strip.done // self.batches for strip in self.strips for _ in range(int(strip.running().sum()))]
+
     def drop(self, places: set[int] | None, stopped_by: str) -> None:
         """Ends the members at those places of the population, or all; they and those that had ended leave."""
         staying: list[tuple[_Strip, int]] = []
@@ -451,6 +455,10 @@ class Singles:
 
     def running(self) -> list[int]:
         return list(self.left.values())
+
+    def epochs_done(self) -> list[int]:
+        runs = map(self.runs.get, list(self.left))  # threads may begin and end some meanwhile
+        return [0 if run is None else run.epochs for run in runs]
 
     def drop(self, places: set[int] | None, stopped_by: str) -> None:
         for member, place in list(self.left.items()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from fastmlp import chunks
 from fastmlp.kernels import batch, online, optimizers
 from fastmlp.kernels.simd import readable
 from fastmlp.model import MLP, DivergedError, History
+from fastmlp.progress import Progress
 
 TRIAL_SECONDS = 0.001  # what a call by a team that may not be the fastest should last
 WORTH_A_TRIAL = 0.02  # seconds of work that are left
@@ -176,15 +176,11 @@ class Run:
         return int(self.counters[1]) // self.batches
 
     def go(self, on_epoch: OnEpoch | None, progress: bool) -> None:
-        show = _progress_line(self.limits.epochs) if progress else None
-        with chunks.workers(self.threads) as share_out:
+        with Progress(progress).of(self._state) as show, chunks.workers(self.threads) as share_out:
             try:
                 self.advance(self.limits.epochs, share_out, on_epoch, show)
             except KeyboardInterrupt:
                 self.stopped_by = "interrupt"
-            finally:
-                if show:
-                    sys.stderr.write("\n")
         if self.stopped_by == "interrupt":  # and no thread is at work any more
             self.rewind()
             so_far = "this is the network so far" if self.epochs else "the network is as it began"
@@ -200,6 +196,16 @@ class Run:
                 array[:] = before
         self.before = None
         del self.validation_loss[self.epochs :]
+
+    def _state(self) -> tuple[str, float]:
+        """How far it has come."""
+        done, epochs = self.epochs, self.limits.epochs
+        words = f"epoch {done}/{epochs}"
+        if done:
+            words += f"  loss {self.sums[done - 1] / self.rows:.6g}"
+        if self.validation_loss:
+            words += f"  validation {self.validation_loss[-1]:.6g}"
+        return words, done / epochs
 
     def finish(self) -> None:
         """The network is left with the weights that are to be kept, and its history."""
@@ -225,7 +231,7 @@ class Run:
         epochs: int,
         share_out: chunks.Map,
         on_epoch: OnEpoch | None = None,
-        show: OnEpoch | None = None,
+        show: Callable[[], None] = lambda: None,
         halt: Callable[[], bool] = lambda: False,
     ) -> None:
         """Goes on until so many epochs are done, or a reason to stop comes up; a halt may be called for between kernel calls."""
@@ -253,8 +259,7 @@ class Run:
                 raise self._diverged(epoch, loss)
             validation_loss = self._validate(epoch, share_out)
             self.before = None
-            if show:
-                show(epoch, loss, validation_loss)
+            show()
             if on_epoch is not None and on_epoch(epoch, loss, validation_loss):
                 self.stopped_by = "on_epoch"
             elif loss <= self.limits.target_loss:
@@ -316,20 +321,3 @@ class Run:
             self.best_epoch = epoch
             self.best[:] = self.theta
         return loss
-
-
-def _progress_line(epochs: int) -> OnEpoch:
-    """Shows the epoch and its losses on one line of stderr, some ten times a second."""
-    shown = 0.0
-
-    def show(epoch: int, loss: float, validation_loss: float | None) -> None:
-        nonlocal shown
-        now = time.monotonic()
-        if now - shown < 0.1 and epoch + 1 < epochs:
-            return
-        shown = now
-        held_out = "" if validation_loss is None else f"  validation {validation_loss:.6g}"
-        sys.stderr.write(f"\repoch {epoch + 1}/{epochs}  loss {loss:.6g}{held_out}\x1b[K")
-        sys.stderr.flush()
-
-    return show

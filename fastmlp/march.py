@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from threading import Event
@@ -14,13 +12,13 @@ from numpy.typing import NDArray
 
 from fastmlp import checks, chunks, crews
 from fastmlp.crews import Record, Squad, alike
+from fastmlp.progress import Progress
 from fastmlp.school import Kind, School
 from fastmlp.training import Scaling, fold
 
 WAVE_BYTES = 1 << 24  # of what members need while they are trained, beside their parameters and their history
 PER_PARAMETER = 5  # of these, so many numbers for each parameter: itself, its gradient, two moments, the best so far
 MEMBER_BYTES = 4096  # generators and the like
-PROGRESS_SECONDS = 0.1
 
 OnEpoch = Callable[[int, NDArray[np.float64], NDArray[np.float64] | None], Any]
 
@@ -87,18 +85,17 @@ class March:
         progress: bool,
     ) -> None:
         self.school, self.record, self.rungs, self.ways, self.threads = school, record, rungs, ways, threads
-        self.on_epoch, self.progress = on_epoch, progress
+        self.on_epoch = on_epoch
         self.halt = Event()
-        self.shown = 0.0
+        self.crews: list[Any] = []  # at work
+        self.begun = 0  # members that are, or have been
+        self.line = Progress(progress)
 
     def go(self, waves: Iterator[Wave]) -> None:
-        try:
+        with self.line.of(self._state):
             for wave in waves:
                 self.school.made.clear()
                 self._train([self.school.squad(*part) for part in wave])
-        finally:
-            if self.progress:
-                sys.stderr.write("\n")
         interrupted = self.record.epochs[self.record.stopped_by == "interrupt"]
         if len(interrupted):
             least, most = interrupted.min(), interrupted.max()
@@ -109,7 +106,8 @@ class March:
 
     def _train(self, squads: list[Squad]) -> None:
         """These members to their end; or after Ctrl-C, not at all."""
-        all_crews = [crews.crew(squad, self.record, self.threads) for squad in squads]
+        all_crews = self.crews = [crews.crew(squad, self.record, self.threads) for squad in squads]
+        self.begun += sum(len(squad.places) for squad in squads)
         try:
             if not self.halt.is_set():
                 with chunks.workers(self.threads) as share_out:
@@ -123,6 +121,7 @@ class March:
         for squad, crew in zip(squads, all_crews, strict=True):
             crew.drop(None, "interrupt" if self.halt.is_set() else "epochs")
             _unscale(squad)
+        self.crews = []
 
     def _to_last_epoch(self, all_crews: list[Any], share_out: chunks.Map) -> None:
         done = 0
@@ -139,16 +138,28 @@ class March:
                 self._halve(all_crews, rung)
 
     def _advance(self, all_crews: list[Any], until: int, share_out: chunks.Map) -> None:
-        while jobs := [job for crew in all_crews for job in crew.jobs(until, self.halt.is_set)]:
+        while jobs := [job for crew in all_crews for job in crew.jobs(until, self._halted)]:
             share_out(lambda job: job(), jobs)
             for crew in all_crews:
                 crew.close_ranks()
-            if self.progress and time.monotonic() - self.shown > PROGRESS_SECONDS:
-                self.shown = time.monotonic()
-                running = sum(len(crew.running()) for crew in all_crews)
-                epoch = max(crew.epoch for crew in all_crews)
-                sys.stderr.write(f"\repoch {epoch}/{self.rungs[-1]}  {running} of {len(self.record.epochs)} networks\x1b[K")
-                sys.stderr.flush()
+
+    def _halted(self) -> bool:
+        """What jobs ask between two calls of a kernel."""
+        self.line.update()
+        return self.halt.is_set()
+
+    def _state(self) -> tuple[str, float]:
+        """How far all have come."""
+        running = [epochs for crew in self.crews for epochs in crew.epochs_done()]
+        words = f"{self.begun - len(running)} of {len(self.record.epochs)} networks done"
+        ended, last = self.record.epochs.clip(0), self.rungs[-1]
+        epoch = max(running) if running else ended.max()
+        done = sum(running) + int(ended.sum())
+        left = (len(ended) - self.begun) * last
+        for rung in self.rungs if running else ():
+            left += max(0, rung * len(running) - sum(running))
+            running = [rung] * -(-len(running) // (self.ways or 1))
+        return f"epoch {epoch}/{last}  {words}", done / max(1, done + left)
 
     def _stops(self, epoch: int) -> bool:
         assert self.on_epoch is not None

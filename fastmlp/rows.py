@@ -16,7 +16,6 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
 from functools import cache
 from heapq import nsmallest
 from itertools import groupby
@@ -380,6 +379,7 @@ class Tally:
         self._labels: Counter[str | None] = Counter(dict.fromkeys(classes, 0))
         self._start = time.monotonic()
         self.skipped = self._before = 0
+        self.left: int | None = None  # files that follow, if that is known
 
     def add(self, verdicts: Verdicts) -> None:
         self._labels.update(verdicts.labels)
@@ -401,11 +401,12 @@ class Tally:
     def _files(self) -> int:
         return self.rows - self._before + self.skipped
 
-    def progress(self, left: int | None) -> str:
-        """A line of how far it has come; `left` is the number of files that follow, if that is known."""
-        speed = self._files / max(time.monotonic() - self._start, 1e-3)
-        text = f"{self.rows + self.skipped} files, {speed:.0f} files/s, {self.failed} failed"
-        return text if left is None or speed == 0 else f"{text}, {timedelta(seconds=round(left / speed))} left"
+    def progress(self) -> tuple[str, float]:
+        """In words how far it has come, and as a share, 0 if that is not known."""
+        done = self.rows + self.skipped
+        total = "" if self.left is None else f" of {done + self.left}"
+        words = f"{done}{total} files, {self._files / max(time.monotonic() - self._start, 1e-3):.0f} files/s, {self.failed} failed"
+        return words, 0.0 if self.left is None else done / max(1, done + self.left)
 
     def summary(self) -> str:
         seconds = time.monotonic() - self._start

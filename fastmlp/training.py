@@ -144,7 +144,8 @@ def train(
     on_epoch : callable
         Called after each epoch with (epoch, loss, validation loss or None), epochs counted from 0; returning True stops.
     progress : bool
-        Whether to show the epoch and the loss on stderr.
+        Whether to show the epoch, the loss and the time that is left on stderr; and what compiles, which on a terminal or in a
+        notebook is told in any case.
 
     Returns
     -------

@@ -11,9 +11,9 @@ import fastmlp
 
 PACKAGE = Path(fastmlp.__file__).parent
 ROOMS = (
-    "__main__", "cli", "demo", "rows", "report", "folders", "many", "march", "school", "crews", "training", "descent",
+    "__main__", "cli", "warmup", "demo", "rows", "report", "folders", "many", "march", "school", "crews", "training", "descent",
     "population", "table", "model", "metrics", "provenance", "reading", "images", "sources", "archives", "features", "storage",
-    "chunks", "checks", "literals", "kernels",
+    "chunks", "progress", "checks", "literals", "kernels",
 )  # fmt: skip
 
 # What a file holds belongs to rooms above the one that reads it: storage imports these when a model is loaded.

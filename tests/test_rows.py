@@ -261,8 +261,11 @@ def test_the_summary_counts_what_was_there_and_what_came():
     summary = tally.summary()
     assert summary.startswith("3 images: line 3, circle 0; 4 skipped, 1 failed; 2 of these rows were there before; 0.")
     assert summary.endswith(" files/s")
-    assert tally.progress(None).startswith("8 files, ") and tally.progress(None).endswith(" files/s, 1 failed")
-    assert tally.progress(0).endswith("1 failed, 0:00:00 left")
+    words, share = tally.progress()
+    assert words.startswith("8 files, ") and words.endswith(" files/s, 1 failed") and share == 0
+    tally.left = 24
+    words, share = tally.progress()
+    assert words.startswith("8 of 32 files, ") and share == 0.25
 
 
 def test_the_summary_of_many_classes_tells_the_most_frequent_ones():

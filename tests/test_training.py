@@ -318,11 +318,11 @@ def test_an_error_in_on_epoch_is_the_callers():
 
 
 def test_progress_writes_one_line_to_stderr(capsys):
-    fastmlp.train(*toy(), epochs=3, progress=True)
-    out, err = capsys.readouterr()
-    assert not out and "3" in err
     fastmlp.train(*toy(), epochs=3)
     assert capsys.readouterr() == ("", "")
+    fastmlp.train(*toy(), epochs=3, progress=True)
+    out, err = capsys.readouterr()
+    assert not out and "3" in err and err.count("\n") == 1
 
 
 # -- Weights of samples and classes ------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import llvmlite
 import numba
 import numpy as np
 from numba.core import caching, compiler, serialize
+from numba.misc.appdirs import AppDirs
 
 CHECKSUM = 16  # bytes
 SETTINGS = ("OPT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT")  # of Numba, that change the code
@@ -41,10 +42,11 @@ def _sources():
 
 def _folders():
     """The one that NUMBA_CACHE_DIR names; else that beside the sources, and that of the user."""
-    kinds = [caching.InTreeCacheLocator, caching.UserWideCacheLocator]
+    sources = Path(__file__).parent
+    own = f"fastmlp-{_digest(str(sources).encode()).hexdigest()}"  # as sources in several places share the others
     if numba.config.CACHE_DIR:
-        kinds = [caching.UserProvidedCacheLocator]
-    return [Path(kind(_folders, __file__).get_cache_path()) for kind in kinds]
+        return [Path(numba.config.CACHE_DIR, own)]
+    return [sources / "__pycache__", Path(AppDirs("numba", appauthor=False).user_cache_dir, own)]
 
 
 SOURCES = _sources()

@@ -5,13 +5,38 @@ loop that divides vectorises. `nogil` lets Python threads run kernels side by si
 it assumes that no value is ever NaN or infinite, and we must notice those.
 """
 
+import re
+import signal
+import threading
+import time
+from contextlib import contextmanager
+
 import numba
 from numba.core import event
 
 from fastmlp.kernels.cache import KernelCache
+from fastmlp.kernels.notice import Notice
 
 VERSION = numba.__version__
 EXACT = {"contract"}  # a * b + c becomes one FMA; nothing is reordered, so a lane's result never depends on its neighbours
+
+
+@contextmanager
+def _interrupted_later():
+    """Lets Ctrl-C wait for the end. Numba is of no use to this process any more once a compile was cut short: names as `range` are
+    unknown to it in all that follow."""
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():  # which alone is interrupted
+        yield
+        return
+    presses = []
+    signal.signal(signal.SIGINT, lambda *press: presses.append(press))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if presses:
+        handler(*presses[0])
 
 
 def _decorator(cache, **options):
@@ -21,6 +46,8 @@ def _decorator(cache, **options):
         kernel = numba.njit(**options)(function)
         if cache:
             kernel._cache = KernelCache(function)
+        if not numba.config.DISABLE_JIT:
+            kernel.compile = _interrupted_later()(kernel.compile)
         return kernel
 
     return decorate
@@ -46,21 +73,36 @@ def is_compiled(kernel) -> bool:
 
 
 class _Listener(event.Listener):
-    tell = None
+    """Gives notice of each kernel that has to be compiled, because the cache does not hold it, but not of its parts."""
 
-    def on_start(self, _):
-        tell, self.tell = self.tell, None
-        if tell is not None:
-            tell()
+    def __init__(self):
+        self.notice, self.depth, self.kernel, self.began = Notice(), 0, None, 0.0
+
+    def on_start(self, compiling):
+        self.depth += 1
+        if self.depth > 1:
+            return
+        cache = getattr(compiling.data["dispatcher"], "_cache", None)
+        self.kernel, self.began = None, time.perf_counter()
+        if isinstance(cache, KernelCache):
+            self.kernel = cache.name, next(iter(re.findall(r"float\d\d", str(compiling.data["args"]))), None)
+            self.notice.begin(*self.kernel)
 
     def on_end(self, _):
-        pass
+        self.depth -= 1
+        if self.depth == 0 and self.kernel is not None:
+            self.notice.end(*self.kernel, time.perf_counter() - self.began)
 
 
 _LISTENER = _Listener()
 event.register("numba:compile", _LISTENER)
 
 
-def when_compiling(tell):
-    """Calls tell() once, as soon as a kernel has to be compiled because the cache does not hold it; None calls nothing any more."""
-    _LISTENER.tell = tell
+@contextmanager
+def noticed_by(notice):
+    """Within it, another Notice hears of each kernel that is compiled."""
+    before, _LISTENER.notice = _LISTENER.notice, notice
+    try:
+        yield
+    finally:
+        _LISTENER.notice = before

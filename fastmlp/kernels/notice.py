@@ -1,0 +1,81 @@
+"""What is told on stderr while a kernel compiles: what it is for, that it happens once, and about how long it takes.
+
+Where somebody looks, on a terminal or in a notebook, that is a line which is gone afterwards. Elsewhere nothing is told unless it
+was asked for; then the line stays.
+"""
+
+import shutil
+import sys
+from contextlib import contextmanager, suppress
+
+# What the kernels are for, and the seconds that compiling them took (Xeon at 2.5 GHz). The others are done before one has read it.
+EXPECTED = {
+    "archive.walk_tar": ("the list of a tar file", 4),
+    "archive.walk_zip": ("the list of a zip file", 2),
+    "batch.chunk_losses": ("loss and gradient", 3),
+    "batch.descend": ("training", 8),
+    "batch.predict": ("prediction", 3),
+    "batch.predict_few": ("prediction of a few rows", 3),
+    "files.read": ("reading of images", 12),
+    "ink.ink_features": ("features of images", 2),
+    "ink.pixel_features": ("features of images", 2),
+    "names.sort_names": ("sorting of names", 3),
+    "online.descend": ("online training", 10),
+    "online.update": ("updates", 5),
+    "population.descend": ("training of many", 6),
+    "population.descend_online": ("online training of many", 12),
+}
+_asked = 0
+
+
+class Notice:
+    """Hears of each kernel that is compiled, and tells."""
+
+    def begin(self, kernel, dtype):
+        """A kernel that computes in `dtype`, or in nothing but integers, begins to compile."""
+        if kernel not in EXPECTED:
+            return
+        purpose, seconds = EXPECTED[kernel]
+        text = f"fastmlp: compiling {purpose}{f' ({dtype})' if dtype else ''}, once: ~{seconds} s"
+        if is_watched():
+            put_line(f"{text}; Ctrl-C waits")
+        elif _asked:
+            with suppress(OSError, ValueError):
+                sys.stderr.write(f"{text}\n")
+
+    def end(self, kernel, dtype, seconds):
+        if kernel in EXPECTED and is_watched():
+            wipe_line()
+
+
+@contextmanager
+def asked_for(progress):
+    """Within it a compile is told wherever stderr leads, if progress is to be shown."""
+    global _asked
+    _asked += bool(progress)
+    try:
+        yield
+    finally:
+        _asked -= bool(progress)
+
+
+def is_watched():
+    """Whether stderr is a terminal or a notebook's, where a line can be written over."""
+    with suppress(AttributeError, ValueError):  # there is none, or it is closed
+        return sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel.")
+    return False
+
+
+def put_line(text):
+    """Writes it over the line that is shown."""
+    width = shutil.get_terminal_size().columns - 1
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"\r{text[:width]:{width}}")
+        sys.stderr.flush()
+
+
+def wipe_line():
+    put_line("")
+    with suppress(OSError, ValueError):
+        sys.stderr.write("\r")
+        sys.stderr.flush()

@@ -1,0 +1,259 @@
+"""What is told on stderr while one waits: what compiles, how far a training has come, how long it still takes."""
+
+import io
+import re
+import signal
+import sys
+
+import numba
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp import march, progress, warmup
+from fastmlp.kernels import cache, notice
+from fastmlp.kernels.jit import jit, noticed_by
+from fastmlp.progress import Progress, clock
+
+X = np.random.default_rng(0).normal(size=(200, 3))
+Y = X[:, 0] > 0
+TOLD = "fastmlp: compiling the tests (float64), once: ~7 s"
+
+compiled_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+
+
+class Screen(io.StringIO):
+    """A terminal, and what can be read on it at last."""
+
+    def isatty(self):
+        return True
+
+    def lines(self):
+        lines = []
+        for line in self.getvalue().split("\n"):
+            cells = ""
+            for text in line.split("\r"):
+                cells = text + cells[len(text) :]
+            lines.append(cells.rstrip())
+        return lines
+
+
+class Notebook(Screen):
+    def isatty(self):
+        return False
+
+
+Notebook.__module__ = "ipykernel.iostream"
+
+
+@pytest.fixture
+def watch(monkeypatch):
+    """Puts something in the place of stderr; within the test, as pytest does so before it."""
+
+    def put(screen):
+        monkeypatch.setattr(sys, "stderr", screen)
+        return screen
+
+    return put
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    """A kernel that has to be compiled."""
+
+    def tenfold(x):
+        return 10 * x[1]
+
+    monkeypatch.setattr(cache, "FOLDERS", [])
+    monkeypatch.setitem(notice.EXPECTED, f"test_progress.{tenfold.__qualname__}", ("the tests", 7))
+    return jit(tenfold)
+
+
+# -- Compiling -----------------------------------------------------------------------------------------------------------------
+
+
+@compiled_only
+@pytest.mark.parametrize("stream", [Screen, Notebook])
+def test_a_compile_is_told_once_where_somebody_looks_and_wiped_off(kernel, watch, stream):
+    screen = watch(stream())
+    for _ in range(2):
+        assert kernel(X[0]) == 10 * X[0, 1]
+    assert screen.getvalue().count(f"\r{TOLD}; Ctrl-C waits ") == screen.getvalue().count("compiling") == 1
+    assert screen.lines() == [""]
+
+
+@compiled_only
+def test_elsewhere_it_is_told_if_progress_is_to_be_shown(kernel, capsys):
+    kernel(X[0])
+    assert capsys.readouterr() == ("", "")
+    with Progress(True).of(lambda: ("done", 1.0)):
+        kernel(X[0].astype(np.float32))
+    assert capsys.readouterr().err == TOLD.replace("64", "32") + "\ndone  0:00:00\n"
+    kernel(X[0].astype(complex))
+    assert capsys.readouterr() == ("", "")
+
+
+@compiled_only
+def test_parts_of_a_function_that_is_not_ours_are_not_told(kernel, watch):
+    screen = watch(Screen())
+
+    @numba.njit
+    def theirs(x):
+        return kernel(x)
+
+    theirs(X[0])
+    assert screen.getvalue() == ""
+
+
+@compiled_only
+def test_a_compile_that_fails_leaves_no_line_and_the_next_one_is_told(kernel, watch):
+    screen = watch(Screen())
+    with pytest.raises(numba.TypingError):
+        kernel(1.0)
+    assert screen.lines() == [""]
+    before = len(screen.getvalue())
+    kernel(X[0])
+    assert "compiling" in screen.getvalue()[before:]
+
+
+@compiled_only
+def test_a_compile_does_without_a_stderr(kernel, watch):
+    closed = Screen()
+    closed.close()
+    for stream, x in ((None, X[0]), (closed, X[0].astype(np.float32))):
+        watch(stream)
+        assert kernel(x) == 10 * x[1]
+
+
+def test_a_notice_fits_on_a_line(watch):
+    for kernel in notice.EXPECTED:
+        screen = watch(Screen())
+        notice.Notice().begin(kernel, "float64")
+        assert screen.lines()[0].endswith(" s; Ctrl-C waits"), kernel
+
+
+@compiled_only
+def test_ctrl_c_waits_until_a_kernel_is_compiled_and_kept(kernel, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "FOLDERS", [tmp_path])
+
+    class Impatient(notice.Notice):
+        def begin(self, name, dtype):
+            signal.raise_signal(signal.SIGINT)
+
+    with noticed_by(Impatient()):
+        with pytest.raises(KeyboardInterrupt):
+            kernel(X[0])
+        assert len(kernel.signatures) == len(list(tmp_path.iterdir())) == 1
+        assert kernel(X[0]) == 10 * X[0, 1]
+        with pytest.raises(KeyboardInterrupt):  # as it is heard again
+            signal.raise_signal(signal.SIGINT)
+
+
+# -- Training ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("train", "words"),
+    [
+        (fastmlp.train, r"epoch {}/50  loss [\d.e-]+  validation [\d.e-]+"),
+        (lambda *data, **options: fastmlp.train_many(*data, members=3, **options), r"epoch {}/50  {} of 3 networks done"),
+    ],
+)
+def test_a_line_tells_the_epoch_of_how_many_and_the_time_left_and_at_last_the_truth(train, words, watch, monkeypatch):
+    screen = watch(Screen())
+    monkeypatch.setattr(progress, "INTERVAL", 0.0)
+    options = {"seed": 0, "validation": 0.2, "on_epoch": lambda *_: None}
+    train(X, Y, epochs=50, progress=True, **options)
+    seen = re.findall("\r" + words.format(r"(\d+)", 0) + r"  \d+:\d\d:\d\d left", screen.getvalue())
+    assert len(seen) > 40 and sorted(map(int, seen)) == list(map(int, seen))
+    last, after = screen.lines()
+    assert re.fullmatch(f"{words.format(50, 3)}  \\d+:\\d\\d:\\d\\d", last) and after == ""
+
+
+def test_a_training_that_ends_early_says_when(watch):
+    screen = watch(Screen())
+    history = fastmlp.train(X, Y, epochs=5000, target_loss=0.3, progress=True, seed=0).history
+    assert 0 < history.epochs < 5000
+    assert screen.lines()[0].startswith(f"epoch {history.epochs}/5000  loss {history.loss[-1]:.6g}  0:0")
+
+
+@pytest.mark.parametrize("options", [{}, {"halving": 3}, {"batch_size": None}, {"batch_size": 1, "optimizer": "sgd"}])
+def test_the_share_that_is_done_grows_from_nothing_to_all(options, monkeypatch):
+    monkeypatch.setattr(march, "WAVE_BYTES", 1)  # of those that need not go in step
+    shares = []
+
+    class Recorded(Progress):
+        def __init__(self, shown):
+            super().__init__(True)
+
+        def update(self):
+            shares.append(self._state()[1])
+
+        def _show(self, text, last=False):
+            shares.append(self._state()[1])
+
+    monkeypatch.setattr(march, "Progress", Recorded)
+    fastmlp.train_many(X, Y, members=150, epochs=30, seed=0, threads=1, **options)
+    assert shares == sorted(shares) and shares[0] < 0.5 and shares[-1] == 1
+
+
+def test_where_lines_stay_there_are_few_of_them(capsys, monkeypatch):
+    fastmlp.train(X, Y, epochs=1)  # or what compiles would be told
+    for interval in (progress.LOGGED, 0.0):
+        monkeypatch.setattr(progress, "LOGGED", interval)
+        fastmlp.train(X, Y, epochs=20, progress=True, on_epoch=lambda *_: None)
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == (21 if interval == 0 else 1)
+        assert re.fullmatch(r"epoch 20/20  loss [\d.e-]+  0:00:0\d", lines[-1])
+        assert all(re.fullmatch(r"epoch \d+/20  loss [\d.e-]+(  0:00:00 left)?", line) for line in lines[:-1])
+
+
+def test_a_clock():
+    assert [clock(seconds) for seconds in (0.4, 59.6, 3600)] == ["0:00:00", "0:01:00", "1:00:00"]
+
+
+# -- Warming up ----------------------------------------------------------------------------------------------------------------
+
+
+@compiled_only
+def test_warming_up_shows_each_kernel_as_it_goes_and_what_is_left(kernel, watch, monkeypatch):
+    screen = watch(Screen())
+    name = next(reversed(notice.EXPECTED))
+    ready = warmup.Step(lambda: None, ("batch.descend",))
+    parts = {"mine": [warmup.Step(lambda: kernel(X[0]), (name,)), ready, ready], "another": [ready]}
+    monkeypatch.setattr(warmup, "PARTS", parts)
+    said = []
+    warmup.warm_up(["mine"], said.append)
+    (line,) = said
+    assert re.fullmatch(rf"{name} in float64: \d+\.\d s", line)
+    seconds = 2 * notice.EXPECTED["batch.descend"][1]
+    shown = screen.getvalue().replace("\r", "").split("  ")[0]
+    assert shown == f"{name} in float64: about 7 s; after it 2 more, about {seconds} s"[: len(shown)] and len(shown) > 70
+    assert screen.lines() == [""]
+    with pytest.raises(ValueError, match="must be one of 'another', 'mine'; got 'minne'"):
+        warmup.warm_up(["mine", "minne"], said.append)
+
+
+def test_each_part_names_kernels_that_there_are():
+    names = {name for steps in warmup.PARTS.values() for step in steps for name in step.kernels}
+    assert names == set(notice.EXPECTED)
+    for name in names:
+        module, function = name.split(".")
+        assert callable(getattr(sys.modules[f"fastmlp.kernels.{module}"], function))
+
+
+@compiled_only
+def test_what_is_told_to_another_is_told_there_alone(kernel, watch):
+    screen = watch(Screen())
+    heard = []
+
+    class Listener(notice.Notice):
+        def begin(self, name, dtype):
+            heard.append(dtype)
+
+        def end(self, name, dtype, seconds):
+            heard.append(seconds > 0)
+
+    with noticed_by(Listener()):
+        kernel(X[0])
+    assert heard == ["float64", True] and screen.getvalue() == ""
