@@ -356,6 +356,24 @@ def test_train_holds_out_a_fifth_and_then_trains_on_all(tmp_path, capsys):
     assert same.networks[0].theta.tobytes() == model.networks[0].theta.tobytes()
 
 
+@pytest.mark.filterwarnings("always:training on all images was interrupted:RuntimeWarning")
+@pytest.mark.parametrize(("options", "trainer"), [([], "train"), (["--members", "2"], "train_many")])
+def test_ctrl_c_while_all_images_are_trained_on_keeps_what_was_trained_before(options, trainer, tmp_path, monkeypatch, capsys):
+    real = getattr(fastmlp, trainer)
+
+    def interrupted(*arrays, **how):
+        if how.get("validation") is None:
+            raise KeyboardInterrupt
+        return real(*arrays, **how)
+
+    monkeypatch.setattr(f"fastmlp.folders.{trainer}", interrupted)
+    assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), "--epochs", "3", "--seed", "1", *options]) == 130
+    assert "fastmlp: training on all images was interrupted; " in capsys.readouterr().err
+    (path,) = tmp_path.iterdir()
+    kept = fastmlp.load(path)
+    assert kept.made_with["validation"]["refit"] == "interrupted" and kept.networks[0].history.validation_loss is not None
+
+
 @pytest.mark.parametrize("options", ["", "--members 2"])
 def test_info_tells_seed_options_rows_figures_and_versions(options, tmp_path, capsys):
     path = tmp_path / "m.npz"
