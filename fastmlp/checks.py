@@ -39,6 +39,7 @@ def shown(value: Any) -> str:
     shape = getattr(value, "shape", ())
     if isinstance(shape, tuple) and shape:
         return f"{type(value).__name__} of shape {shape}"
+    value = value.item() if isinstance(value, np.ndarray) else value
     if isinstance(value, Sized) and len(value) > SHOWN:
         return f"{value[:SHOWN]!r}..." if isinstance(value, str) else f"{type(value).__name__} of length {len(value)}"
     if isinstance(value, list | tuple | set | frozenset | Mapping) and not all(isinstance(one, SCALARS) for one in value):
@@ -126,7 +127,7 @@ def _number(name: str, value: Any, expected: str) -> float:
 
 def places(value: ArrayLike, n: int) -> NDArray[np.intp]:
     """Places from 0 to n - 1, from whole numbers (negative ones count from the end) or from n booleans; at least one."""
-    array = as_array("an index", value)
+    array = _as_given("an index", value)
     if array.ndim != 1 or (array.dtype.kind not in "biu" and array.size):
         expected = "a whole number, a slice, or a 1-D array of whole numbers or booleans"
         raise ValueError(f"an index must be {expected}; got {shown(value)}")

@@ -127,7 +127,7 @@ def train_many(
     inits = {} if isinstance(init, str | MLP) else {"init": range(len(init))}
     count = checks.member_count(members, {**numbers, **listed, **inits}, {"y": targets, "sample_weight": weights})
     ways = checks.ways(halving)
-    default = defaults(checks.one_of("optimizer", optimizer, optimizers.CODES), learning_rate is not None, len(x))
+    default = defaults(checks.one_of("optimizer", optimizer, optimizers.CODES), learning_rate is not None, x)
     limits = limits_of(default.epochs if epochs is None else epochs, target_loss, patience, validation)
     schedule = schedule or default.schedule
     needs = Needs(count, limits.epochs, validation is not None, lockstep=halving is not None or on_epoch is not None)

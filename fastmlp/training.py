@@ -105,7 +105,8 @@ def train(
     warmup : float
         Epochs in which the learning rate first rises linearly from 0.
     epochs : int
-        Passes over the rows, at most. By default for adam 40, from 1000 rows on 30; 200 for the others.
+        Passes over the rows, at most. By default for adam 40, from 1000 rows on 30, of which D > 32 columns need only a share of
+        sqrt(32 / D), but at least 6 epochs and some 200 batches; for the others 200.
     shuffle : bool
         Whether batches are drawn in a new order in each epoch. A full batch has no order.
     target_loss : float
@@ -169,7 +170,7 @@ def train(
     targets = model.targets(y, len(x))
     ask_what_is_meant(model, y, meant, init)
     checks.one_of("optimizer", optimizer, optimizers.CODES)
-    default = defaults(optimizer, learning_rate is not None, len(x))
+    default = defaults(optimizer, learning_rate is not None, x)
     state = init.state if isinstance(init, MLP) else None
     if state is not None and (state.optimizer, state.theta.dtype) != (optimizer, model.dtype):
         state = None
@@ -266,12 +267,13 @@ class Defaults(NamedTuple):
     epochs: int
 
 
-def defaults(optimizer: str, own_rate: bool, rows: int) -> Defaults:
-    """Those for so many rows, where a learning rate is given or not. benchmarks/test_quality.py measures how good they are."""
-    rate = LEARNING_RATES[optimizer]
+def defaults(optimizer: str, own_rate: bool, x: NDArray[Any]) -> Defaults:
+    """Those for inputs (N, D), where a learning rate is given or not. benchmarks/test_quality.py measures how good they are."""
+    (rows, columns), rate = x.shape, LEARNING_RATES[optimizer]
     if optimizer != "adam":
         return Defaults(rate, 0.0, "constant", 200)
-    epochs = 40 if rows < 1000 else 30
+    most = 40 if rows < 1000 else 30
+    epochs = min(most, max(round(most * math.sqrt(32 / columns)), 6, math.ceil(200 * BATCH_SIZE / rows)))
     return Defaults(rate, 0.0, "constant", epochs) if own_rate else Defaults(rate, min(2 / rows, 0.01), "cosine", epochs)
 
 

@@ -361,6 +361,7 @@ def test_a_bootstrap_and_a_validation_that_leave_no_weight_are_told(train):
         ([b"secret" * 100], "list of length 1"),
         (np.zeros((3, 4)), "ndarray of shape (3, 4)"),
         (np.float64(2), "np.float64(2.0)"),
+        (np.array(2.0), "2.0"),
         (Frame(X, None).__getitem__, "method"),
     ],
     ids=str,

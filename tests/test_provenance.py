@@ -12,7 +12,7 @@ from fastmlp import provenance
 
 X, Y = toy()
 TOLD_ELSEWHERE = {"X", "y", "seed", "hidden", "activation", "output", "loss", "bias", "task", "dtype"}
-NO_MATTER = {"threads", "on_epoch", "progress"}
+NO_MATTER = {"threads", "on_epoch", "progress", "keep_state"}
 
 
 def test_a_drawn_seed_is_known_and_makes_the_same_network_again():
