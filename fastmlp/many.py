@@ -83,8 +83,8 @@ def train_many(
         One for each member, in place of `seed`.
     halving : int
         Successive halving (Jamieson and Talwalkar 2016): all members are trained for epochs / halving^r epochs, the best of them,
-        one in so many, for epochs / halving^(r - 1), ..., the last for all epochs. They are compared by the validation loss, or
-        without validation by the loss.
+        one in so many, for epochs / halving^(r - 1), ..., the last for all epochs, which a schedule spans. They are compared by
+        the validation loss, or without validation by the loss.
     learning_rate, l2, momentum, seed : number, or sequence of M
         As for `train`; without `members` one seed is that of all.
     hidden, activation, batch_size : as for `train`, or list of M

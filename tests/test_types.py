@@ -170,4 +170,4 @@ def test_options_that_are_handed_on_have_the_types_of_those_who_take_them():
 
 def test_what_makes_a_grid_is_an_option_of_train_many():
     assert get_type_hints(many.Choices).keys() <= options_of(fastmlp.train_many).keys()
-    assert options_of(fastmlp.train).keys() <= options_of(fastmlp.train_many).keys()
+    assert options_of(fastmlp.train).keys() <= options_of(fastmlp.train_many).keys() | {"keep_state"}
