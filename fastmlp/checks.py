@@ -58,9 +58,10 @@ def takes_options(*others: Callable[..., Any]) -> Callable[[Callable[P, R]], Cal
     """Makes a function reject an option that neither it knows nor one of the others, to which it hands its options on."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        own, handed_on = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY), (Parameter.KEYWORD_ONLY,)
-        known = {name for name, option in signature(function).parameters.items() if option.kind in own}
-        known |= {name for other in others for name, option in signature(other).parameters.items() if option.kind in handed_on}
+        named = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+        known = {name for name, option in signature(function).parameters.items() if option.kind in named}
+        handed_on = {name: option for other in others for name, option in signature(other).parameters.items()}
+        known |= {name for name, option in handed_on.items() if option.default is not Parameter.empty}
 
         @wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:

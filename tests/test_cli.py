@@ -1168,8 +1168,9 @@ def test_progress_is_shown_on_a_terminal_and_wiped_off(classifier, many, tmp_pat
 def test_an_interrupted_training_keeps_the_networks_so_far_beside_the_older_ones(options, classifier, tmp_path):
     path, before = Path(shutil.copy(classifier, tmp_path / "m.npz")), classifier.read_bytes()
     for number in ("", "-2"):
-        with at_terminal("train", TRAINING, "-o", path, "--epochs", "10000000", *options, streams=["stderr"]) as (process, person):
-            person.wait_for(r"\repoch \d+")
+        command = ["train", TRAINING, "-o", path, "--epochs", "10000000", "--hidden", "4", *options]
+        with at_terminal(*command, streams=["stderr"]) as (process, person):
+            person.wait_for(r"\repoch [1-9]")
             process.send_signal(signal.SIGINT)
             person.wait_for("fastmlp: training was interrupted after ")
             person.wait_for(" of 10000000 epochs; ")
