@@ -88,12 +88,10 @@ def _tell(function, n_in, n_out):
             except ValueError:  # it knows no such thing
                 kind = None
             if wrong(name, kind):
-                parts = (
-                    f" of {' and '.join(dict.fromkeys(type(one).__name__ for one in value))}"
-                    if value and type(value) is tuple
-                    else ""
-                )
-                what = f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__ + parts
+                parts = dict.fromkeys(type(one).__name__ for one in value) if type(value) is tuple else ()
+                what = type(value).__name__ + (f" of {' and '.join(parts)}" if parts else "")
+                if isinstance(value, np.ndarray):
+                    what = f"{value.dtype} of shape {value.shape}"
                 raise ValueError(f"{name} must be {expected[name]}; got {what}")
         return compile_for(*args, **kwargs)
 
