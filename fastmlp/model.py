@@ -227,7 +227,7 @@ class MLP(Copied):
     def like(self, theta: NDArray[Any]) -> MLP:
         """A network like it, of other parameters, and without a past."""
         other = MLP.__new__(MLP)
-        other.__setstate__({**self.__getstate__(), "theta": theta, "history": None, "made_with": {}})
+        other.__setstate__({**self.__getstate__(), "theta": theta, "history": None, "made_with": {}, "state": None})
         return other
 
     @property

@@ -171,9 +171,7 @@ def train(
     ask_what_is_meant(model, y, meant, init)
     checks.one_of("optimizer", optimizer, optimizers.CODES)
     default = defaults(optimizer, learning_rate is not None, x)
-    state = init.state if isinstance(init, MLP) else None
-    if state is not None and (state.optimizer, state.theta.dtype) != (optimizer, model.dtype):
-        state = None
+    state = state_of(init, optimizer, model.dtype)
     if keep_state or state is not None:
         default = default._replace(schedule="constant")
     schedule = schedule or default.schedule
@@ -195,20 +193,19 @@ def train(
     kept, held_out = _hold_out(x, targets, model, validation, streams)
     weights = row_weights(weights, len(x), kept, streams if bootstrap else None)
     inputs, outputs = input_scaling(model, x, kept, standardized), output_scaling(model, targets, kept, standardized)
-    if isinstance(init, MLP):
-        kept_theta = None if state is None else unfolded(init, state, inputs, outputs)
-        model.theta = carried_on(model, init.theta[None], inputs, outputs)[0] if kept_theta is None else kept_theta
-    else:
+    if not isinstance(init, MLP):
         model.theta = first_thetas(init, model, [streams])[0]
+    elif state is not None and is_of(state, init, inputs, outputs):
+        model.theta = state.theta.copy()
+    else:
+        model.theta = carried_on(model, init.theta[None], inputs, outputs)[0]
     data = batch.Data(readable(x), scaled(targets, outputs), weights, *inputs)
     order = Order(kept, streams.order() if shuffle else None)
     run = Run(model, data, order, rule, limits, batch_size, checks.threads(threads))
-    before = 0
+    before = state.epochs if state is not None and streams == (state.seed, state.data_seed) else 0
+    order.skip(before)
     if state is not None:
         run.take_up(state.moments, state.steps)
-        if streams == (state.seed, state.data_seed):
-            before = state.epochs
-            order.skip(before)
     if held_out is not None:
         run.watch(held_out._replace(y=data.y if held_out.y is targets else scaled(held_out.y, outputs)))
     run.go(on_epoch, progress)
@@ -507,14 +504,20 @@ def fold(model: MLP, theta: NDArray[Any], inputs: Scaling, outputs: Scaling | No
         _rescale_outputs(model, theta, scale, outputs.shift.astype(np.float64))
 
 
-def unfolded(model: MLP, state: TrainingState, inputs: Scaling, outputs: Scaling | None) -> NDArray[Any] | None:
-    """The parameters that the state kept; None if inputs or targets are now scaled in another way, or the network was changed."""
+def state_of(init: str | MLP, optimizer: str, dtype: Any) -> TrainingState | None:
+    """The state of a network to go on from, if it has one that is of use to the optimizer."""
+    state = init.state if isinstance(init, MLP) else None
+    return state if state is not None and (state.optimizer, state.theta.dtype) == (optimizer, dtype) else None
+
+
+def is_of(state: TrainingState, model: MLP, inputs: Scaling, outputs: Scaling | None) -> bool:
+    """Whether the parameters of the state are those of the network for inputs and targets that are scaled in this way."""
     scaling = (*inputs, *(outputs or ()))
-    theta = state.theta.copy()
     if len(scaling) != len(state.scaling) or not all(map(np.array_equal, scaling, state.scaling)):
-        return None
+        return False
+    theta = state.theta.copy()
     fold(model, theta[None], inputs, outputs)
-    return state.theta.copy() if np.array_equal(theta, model.theta) else None
+    return np.array_equal(theta, model.theta)
 
 
 def carried_on(model: MLP, theta: NDArray[Any], inputs: Scaling, outputs: Scaling | None) -> NDArray[Any]:
