@@ -119,7 +119,7 @@ def _number(name: str, value: Any, expected: str) -> float:
         return value
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number) or isinstance(value, (bool, str)):
         raise ValueError(f"{name} must be {expected}; got {shown(value)}")
@@ -283,10 +283,11 @@ def _place(name: str, place: tuple[int, ...]) -> str:
 
 
 def column_names(value: Any) -> tuple[str, ...] | None:
-    """The names of a data frame's columns, or of the entries of one of its rows; None where there are none, or they are no text."""
+    """The names of a data frame's columns, or of the entries of one of its rows; None where there are none, or no text among
+    them."""
     names = getattr(value, "columns", getattr(value, "index", None))
     found = tuple(names) if isinstance(names, Iterable) else ()
-    return tuple(map(str, found)) if found and all(isinstance(name, str) for name in found) else None
+    return tuple(map(str, found)) if any(isinstance(name, str) for name in found) else None
 
 
 def same_columns(name: str, given: tuple[str, ...] | None, known: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -361,7 +362,8 @@ def labels(name: str, value: ArrayLike) -> NDArray[Any]:
 
 def same_length(name: str, array: NDArray[Any], n: int) -> None:
     if len(array) != n:
-        raise ValueError(f"X and {name} must have the same number of rows; got {n} and {len(array)}")
+        rows = "validation[0]" if name == "validation[1]" else "X"
+        raise ValueError(f"{rows} and {name} must have the same number of rows; got {n} and {len(array)}")
 
 
 def vector(name: str, value: ArrayLike, dtype: Any, length: int, names: tuple[str, ...] | None = None) -> NDArray[Any]:
@@ -537,8 +539,9 @@ def _ask(question: str) -> None:
     warnings.warn(question, UserWarning, stacklevel=6)
 
 
-def hidden(value: int | Sequence[int]) -> tuple[int, ...]:
-    sizes = (value,) if not isinstance(value, Iterable) else tuple(value)
+def hidden(value: Any) -> tuple[int, ...]:
+    many = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    sizes = tuple(value) if many or (isinstance(value, np.ndarray) and value.ndim == 1) else (value,)
     return tuple(positive_int("hidden", size) for size in sizes)
 
 
@@ -568,6 +571,13 @@ def rows_beside(value: Any) -> Any:
     if len(value) != 2:
         raise ValueError(f"validation must be a fraction or (X, y); got {shown(value)}")
     return tuple(value)
+
+
+def yes_or_no(**options: Any) -> None:
+    """Rejects what is neither true nor false; nor None, for what is then inferred."""
+    for name, value in options.items():
+        if value is not None and not isinstance(value, bool | np.bool_) and not (type(value) is int and value in (0, 1)):
+            raise ValueError(f"{name} must be True or False; got {shown(value)}")
 
 
 def callback(name: str, value: Any) -> Any:
@@ -667,6 +677,8 @@ def seeds(value: Any) -> list[int]:
 
 def activations(value: Activation | Sequence[Activation], hidden_layers: int) -> tuple[Activation, ...]:
     """One activation for each hidden layer."""
+    if not isinstance(value, str | list | tuple):
+        raise ValueError(f"activation must be a name, or a sequence of names; got {shown(value)}")
     names = (value,) * hidden_layers if isinstance(value, str) else tuple(value)
     if isinstance(value, str):
         one_of("activation", value, ACTIVATIONS)

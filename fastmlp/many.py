@@ -19,7 +19,17 @@ from fastmlp.model import MLP, DivergedError
 from fastmlp.population import GIVEN, Group, Population, PopulationHistory
 from fastmlp.provenance import made_with
 from fastmlp.school import School
-from fastmlp.training import BATCH_SIZE, Wanted, ask_what_is_meant, defaults, is_standardized, limits_of, schedule_of
+from fastmlp.training import (
+    BATCH_SIZE,
+    LEARNING_RATES,
+    Wanted,
+    ask_what_is_meant,
+    default_rate,
+    defaults,
+    is_standardized,
+    limits_of,
+    schedule_of,
+)
 
 Value = TypeVar("Value")
 Each = Sequence[Value] | NDArray[Any]  # a value for each member
@@ -124,12 +134,13 @@ def train_many(
     listed = {name: value for name, value in listed.items() if isinstance(value, list)}  # one tuple is for all
     targets = checks.by_member("y", y, outputs=True)
     weights = None if sample_weight is None else checks.by_member("sample_weight", sample_weight)
-    inits = {} if isinstance(init, str | MLP) else {"init": range(len(init))}
+    checks.yes_or_no(bias=bias, shuffle=shuffle, standardize=standardize, bootstrap=bootstrap, progress=progress)
+    inits = {} if isinstance(init, str | MLP) else {"init": range(_networks_of(init))}
     count = checks.member_count(members, {**numbers, **listed, **inits}, {"y": targets, "sample_weight": weights})
     ways = checks.ways(halving)
     default = defaults(checks.one_of("optimizer", optimizer, optimizers.CODES), learning_rate is not None, x)
     limits = limits_of(default.epochs if epochs is None else epochs, target_loss, patience, validation)
-    schedule = schedule or default.schedule
+    schedule = default.schedule if schedule is None else schedule
     needs = Needs(count, limits.epochs, validation is not None, lockstep=halving is not None or on_epoch is not None)
     common = Wanted(None, None, output, loss, bias, task, checks.column_names(X))
     school = School(
@@ -141,7 +152,7 @@ def train_many(
     )  # fmt: skip
     if not listed and isinstance(init, str | MLP):  # all are alike, and may be too many even for a list of them
         needs.check(count * school.network(0, _each_wanted(1, hidden, activation, common)[0], init)[0].theta.nbytes)
-    rates = default.learning_rate if learning_rate is None else learning_rate
+    rates = LEARNING_RATES[optimizer] if learning_rate is None else learning_rate  # the former for what its network says
     school.numbers = np.column_stack([
         _each_number("learning_rate", count, rates, checks.positive),
         _each_number("momentum", count, momentum, checks.fraction),
@@ -150,6 +161,9 @@ def train_many(
     school.seeds = _each_seed(count, start, members is not None)
     school.batch_sizes = _each_batch_size(count, batch_size)
     kinds = school.kinds(_each_wanted(count, hidden, activation, common))
+    if learning_rate is None:
+        for kind in kinds:
+            school.numbers[kind.members, 0] = default_rate(optimizer, kind.network)
     ask_what_is_meant(kinds[0].network, targets if targets.ndim == 1 else targets[:, 0], common, init)
     needs.check(sum(len(kind.members) * kind.network.theta.nbytes for kind in kinds))
 
@@ -160,6 +174,13 @@ def train_many(
     march.go(waves(kinds, [group.theta for group in groups], school, needs.lockstep))
     options |= {"schedule": schedule, "epochs": limits.epochs}
     return _population(school, groups, record, made_with(len(x), {name: options[name] for name in options if name not in GIVEN}))
+
+
+def _networks_of(init: Any) -> int:
+    """How many networks there are to go on from."""
+    if isinstance(init, Population) or (isinstance(init, list | tuple) and all(isinstance(one, MLP) for one in init)):
+        return len(init)
+    raise ValueError(f"init must be a name, an MLP, a sequence of MLPs, or a Population; got {checks.shown(init)}")
 
 
 def _population(school: School, groups: list[Group], record: Record, made_with: dict[str, Any]) -> Population:

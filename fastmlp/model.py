@@ -219,7 +219,7 @@ class MLP(Copied):
             np.concatenate([array.ravel() for part in parts for array in part]),
             activations=checks.activations(activation, len(sizes) - 2),
             output=output,
-            loss_name=loss or default_loss(output),
+            loss_name=default_loss(output) if loss is None else loss,
             bias=bool(vectors),
             classes=labels,
         )
@@ -385,8 +385,9 @@ class MLP(Copied):
         with self._updating:
             plan, edges, memory, layers, kind, scale = self._online
             loss: float = online.update(theta, plan, edges, memory, row, target, layers, kind, scale, rate)
-        if loss != loss:
+        if not abs(loss) < math.inf:
             checks.finite("x", row)
+            raise DivergedError(0, loss, rate)
         return loss
 
     def jit(self) -> Callable[..., Any]:

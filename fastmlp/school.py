@@ -222,7 +222,7 @@ class School:
         rows = self.once(("measured",), lambda: every_row(len(x)))
 
         def make() -> Rows:
-            return Rows(x, scaled(network.targets(given, len(x), "validation"), outputs), rows)
+            return Rows(x, scaled(network.targets(given, len(x), "validation[1]"), outputs), rows)
 
         return self.once(("held out", own, id(network), id(outputs)), make)
 

@@ -20,6 +20,7 @@ from fastmlp.model import MLP, TrainingState, default_loss, every_row, parameter
 from fastmlp.provenance import made_with
 
 LEARNING_RATES = {"sgd": 0.1, "momentum": 0.01, "nesterov": 0.01, "adam": 0.006}
+MOST_OF_ADAM = 0.06
 HIDDEN, BATCH_SIZE = (100,), 32
 ACTIVATION: Activation = "relu"
 INITS: tuple[Init, ...] = get_args(Init)
@@ -91,7 +92,8 @@ def train(
     optimizer : str
         "sgd" (plain gradient descent), "momentum", "nesterov" or "adam" (beta1 0.9, beta2 0.999, epsilon 1e-8).
     learning_rate : float
-        By default 0.006 for adam, 0.1 for sgd, 0.01 for the others.
+        By default 0.1 for sgd, 0.01 for momentum and nesterov; for adam 0.006, and where the narrowest hidden layer has H < 100
+        units sqrt(100 / H) times as much, at most 0.06.
     momentum : float
         Of "momentum" and "nesterov": from 0 to below 1.
     l2 : float
@@ -106,7 +108,7 @@ def train(
         Epochs in which the learning rate first rises linearly from 0.
     epochs : int
         Passes over the rows, at most. By default for adam 40, from 1000 rows on 30, of which D > 32 columns need only a share of
-        sqrt(32 / D), but at least 6 epochs and some 200 batches; for the others 200.
+        sqrt(32 / D), but at least 6, and as many as make 200 batches of 32 rows; for the others 200.
     shuffle : bool
         Whether batches are drawn in a new order in each epoch. A full batch has no order.
     target_loss : float
@@ -128,9 +130,9 @@ def train(
         "uniform" (U[0, 1)), biases too; or a network to go on from, whose sizes, activations, output and classes are taken over.
     keep_state : bool
         Whether the network keeps (and saves) what the optimizer knows. A training with such a network for `init`, and with the same
-        data and options, goes on as if it had never stopped: 5 and 5 epochs give the same bits as 10. Where the optimizer or the
-        dtype is another one, the state is not used. The schedule is then "constant" by default, since nobody knows the last epoch,
-        and the seed that of the network.
+        data and options, goes on as if it had never stopped: 5 and 5 epochs give the same bits as 10, if the schedule is
+        "constant". It then is so by default, since nobody knows the last epoch (the others fall to 0 within each training), and
+        the seed is that of the network. Where the optimizer or the dtype is another one, the state is not used.
     bootstrap : bool
         Whether each row counts as often as it comes up in as many draws with replacement (bagging, Breiman 1996).
     seed : int
@@ -162,6 +164,9 @@ def train(
         If the loss stops being finite.
     """
     options = dict(locals())
+    checks.yes_or_no(
+        bias=bias, shuffle=shuffle, standardize=standardize, bootstrap=bootstrap, keep_state=keep_state, progress=progress
+    )  # fmt: skip
     wanted, validation, on_epoch = checks.dtype(dtype), checks.rows_beside(validation), checks.callback("on_epoch", on_epoch)
     x = checks.matrix("X", X, wanted)
     y = checks.as_array("y", y)
@@ -174,22 +179,23 @@ def train(
     state = state_of(init, optimizer, model.dtype)
     if keep_state or state is not None:
         default = default._replace(schedule="constant")
-    schedule = schedule or default.schedule
+    schedule = default.schedule if schedule is None else schedule
     limits = limits_of(default.epochs if epochs is None else epochs, target_loss, patience, validation)
+    if state is not None and seed is None and data_seed in (None, state.data_seed):
+        seed, data_seed = state.seed, state.data_seed
+    streams = Streams(checks.seed("seed", seed), None if data_seed is None else checks.seed("data_seed", data_seed))
+    before = state.epochs if state is not None and streams == (state.seed, state.data_seed) else 0
     rule = optimizers.Rule(
         optimizers.CODES[optimizer],
-        default.learning_rate if learning_rate is None else checks.positive("learning_rate", learning_rate),
+        default_rate(optimizer, model) if learning_rate is None else checks.positive("learning_rate", learning_rate),
         checks.fraction("momentum", momentum),
         default.l2 if l2 is None else checks.not_negative("l2", l2),
-        schedule_of(schedule, warmup, limits.epochs),
+        schedule_of(schedule, warmup, limits.epochs, before),
     )
     standardized = is_standardized(model, standardize)
     batch_size = None if batch_size is None else checks.positive_int("batch_size", batch_size)
     weights = checks.sample_weights(sample_weight, class_weight, model.classes, targets, model.dtype)
 
-    if state is not None and seed is None and data_seed is None:
-        seed, data_seed = state.seed, state.data_seed
-    streams = Streams(checks.seed("seed", seed), None if data_seed is None else checks.seed("data_seed", data_seed))
     kept, held_out = _hold_out(x, targets, model, validation, streams)
     weights = row_weights(weights, len(x), kept, streams if bootstrap else None)
     inputs, outputs = input_scaling(model, x, kept, standardized), output_scaling(model, targets, kept, standardized)
@@ -202,7 +208,6 @@ def train(
     data = batch.Data(readable(x), scaled(targets, outputs), weights, *inputs)
     order = Order(kept, streams.order() if shuffle else None)
     run = Run(model, data, order, rule, limits, batch_size, checks.threads(threads))
-    before = state.epochs if state is not None and streams == (state.seed, state.data_seed) else 0
     order.skip(before)
     if state is not None:
         run.take_up(state.moments, state.steps)
@@ -258,7 +263,6 @@ class TrainOptions(TypedDict, total=False):
 class Defaults(NamedTuple):
     """Of the options of a descent."""
 
-    learning_rate: float
     l2: float
     schedule: Schedule
     epochs: int
@@ -266,20 +270,28 @@ class Defaults(NamedTuple):
 
 def defaults(optimizer: str, own_rate: bool, x: NDArray[Any]) -> Defaults:
     """Those for inputs (N, D), where a learning rate is given or not. benchmarks/test_quality.py measures how good they are."""
-    (rows, columns), rate = x.shape, LEARNING_RATES[optimizer]
+    rows, columns = x.shape
     if optimizer != "adam":
-        return Defaults(rate, 0.0, "constant", 200)
+        return Defaults(0.0, "constant", 200)
     most = 40 if rows < 1000 else 30
-    epochs = min(most, max(round(most * math.sqrt(32 / columns)), 6, math.ceil(200 * BATCH_SIZE / rows)))
-    return Defaults(rate, 0.0, "constant", epochs) if own_rate else Defaults(rate, min(2 / rows, 0.01), "cosine", epochs)
+    fewest = min(200, math.ceil(200 * BATCH_SIZE / rows))
+    epochs = max(6, fewest, min(most, round(most * math.sqrt(32 / columns))))
+    return Defaults(0.0, "constant", epochs) if own_rate else Defaults(min(2 / rows, 0.01), "cosine", epochs)
 
 
-def schedule_of(name: str, warmup: float, epochs: int) -> optimizers.Schedule:
+def default_rate(optimizer: str, model: MLP) -> float:
+    """Of Adam, whose steps are as long as the rate whatever the gradient is, a higher one where fewer units share the way."""
+    narrowest = min(model.layer_sizes[1:-1], default=1)
+    rate = LEARNING_RATES[optimizer]
+    return rate if optimizer != "adam" else min(MOST_OF_ADAM, rate * math.sqrt(max(1.0, HIDDEN[0] / narrowest)))
+
+
+def schedule_of(name: str, warmup: float, epochs: int, before: int = 0) -> optimizers.Schedule:
     code = optimizers.SCHEDULES[checks.one_of("schedule", name, optimizers.SCHEDULES)]
     warmup = checks.not_negative("warmup", warmup)
-    if warmup >= epochs:
+    if warmup >= before + epochs:
         raise ValueError(f"warmup must be fewer epochs than epochs={epochs}; got {warmup:g}")
-    return optimizers.Schedule(code, warmup, epochs)
+    return optimizers.Schedule(code, warmup, epochs, before)
 
 
 def limits_of(epochs: Any, target_loss: Any, patience: Any, validation: Any) -> Limits:
@@ -319,22 +331,22 @@ def untrained(x: NDArray[Any], dtype: Any, y: ArrayLike, wanted: Wanted, init: s
         checks.same("hidden", own if hidden is None else hidden, own)
         checks.same("activation", given.activations if wanted.activation is None
                     else checks.activations(wanted.activation, len(own)), given.activations)  # fmt: skip
-        checks.same("output", wanted.output or given.output, given.output)
+        checks.same("output", given.output if wanted.output is None else wanted.output, given.output)
         checks.same("bias", given.bias if wanted.bias is None else wanted.bias, given.bias)
         return MLP(
             given.layer_sizes, np.zeros(given.theta.size, dtype), activations=given.activations, output=given.output,
-            loss_name=wanted.loss or given.loss_name, bias=given.bias, classes=given.classes,
+            loss_name=given.loss_name if wanted.loss is None else wanted.loss, bias=given.bias, classes=given.classes,
             feature_names=checks.same_columns("X", wanted.feature_names, given.feature_names),
         )  # fmt: skip
     checks.one_of("init", init, INITS)
     hidden = HIDDEN if hidden is None else hidden
     if task == "classification":
         classes = checks.classes_of(y, len(x))
-        output = wanted.output or ("sigmoid" if len(classes) == 2 else "softmax")
+        output = wanted.output if wanted.output is not None else "sigmoid" if len(classes) == 2 else "softmax"
         n_out = 1 if output == "sigmoid" else len(classes)
     else:
         classes = None
-        output = wanted.output or "identity"
+        output = "identity" if wanted.output is None else wanted.output
         n_out = checks.columns("y", y)
     sizes = (x.shape[1], *hidden, n_out)
     bias = wanted.bias is None or bool(wanted.bias)
@@ -342,7 +354,7 @@ def untrained(x: NDArray[Any], dtype: Any, y: ArrayLike, wanted: Wanted, init: s
     parameters = parameter_count(sizes, bias)
     checks.memory(f"a network of {parameters} parameters", parameters * np.dtype(dtype).itemsize)
     theta = np.zeros(parameters, dtype=dtype)
-    loss = wanted.loss or default_loss(output)
+    loss = default_loss(output) if wanted.loss is None else wanted.loss
     return MLP(
         sizes, theta, activations=activations, output=output, loss_name=loss, bias=bias, classes=classes,
         feature_names=wanted.feature_names,
@@ -398,7 +410,7 @@ def _hold_out(
         return every_row(len(x)), None
     if isinstance(validation, tuple):
         other, targets = own_rows(validation, model)
-        return every_row(len(x)), Rows(other, model.targets(targets, len(other), "validation"), every_row(len(other)))
+        return every_row(len(x)), Rows(other, model.targets(targets, len(other), "validation[1]"), every_row(len(other)))
     kept, held = split(len(x), None if model.classes is None else y[:, 0], checks.share("validation", validation), streams)
     return kept, Rows(x, y, held)
 

@@ -590,6 +590,21 @@ def test_five_and_five_epochs_with_the_state_are_ten(batch_size, optimizer, dtyp
         assert np.array_equal(five.theta, begun) and five.state.epochs == 5, "what it goes on from stays as it is"
 
 
+@pytest.mark.parametrize(
+    "options", [{"data_seed": 9, "validation": 0.2, "bootstrap": True}, {"warmup": 3}, {"warmup": 7.5}, {"shuffle": False}], ids=str
+)
+def test_five_and_five_are_ten_with_any_option_that_goes_on(options):
+    X, y = toy()
+    options = {"hidden": 4, "keep_state": True, "batch_size": 7, **options}
+    ten = fastmlp.train(X, y, epochs=10, seed=3, **options)
+    five = fastmlp.train(X, y, epochs=5, seed=3, **{**options, "warmup": min(options.get("warmup", 0), 4.9)})
+    if options.get("warmup", 0) < 5:
+        assert np.array_equal(fastmlp.train(X, y, epochs=5, init=five, **options).theta, ten.theta)
+    else:
+        with pytest.raises(ValueError, match=r"warmup must be fewer epochs than epochs=5; got 7\.5"):
+            fastmlp.train(X, y, epochs=5, seed=3, **options)
+
+
 def test_a_state_is_used_where_it_fits():
     X, y = toy()
     options = {"hidden": 4, "seed": 0, "batch_size": None}
@@ -832,6 +847,40 @@ def test_y_says_whether_to_classify():
     assert fastmlp.train(X, X[:, :2], epochs=1).layer_sizes[-1] == 2
     assert fastmlp.train(X, y.tolist(), epochs=1).output == "sigmoid"
     assert fastmlp.train(X, ["a", "b"] * 30, epochs=1).classes.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("hidden", [(), 1, 3, 8, 30, (30, 5)], ids=str)
+@pytest.mark.parametrize("rows", [60, 300])
+def test_the_defaults_learn_a_line_whatever_the_width(rows, hidden):
+    X = np.random.default_rng(0).normal(size=(rows, 4))
+    y = 3 * X[:, 0]
+    if hidden != 1:  # one relu bends
+        assert r2(fastmlp.train(X, y, hidden=hidden, seed=0), X, y) > 0.95
+    labels = X[:, 0] > 0
+    assert (fastmlp.train(X, labels, hidden=hidden, seed=0).predict(X) == labels).mean() > 0.95
+    alternatives = fastmlp.train_many(X, y, hidden=[hidden, (100,)], seed=0)
+    for member, own in zip(alternatives, (hidden, (100,)), strict=True):
+        np.testing.assert_allclose(member.predict(X), fastmlp.train(X, y, hidden=own, seed=0).predict(X), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("train", [fastmlp.train, partial(fastmlp.train_many, members=2)], ids=["train", "train_many"])
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        ("bias", ["x", np.nan, 2, ...]), ("shuffle", ["no", []]), ("standardize", ["no", 0.5, np.arange(2)]), ("bootstrap", ["x"]),
+        ("progress", ["x"]), ("output", ["", 0, False, []]), ("loss", ["", 0, {}]), ("schedule", ["", 0, False, "fast"]),
+        ("hidden", [b"x", "", {}, {1, 2}, 0]), ("activation", [5, 0.5, True, "soft"]), ("learning_rate", [10**400, -1, "x"]),
+        ("l2", [10**400, -1]), ("warmup", [10**400, -1, 40, "x"]), ("init", [5, None, ["he", "glorot"], range(2), "xavier"]),
+        ("validation", [10**400, 2, "x"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_nonsense_is_told_by_the_name_of_the_option(train, option, values):
+    X, y = toy()
+    for value in values:
+        with pytest.raises(ValueError, match=rf"^(the )?{option}") as caught:
+            train(X, y, epochs=40, **{option: value})
+        assert one_sentence(caught.value)
 
 
 def test_the_defaults_learn():

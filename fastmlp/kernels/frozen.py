@@ -84,14 +84,14 @@ def _tell(function, n_in, n_out):
     def from_python(*args, **kwargs):
         for name, value in {**dict(zip(expected, args, strict=False)), **kwargs}.items():
             try:
-                kind = function.typeof_pyval(value)
+                kind = None if isinstance(value, np.ma.MaskedArray) else function.typeof_pyval(value)
             except ValueError:  # it knows no such thing
                 kind = None
             if wrong(name, kind):
                 parts = dict.fromkeys(type(one).__name__ for one in value) if type(value) is tuple else ()
                 what = type(value).__name__ + (f" of {' and '.join(parts)}" if parts else "")
                 if isinstance(value, np.ndarray):
-                    what = f"{value.dtype} of shape {value.shape}"
+                    what = f"{'masked ' * np.ma.isMaskedArray(value)}{value.dtype} of shape {value.shape}"
                 raise ValueError(f"{name} must be {expected[name]}; got {what}")
         return compile_for(*args, **kwargs)
 

@@ -23,6 +23,7 @@ class Schedule(NamedTuple):
     code: int
     warmup: float  # epochs
     epochs: int
+    before: int = 0  # epochs of an earlier training, that this one goes on from: they count for the warmup
 
 
 AS_GIVEN = Schedule(CONSTANT, 0.0, 1)
@@ -46,9 +47,10 @@ def rate_factor(schedule, epoch):
     Hutter 2017, equation 5, without restarts).
     """
     done = epoch + 0.5
-    if done < schedule.warmup:
-        return done / schedule.warmup
-    part = (done - schedule.warmup) / (schedule.epochs - schedule.warmup)
+    if schedule.before + done < schedule.warmup:
+        return (schedule.before + done) / schedule.warmup
+    warmup = max(schedule.warmup - schedule.before, 0.0)  # what is left of it
+    part = (done - warmup) / (schedule.epochs - warmup)
     if schedule.code == COSINE:
         return 0.5 * (1.0 + math.cos(math.pi * part))
     return 1.0 - part if schedule.code == LINEAR else 1.0
