@@ -64,8 +64,8 @@ several networks:
   with --ensemble all that were not dropped by --halving and have not diverged, trained anew on all images as above: the
   ensemble's scores are the means of their probabilities.
 
-After Ctrl-C, the networks are saved as they were after their last whole epochs, as MODEL.unfinished.npz; MODEL.npz
-stays as it was. Nothing is written over but a model.
+After Ctrl-C, the networks are saved as they were after their last whole epochs, or their best ones if images are held out,
+as MODEL.unfinished.npz; MODEL.npz stays as it was. Nothing is written over but a model.
 
 exit code: 0 all is well; 2 wrong usage, a bad file, or training that diverges; 130 interrupted
 
@@ -379,7 +379,7 @@ def _features(args: Namespace) -> int:
     from fastmlp.storage import free_unfinished
 
     beside = None
-    if args.output is not None:
+    if args.output is not None and not _is_device(args.output):
         _check_target(args.output, FEATURES, [args.source])
         beside = free_unfinished(args.output)
     parts = (part for part in read_parts(args.source, args.extractor) if part.paths)
@@ -387,7 +387,7 @@ def _features(args: Namespace) -> int:
     if first is None:
         raise nothing_in(args.source)
     errors: list[str] = []
-    with _output(args.output, beside, "x") as file:
+    with _output(args.output, beside, "x" if beside else "w") as file:
         file.write(features_head(args.extractor))
         for paths, features, reasons, _, _ in chain([first], parts):
             fine = [reason is None for reason in reasons]
@@ -408,6 +408,11 @@ def _check_target(path: str, kind: Kind, inputs: Sequence[str]) -> None:
     if Path(path).suffix.lower() not in ("", *kind.suffixes):
         raise ValueError(f"{path} cannot be written: the name of {kind.name} ends in {kind.suffixes[0]}")
     check_writable(path, kind)
+
+
+def _is_device(path: str) -> bool:
+    """Whether it is there and is neither a file nor a folder, as /dev/null, and so written to as it is."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def _refuse_input(path: str, inputs: Sequence[str]) -> None:
@@ -656,7 +661,7 @@ def _targets(args: Namespace, kind: Kind) -> tuple[list[str], str | None]:
         raise ValueError("--resume goes on with a file, which -o must name")
     if args.report is not None:
         _check_target(args.report, PAGE, inputs if output is None else [*inputs, output])
-    if output is not None and (os.path.isfile(output) or os.path.isdir(output) or not os.path.exists(output)):  # no device
+    if output is not None and not _is_device(output):
         _refuse_input(output, inputs)
         if args.format is None and Path(output).suffix.lower() not in ("", ".csv", ".jsonl"):
             raise ValueError(f"{output} cannot be written: its name must end in .csv or .jsonl, or --format say what it is to hold")
@@ -711,7 +716,12 @@ def _evaluate(args: Namespace) -> int:
     from fastmlp.folders import labelled_images
 
     model = _classifier(args.model)
-    data = labelled_images(args.folder, model.extractor, args.threads, fewest=1)
+    found = labelled_images(args.folder, model.extractor, args.threads, fewest=1, strict=False)
+    data, errors = found.readable(), [error for error in found.errors if error is not None]
+    for message in errors:
+        _say(_printable(message))
+    if not data.paths:
+        raise ValueError(f"{args.folder} has no image that can be read")
     if strange := data.counts().keys() - set(model.classes):
         raise ValueError(f"{args.folder} has images of {min(strange)}, but the model knows {', '.join(model.classes)}")
     evaluation, scores = model.evaluate(data.features, data.labels), model.scores(data.features)
@@ -721,14 +731,19 @@ def _evaluate(args: Namespace) -> int:
     taken = [model.classes[best] for best in scores.argmax(axis=1).tolist()]
     wrong = [row for row, (label, other) in enumerate(zip(data.labels.tolist(), taken, strict=True)) if label != other]
     if not wrong:
-        return FINE
+        return SOME_FAILED if errors else FINE
     print(f"\n{evaluation.most_confused_as_text(SHOWN)}\n\nwrong:")
     shown = wrong if args.all else wrong[:WRONG]
     for row in shown:
-        print(f"  {data.paths[row]}: {taken[row]} {scores[row].max():.3f}, but it is {data.labels[row]}")
+        print(f"  {_printable(data.paths[row])}: {taken[row]} {scores[row].max():.3f}, but it is {data.labels[row]}")
     if len(shown) < len(wrong):
         print(f"  ... and {len(wrong) - len(shown)} more, which --all shows")
-    return FINE
+    return SOME_FAILED if errors else FINE
+
+
+def _printable(text: str) -> str:
+    """The text, with control characters, which a terminal would obey, as Python writes them."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def _info(args: Namespace) -> int:
@@ -776,7 +791,11 @@ def _print_networks(model: ImageClassifier) -> None:
 def _describe(network: MLP) -> str:
     text = _architecture(network)
     if network.history is not None and network.history.epochs:
-        text += f"; {network.history.epochs} epochs, loss {network.history.loss[-1]:.6g}"
+        epochs, losses, measured = network.history.epochs, network.history.loss, network.history.validation_loss
+        kept = epochs
+        if measured is not None and network.made_with.get("options", {}).get("patience") is not None:
+            kept = int(measured.argmin()) + 1  # by its patience
+        text += f"; {epochs} epochs{f', that of epoch {kept}' * (kept < epochs)}, loss {losses[kept - 1]:.6g}"
     return text
 
 

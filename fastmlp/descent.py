@@ -176,14 +176,18 @@ class Run:
         return int(self.counters[1]) // self.batches
 
     def go(self, on_epoch: OnEpoch | None, progress: bool) -> None:
-        with Progress(progress).of(self._state) as show, chunks.workers(self.threads) as share_out:
-            try:
-                self.advance(self.limits.epochs, share_out, on_epoch, show)
-            except KeyboardInterrupt:
-                self.stopped_by = "interrupt"
-        if self.stopped_by == "interrupt":  # and no thread is at work any more
-            self.rewind()
+        with Progress(progress).of(self._state) as show:
+            with chunks.workers(self.threads) as share_out:
+                try:
+                    self.advance(self.limits.epochs, share_out, on_epoch, show)
+                except KeyboardInterrupt:
+                    self.stopped_by = "interrupt"
+            if self.stopped_by == "interrupt":  # and no thread is at work any more
+                self.rewind()
+        if self.stopped_by == "interrupt":
             so_far = "this is the network so far" if self.epochs else "the network is as it began"
+            if self.epochs and self.limits.patience:
+                so_far = f"this is the network of epoch {self.best_epoch + 1}, the best so far"
             message = f"training was interrupted after {self.epochs} of {self.limits.epochs} epochs; {so_far}"
             warnings.warn(message, RuntimeWarning, stacklevel=4)
         self.finish()

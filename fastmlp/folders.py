@@ -418,6 +418,14 @@ class Labelled(NamedTuple):
     """Folders that hold no image."""
     doubts: Sequence[str] = ()
     """Why the folders of the classes may not have been meant as such."""
+    errors: Sequence[str | None] = ()
+    """(n,) why an image cannot be read"""
+
+    def readable(self) -> Labelled:
+        """Without the images that cannot be read."""
+        fine = [error is None for error in self.errors]
+        paths = [path for path, kept in zip(self.paths, fine, strict=True) if kept]
+        return self._replace(paths=paths, features=self.features[fine], labels=self.labels[fine], errors=[None] * len(paths))
 
     def counts(self) -> dict[str, int]:
         """How many images there are of each class."""
@@ -425,7 +433,9 @@ class Labelled(NamedTuple):
         return dict(zip(classes.tolist(), counts.tolist(), strict=True))
 
 
-def labelled_images(folder: StrPath, extractor: str = EXTRACTOR, threads: int | None = None, fewest: int = 2) -> Labelled:
+def labelled_images(
+    folder: StrPath, extractor: str = EXTRACTOR, threads: int | None = None, fewest: int = 2, strict: bool = True
+) -> Labelled:
     """Read a folder of labelled images.
 
     Parameters
@@ -436,6 +446,8 @@ def labelled_images(folder: StrPath, extractor: str = EXTRACTOR, threads: int | 
         By default as many as there are cores. The results do not depend on it.
     fewest : int
         Of how many classes there must be images.
+    strict : bool
+        Whether an image that cannot be read is an error, or one of `errors`.
 
     Raises
     ------
@@ -443,7 +455,9 @@ def labelled_images(folder: StrPath, extractor: str = EXTRACTOR, threads: int | 
         As `train_folder` does for the folder and the extractor.
     """
     checks.one_of("extractor", extractor, EXTRACTORS)
-    data = _labelled_images(os.fsdecode(checks.path("folder", folder)), partial(_readable, extractor=extractor, threads=threads))
+    data = _labelled_images(
+        os.fsdecode(checks.path("folder", folder)), partial(_rows, extractor=extractor, threads=threads, strict=strict)
+    )
     if len(classes := list(data.counts())) < fewest:
         if data.empty:
             raise nothing_in(os.path.join(folder, data.empty[0]))
@@ -476,7 +490,7 @@ def train_labelled(
         trained = _fit(X[kept], targets[kept], how | {"validation": (X[held], targets[held])})
     networks = (trained,) if isinstance(trained, MLP) else tuple(trained)
     classifier = ImageClassifier(classes, networks, extractor, method, record_of(data, networks[0].made_with, options))
-    if held is None:
+    if held is None or any(history.epochs == 0 for history in classifier.histories):  # after Ctrl-C
         return classifier
     classifier.made_with["validation"] = validated(classifier, X[held], y[held])
     return refitted(classifier, trained, X, targets, options) if refit else classifier
@@ -683,9 +697,11 @@ def _own_output(network: MLP, features: NDArray[np.floating]) -> NDArray[np.floa
 # -- Labels ------------------------------------------------------------------------------------------------------------
 
 
-def _readable(folder: str, extractor: str, threads: int | None) -> Rows:
-    """The rows of all images of a folder; an ImageError for one that cannot be read."""
+def _rows(folder: str, extractor: str, threads: int | None, strict: bool) -> Rows:
+    """The rows of all images of a folder; if strict, an ImageError for one that cannot be read."""
     rows = _read(folder, extractor, threads)
+    if not strict:
+        return rows
     for error in filter(None, rows.errors):
         raise ImageError(error)
     for path in rows.others:
@@ -722,6 +738,7 @@ def _labelled_images(folder: str, read: Callable[[str], Rows]) -> Labelled:
         np.array([name for name in rows for _ in rows[name].paths], str),
         empty,
         [f"{what} {', '.join(names)}" for what, names in doubts.items() if names],
+        [error for part in rows.values() for error in part.errors],
     )
 
 
@@ -731,7 +748,7 @@ def _answered_images(folder: str, answer_files: dict[str, str], read: Callable[[
     if not os.path.isdir(images):
         images = folder
     answers = {label: _read_answers(file) for label, file in sorted(answer_files.items())}
-    paths, features, *_ = read(images)
+    paths, features, errors, *_ = read(images)
     if not paths:
         raise nothing_in(images)
     rows = {path: row for row, path in enumerate(paths)}
@@ -748,7 +765,8 @@ def _answered_images(folder: str, answer_files: dict[str, str], read: Callable[[
             raise ValueError(f"{name} must have the answer 1 for one class; in {folder} it has it for {own}")
         labels += own
     order = [rows[name] for name in names]
-    return Labelled(folder, [os.path.join(images, name) for name in names], features[order], np.array(labels))
+    paths, errors = [os.path.join(images, name) for name in names], [errors[row] for row in order]
+    return Labelled(folder, paths, features[order], np.array(labels), errors=errors)
 
 
 def _read_answers(path: str) -> dict[str, bool]:

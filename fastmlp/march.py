@@ -100,7 +100,8 @@ class March:
         if len(interrupted):
             least, most = interrupted.min(), interrupted.max()
             done = most if least == most else f"{least} to {most}"
-            so_far = "these are the networks so far" if most else "the networks are as they began"
+            best = ", each of its best epoch" if self.school.limits.patience else ""
+            so_far = f"these are the networks so far{best}" if most else "the networks are as they began"
             message = f"training was interrupted after {done} of {self.rungs[-1]} epochs; {so_far}"
             warnings.warn(message, RuntimeWarning, stacklevel=4)
 

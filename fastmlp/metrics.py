@@ -120,7 +120,9 @@ class Evaluation:
 
     def _numbers(self, between: str) -> str:
         names = {"accuracy": "accuracy", "log_loss": "log loss", "r2": "R2", "mse": "MSE", "mae": "MAE"}
-        return between.join(f"{said} {self.__dict__[name]:.6g}" for name, said in names.items() if name in self.__dict__)
+        known = {said: self.__dict__[name] for name, said in names.items() if name in self.__dict__}
+        known = {said: value for said, value in known.items() if said != "log loss" or value == value}  # of no probabilities
+        return between.join(f"{said} {value:.6g}" for said, value in known.items())
 
 
 def of_classes(

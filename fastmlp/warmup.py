@@ -7,6 +7,7 @@ are; and what MLP.jit gives, which is compiled anew in each process.
 from __future__ import annotations
 
 import tarfile
+import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
@@ -97,7 +98,9 @@ class _Warming(Notice):
         if is_watched():
             slower = self.took / self.expected  # than the machine of EXPECTED
             seconds, rest = (slower * sum(map(_seconds, kernels)) for kernels in ([kernel], self.left))
-            put_line(f"{_title(kernel, dtype)}: about {seconds:.0f} s; after it {len(self.left)} more, about {rest:.0f} s")
+            put_line(
+                f"{_title(kernel, dtype)}: about {seconds:.0f} s; after it {len(self.left)} more, about {rest:.0f} s; Ctrl-C waits"
+            )
 
     def end(self, kernel: str, dtype: str | None, seconds: float) -> None:
         if is_watched():
@@ -118,7 +121,11 @@ def warm_up(parts: Iterable[str], say: Callable[[str], Any]) -> None:
     """Compiles what some parts of PARTS need, or all of them, and tells of each kernel."""
     steps = [step for part in parts or PARTS for step in PARTS[checks.one_of("a part", part, PARTS)]]
     warming = _Warming(say)
-    with noticed_by(warming):
+    with noticed_by(warming), warnings.catch_warnings():
+        warnings.filterwarnings("error", "training was interrupted", RuntimeWarning)
         for number, step in enumerate(steps):
             warming.left = [kernel for later in steps[number:] for kernel in later.kernels]
-            step.run()
+            try:
+                step.run()
+            except RuntimeWarning:
+                raise KeyboardInterrupt from None

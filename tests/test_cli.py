@@ -654,6 +654,52 @@ def test_evaluate_tells_how_good_a_classifier_is_and_where_it_is_wrong(classifie
         assert ("... and 11 more, which --all shows" in printed) == (named == 20)
 
 
+def test_evaluate_tells_of_damaged_images_and_of_names_that_a_terminal_would_obey(classifier, tmp_path, capsys):
+    folder = some_of_each(tmp_path / "lab", circle=2, line=2)
+    shutil.copy(IMAGES / "tl-1.png", folder / "circle" / "a\rb\x1b[31m.png")
+    damaged = folder / "line" / "damaged.png"
+    damaged.write_bytes((IMAGES / "tl-1.png").read_bytes()[:-60])
+    assert main(["evaluate", str(classifier), str(folder)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out.startswith("5 rows  accuracy 0.8  ")
+    assert r"a\rb\x1b[31m.png: line" in captured.out and "\x1b" not in captured.out
+    assert captured.err.startswith(f"fastmlp: {damaged}") and captured.err.count("\n") == 1
+    for path in folder.rglob("*.png"):
+        path.write_bytes(damaged.read_bytes())
+    assert main(["evaluate", str(classifier), str(folder)]) == 2
+    assert capsys.readouterr().err.endswith(f"fastmlp: {folder} has no image that can be read\n")
+
+
+def test_scores_that_are_no_probabilities_have_no_log_loss(tmp_path, capsys):
+    path = tmp_path / "m.npz"
+    fastmlp.train_folder(TRAINING, method="one-vs-rest", epochs=3, seed=0).save(path)
+    assert main(["evaluate", str(path), str(TRAINING)]) == 0
+    assert "log loss" not in capsys.readouterr().out
+
+
+def test_the_network_that_is_kept_is_the_one_that_is_told(tmp_path, capsys):
+    path = tmp_path / "m.npz"
+    command = ["train", str(TRAINING), "-o", str(path), "--epochs", "60", "--learning-rate", "0.03", "--no-refit", "--seed", "0"]
+    assert main(command) == 0
+    (history,) = (network.history for network in fastmlp.load(path).networks)
+    best = int(history.validation_loss.argmin()) + 1
+    assert best < 60 and f"; 60 epochs, that of epoch {best}, loss {history.loss[best - 1]:.6g}\n" in capsys.readouterr().out
+
+
+def test_warmup_can_be_interrupted(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastmlp.descent.Run._advance", interrupted)
+    assert main(["warmup", "train"]) == 130
+    assert capsys.readouterr().err == "fastmlp: interrupted\n"
+
+
+def test_devices_are_written_to_as_they_are(tmp_path):
+    for command in (["features", IMAGES, "-o", "/dev/null"],):
+        assert main(list(map(str, command))) == 0
+
+
 def test_evaluate_takes_answer_files_and_names_nothing_if_all_is_right(classifier, capsys):
     assert main(["evaluate", str(classifier), str(TRAINING)]) == 0
     captured = capsys.readouterr()
