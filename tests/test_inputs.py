@@ -66,8 +66,7 @@ def takers(rows, labels):
         yield "y", lambda train_=train_: train_(X, labels)
         yield "sample_weight", lambda train_=train_: train_(X, Y, sample_weight=labels)
         yield "validation[0]", lambda train_=train_: train_(X, Y, validation=(rows, Y))
-    yield "validation", lambda: train(X, Y, validation=(X, labels))
-    yield "validation[1]", lambda: train_many(X, Y, validation=(X, labels))
+        yield "validation[1]", lambda train_=train_: train_(X, Y, validation=(X, labels))
     for model, names in (
         (MODEL, ("predict", "predict_proba")),
         (POPULATION, ("predict", "predict_proba", "spread", "predict_members", "predict_proba_members")),
