@@ -21,6 +21,7 @@ from fastmlp.provenance import made_with
 
 LEARNING_RATES = {"sgd": 0.1, "momentum": 0.01, "nesterov": 0.01, "adam": 0.006}
 MOST_OF_ADAM = 0.06
+STEEP = 16  # units, beyond which the loss is so steep that plain gradient descent has to take shorter steps
 HIDDEN, BATCH_SIZE = (100,), 32
 ACTIVATION: Activation = "relu"
 INITS: tuple[Init, ...] = get_args(Init)
@@ -92,8 +93,8 @@ def train(
     optimizer : str
         "sgd" (plain gradient descent), "momentum", "nesterov" or "adam" (beta1 0.9, beta2 0.999, epsilon 1e-8).
     learning_rate : float
-        By default 0.1 for sgd, 0.01 for momentum and nesterov; for adam 0.006, and where the narrowest hidden layer has H < 100
-        units sqrt(100 / H) times as much, at most 0.06.
+        By default for adam 0.006, and where the narrowest hidden layer has H < 100 units sqrt(100 / H) times as much, at most 0.06;
+        0.1 for sgd, 0.01 for momentum and nesterov, and where the widest hidden layer has H > 16 units 16 / H of that.
     momentum : float
         Of "momentum" and "nesterov": from 0 to below 1.
     l2 : float
@@ -280,10 +281,13 @@ def defaults(optimizer: str, own_rate: bool, x: NDArray[Any]) -> Defaults:
 
 
 def default_rate(optimizer: str, model: MLP) -> float:
-    """Of Adam, whose steps are as long as the rate whatever the gradient is, a higher one where fewer units share the way."""
-    narrowest = min(model.layer_sizes[1:-1], default=1)
-    rate = LEARNING_RATES[optimizer]
-    return rate if optimizer != "adam" else min(MOST_OF_ADAM, rate * math.sqrt(max(1.0, HIDDEN[0] / narrowest)))
+    """The learning rate for a network. Adam's steps are as long as the rate whatever the gradient is: it is higher where fewer
+    units share the way. Those of the others grow with the gradient, as that does with the units: it is lower where there are
+    many."""
+    hidden, rate = model.layer_sizes[1:-1] or (1,), LEARNING_RATES[optimizer]
+    if optimizer == "adam":
+        return min(MOST_OF_ADAM, rate * math.sqrt(max(1.0, HIDDEN[0] / min(hidden))))
+    return rate * min(1.0, STEEP / max(hidden))
 
 
 def schedule_of(name: str, warmup: float, epochs: int, before: int = 0) -> optimizers.Schedule:

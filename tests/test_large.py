@@ -24,7 +24,8 @@ def rows_of(kind):
     if plain[0] == "f":
         return rng.normal(100, 30, size=(ROWS, 5)).astype(kind)
     X = rng.integers(0, 2 if plain == "b1" else 100, size=(ROWS, 5)).astype(plain)
-    X += {"u2": 2**15, "i4": 2**30, "u4": 2**31}.get(plain, 0)
+    if plain in (far := {"u2": 2**15, "i4": 2**30, "u4": 2**31}):
+        X += far[plain]
     if plain in ("i8", "u8"):  # a little more than halfway between two float32: float64 would lose it
         X = X * 2**37 + (2**60 + 2**36 + 1)
     return X.astype(kind)

@@ -365,7 +365,7 @@ def test_options_are_noted_as_they_took_effect():
     options = fastmlp.train_many(X, y, epochs=1, optimizer="sgd", members=2, seed=3).options
     assert {name: list(values) for name, values in options.items()} == {
         "seed": [3, 4],
-        "learning_rate": [0.1, 0.1],
+        "learning_rate": [0.016, 0.016],
         "l2": [0.0, 0.0],
         "momentum": [0.9, 0.9],
         "hidden": [(100,), (100,)],

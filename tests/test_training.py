@@ -863,6 +863,17 @@ def test_the_defaults_learn_a_line_whatever_the_width(rows, hidden):
         np.testing.assert_allclose(member.predict(X), fastmlp.train(X, y, hidden=own, seed=0).predict(X), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("batch_size", [1, 32])
+@pytest.mark.parametrize("optimizer", RATES)
+def test_every_optimizer_learns_by_default(optimizer, batch_size):
+    X, labels = toy(rows=200)
+    y = np.column_stack([X[:, 0] + X[:, 1], np.abs(X[:, 2])])
+    for hidden in (16, 100, (300, 30)):
+        options = {"optimizer": optimizer, "batch_size": batch_size, "hidden": hidden, "seed": 0}
+        assert r2(fastmlp.train(X, y, **options), X, y) > 0.8
+        assert fastmlp.train(X, labels, **options).score(X, labels) > 0.9
+
+
 @pytest.mark.parametrize("train", [fastmlp.train, partial(fastmlp.train_many, members=2)], ids=["train", "train_many"])
 @pytest.mark.parametrize(
     ("option", "values"),
