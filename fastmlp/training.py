@@ -108,8 +108,8 @@ def train(
     warmup : float
         Epochs in which the learning rate first rises linearly from 0.
     epochs : int
-        Passes over the rows, at most. By default for adam 40, from 1000 rows on 30, of which D > 32 columns need only a share of
-        sqrt(32 / D), but at least 6, and as many as make 200 batches of 32 rows; for the others 200.
+        Passes over the rows, at most. By default for adam 30 (1000 / N)^(1/8), of which D > 64 columns need only a share of
+        sqrt(64 / D); but at least 6, and as many as make 200 batches of 32 rows, up to 200. For the others 200.
     shuffle : bool
         Whether batches are drawn in a new order in each epoch. A full batch has no order.
     target_loss : float
@@ -274,9 +274,9 @@ def defaults(optimizer: str, own_rate: bool, x: NDArray[Any]) -> Defaults:
     rows, columns = x.shape
     if optimizer != "adam":
         return Defaults(0.0, "constant", 200)
-    most = 40 if rows < 1000 else 30
+    enough = 30 * (1000 / rows) ** (1 / 8) * math.sqrt(min(1.0, 64 / columns))
     fewest = min(200, math.ceil(200 * BATCH_SIZE / rows))
-    epochs = max(6, fewest, min(most, round(most * math.sqrt(32 / columns))))
+    epochs = max(6, fewest, round(enough))
     return Defaults(0.0, "constant", epochs) if own_rate else Defaults(min(2 / rows, 0.01), "cosine", epochs)
 
 
