@@ -29,7 +29,7 @@ def test_the_record_has_every_option_that_decides_on_the_result():
     assert (record["seed"], record["rows"]) == (7, 60)
     assert record["options"].keys() == inspect.signature(fastmlp.train).parameters.keys() - TOLD_ELSEWHERE - NO_MATTER
     assert record["options"]["epochs"] == 3 and record["options"]["l2"] == 0.5
-    assert record["options"]["learning_rate"] == 0.1  # what sgd has by default
+    assert record["options"]["learning_rate"] == 0.016  # what sgd has by default, with 100 units
     assert record["versions"] == {"fastmlp": fastmlp.__version__, "numpy": np.__version__, "numba": numba.__version__}
     assert fastmlp.MLP.from_weights([np.eye(3)]).made_with == {}
 
