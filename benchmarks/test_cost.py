@@ -135,7 +135,7 @@ with open("/proc/self/status") as status:  # ru_maxrss would count what the pare
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_of_a_large_folder(benchmark, table, short, tmp_path):
-    fastmlp.train_folder(DATA, seed=0).save(tmp_path / "classifier.npz")
+    fastmlp.train_folder(DATA, extractor="ink", seed=0).save(tmp_path / "classifier.npz")
     originals = [shutil.copy(path, tmp_path) for path in (DATA / "train-images").glob("*.png")]  # a file has 65,000 links at most
     few = 5000
 

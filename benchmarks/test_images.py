@@ -147,7 +147,7 @@ def drawings(side):
 
 @pytest.fixture(scope="module")
 def classifier():
-    return fastmlp.train_folder(DATA, seed=0)
+    return fastmlp.train_folder(DATA, extractor="ink", seed=0)
 
 
 @pytest.fixture(scope="module")
