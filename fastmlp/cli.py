@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 FINE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
 TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # a file name may be any bytes
 SWEPT = ("hidden", "activation", "batch_size", "learning_rate", "momentum", "l2")  # options of train that take several values
-HELD_OUT = 0.2  # of the rows, to compare several networks by
+HELD_OUT = 0.2  # of the images of each class, to measure by
 SHOWN = 10  # of the best of several networks, and of the pairs of classes that are confused
 CONFUSION = 30  # classes up to which the confusion matrix is printed
 WRONG = 20  # images that are named

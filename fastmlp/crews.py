@@ -48,6 +48,10 @@ class Lesson(NamedTuple):
     held_out: Rows | None
     outputs: Scaling | None = None  # of the targets
 
+    @property
+    def inputs(self) -> Scaling:
+        return Scaling(self.data.shift, self.data.scale)
+
 
 def distinct(lessons: list[Lesson]) -> list[Lesson]:
     """The lessons, or the one that all share."""

@@ -14,7 +14,7 @@ from fastmlp import checks, chunks, crews
 from fastmlp.crews import Record, Squad, alike
 from fastmlp.progress import Progress
 from fastmlp.school import Kind, School
-from fastmlp.training import Scaling, fold
+from fastmlp.training import fold
 
 WAVE_BYTES = 1 << 24  # of what members need while they are trained, beside their parameters and their history
 PER_PARAMETER = 5  # of these, so many numbers for each parameter: itself, its gradient, two moments, the best so far
@@ -183,5 +183,5 @@ def _unscale(squad: Squad) -> None:
     with np.errstate(all="ignore"):  # those that diverged
         for rows, lesson in alike(squad.lessons):
             theta = squad.theta[rows]
-            fold(squad.network, theta, Scaling(lesson.data.shift, lesson.data.scale), lesson.outputs)
+            fold(squad.network, theta, lesson.inputs, lesson.outputs)
             squad.theta[rows] = theta

@@ -147,8 +147,7 @@ class School:
         theta[:] = self._first_thetas(kind, members)
         if not isinstance(self.init, str):
             for rows, lesson in alike(lessons):
-                inputs = Scaling(lesson.data.shift, lesson.data.scale)
-                theta[rows] = carried_on(kind.network, theta[rows], inputs, lesson.outputs)
+                theta[rows] = carried_on(kind.network, theta[rows], lesson.inputs, lesson.outputs)
         batch_size = min(kind.batch_size or len(lessons[0].rows), len(lessons[0].rows))
         numbers = self.numbers[members].astype(self.dtype)
         return Squad(
