@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 
-from fastmlp import features
+from fastmlp.images import features
 
 JOB = 512  # files: so what a job costs in itself does not count
 

@@ -22,9 +22,9 @@ from PIL import Image, ImageOps
 import fastmlp
 from benchmarks import reference
 from benchmarks.work import CORES, Side, peer
-from fastmlp import features, reading
-from fastmlp.kernels import files
-from fastmlp.kernels.jit import jit_alone
+from fastmlp.images import features, reading
+from fastmlp.kernels.compile import jit_alone
+from fastmlp.kernels.images import files
 
 DATA = Path(__file__).parent.parent / "data"
 FEW = 2000  # files for a rival that takes long

@@ -7,36 +7,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastmlp.folders import ImageClassifier, Verdicts, classify_folder, extract_features, train_folder
-    from fastmlp.images import ImageError, read_image
-    from fastmlp.many import grid, train_many
-    from fastmlp.metrics import Evaluation
-    from fastmlp.model import MLP, DivergedError, History
-    from fastmlp.population import Population, PopulationHistory
+    from fastmlp.images.folders import ImageClassifier, Verdicts, classify_folder, extract_features, train_folder
+    from fastmlp.images.pillow import ImageError, read_image
+    from fastmlp.networks.metrics import Evaluation
+    from fastmlp.networks.mlp import MLP, DivergedError, History
+    from fastmlp.networks.population import Population, PopulationHistory
     from fastmlp.storage import load_model as load
-    from fastmlp.training import train
+    from fastmlp.training.many import grid, train_many
+    from fastmlp.training.train import train
 
 __version__ = "0.1.0"
 
 # Public names load on first use: importing NumPy and Numba costs half a second, which `fastmlp --help` need not pay.
 _ROOMS = {
-    "DivergedError": "model",
-    "Evaluation": "metrics",
-    "History": "model",
-    "ImageClassifier": "folders",
-    "ImageError": "images",
-    "MLP": "model",
-    "Population": "population",
-    "PopulationHistory": "population",
-    "Verdicts": "folders",
-    "classify_folder": "folders",
-    "extract_features": "folders",
+    "DivergedError": "networks.mlp",
+    "Evaluation": "networks.metrics",
+    "History": "networks.mlp",
+    "ImageClassifier": "images.folders",
+    "ImageError": "images.pillow",
+    "MLP": "networks.mlp",
+    "Population": "networks.population",
+    "PopulationHistory": "networks.population",
+    "Verdicts": "images.folders",
+    "classify_folder": "images.folders",
+    "extract_features": "images.folders",
     "load": "storage",
-    "read_image": "images",
-    "grid": "many",
-    "train": "training",
-    "train_folder": "folders",
-    "train_many": "many",
+    "read_image": "images.pillow",
+    "grid": "training.many",
+    "train": "training.train",
+    "train_folder": "images.folders",
+    "train_many": "training.many",
 }
 
 __all__ = [

@@ -2,6 +2,6 @@
 
 import sys
 
-from fastmlp.cli import main
+from fastmlp.commands.main import main
 
 sys.exit(main())

@@ -38,9 +38,9 @@ import numpy as np
 from fastmlp import checks
 
 if TYPE_CHECKING:
-    from fastmlp.folders import ImageClassifier
-    from fastmlp.model import MLP, History, TrainingState
-    from fastmlp.population import Population
+    from fastmlp.images.folders import ImageClassifier
+    from fastmlp.networks.mlp import MLP, History, TrainingState
+    from fastmlp.networks.population import Population
 
 FORMAT = "fastmlp"
 VERSION = 2  # 1 knew nothing of made_with, state and feature_names, and had another extractor by the name of ink
@@ -322,7 +322,7 @@ def _read_model(file: IO[bytes]) -> MLP | ImageClassifier | Population:
         return networks[0]
 
     # An import that points up the list of rooms, as those below: who loads a model must be able to make one.
-    from fastmlp.folders import ImageClassifier
+    from fastmlp.images.folders import ImageClassifier
 
     if header["version"] == 1 and header["extractor"] == "ink":
         warnings.warn(
@@ -419,7 +419,7 @@ def _population_plan(header: dict[str, Any]) -> dict[str, Expected]:
 
 
 def _network(index: int, entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> MLP:
-    from fastmlp.model import History
+    from fastmlp.networks.mlp import History
 
     theta = arrays[f"theta_{index}"]
     if not np.isfinite(theta).all():
@@ -433,7 +433,7 @@ def _network(index: int, entry: dict[str, Any], arrays: dict[str, np.ndarray]) -
 
 
 def _state(entry: dict[str, Any], theta: Any, moments: Any, scaling: Any) -> TrainingState | None:
-    from fastmlp.model import TrainingState
+    from fastmlp.networks.mlp import TrainingState
 
     if theta is None:
         return None
@@ -455,7 +455,7 @@ def _mlp(
     history: History | None = None,
     made_with: dict[str, Any] | None = None,
 ) -> MLP:
-    from fastmlp.model import MLP
+    from fastmlp.networks.mlp import MLP
 
     return MLP(
         tuple(entry["layer_sizes"]),
@@ -472,7 +472,7 @@ def _mlp(
 
 
 def _population(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Population:
-    from fastmlp.population import Group, Population, PopulationHistory
+    from fastmlp.networks.population import Group, Population, PopulationHistory
 
     groups = []
     for index, entry in enumerate(header["networks"]):

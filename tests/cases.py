@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.reference import Network
-from fastmlp.model import MLP
+from fastmlp.networks.mlp import MLP
 
 HIDDEN_ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
 OUTPUT_LOSSES = (

@@ -10,14 +10,10 @@ import pytest
 import fastmlp
 
 PACKAGE = Path(fastmlp.__file__).parent
-ROOMS = (
-    "__main__", "cli", "warmup", "demo", "rows", "report", "folders", "many", "march", "school", "crews", "training", "descent",
-    "population", "table", "model", "metrics", "provenance", "reading", "images", "sources", "archives", "features", "storage",
-    "chunks", "progress", "checks", "literals", "kernels",
-)  # fmt: skip
+WINGS = ("commands", "images", "training", "networks", "storage", "progress", "checks", "literals", "kernels")
 
-# What a file holds belongs to rooms above the one that reads it: storage imports these when a model is loaded.
-WHEN_LOADING = {("storage", "model"), ("storage", "population"), ("storage", "folders")}
+# Not yet mended: what a file holds belongs to wings above the room that reads it.
+WHEN_LOADING = {("storage", "networks"), ("storage", "images")}
 
 PUBLIC = [
     "DivergedError",
@@ -44,7 +40,7 @@ def sources():
     return {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
 
 
-def room_of(path):
+def wing_of(path):
     return path.split("/")[0].removesuffix(".py")
 
 
@@ -68,27 +64,27 @@ def outside(path, tree):
     return packages - {"fastmlp", "__future__"} - sys.stdlib_module_names
 
 
-def test_every_file_has_its_room():
-    assert {room_of(path) for path in sources()} <= {*ROOMS, "__init__"}
+def test_every_file_has_its_wing():
+    assert {wing_of(path) for path in sources()} == {*WINGS, "__init__", "__main__"}
 
 
 def test_imports_point_down():
     upward = set()
     for path, tree in sources().items():
-        room = room_of(path)
-        if room == "__init__":
+        wing = wing_of(path)
+        if wing in ("__init__", "__main__"):
             continue
         for name in imported_modules(tree):
             package, _, rest = name.partition(".")
             target = rest.split(".")[0]
-            if package == "fastmlp" and target in ROOMS and ROOMS.index(target) < ROOMS.index(room):
-                upward.add((room, target))
+            if package == "fastmlp" and target in WINGS and WINGS.index(target) < WINGS.index(wing):
+                upward.add((wing, target))
     assert upward <= WHEN_LOADING
 
 
 def test_kernels_import_numba_and_numpy_and_nothing_above_them():
     for path, tree in sources().items():
-        if room_of(path) == "kernels":
+        if wing_of(path) == "kernels":
             assert outside(path, tree) <= {"numba", "llvmlite", "numpy"}, path  # llvmlite is the part of Numba that builds code
             ours = {name for name in imported_modules(tree) if name.startswith("fastmlp")}
             assert all(name.startswith("fastmlp.kernels") for name in ours), path
@@ -97,21 +93,21 @@ def test_kernels_import_numba_and_numpy_and_nothing_above_them():
 def test_only_images_knows_pillow_and_only_kernels_know_numba():
     for path, tree in sources().items():
         others = outside(path, tree) - {"numpy"}
-        if path != "images.py":
+        if path != "images/pillow.py":
             assert "PIL" not in others, path
-        if room_of(path) != "kernels":
+        if wing_of(path) != "kernels":
             assert "numba" not in others, path
 
 
 def test_only_the_commands_print():
     for path, tree in sources().items():
         called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-        assert path == "cli.py" or not called & {"print", "sys.stdout.write"}, path
+        assert path == "commands/main.py" or not called & {"print", "sys.stdout.write"}, path
 
 
 def test_kernels_neither_raise_nor_draw():
     for path, tree in sources().items():
-        if room_of(path) == "kernels" and path != "kernels/jit.py":
+        if wing_of(path) == "kernels" and path != "kernels/compile.py":
             assert path == "kernels/frozen.py" or not any(isinstance(node, ast.Raise) for node in ast.walk(tree)), path
             assert "np.random" not in ast.unparse(tree), path
 
@@ -126,7 +122,7 @@ def test_public_names_are_those_declared():
         _ = fastmlp.trian
 
 
-@pytest.mark.parametrize("start", ["import fastmlp", "from fastmlp.cli import main; main(['--help'])"])
+@pytest.mark.parametrize("start", ["import fastmlp", "from fastmlp.commands.main import main; main(['--help'])"])
 def test_a_light_start_imports_neither_numba_nor_numpy(start):
     code = f"""
 import sys

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import march, progress, warmup
+from fastmlp import progress
+from fastmlp.commands import warmup
 from fastmlp.kernels import cache, notice
-from fastmlp.kernels.jit import jit, noticed_by
+from fastmlp.kernels.compile import jit, noticed_by
 from fastmlp.progress import Progress, clock
+from fastmlp.training import march
 
 X = np.random.default_rng(0).normal(size=(200, 3))
 Y = X[:, 0] > 0

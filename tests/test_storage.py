@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from fastmlp import storage
-from fastmlp.folders import ImageClassifier
-from fastmlp.many import train_many
-from fastmlp.model import MLP, History
+from fastmlp.images.folders import ImageClassifier
+from fastmlp.networks.mlp import MLP, History
 from fastmlp.storage import load_model, save_model
+from fastmlp.training.many import train_many
 
 
 def network(layer_sizes=(3, 4, 2), *, dtype=np.float64, bias=True, output="identity", loss="squared_error", **more):

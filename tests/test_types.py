@@ -12,8 +12,13 @@ import pytest
 from test_readme import blocks
 
 import fastmlp
-from fastmlp import checks, features, folders, literals, many, model, population, training
+from fastmlp import checks, literals
+from fastmlp.images import features, folders
 from fastmlp.kernels import activations, optimizers
+from fastmlp.networks import mlp as model
+from fastmlp.networks import population
+from fastmlp.training import many
+from fastmlp.training import train as training
 
 START = """\
 import numpy as np

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastmlp.kernels import elementary
-from fastmlp.kernels.jit import jit_inline, jit_part
+from fastmlp.kernels.compile import jit_inline, jit_part
 from fastmlp.kernels.simd import lanes_of, load, store, where
 
 IDENTITY, SIGMOID, TANH, RELU, SOFTMAX = range(5)

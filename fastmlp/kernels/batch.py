@@ -13,10 +13,10 @@ import numpy as np
 
 from fastmlp.kernels import elementary, optimizers
 from fastmlp.kernels.activations import SIGMOID, SOFTMAX, activate, activate_backward
+from fastmlp.kernels.barrier import meet
+from fastmlp.kernels.compile import jit, jit_flat, jit_inline, jit_part
 from fastmlp.kernels.dense import Rows, dense_backward_input, dense_backward_parameters, dense_forward, strips
-from fastmlp.kernels.jit import jit, jit_flat, jit_inline, jit_part
 from fastmlp.kernels.simd import get, lanes_of, load, put, room, store, total, where, zeros
-from fastmlp.kernels.team import meet
 
 CROSS_ENTROPY, SQUARED_ERROR = range(2)
 MOST_LANES = 16  # of a vector

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp.kernels.activations import IDENTITY, derivative, slope
-from fastmlp.kernels.jit import jit_flat, jit_inline, jit_part
+from fastmlp.kernels.compile import jit_flat, jit_inline, jit_part
 from fastmlp.kernels.simd import get, lanes_of, load, put, spread, store, total, zeros
 
 DEPTH = 64  # inputs in a row of tiles: what they read stays in the first-level cache

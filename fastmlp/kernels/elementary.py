@@ -16,7 +16,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from fastmlp.kernels.jit import jit_inline
+from fastmlp.kernels.compile import jit_inline
 from fastmlp.kernels.simd import binary_exponent, copysign, magnitude, power_of_two, where
 
 

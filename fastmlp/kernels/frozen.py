@@ -8,7 +8,7 @@ from numba.core.errors import NumbaTypeError
 
 from fastmlp.kernels import elementary
 from fastmlp.kernels.activations import SIGMOID, SOFTMAX
-from fastmlp.kernels.jit import jit_alone
+from fastmlp.kernels.compile import jit_alone
 from fastmlp.kernels.online import ACTIVATION, N_IN, N_OUT, OUTPUTS, forward, softmax, spread_out
 from fastmlp.kernels.simd import as_tuple, get, put, room
 

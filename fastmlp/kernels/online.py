@@ -16,8 +16,8 @@ import numpy as np
 from fastmlp.kernels import elementary
 from fastmlp.kernels.activations import RELU, SIGMOID, SOFTMAX, TANH
 from fastmlp.kernels.batch import SQUARED_ERROR, Tiles, block_loss, pack
+from fastmlp.kernels.compile import jit, jit_flat, jit_inline
 from fastmlp.kernels.dense import strips
-from fastmlp.kernels.jit import jit, jit_flat, jit_inline
 from fastmlp.kernels.optimizers import scheduled
 from fastmlp.kernels.simd import get, load_eight, put, store, total, where
 

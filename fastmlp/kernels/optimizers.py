@@ -7,7 +7,7 @@ numbers and for vectors: of a parameter, what it becomes.
 import math
 from typing import NamedTuple
 
-from fastmlp.kernels.jit import jit_inline, jit_part
+from fastmlp.kernels.compile import jit_inline, jit_part
 from fastmlp.kernels.simd import square_root
 
 SGD, MOMENTUM, NESTEROV, ADAM = range(4)

@@ -15,7 +15,7 @@ import numpy as np
 from fastmlp.kernels import optimizers
 from fastmlp.kernels.activations import IDENTITY, SOFTMAX, activate, activate_backward, activation, backward
 from fastmlp.kernels.batch import SQUARED_ERROR, Tiles, add_losses, cross_entropy, row_of, squared_error
-from fastmlp.kernels.jit import jit, jit_flat, jit_part
+from fastmlp.kernels.compile import jit, jit_flat, jit_part
 from fastmlp.kernels.optimizers import ADAM, MOMENTUM, SGD
 from fastmlp.kernels.product import Grid, product
 from fastmlp.kernels.simd import (

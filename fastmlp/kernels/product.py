@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp.kernels.jit import jit_inline, jit_part
+from fastmlp.kernels.compile import jit_inline, jit_part
 from fastmlp.kernels.simd import load, store, zeros
 
 

@@ -1,0 +1,1 @@
+"""The commands: the wing that prints, and sets exit codes."""

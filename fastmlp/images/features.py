@@ -1,0 +1,97 @@
+"""Pixels to feature vectors: the extractors, by name.
+
+Both extractors start alike. The *ground* of an image is its most frequent gray level, the lightest one where several
+are equally frequent. A pixel is *ink* where its level differs from the ground by 64 or more, that is, by more than a
+quarter of the full range of 255. So dark on light, light on dark, and paper that is not quite white all work.
+
+``ink``: 3 values
+    An image of H rows and W columns is laid on a grid of 16 x 16 cells. Cell (i, j) holds the pixel rows from
+    ``top = i*H // 16`` up to, not including, ``max(top + 1, (i+1)*H // 16)``, and the columns from
+    ``left = j*W // 16`` up to, not including, ``max(left + 1, (j+1)*W // 16)``. A cell is ink where any of its pixels
+    is, which keeps the thinnest stroke. Each axis goes by itself: an image that is not square is stretched, and one of
+    fewer than 16 rows or columns has them repeated.
+
+    Then strokes are worn down to lines one cell wide, so that neither the pen nor the size of the page matters, and a
+    drawing by a pen of one pixel on 16 x 16 is its own grid. A cell is spare where its ink neighbours, of eight, are two
+    at least, and follow each other on the way round it: the drawing hangs together without it, and it does not end a
+    stroke. All spare cells go at once that have no ink above; then those that have none below, to the right, to the left,
+    above again, and so on, until no cell is spare. What is filled becomes a line, too, or a dot.
+
+    - feature 1 = cells left / 256
+    - feature 2 = cells left with i and j in 6..9 (the central 4 x 4 block) / 16
+    - feature 3 = cells left with i or j in 0..2 or 13..15 (the ring three cells wide along the borders) / 156
+
+``pixels``: 256 values between 0 and 1
+    The picture of the ink alone, wherever it stands on the page, however large, with whatever pen, on whichever ground.
+    Let rows [t, b) and columns [l, r) be the smallest box around all ink pixels, and s = max(b - t, r - l). A grid of
+    16 x 16 square cells of side s/14 shares its centre with the box, so that the longer side of the drawing fills 14
+    cells, and a margin of one cell remains on either side. Cell (i, j) spans the rows from ``(t + b)/2 + (i - 8)*s/14``
+    to ``(t + b)/2 + (i - 7)*s/14`` and the columns from ``(l + r)/2 + (j - 8)*s/14`` to ``(l + r)/2 + (j - 7)*s/14``,
+    where the pixel (y, x) is the unit square [y, y + 1) x [x, x + 1).
+
+    - D[i, j] = sum over the ink pixels of |level - ground| * (area of the pixel that lies in cell (i, j))
+    - value 16*i + j = D[i, j] / max(D); all values are 0 for an image without ink
+
+    All lengths times 14 are integers, so D * 196 is an exact integer sum, and each value is rounded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp import checks
+from fastmlp.kernels.images.features import INK, PIXELS, ink_features, pixel_features, places_for
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A named way from an image to `size` numbers; fastmlp/kernels/ink.py says what the kernel's arguments are."""
+
+    name: str
+    size: int
+    code: int
+    kernel: Callable[..., None]
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the features, as they head a CSV file."""
+        return [f"feature{number}" for number in range(1, self.size + 1)]
+
+
+EXTRACTORS = {
+    "ink": Extractor("ink", 3, INK, ink_features),
+    "pixels": Extractor("pixels", 256, PIXELS, pixel_features),
+}
+
+
+def extract(images: Iterable[NDArray[np.uint8]], extractor: str = "ink") -> NDArray[np.float64]:
+    """Extract the features of gray images.
+
+    Parameters
+    ----------
+    images : iterable of (H, W) uint8 arrays
+        Gray levels from 0, black, to 255, white. The sizes may differ.
+    extractor : {"ink", "pixels"}
+        What to extract; the text at the head of this file defines both.
+
+    Returns
+    -------
+    (n, size) float64 array
+        One row for each image; size is 3 for "ink" and 256 for "pixels".
+
+    Raises
+    ------
+    ValueError
+        If an image is not a two-dimensional uint8 array, or is empty, or no extractor has that name.
+    """
+    chosen = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)]
+    checked = [checks.gray_image(f"images[{index}]", image) for index, image in enumerate(images)]
+    features = np.empty((len(checked), chosen.size))
+    histogram = np.empty(256, np.int64)
+    for row, image in zip(features, checked, strict=True):
+        chosen.kernel(row, histogram, np.empty(places_for(image.size), np.uint8), image.reshape(-1), *image.shape)
+    return features

@@ -1,0 +1,1 @@
+"""Compiled code for images: from bytes of files to features."""

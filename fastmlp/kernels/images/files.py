@@ -1,0 +1,130 @@
+"""Files to rows of features: a chunk of names, or of places in an archive, in one call, with no Python object for an image.
+
+Names lie one after another, each ended by a zero byte, as the system takes them. They are opened as seen from an open folder, and
+never waited for, should one of them have become a pipe. A file that does not fit the scratch is read in part and then refused, as
+the end of the picture is missing.
+"""
+
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from fastmlp.kernels.compile import jit
+from fastmlp.kernels.images import png
+from fastmlp.kernels.images.features import INK, ink_features, pixel_features, places_for
+from fastmlp.kernels.simd import compiles, pointer_to
+
+POSSIBLE = os.name == "posix"  # elsewhere Python reads the files
+READ, NO_PNG, REFUSED = 0, 1, 2  # what became of a file; Pillow has to say what is wrong with a refused one
+
+
+class Scratch(NamedTuple):
+    """What a thread needs for its files."""
+
+    png: png.Scratch
+    histogram: Any  # (256,) int64
+    marks: Any  # uint8, see features.py
+    shape: Any  # (2,) int64: height and width of the last image
+
+
+def scratch():
+    return Scratch(png.scratch(), np.empty(256, np.int64), np.empty(places_for(png.PIXELS), np.uint8), np.zeros(2, np.int64))
+
+
+# -- system calls: -1 tells that one failed ----------------------------------------------------------------------------------------
+
+
+def _open_at(folder, names, start):
+    """Opens the file whose name begins at that place, seen from an open folder."""
+    name = names[start:].tobytes()
+    try:
+        return os.open(name[: name.index(0)], OPEN_FLAGS, dir_fd=int(folder))
+    except OSError:
+        return -1
+
+
+def _read(file, out, count):
+    """Reads up to so many bytes to the beginning of `out`; how many came."""
+    try:
+        return os.readv(file, [out[:count]])
+    except OSError:
+        return -1
+
+
+def _close(file):
+    """Closes it, and it is of no interest whether that went well."""
+    os.close(file)
+    return 0
+
+
+OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0)
+FOLDER_FLAGS = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)  # to open from
+_INT, _LONG = ir.IntType(32), ir.IntType(64)
+
+
+def _call(builder, name, result, arguments, *, more=False):
+    """Calls a function of the C library, which may take more arguments than are given."""
+    kind = ir.FunctionType(result, [argument.type for argument in arguments], more)
+    value = builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+    return value if result is _LONG else builder.sext(value, _LONG)
+
+
+def _address(context, builder, kind, array, i):
+    return builder.bitcast(pointer_to(context, builder, kind, array, i), cgutils.voidptr_t)
+
+
+@compiles(_open_at, result=lambda folder, names, start: types.int64, kinds=[(types.Integer, types.Array, types.Integer)])
+def _(context, builder, signature, folder, names, start):
+    name = _address(context, builder, signature.args[1], names, start)
+    return _call(builder, "openat", _INT, [builder.trunc(folder, _INT), name, _INT(OPEN_FLAGS)], more=True)
+
+
+@compiles(_read, result=lambda file, out, count: types.int64, kinds=[(types.Integer, types.Array, types.Integer)])
+def _(context, builder, signature, file, out, count):
+    start = _address(context, builder, signature.args[1], out, _LONG(0))
+    return _call(builder, "read", _LONG, [builder.trunc(file, _INT), start, count])
+
+
+@compiles(_close, result=lambda file: types.int64, kinds=[(types.Integer,)])
+def _(context, builder, signature, file):
+    return _call(builder, "close", _INT, [builder.trunc(file, _INT)])
+
+
+# -- chunks ------------------------------------------------------------------------------------------------------------------------
+
+
+@jit
+def read(features, outcomes, scratch, folder, names, starts, data, places, first, last, extractor, max_pixels):
+    """The features of files first to last - 1, and what became of each; its gray levels and their shape are left in the scratch.
+
+    features (n, size) float64; outcomes (n,) uint8; where it is not READ, a row of features means nothing. The files are those
+    whose names begin at starts (n,) int64 of names, uint8, as seen from an open folder; or where folder is -1, those at places of
+    data, uint8. places (n, 4) int64 are as in fastmlp/archives.py.
+    """
+    for k in range(first, last):
+        content, start, stop = scratch.png.file, np.int64(0), np.int64(-1)
+        if folder >= 0:
+            file = _open_at(folder, names, starts[k])
+            if file >= 0:
+                stop = _read(file, content, content.shape[0])
+                _close(file)
+        elif places[k, 2] == 0 and places[k, 1] == places[k, 3] and places[k, 0] + places[k, 1] <= data.shape[0]:  # not compressed
+            content, start, stop = data, places[k, 0], places[k, 0] + places[k, 1]
+        outcomes[k] = REFUSED
+        if stop >= start:
+            outcomes[k] = NO_PNG
+            if png.is_png(content, start, stop):
+                height, width = png.read(scratch.png, content, start, stop, max_pixels)
+                scratch.shape[0], scratch.shape[1] = height, width
+                outcomes[k] = REFUSED
+                if height > 0:
+                    image = scratch.png.gray[: height * width]
+                    if extractor == INK:
+                        ink_features(features[k], scratch.histogram, scratch.marks, image, height, width)
+                    else:
+                        pixel_features(features[k], scratch.histogram, scratch.marks, image, height, width)
+                    outcomes[k] = READ

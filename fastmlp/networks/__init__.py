@@ -1,0 +1,1 @@
+"""Networks: what they are, what they know, and what they are asked."""

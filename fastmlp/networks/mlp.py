@@ -1,0 +1,490 @@
+"""MLP: a small network and what it can do. Its parameters are one flat vector; weights and biases are views of it."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from threading import Lock
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp import checks, storage
+from fastmlp.kernels import batch, online
+from fastmlp.kernels.frozen import frozen
+from fastmlp.kernels.simd import readable
+from fastmlp.literals import Activation, Loss, Output
+from fastmlp.networks import chunks, metrics
+
+ON_STACK = 4096  # units of a network whose compiled form keeps them on the stack
+FEW = 32  # rows whose prediction is one kernel call with scratch on the stack
+LOSSES = {  # name: kind, and the factor that makes nats bits
+    "cross_entropy": (batch.CROSS_ENTROPY, 1.0),
+    "cross_entropy_bits": (batch.CROSS_ENTROPY, 1.0 / float(np.log(2.0))),
+    "squared_error": (batch.SQUARED_ERROR, 1.0),
+}
+
+
+@dataclass
+class History:
+    """How a training went.
+
+    Attributes
+    ----------
+    loss : (epochs,) float64
+        The mean loss over the samples as each was seen in the epoch, before the update that it caused; as it was minimised, of
+        standardised targets where these were standardised, but without the l2 penalty.
+    validation_loss : (epochs,) float64 or None
+        The mean loss over the validation rows after each epoch.
+    epochs : int
+        Epochs that were completed.
+    stopped_by : str
+        "epochs", "target_loss", "patience", "on_epoch" or "interrupt"; of a member of a population also "halving".
+    """
+
+    loss: NDArray[np.float64]
+    validation_loss: NDArray[np.float64] | None
+    epochs: int
+    stopped_by: str
+
+    def __repr__(self) -> str:
+        losses = {"loss": self.loss, "validation loss": self.validation_loss}
+        last = ", ".join(f"{name} {values[-1]:.6g}" for name, values in losses.items() if values is not None and len(values))
+        return f"<History of {self.epochs} epochs: {last or 'no loss'}; stopped by {self.stopped_by}>"
+
+
+class TrainingState(NamedTuple):
+    """Where a training stands, for another that goes on from there: see `train(keep_state=True)`."""
+
+    optimizer: str
+    seed: int
+    data_seed: int | None
+    epochs: int  # since the initial weights
+    steps: int  # of the optimizer
+    moments: NDArray[Any]  # (2, P): see kernels/optimizers.py
+    theta: NDArray[Any]  # (P,): for scaled inputs and targets
+    scaling: tuple[NDArray[Any], ...]  # shift and scale of the inputs, then of the targets if these were scaled
+
+
+class DivergedError(ArithmeticError):
+    """The loss, or a parameter, stopped being finite.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch, counted from 0, in which it happened.
+    loss : float
+        The loss of that epoch.
+    """
+
+    def __init__(self, epoch: int, loss: float, learning_rates: float | NDArray[np.float64], advice: str = "") -> None:
+        self.epoch, self.loss = epoch, loss
+        what = "the weights are no longer finite" if np.isfinite(loss) else f"the loss became {loss}"
+        rate, count = np.min(learning_rates), np.size(learning_rates)
+        who = "training diverged in"
+        if count > 1:
+            tried = f"learning rates from {rate:g} to {np.max(learning_rates):g}"
+            who = f"all {count} networks diverged, with {tried}, the first in"
+        super().__init__(f"{who} epoch {epoch}: {what}; try a learning_rate below {rate:g}{advice}")
+
+
+class Copied:
+    """Its copies share nothing with it; they and its pickles are without what follows from the rest, and what updates write to."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = vars(self).keys() - {"_updating"}
+        return {name: vars(self)[name] for name in kept if not isinstance(getattr(type(self), name, None), cached_property)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _updating=Lock())
+
+    def __copy__(self) -> Self:
+        return copy.deepcopy(self)
+
+
+class MLP(Copied):
+    """A multilayer perceptron: a[l+1] = f(a[l] @ W[l] + b[l]).
+
+    `fastmlp.train` makes one from data, `MLP.from_weights` from arrays, `fastmlp.load` from a file.
+
+    Attributes
+    ----------
+    layer_sizes : tuple of int
+        (D, H1, ..., K): inputs, hidden units, outputs.
+    theta : (P,) float32 or float64
+        All parameters: W0, b0, W1, b1, ... Writing to it changes the network.
+    weights, biases : tuples of arrays
+        Views of theta of shapes (n_in, n_out) and (n_out,); `biases` is empty for a network without them.
+    activations : tuple of str
+        One for each hidden layer: "sigmoid", "tanh", "relu" or "identity".
+    output : str
+        "sigmoid", "softmax" or "identity".
+    loss_name : str
+        "cross_entropy", "cross_entropy_bits" or "squared_error".
+    classes : array or None
+        The sorted labels of a classifier.
+    history : History or None
+        How it was trained.
+    made_with : dict
+        What it was trained with, as JSON values: its "seed", also one that was drawn; "rows", how many X had; the "options" of
+        `train`; the "versions" of fastmlp, numpy and numba. Empty for a network that was not trained.
+    state : TrainingState or None
+        What `train(keep_state=True)` leaves for a training that goes on from this network.
+    feature_names : tuple of str or None
+        The names of the columns of the X that it was trained on, if that was a data frame. What it is asked about later must have
+        them in the same order, if it has names.
+
+    Threads may ask and update one network side by side: its updates are made one after the other. A copy shares nothing with it.
+    """
+
+    def __init__(
+        self,
+        layer_sizes: Sequence[int],
+        theta: NDArray[Any],
+        *,
+        activations: Sequence[Activation],
+        output: Output,
+        loss_name: Loss,
+        bias: bool = True,
+        classes: NDArray[Any] | None = None,
+        history: History | None = None,
+        made_with: Mapping[str, Any] | None = None,
+        state: TrainingState | None = None,
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
+        self.layer_sizes = tuple(layer_sizes)
+        self.theta = theta
+        self.activations = tuple(activations)
+        self.output = output
+        self.loss_name = loss_name
+        self.bias = bias
+        self.classes = classes
+        self.history: History | Any = history  # or None, which `train` never leaves: type checkers need not ask
+        self.made_with = dict(made_with or {})
+        self.state = state
+        checks.network(self.layer_sizes, self.activations, output, loss_name, classes)
+        self.feature_names = checks.feature_names(feature_names, self.layer_sizes[0])
+        self._updating = Lock()  # held by who updates
+        if theta.shape != (parameter_count(self.layer_sizes, bias),):
+            raise ValueError(
+                f"theta must hold {parameter_count(self.layer_sizes, bias)} parameters for layer_sizes {self.layer_sizes}; "
+                f"got shape {theta.shape}"
+            )
+
+    @classmethod
+    @checks.takes_options()
+    def from_weights(
+        cls,
+        weights: Sequence[ArrayLike],
+        biases: Sequence[ArrayLike] | None = None,
+        *,
+        activation: Activation | Sequence[Activation] = "tanh",
+        output: Output = "identity",
+        classes: ArrayLike | None = None,
+        loss: Loss | None = None,
+    ) -> MLP:
+        """A network from arrays, which are copied.
+
+        Parameters
+        ----------
+        weights : sequence of (n_in, n_out) arrays
+            One for each layer, the input's first. float32 throughout gives a float32 network, anything else float64.
+        biases : sequence of (n_out,) arrays, optional
+            One for each layer; None for a network without biases.
+        activation : str or sequence of str
+            Of the hidden layers: "sigmoid", "tanh", "relu" or "identity"; one name, or one for each.
+        output : str
+            "sigmoid", "softmax" or "identity".
+        classes : array, optional
+            The labels, in ascending order: two for one sigmoid unit, else one for each output.
+        loss : str, optional
+            What `loss` and `gradient` measure; by default "squared_error" for an identity output, else "cross_entropy".
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit together, a value is not finite, or a name is unknown.
+        """
+        matrices, vectors = checks.parameters(weights, biases)
+        sizes = (matrices[0].shape[0], *(matrix.shape[1] for matrix in matrices))
+        parts = zip(matrices, vectors, strict=True) if vectors else ((matrix,) for matrix in matrices)
+        labels = None if classes is None else checks.classes(classes)
+        return cls(
+            sizes,
+            np.concatenate([array.ravel() for part in parts for array in part]),
+            activations=checks.activations(activation, len(sizes) - 2),
+            output=output,
+            loss_name=default_loss(output) if loss is None else loss,
+            bias=bool(vectors),
+            classes=labels,
+        )
+
+    def like(self, theta: NDArray[Any]) -> MLP:
+        """A network like it, of other parameters, and without a past."""
+        other = MLP.__new__(MLP)
+        other.__setstate__({**self.__getstate__(), "theta": theta, "history": None, "made_with": {}, "state": None})
+        return other
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.theta.dtype
+
+    @property
+    def weights(self) -> tuple[NDArray[Any], ...]:
+        return tuple(self.theta[at : at + n_in * n_out].reshape(n_in, n_out) for n_in, n_out, _, at, _ in self.layers.tolist())
+
+    @property
+    def biases(self) -> tuple[NDArray[Any], ...]:
+        return tuple(
+            self.theta[at + n_in * n_out : at + (n_in + 1) * n_out] for n_in, n_out, _, at, biased in self.layers.tolist() if biased
+        )
+
+    @cached_property
+    def layers(self) -> NDArray[np.int64]:
+        """The layers as the kernels read them: see kernels/batch.py."""
+        return chunks.layer_table(self.layer_sizes, self.activations, self.output, self.bias)
+
+    @cached_property
+    def network(self) -> batch.Network:
+        return batch.Network(self.layers, *LOSSES[self.loss_name])
+
+    def __repr__(self) -> str:
+        kind = "regressor" if self.classes is None else f"classifier of {len(self.classes)}"
+        return f"<MLP {'-'.join(map(str, self.layer_sizes))} {kind}, {self.dtype}>"
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable class of each row, or a regressor's outputs.
+
+        Parameters
+        ----------
+        X : (N, D)
+            Rows of inputs; no rows give an empty result.
+
+        Returns
+        -------
+        (N,) labels of a classifier; (N,) outputs of a regressor with one output, (N, K) with several. Of classes that are equally
+        probable the first is taken.
+
+        Raises
+        ------
+        ValueError
+            If X has another number of columns than the network has inputs, or holds NaN or infinity.
+        """
+        out = self._outputs(X, self.layer_sizes[-1])
+        if self.classes is None:
+            return out[:, 0] if out.shape[1] == 1 else out
+        best = (out[:, 0] > 0.5).astype(np.intp) if out.shape[1] == 1 else out.argmax(axis=1)
+        return self.classes[best]
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
+        """The probabilities (N, K) of the classes, in the order of `classes`: two columns for two classes.
+
+        Raises
+        ------
+        ValueError
+            As `predict` does, and for a regressor.
+        """
+        if self.classes is None:
+            raise ValueError("predict_proba is for classifiers; this network is a regressor: use predict")
+        return self._outputs(X, len(self.classes))
+
+    @checks.takes_options()
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The accuracy of a classifier, the coefficient of determination R2 of a regressor: see `evaluate`."""
+        return self.evaluate(X, y, sample_weight).score
+
+    @checks.takes_options()
+    def evaluate(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> metrics.Evaluation:
+        """How good the predictions are: accuracy, log loss and figures for each class, or R2 and errors.
+
+        Parameters
+        ----------
+        X : (N, D)
+            Rows of inputs, at least one.
+        y : (N,) or (N, K)
+            Their labels, or a regressor's targets.
+        sample_weight : (N,), optional
+            How much each row counts; by default all alike.
+
+        Returns
+        -------
+        Evaluation
+            It prints as a table; its attributes are described there.
+
+        Raises
+        ------
+        ValueError
+            As `loss` does, and if sample_weight is not as described.
+        """
+        if self.classes is None:
+            return metrics.of_numbers(self.predict(X), y, sample_weight)
+        return metrics.of_classes(self.predict_proba(X), y, self.classes, sample_weight)
+
+    def loss(self, X: ArrayLike, y: ArrayLike) -> float:
+        """The mean loss over the rows.
+
+        Parameters
+        ----------
+        X : (N, D)
+            Rows of inputs.
+        y : (N,) or (N, K)
+            Their labels, or a regressor's targets.
+
+        Raises
+        ------
+        ValueError
+            As `predict` does, and if y does not fit X or holds a label that is not in `classes`.
+        """
+        return self._loss(X, y, gradient=False)[0]
+
+    def gradient(self, X: ArrayLike, y: ArrayLike) -> NDArray[Any]:
+        """The gradient (P,) of `loss(X, y)` by `theta`, in its order: W0, b0, W1, b1, ...
+
+        Raises
+        ------
+        ValueError
+            As `loss` does.
+        """
+        return self._loss(X, y, gradient=True)[1]
+
+    def update(self, x: ArrayLike, y: Any, learning_rate: float) -> float:
+        """One step of stochastic gradient descent from one sample, in place.
+
+        Parameters
+        ----------
+        x : (D,)
+            Its inputs.
+        y : label, number, or (K,) numbers
+            Its label, or a regressor's target.
+        learning_rate : float
+            The factor of the gradient.
+
+        Returns
+        -------
+        The sample's loss before the step.
+
+        Raises
+        ------
+        ValueError
+            As `loss` does.
+        """
+        theta = self.theta
+        ready = type(x) is np.ndarray and x.dtype == theta.dtype and x.flags.carray and x.shape == (self.layer_sizes[0],)
+        row: Any = x if ready else checks.vector("x", x, theta.dtype, self.layer_sizes[0], self.feature_names)
+        try:
+            target = self._class_targets[y]
+        except (KeyError, TypeError):
+            target = self.targets([y], 1)[0]
+        ready = type(learning_rate) is float and 0.0 < learning_rate < math.inf
+        rate = learning_rate if ready else checks.positive("learning_rate", learning_rate)
+        with self._updating:
+            plan, edges, memory, layers, kind, scale = self._online
+            loss: float = online.update(theta, plan, edges, memory, row, target, layers, kind, scale, rate)
+        if not abs(loss) < math.inf:
+            checks.finite("x", row)
+            raise DivergedError(0, loss, rate)
+        return loss
+
+    def jit(self) -> Callable[..., Any]:
+        """The network, as it is now, as a function that other Numba code calls with no Python in between.
+
+        Its parameters are constants of the compiled code: later changes of theta do not reach it, and it is not cached on disk. It
+        allocates nothing, and may be called with the GIL released and from several threads.
+
+        Returns
+        -------
+        f(x) -> the output for D inputs x, an array or a tuple of numbers of one type: a number for one output (of two classes, the
+        probability of the second), else a tuple of K, which f(x, out) also writes to an array of K numbers.
+
+        Raises
+        ------
+        ValueError
+            If the network has more units than fit on a thread's stack, or theta is not finite; f does, if x has not D entries, or
+            is something else than an array or a tuple of numbers of one type.
+        """
+        checks.at_most("the network's units", sum(self.layer_sizes), ON_STACK, "to run on the stack")
+        return frozen(checks.finite("theta", self.theta), *online.memory(self.layers, self.dtype, 0))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save the network, its classes and its history to one .npz file; `fastmlp.load` reads it back exactly.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; what stood there before is untouched.
+        ValueError
+            If theta is not finite, or something else than a model is there.
+        """
+        storage.save_model(path, self)
+
+    def targets(self, y: ArrayLike, n: int, name: str = "y") -> NDArray[Any]:
+        """What the kernels compare the outputs with: class numbers (N, 1) of a classifier, else numbers (N, K)."""
+        if self.classes is not None:
+            return checks.class_numbers(name, y, self.classes, n, self.dtype)
+        targets = checks.targets(name, y, n, self.layer_sizes[-1], self.dtype)
+        if self.loss_name != "squared_error":
+            checks.probabilities(name, targets, self.output)
+        return targets
+
+    def _outputs(self, X: ArrayLike, columns: int) -> NDArray[Any]:
+        theta = self.theta
+        # A few rows that need no conversion, as in a loop over single ones: what is checked here takes half a microsecond.
+        if type(X) is np.ndarray and X.ndim == 2 and X.dtype == theta.dtype and X.flags.carray and self._is_small:
+            n, n_in = X.shape
+            if 0 < n <= FEW and n_in == self.layer_sizes[0]:
+                out = np.empty((n, columns), theta.dtype)
+                if batch.predict_few(out, X, theta, self.layers):
+                    return out
+        x = checks.matrix("X", X, self.dtype, columns=self.layer_sizes[0], names=self.feature_names, empty=True)
+        return chunks.outputs(theta, self.layers, x, columns)
+
+    @cached_property
+    def _class_targets(self) -> dict[Any, NDArray[Any]]:
+        """What the kernels compare the outputs with, for each label of a classifier."""
+        if self.classes is None:
+            return {}
+        return {label: np.array([number], self.dtype) for number, label in enumerate(self.classes.tolist())}
+
+    @cached_property
+    def _online(self) -> tuple[Any, ...]:
+        """What updates write to, and the network: for whoever holds the lock."""
+        return *online.memory(self.layers, self.dtype, int(batch.STRIP)), *self.network
+
+    @cached_property
+    def _is_small(self) -> bool:
+        """Whether a block of it fits in the stack's room for kernels."""
+        return batch.rows_of(self.layers) * int(batch.STRIP) <= batch.ROOM
+
+    def _loss(self, X: ArrayLike, y: ArrayLike, *, gradient: bool) -> tuple[float, NDArray[Any]]:
+        x = checks.matrix("X", X, self.dtype, columns=self.layer_sizes[0], names=self.feature_names)
+        rows = plain_rows(x, self.targets(y, len(x)))
+        with chunks.workers(checks.threads(None)) as share_out:
+            work = chunks.Chunked(self.network, rows, every_row(len(x)), len(x), self.theta.size, checks.threads(None))
+            loss = work.sum_loss(self.theta, 0, len(x), share_out, gradient=gradient)
+        batch.to_mean(work.total, len(x), self.network)
+        return loss / len(x), work.total
+
+
+def parameter_count(layer_sizes: Sequence[int], bias: bool) -> int:
+    """P, the number of parameters of a network."""
+    return sum(n_in * n_out + bias * n_out for n_in, n_out in pairwise(layer_sizes))
+
+
+def default_loss(output: Output) -> Loss:
+    return "squared_error" if output == "identity" else "cross_entropy"
+
+
+def plain_rows(x: NDArray[Any], y: NDArray[Any]) -> batch.Data:
+    """Rows as they are: unweighted, unscaled."""
+    d = x.shape[1]
+    return batch.Data(readable(x), y, np.ones(1, y.dtype), np.zeros(d, y.dtype), np.ones(d, y.dtype))
+
+
+def every_row(n: int) -> NDArray[np.int32]:
+    return np.arange(n, dtype=np.int32)

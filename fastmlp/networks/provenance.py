@@ -1,0 +1,45 @@
+"""What a model was made with: a record of JSON values that stays with it, is saved with it, and that `fastmlp info` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from fastmlp import __version__
+from fastmlp.kernels import compile
+
+# Arguments of train and train_many that the record leaves out: the data; what the network itself says; what changes no bit of it.
+LEFT_OUT = {"X", "y", "seed", "seeds", "members", "hidden", "activation", "output", "loss", "bias", "task", "dtype"}
+LEFT_OUT |= {"threads", "on_epoch", "progress", "keep_state"}
+LONGEST = 32  # values of an option that are kept; of more, only how many there were
+
+
+def made_with(rows: int, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a training on so many rows, from the arguments that it was called with."""
+    return {
+        "rows": rows,
+        "options": {name: _plain(value) for name, value in options.items() if name not in LEFT_OUT},
+        "versions": dict(_versions()),
+    }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {"fastmlp": __version__, "numpy": np.__version__, "numba": compile.VERSION}
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON can say it, exactly or in a word."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping) and len(value) <= LONGEST:
+        return {str(_plain(name)): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple) and len(value) <= LONGEST:
+        return [_plain(part) for part in value]
+    shape = getattr(value, "shape", None) or ((len(value),) if hasattr(value, "__len__") else ())
+    return f"{type(value).__name__} {'x'.join(map(str, shape))}".strip()

@@ -1,0 +1,254 @@
+"""Both extractors: against the reference, against drawings worked out by hand, and whatever the page looks like."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from benchmarks import reference
+from fastmlp.images.features import EXTRACTORS, extract
+
+SHAPES = [(16, 16), (32, 32), (28, 28), (17, 31), (100, 7), (7, 100), (1, 1), (1, 50), (3, 3), (15, 16), (250, 240)]
+REFERENCES = {"ink": reference.ink_features, "pixels": reference.pixel_features}
+
+
+def page(height=16, width=16, ground=255):
+    return np.full((height, width), ground, np.uint8)
+
+
+def drawing(size=16, ground=255, ink=0):
+    """A hook: a stroke down the left and one along the foot."""
+    image = page(size, size, ground)
+    image[size // 4 : 3 * size // 4, size // 4] = ink
+    image[3 * size // 4 - 1, size // 4 : size // 2] = ink
+    return image
+
+
+def noise(shape, levels, seed=0):
+    return np.random.default_rng([*shape, levels, seed]).integers(0, levels, shape).astype(np.uint8)
+
+
+def ink(image):
+    return extract([image], "ink")[0]
+
+
+def pixels(image):
+    return extract([image], "pixels")[0].reshape(16, 16)
+
+
+# -- The kernels against the reference ---------------------------------------------------------------------------------
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_equals_the_reference_bit_for_bit(extractor, shape):
+    images = [noise(shape, levels) for levels in (1, 2, 100, 256)]
+    images += [sparse(shape, seed) for seed in range(3)]
+    features = extract(images, extractor)
+    for image, row in zip(images, features, strict=True):
+        assert np.array_equal(row, REFERENCES[extractor](image))
+
+
+def sparse(shape, seed):
+    """A noisy page with a few strokes of ink."""
+    rng = np.random.default_rng([*shape, seed])
+    image = rng.integers(200, 256, shape).astype(np.uint8)
+    for _ in range(3):
+        y, x = rng.integers(shape[0]), rng.integers(shape[1])
+        image[y, : rng.integers(1, shape[1] + 1)] = rng.integers(0, 130)
+        image[: rng.integers(1, shape[0] + 1), x] = rng.integers(0, 130)
+    return image
+
+
+# -- Ground and ink ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ground", "level", "inked"), [(255, 191, 1), (255, 192, 0), (0, 64, 1), (0, 63, 0)])
+def test_ink_differs_from_the_ground_by_more_than_a_quarter_of_the_range(ground, level, inked):
+    image = page(ground=ground)
+    image[8, 8] = level
+    assert ink(image)[0] == inked / 256
+
+
+def test_of_two_equally_frequent_levels_the_lighter_is_the_ground():
+    image = page()
+    image[:, [0, 2, 4, 6, 9, 11, 13, 15]] = 0  # half of the pixels, and lines one cell wide; between them one is two cells wide
+    assert ink(image)[0] == 0.5
+    assert ink(255 - image)[0] < 0.5
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_dark_on_light_and_light_on_dark_are_the_same(extractor):
+    assert np.array_equal(*extract([drawing(), 255 - drawing()], extractor))
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_a_blank_page_gives_zeros(extractor):
+    assert not extract([page(ground=ground) for ground in (0, 128, 255)], extractor).any()
+
+
+# -- ink: three shares -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.kernels
+def test_each_cell_by_itself_counts_once():
+    for i, j in np.ndindex(16, 16):
+        image = page()
+        image[i, j] = 0
+        in_centre, in_ring = i in range(6, 10) and j in range(6, 10), not (i in range(3, 13) and j in range(3, 13))
+        assert ink(image).tolist() == [1 / 256, in_centre / 16, in_ring / 156]
+    image = page()
+    image[::2] = 0  # lines from border to border
+    assert ink(image).tolist() == [0.5, 0.5, (128 - 50) / 156]
+
+
+def test_the_shares_worked_out_by_hand():
+    image = page()
+    image[0, :] = 0  # 16 cells of the ring
+    image[6, 4:8] = 0  # 2 of its 4 cells in the central block
+    image[3, 12] = 0  # just inside the ring
+    image[13, 12] = 0  # just on it
+    assert ink(image).tolist() == [22 / 256, 2 / 16, 17 / 156]
+
+
+def test_one_pixel_makes_a_cell_ink():
+    image = page(64, 64)
+    image[30, ::4] = 0  # one of sixteen in each cell of a row
+    assert ink(image).tolist() == [16 / 256, 4 / 16, 6 / 156]
+
+
+def test_a_thick_stroke_becomes_a_line_worked_out_by_hand():
+    image = page()
+    image[6:9, 2:14] = 0  # a bar of 3 x 12
+    # The upper row goes, then the lower one, each but for what it takes to end a stroke: the middle is 12 cells long, or less
+    # by the half of its width at either end.
+    total, centre, ring = ink(image) * [256, 16, 156]
+    assert 10 <= total <= 12
+    assert centre == 4
+    assert ring == total - 10
+    image[:] = 255
+    image[5:7, 5:7] = 0  # a dot of 2 x 2: the upper cells go, and then there are two, each an end
+    assert ink(image).tolist() == [2 / 256, 1 / 16, 0]
+
+
+SHAPES_DRAWN = {
+    "circle": [[(0.5 + 0.36 * np.cos(t), 0.5 + 0.36 * np.sin(t)) for t in np.linspace(0, 2 * np.pi, 60)]],
+    "oval": [[(0.45 + 0.25 * np.cos(t), 0.5 + 0.38 * np.sin(t)) for t in np.linspace(0, 2 * np.pi, 60)]],
+    "lines": [[(0.2, 0.3), (0.85, 0.45)]],
+    "steep line": [[(0.55, 0.1), (0.4, 0.9)]],
+    "cross": [[(0.2, 0.2), (0.8, 0.8)], [(0.8, 0.2), (0.2, 0.8)]],
+    "two": [[(0.3, 0.3), (0.4, 0.2), (0.6, 0.2), (0.7, 0.3), (0.65, 0.45), (0.3, 0.8), (0.75, 0.8)]],
+    "four": [[(0.6, 0.85), (0.6, 0.15), (0.25, 0.6), (0.8, 0.6)]],
+}
+
+
+def drawn(strokes, height, width, pen):
+    image = Image.new("L", (width, height), 255)
+    for stroke in strokes:
+        ImageDraw.Draw(image).line([(x * width - 0.5, y * height - 0.5) for x, y in stroke], 0, pen, "curve" if pen > 2 else None)
+    return np.asarray(image)
+
+
+def test_the_same_drawing_gives_nearly_the_same_shares_whatever_the_pen_and_the_page():
+    differences, of_pixels = [], []
+    for strokes in SHAPES_DRAWN.values():
+        expected = ink(drawn(strokes, 16, 16, 1))
+        for height, width in [(16, 16), (28, 28), (64, 64), (100, 100), (60, 100)]:
+            for pen in range(1, height // 16 + 2):  # to more than a cell; a still thicker one fills the triangle of the four
+                image = drawn(strokes, height, width, pen)
+                differences.append(ink(image) - expected)
+                of_pixels.append((image == 0).mean() - (drawn(strokes, 16, 16, 1) == 0).mean())
+    # A point of the drawing may be in a cell or the next one: that moves few cells of 256, of 16, and of 156.
+    assert (np.abs(differences).max(axis=0) <= [8 / 256, 4 / 16, 8 / 156]).all()
+    assert (np.abs(differences).mean(axis=0) <= [2 / 256, 1.5 / 16, 3 / 156]).all()
+    assert np.ptp(of_pixels) > 0.2  # while the share of pixels changes by more than a fifth of the page
+
+
+def test_a_drawing_one_cell_wide_is_counted_as_it_is():
+    for image in [drawn(strokes, 16, 16, 1) for strokes in ([[(0.1, 0.5), (0.9, 0.5)]], [[(0.2, 0.2), (0.9, 0.9)]])]:
+        assert ink(image)[0] == (image == 0).sum() / 256
+
+
+@pytest.mark.parametrize("size", [32, 100, 1000])
+def test_a_stroke_of_one_pixel_survives_on_a_larger_page(size):
+    image = page(size, size)
+    np.fill_diagonal(image, 0)
+    assert ink(image)[0] >= 16 / 256
+
+
+def test_a_smaller_image_has_its_pixels_repeated():
+    image = noise((8, 4), 256)
+    assert np.array_equal(ink(image), ink(image.repeat(2, axis=0).repeat(4, axis=1)))
+
+
+# -- pixels: the drawing alone -----------------------------------------------------------------------------------------
+
+
+def test_a_square_fills_all_but_the_margin():
+    image = page(40, 60)
+    image[5:12, 30:37] = 0
+    expected = np.zeros((16, 16))
+    expected[1:15, 1:15] = 1
+    assert np.array_equal(pixels(image), expected)
+
+
+def test_a_stroke_lies_in_the_middle():
+    image = page()
+    image[3, 1:15] = 0
+    expected = np.zeros((16, 16))
+    expected[7:9, 1:15] = 1  # one pixel is one cell here, and its centre is the border of cells 7 and 8
+    assert np.array_equal(pixels(image), expected)
+
+
+def test_values_are_relative_to_the_fullest_cell():
+    image = page()
+    image[1:15, 1] = 0
+    image[1:15, 14] = 255 - 100
+    assert pixels(image)[1:15, [1, 14]].tolist() == [[1, 100 / 255]] * 14
+
+
+@pytest.mark.parametrize("scale", [2, 3, 10])
+def test_place_size_ground_and_pen_do_not_matter(scale):
+    large = drawing(ground=255, ink=0).repeat(scale, axis=0).repeat(scale, axis=1)
+    elsewhere = page(300, 200, ground=20)
+    elsewhere[100 : 100 + 16 * scale, 30 : 30 + 16 * scale] = np.where(large == 255, 20, 120)
+    assert np.array_equal(pixels(drawing()), pixels(large))
+    assert np.array_equal(pixels(drawing()), pixels(elsewhere))
+
+
+def test_values_lie_between_zero_and_one():
+    values = extract([noise((40, 30), 256, seed) for seed in range(20)], "pixels")
+    assert values.min() >= 0
+    assert (values.max(axis=1) == 1).all()
+
+
+# -- What extract takes ------------------------------------------------------------------------------------------------
+
+
+def test_shapes_and_names():
+    assert extract([page()] * 5).shape == (5, 3)
+    assert extract(np.stack([page()] * 5), "pixels").shape == (5, 256)
+    assert extract([], "pixels").shape == (0, 256)
+    assert EXTRACTORS["ink"].columns == ["feature1", "feature2", "feature3"]
+    assert {name: len(extractor.columns) for name, extractor in EXTRACTORS.items()} == {"ink": 3, "pixels": 256}
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_any_memory_layout_and_read_only_images(extractor):
+    image = drawing(32)
+    locked = image.copy()
+    locked.flags.writeable = False
+    same = [image, locked, np.asfortranarray(image), image.repeat(2, axis=1)[:, ::2], image[::-1].copy()[::-1]]
+    rows = extract(same, extractor)
+    assert (rows == rows[0]).all()
+
+
+@pytest.mark.parametrize("bad", [page().astype(float), page()[0], np.stack([page()] * 3), page()[:0], [["a"]], 7])
+def test_what_is_no_gray_image_is_refused(bad):
+    with pytest.raises(ValueError, match=r"^images\[1\] must be an array \(H, W\) of uint8 gray levels; got "):
+        extract([page(), bad])
+
+
+def test_an_unknown_extractor_is_refused():
+    with pytest.raises(ValueError, match=r"'ink', 'pixels'; got 'pixel' \(did you mean 'pixels'\?\)"):
+        extract([page()], "pixel")

@@ -1,0 +1,493 @@
+"""Chunks of files to features: compiled code, Pillow, and the way without system calls all give the same rows."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+import zipfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pngs import KINDS, SIGNATURE, chunk, gray_png, header, png, random_samples
+
+from fastmlp import classify_folder, train_folder
+from fastmlp.images import reading, sources
+from fastmlp.images.features import EXTRACTORS, extract
+from fastmlp.images.pillow import ImageError, read_image
+from fastmlp.images.reading import _spans, read_chunk
+from fastmlp.images.sources import Chunks
+from fastmlp.kernels.images import files
+from fastmlp.kernels.images import png as kernels
+
+ROOT = Path(__file__).parents[2]
+MAX_PIXELS = 1100 * 1100
+NOBODY = 65534
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are pipes, and folders to open from")
+
+
+@pytest.fixture(autouse=True)
+def one_chunk(monkeypatch):
+    """The first chunk is as large as any."""
+    monkeypatch.setattr(sources, "FIRST", sources.CHUNK)
+
+
+# -- The ways to read --------------------------------------------------------------------------------------------------
+
+
+def by_pillow(patch):
+    patch.setattr(reading, "FEW", 10**9)
+    patch.setattr(reading, "is_compiled", lambda kernel: False)
+
+
+def by_compiled_code(patch):
+    patch.setattr(reading, "FEW", 0)
+
+
+def without_system_calls(patch):
+    patch.setattr(reading, "FEW", 0)
+    patch.setattr(files, "POSSIBLE", False)
+
+
+def in_turns(patch):
+    """As on the first call of a process: some by Pillow, until compiled code is at hand."""
+    patch.setattr(reading, "FEW", 2)
+
+
+WAYS = [by_pillow, by_compiled_code, without_system_calls, in_turns]
+
+
+def rows_of(way, chunks, extractor="ink", strict=False, max_pixels=MAX_PIXELS):
+    with pytest.MonkeyPatch.context() as patch:
+        way(patch)
+        return [read_chunk(chunk, extractor, strict, max_pixels) for chunk in chunks]
+
+
+def as_bytes(rows):
+    return [row._replace(features=row.features.tobytes()) for row in rows]
+
+
+def the_same_by_all_ways(chunks, extractor="ink", strict=False, max_pixels=MAX_PIXELS):
+    results = [rows_of(way, chunks, extractor, strict, max_pixels) for way in WAYS]
+    for rows in results:
+        assert as_bytes(rows) == as_bytes(results[0])
+    return results[0]
+
+
+def page(height, width, seed=0):
+    return np.random.default_rng([height, width, seed]).integers(0, 256, (height, width)).astype(np.uint8)
+
+
+def write_everything(folder):
+    """Files of every kind that a folder of strangers may hold; those that become rows, by name, and whether they can be read."""
+    rng = random.Random(0)
+    pictures = {f"small-{k}.png": gray_png(page(1 + k % 20, 1 + k % 17, k)) for k in range(40)}
+    for colour_type, depth in KINDS:
+        palette = np.random.default_rng(depth).integers(0, 256, (2**depth, 3)) if colour_type == 3 else None
+        for interlaced in (False, True):
+            samples = random_samples(colour_type, depth)
+            pictures[f"{colour_type}-{depth}-{interlaced}"] = png(
+                samples, colour_type, depth, interlaced=interlaced, palette=palette
+            )
+    pictures["palette with alpha"] = png(random_samples(3, 2), 3, 2, palette=np.eye(4, 3) * 255, transparent=b"\0\x80")
+    pictures["gray with one transparent"] = png(random_samples(0, 8), transparent=b"\0\x07")
+    pictures["large file.png"] = gray_png(page(1050, 1050))
+    pictures["trailing"] = gray_png(page(5, 5)) + b"more"
+    pictures["without an end"] = gray_png(page(9, 9))[:-7]
+    pictures["with a damaged text"] = png(page(9, 9)[..., np.newaxis], extra=chunk(b"tEXt", b"a text")[:-1] + b"!")
+    pictures["one pixel"] = gray_png(page(1, 1))
+    pictures["name\nwith\nlines.png"] = gray_png(page(9, 9))
+    pictures[os.fsdecode(b"caf\xe9.png")] = gray_png(page(8, 9))
+    damaged = {
+        "truncated": gray_png(page(9, 9))[:-17],
+        "signature": SIGNATURE,
+        "too many pixels": gray_png(page(1100, 1101)),
+        "huge": SIGNATURE + header(2**31 - 1, 2**31 - 1) + chunk(b"IEND"),
+        "no header": SIGNATURE + chunk(b"IEND"),
+    }
+    for k in range(20):
+        file = bytearray(pictures[f"small-{k}.png"])
+        file[rng.randrange(8, len(file) - 12)] ^= 1 << rng.randrange(8)
+        damaged[f"damaged-{k}"] = bytes(file)
+    others = {"empty.png": b"", "text.png": b"some text", "seven": SIGNATURE[:7], "zeros": bytes(3_000_000), "n.txt": b"\n" * 99}
+    assert len(pictures["large file.png"]) > kernels.FILE_BYTES
+    for name, content in (pictures | damaged | others).items():
+        (folder / name).write_bytes(content)
+    return {**dict.fromkeys(pictures, True), **dict.fromkeys(damaged, False)}, sorted(others)
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("everything")
+    return folder, *write_everything(folder)
+
+
+# -- The same rows, whoever reads --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_all_ways_give_the_same_rows_of_a_mixed_folder(everything, extractor):
+    folder, names, others = everything
+    (rows,) = the_same_by_all_ways(list(Chunks(folder)), extractor)
+    assert rows.paths == sorted(names, key=os.fsencode)
+    assert rows.others == others
+    for path, features, error in zip(rows.paths, rows.features, rows.errors, strict=True):
+        assert (error is None) == names[path]
+        if error is None:
+            assert np.array_equal(features, extract([read_image(folder / path, MAX_PIXELS)], extractor)[0])
+        else:
+            assert np.isnan(features).all()
+            with pytest.raises(ImageError) as caught:
+                read_image(folder / path, MAX_PIXELS)
+            assert str(caught.value) == error
+
+
+def test_if_strict_what_is_no_png_becomes_a_row_too(everything):
+    folder, names, others = everything
+    (rows,) = the_same_by_all_ways(list(Chunks(folder)), strict=True)
+    assert rows.others == []
+    assert rows.paths == sorted([*names, *others], key=os.fsencode)
+    told = dict(zip(rows.paths, rows.errors, strict=True))
+    assert told["text.png"] == f"{folder / 'text.png'} is not a PNG file"
+    assert told["empty.png"] == f"{folder / 'empty.png'} is empty"
+
+
+def test_files_named_one_by_one_are_always_rows(everything):
+    folder, names, others = everything
+    paths = [str(folder / name) for name in [*others, *names, "nowhere.png"]] + ["", "a\0b", "x" * 5000, str(folder), "\ud800"]
+    (rows,) = the_same_by_all_ways(list(Chunks(paths)))
+    assert rows.paths == paths
+    assert [error is None for error in rows.errors] == [names.get(os.path.basename(path), False) for path in paths]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_chunks_of_any_size_give_the_same_rows(everything, size):
+    folder, _, _ = everything
+    (whole,) = rows_of(by_compiled_code, Chunks(folder), "pixels")
+    parts = rows_of(by_compiled_code, Chunks(folder, size=size), "pixels")
+    assert [path for part in parts for path in part.paths] == whole.paths
+    assert np.concatenate([part.features for part in parts]).tobytes() == whole.features.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["tar", "stored", "deflated", "bzip2", "behind a program"])
+def test_archives_give_the_rows_of_the_folder(everything, tmp_path, kind):
+    folder, _, _ = everything
+    methods = {"deflated": zipfile.ZIP_DEFLATED, "bzip2": zipfile.ZIP_BZIP2}
+    names = [name for name in os.listdir(folder) if kind == "tar" or name.isprintable()]
+    if kind == "tar":
+        with tarfile.open(tmp_path / "a", "w", encoding="utf-8", errors="surrogateescape") as tar:
+            tar.add(folder, ".")
+    else:
+        with zipfile.ZipFile(tmp_path / "a", "w", methods.get(kind, zipfile.ZIP_STORED)) as archive:
+            for name in names:
+                archive.write(folder / name, name)
+        if kind == "behind a program":
+            (tmp_path / "a").write_bytes(b"#!/bin/sh\n" + (tmp_path / "a").read_bytes())
+    (rows,) = the_same_by_all_ways(list(Chunks(tmp_path / "a")))
+    (expected,) = rows_of(by_compiled_code, Chunks(folder))
+    left = [index for index, path in enumerate(expected.paths) if path in names]
+    assert rows.paths == [expected.paths[index] for index in left]
+    assert rows.others == expected.others
+    assert rows.features.tobytes() == expected.features[left].tobytes()
+    assert rows.errors == [
+        error and error.replace(f"{folder}/", f"{tmp_path / 'a'}: ") for error in (expected.errors[index] for index in left)
+    ]
+
+
+def test_encrypted_and_unknown_members_are_rows_that_fail(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("locked.png", "odd.png", "right.png"):
+            archive.writestr(name, gray_png(page(5, 5)))
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    for name, field, value in ((b"locked.png", 8, 1), (b"odd.png", 10, 97)):
+        entry = data.rindex(name) - 46
+        data[entry + field] |= value
+    (tmp_path / "a.zip").write_bytes(data)
+    (rows,) = the_same_by_all_ways(list(Chunks(tmp_path / "a.zip")))
+    assert rows.paths == ["locked.png", "odd.png", "right.png"]
+    assert rows.errors == [
+        f"{tmp_path / 'a.zip'}: locked.png is encrypted",
+        f"{tmp_path / 'a.zip'}: odd.png is compressed by method 97, which is not read",
+        None,
+    ]
+
+
+def test_of_members_that_would_grow_too_large_nothing_or_the_beginning_is_decompressed(tmp_path):
+    most = 2**24 + 8 * 100
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.png", SIGNATURE + bytes(most))
+        archive.writestr("bomb.txt", bytes(most))
+    (rows,) = the_same_by_all_ways(list(Chunks(tmp_path / "a.zip")), max_pixels=100)
+    assert rows.others == ["bomb.txt"]
+    assert rows.errors == [f"{tmp_path / 'a.zip'}: bomb.png has {most + 8} bytes; at most {most} are read"]
+
+
+def test_any_positive_limit_of_pixels_is_one(tmp_path):
+    (tmp_path / "a.png").write_bytes(gray_png(page(10, 10)))
+    for limit, error in [(1, "at most 1 are read"), (99, "at most 99 are read"), (100, None), (10**40, None)]:
+        (rows,) = the_same_by_all_ways(list(Chunks(tmp_path)), max_pixels=limit)
+        assert str(rows.errors[0]).endswith(error or "None")
+
+
+# -- What changes between the walk and the reading ---------------------------------------------------------------------
+
+
+def test_files_that_vanish_or_become_something_else_fail_or_are_skipped(tmp_path):
+    for name in ("changed", "folder", "pipe", "right", "vanished", "zero"):
+        (tmp_path / name).write_bytes(gray_png(page(5, 5)))
+    chunks = list(Chunks(tmp_path))
+    for name in ("folder", "pipe", "vanished", "zero"):
+        (tmp_path / name).unlink()
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    os.symlink("/dev/zero", tmp_path / "zero")
+    (tmp_path / "changed").write_bytes(gray_png(page(9, 5)))
+    (rows,) = the_same_by_all_ways(chunks)
+    assert rows.paths == ["changed", "right", "vanished"]
+    assert rows.errors == [None, None, f"{tmp_path / 'vanished'} cannot be read: No such file or directory"]
+    assert rows.others == ["folder", "pipe", "zero"]
+    (strict,) = the_same_by_all_ways(chunks, strict=True)
+    told = dict(zip(strict.paths, strict.errors, strict=True))
+    for name in ("folder", "pipe", "zero"):
+        assert told[name] == f"{tmp_path / name} is not a regular file"
+
+
+def test_a_pipe_that_somebody_holds_open_does_not_block(tmp_path):
+    (tmp_path / "pipe").write_bytes(b"")
+    chunks = list(Chunks(tmp_path))
+    (tmp_path / "pipe").unlink()
+    os.mkfifo(tmp_path / "pipe")
+    end = os.open(tmp_path / "pipe", os.O_RDWR)
+    try:
+        (rows,) = the_same_by_all_ways(chunks)
+    finally:
+        os.close(end)
+    assert rows.others == ["pipe"]
+
+
+def test_a_folder_that_vanishes_makes_all_its_files_fail(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(gray_png(page(5, 5)))
+    chunks = list(Chunks(folder))
+    folder.rename(tmp_path / "elsewhere")
+    (rows,) = the_same_by_all_ways(chunks)
+    assert rows.errors == [f"{folder / 'a.png'} cannot be read: No such file or directory"]
+
+
+def test_an_archive_that_is_cut_short_after_it_was_listed_is_not_read_behind_its_end(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for number in range(3):
+            (tmp_path / "a.png").write_bytes(gray_png(page(300, 300, number)))
+            tar.add(tmp_path / "a.png", f"{number}.png")
+    chunks = list(Chunks(tmp_path / "a.tar"))
+    for size in (250_000, 100_000, 600, 1):
+        os.truncate(tmp_path / "a.tar", size)
+        (rows,) = the_same_by_all_ways(chunks)
+        expected = [start + length <= size for start, length in chunks[0].members[:, :2].tolist()]
+        assert [error is None for error in rows.errors] == expected
+    assert rows.errors[2].startswith(f"{tmp_path / 'a.tar'}: 2.png is damaged: it must have ")
+
+
+def test_a_file_that_grows_while_it_is_read_ends(tmp_path):
+    (tmp_path / "a.png").write_bytes(gray_png(page(5, 5)))
+    stop = threading.Event()
+
+    def grow():
+        with open(tmp_path / "a.png", "ab", buffering=0) as file:
+            while not stop.is_set():
+                file.write(bytes(4096))
+                time.sleep(0)
+
+    writer = threading.Thread(target=grow)
+    writer.start()
+    try:
+        chunks = list(Chunks(tmp_path))
+        for way in WAYS:
+            (rows,) = rows_of(way, chunks)
+            assert rows.errors == [None]
+    finally:
+        stop.set()
+        writer.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become somebody else")
+def test_files_that_may_not_be_read_fail():
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        for name in ("closed.png", "open.png", "sub/in closed folder.png"):
+            path = Path(folder, name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(gray_png(page(5, 5)))
+        chunks = list(Chunks(folder))
+        os.chmod(os.path.join(folder, "closed.png"), 0)
+        os.chmod(os.path.join(folder, "sub"), 0)
+        os.seteuid(NOBODY)
+        try:
+            (rows,) = the_same_by_all_ways(chunks)
+        finally:
+            os.seteuid(0)
+    assert rows.errors == [
+        f"{folder}/closed.png cannot be read: Permission denied",
+        None,
+        f"{folder}/sub/in closed folder.png cannot be read: Permission denied",
+    ]
+
+
+def test_files_are_closed_whatever_they_are(everything):
+    folder, _, _ = everything
+    chunks = list(Chunks(folder))
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    for way in WAYS:
+        rows_of(way, chunks)
+        assert not before or len(os.listdir("/proc/self/fd")) == before
+
+
+# -- Steps -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1, 64, 65, 4096, 100_000])
+@pytest.mark.parametrize("seconds", [0.0, 1e-5, 1e-3, 1.0])
+def test_steps_cover_all_files_and_take_about_as_long_as_they_may(monkeypatch, count, seconds):
+    now, calls = [0.0], []
+
+    def read(first, last):
+        calls.append((first, last))
+        now[0] += seconds * (last - first)
+
+    monkeypatch.setattr(reading.time, "perf_counter", lambda: now[0])
+    for first, last in _spans(min(count, 500) if seconds == 1.0 else count, None):
+        read(first, last)
+    assert [first for first, _ in calls] == [0, *(last for _, last in calls)][: len(calls)]
+    assert [last for _, last in calls][-1:] == [min(count, 500) if seconds == 1.0 else count][: len(calls)]
+    assert all(last > first for first, last in calls)
+    for first, last in calls[1:]:
+        assert (last - first) * seconds <= max(reading.STEP_SECONDS, seconds) * 1.001
+    if seconds == 0.0:  # they grow, and so they are few
+        assert len(calls) <= 4
+
+
+# -- The whole pipeline ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("classes")
+    for number in range(20):
+        for label, levels in (("dark", (0, 100)), ("light", (150, 256))):
+            (folder / label).mkdir(exist_ok=True)
+            image = np.random.default_rng(number).integers(*levels, (16, 16)).astype(np.uint8)
+            (folder / label / f"{number}.png").write_bytes(gray_png(image))
+    return train_folder(folder, hidden=(3,), epochs=3, seed=0)
+
+
+def same(verdicts, others):
+    assert verdicts._replace(scores=None) == others._replace(scores=None)
+    assert verdicts.scores.tobytes() == others.scores.tobytes()
+
+
+def test_same_bits_by_any_way_thread_count_and_batch_size(everything, classifier, monkeypatch):
+    folder, names, _ = everything
+    expected = classify_folder(classifier, folder, 1)
+    assert len(expected.paths) == len(names)
+    for way in WAYS:
+        with monkeypatch.context() as patch:
+            way(patch)
+            for threads in (1, 2, 3):
+                for batch_size in (1, 10, 4096):
+                    same(classify_folder(classifier, folder, threads, batch_size=batch_size), expected)
+    unordered = classify_folder(classifier, folder, 3, batch_size=5, ordered=False)
+    order = np.argsort([os.fsencode(path) for path in unordered.paths])
+    assert [unordered.paths[index] for index in order] == expected.paths
+    assert unordered.scores[order].tobytes() == expected.scores.tobytes()
+    assert unordered.skipped == expected.skipped
+
+
+def map_to_list(function, items):
+    return [function(item) for item in items]
+
+
+def test_what_is_done_is_left_out_and_nothing_else(everything, classifier):
+    folder, _, _ = everything
+    expected = classify_folder(classifier, folder, 1)
+    for share in (0.0, 0.3, 1.0):
+        rng = random.Random(share)
+        done = {path for path in expected.paths if rng.random() < share}
+        for threads in (1, 2):
+            rest = classify_folder(classifier, folder, threads, batch_size=7, done=partial(map_to_list, done.__contains__))
+            assert rest.paths == [path for path in expected.paths if path not in done]
+            assert rest.errors == [error for path, error in zip(expected.paths, expected.errors, strict=True) if path not in done]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_goes_wrong_in_a_thread_or_a_list_comes_to_the_caller(everything, classifier, threads):
+    folder, _, _ = everything
+    before = threading.active_count()
+
+    def names():
+        yield folder / "one pixel"
+        raise RuntimeError("no more names")
+
+    with pytest.raises(RuntimeError, match="no more names"):
+        list(classifier.classify(names(), threads))
+    with pytest.raises(ZeroDivisionError):
+        list(classifier.classify(folder, threads, done=lambda paths: 1 // 0))
+    assert threading.active_count() == before
+
+
+def test_batches_that_are_dropped_leave_no_thread_behind(everything, classifier):
+    folder, _, _ = everything
+    before = threading.active_count()
+    for _ in classifier.classify(folder, 3, batch_size=1):
+        break
+    assert threading.active_count() == before
+
+
+def test_a_folder_of_nothing_but_other_things_holds_no_png(tmp_path, classifier):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "text.png").write_text("text")
+    (tmp_path / "sub").mkdir()
+    for threads in (1, 2):
+        with pytest.raises(ValueError, match=r"holds no PNG file$"):
+            classify_folder(classifier, tmp_path, threads)
+    assert classify_folder(classifier, tmp_path, strict=True).errors == [
+        f"{tmp_path / 'pipe.png'} is not a regular file",
+        f"{tmp_path / 'text.png'} is not a PNG file",
+    ]
+
+
+INTERRUPTED = """
+import signal, sys, threading
+import numpy as np
+from fastmlp import load
+from fastmlp.images.pillow import read_image
+
+classifier = load(sys.argv[1])
+print("ready", flush=True)
+try:
+    for batch in classifier.classify((sys.argv[2] for _ in range(10**8)), int(sys.argv[3]), batch_size=100):
+        print("batch", flush=True)
+except KeyboardInterrupt:
+    print("interrupted", threading.active_count(), flush=True)
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_ends_the_work_and_its_threads(tmp_path, classifier, threads):
+    classifier.save(tmp_path / "model.npz")
+    (tmp_path / "a.png").write_bytes(gray_png(page(16, 16)))
+    arguments = [sys.executable, "-c", INTERRUPTED, tmp_path / "model.npz", tmp_path / "a.png", str(threads)]
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    lines = [process.stdout.readline() for _ in range(3)]
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=30)
+    assert lines == ["ready\n", "batch\n", "batch\n"]
+    assert rest.splitlines()[-1] == "interrupted 1"
+    assert process.returncode == 0
