@@ -10,7 +10,7 @@ import pytest
 import fastmlp
 
 PACKAGE = Path(fastmlp.__file__).parent
-WINGS = ("commands", "images", "training", "networks", "storage", "progress", "checks", "literals", "kernels")
+WINGS = ("commands", "images", "training", "networks", "storage", "progress", "labels", "arrays", "checks", "literals", "kernels")
 
 # Not yet mended: what a file holds belongs to wings above the room that reads it.
 WHEN_LOADING = {("storage", "networks"), ("storage", "images")}

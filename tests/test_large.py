@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import checks
+from fastmlp import arrays
 
 ROWS = 60
 NATIVE = ("f4", "f8", "u1", "i1", "i2", "i4", "i8", "u2", "u4", "u8", "?", "f2")
@@ -40,12 +40,12 @@ def mapped(tmp_path, monkeypatch):
     """A function that gives an array as a read-only file, which then counts as large and as many blocks."""
 
     def from_file(X):
-        monkeypatch.setattr(checks, "LARGE", 0)
+        monkeypatch.setattr(arrays, "LARGE", 0)
         path = tmp_path / "X"
         X.tofile(path)
         return np.memmap(path, dtype=X.dtype, mode="r", shape=X.shape)
 
-    monkeypatch.setattr(checks, "BLOCK", 64)
+    monkeypatch.setattr(arrays, "BLOCK", 64)
     return from_file
 
 
@@ -141,7 +141,7 @@ def file(request, tmp_path_factory):
     written = np.memmap(path, dtype=request.param, mode="w+", shape=shape)
     written[:] = np.arange(60) - np.arange(100_000)[:, None] % 7
     written.flush()
-    assert written.size > checks.LARGE
+    assert written.size > arrays.LARGE
     return np.memmap(path, dtype=request.param, mode="r", shape=shape), np.arange(100_000) % 2
 
 

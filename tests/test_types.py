@@ -12,7 +12,7 @@ import pytest
 from test_readme import blocks
 
 import fastmlp
-from fastmlp import checks, literals
+from fastmlp import checks, labels, literals
 from fastmlp.images import features, folders
 from fastmlp.kernels import activations, optimizers
 from fastmlp.networks import mlp as model
@@ -145,7 +145,7 @@ def test_types_name_what_the_tables_hold():
         (literals.Activation, checks.ACTIVATIONS),
         (literals.Output, checks.OUTPUTS),
         (literals.Loss, checks.LOSSES, model.LOSSES),
-        (literals.Task, checks.TASKS),
+        (literals.Task, labels.TASKS),
         (literals.Optimizer, optimizers.CODES, training.LEARNING_RATES),
         (literals.Schedule, optimizers.SCHEDULES),
         (literals.Init, training.INITS, training.BIAS_SPREAD),

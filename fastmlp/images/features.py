@@ -43,7 +43,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp import checks
+from fastmlp import arrays, checks
 from fastmlp.kernels.images.features import INK, PIXELS, ink_features, pixel_features, places_for
 
 
@@ -89,7 +89,7 @@ def extract(images: Iterable[NDArray[np.uint8]], extractor: str = "ink") -> NDAr
         If an image is not a two-dimensional uint8 array, or is empty, or no extractor has that name.
     """
     chosen = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)]
-    checked = [checks.gray_image(f"images[{index}]", image) for index, image in enumerate(images)]
+    checked = [arrays.gray_image(f"images[{index}]", image) for index, image in enumerate(images)]
     features = np.empty((len(checked), chosen.size))
     histogram = np.empty(256, np.int64)
     for row, image in zip(features, checked, strict=True):

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import checks
+from fastmlp import arrays, checks
 from fastmlp.images.features import EXTRACTORS
 from fastmlp.images.pillow import MAX_PIXELS, ImageError
 from fastmlp.images.reading import Rows, read_chunk
@@ -251,7 +251,7 @@ class ImageClassifier(Copied):
             _, _, X, y, *_ = labelled_images(X, self.extractor, fewest=1)
         elif y is None:
             raise ValueError("y must hold a label for each row of features; got None")
-        scores = self.scores(checks.matrix("X", X, columns=EXTRACTORS[self.extractor].size))
+        scores = self.scores(arrays.matrix("X", X, columns=EXTRACTORS[self.extractor].size))
         return of_classes(scores, y, np.array(self.classes), probabilities=self.method != "one-vs-rest")
 
     def save(self, path: StrPath) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastmlp import checks
+from fastmlp import arrays, checks
 from fastmlp.kernels import barrier, batch
 from fastmlp.kernels.activations import CODES
 
@@ -242,7 +242,7 @@ def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], col
 
     def work(first: int) -> None:
         block = aligned((batch.rows_of(layers) * stride_of(lanes),), theta.dtype)
-        some = checks.floating(x[first : first + rows], theta.dtype)
+        some = arrays.floating(x[first : first + rows], theta.dtype)
         batch.predict(out[first : first + rows], block, some, theta, layers, 0, len(some), lanes, stride_of(lanes))
 
     if n * theta.size < THREADS_PAY:
@@ -250,7 +250,7 @@ def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], col
         work(0)
         return out
     threads = min(checks.threads(None), -(-n // lanes))
-    most = LONGEST_CALL // theta.size if x.dtype == theta.dtype else checks.BLOCK // x.shape[1]  # rows that are converted at once
+    most = LONGEST_CALL // theta.size if x.dtype == theta.dtype else arrays.BLOCK // x.shape[1]  # rows that are converted at once
     rows = lanes * max(1, min(-(-n // (lanes * threads)), most // lanes))
     with workers(threads) as share_out:
         share_out(work, list(range(0, n, rows)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import checks
+from fastmlp import arrays, checks, labels
 
 CLASSES_PRINTED = 12  # of a table, so that it stays under a screenful
 CONFUSION_PRINTED = 8  # classes up to which the whole confusion matrix is printed
@@ -131,7 +131,7 @@ def of_classes(
     """The evaluation of a classifier by its scores (N, K), of which the largest one decides, for rows whose labels are y (N,)."""
     n, k = scores.shape
     weights = _weights(sample_weight, n)
-    true = checks.class_numbers("y", y, classes, n, np.intp)[:, 0]
+    true = labels.class_numbers("y", y, classes, n, np.intp)[:, 0]
     confusion = np.bincount(true * k + scores.argmax(axis=1), weights, k * k).reshape(k, k)
     right, support, taken = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
     log_loss = np.nan
@@ -157,7 +157,7 @@ def of_numbers(outputs: NDArray[Any], y: ArrayLike, sample_weight: ArrayLike | N
     n = len(outputs)
     weights = _weights(sample_weight, n)
     k = outputs[:1].size
-    targets = checks.targets("y", y, n, k, np.float64)
+    targets = arrays.targets("y", y, n, k, np.float64)
     errors = outputs.reshape(n, k) - targets
     deviations = targets - np.average(targets, axis=0, weights=weights)
     deviations[:, np.ptp(targets, axis=0) == 0] = 0  # the mean is rounded
@@ -175,7 +175,7 @@ def of_numbers(outputs: NDArray[Any], y: ArrayLike, sample_weight: ArrayLike | N
 def _weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64] | None:
     if not n:
         raise ValueError("X must have at least one row to measure; got none")
-    return None if sample_weight is None else checks.unscaled_weights(sample_weight, n)
+    return None if sample_weight is None else arrays.unscaled_weights(sample_weight, n)
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:

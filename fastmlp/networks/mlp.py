@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import checks, storage
+from fastmlp import arrays, checks, labels, storage
 from fastmlp.kernels import batch, online
 from fastmlp.kernels.frozen import frozen
 from fastmlp.kernels.simd import readable
@@ -211,10 +211,10 @@ class MLP(Copied):
         ValueError
             If the shapes do not fit together, a value is not finite, or a name is unknown.
         """
-        matrices, vectors = checks.parameters(weights, biases)
+        matrices, vectors = arrays.parameters(weights, biases)
         sizes = (matrices[0].shape[0], *(matrix.shape[1] for matrix in matrices))
         parts = zip(matrices, vectors, strict=True) if vectors else ((matrix,) for matrix in matrices)
-        labels = None if classes is None else checks.classes(classes)
+        known = None if classes is None else labels.classes(classes)
         return cls(
             sizes,
             np.concatenate([array.ravel() for part in parts for array in part]),
@@ -222,7 +222,7 @@ class MLP(Copied):
             output=output,
             loss_name=default_loss(output) if loss is None else loss,
             bias=bool(vectors),
-            classes=labels,
+            classes=known,
         )
 
     def like(self, theta: NDArray[Any]) -> MLP:
@@ -376,7 +376,7 @@ class MLP(Copied):
         """
         theta = self.theta
         ready = type(x) is np.ndarray and x.dtype == theta.dtype and x.flags.carray and x.shape == (self.layer_sizes[0],)
-        row: Any = x if ready else checks.vector("x", x, theta.dtype, self.layer_sizes[0], self.feature_names)
+        row: Any = x if ready else arrays.vector("x", x, theta.dtype, self.layer_sizes[0], self.feature_names)
         try:
             target = self._class_targets[y]
         except (KeyError, TypeError):
@@ -387,7 +387,7 @@ class MLP(Copied):
             plan, edges, memory, layers, kind, scale = self._online
             loss: float = online.update(theta, plan, edges, memory, row, target, layers, kind, scale, rate)
         if not abs(loss) < math.inf:
-            checks.finite("x", row)
+            arrays.finite("x", row)
             raise DivergedError(0, loss, rate)
         return loss
 
@@ -409,7 +409,7 @@ class MLP(Copied):
             is something else than an array or a tuple of numbers of one type.
         """
         checks.at_most("the network's units", sum(self.layer_sizes), ON_STACK, "to run on the stack")
-        return frozen(checks.finite("theta", self.theta), *online.memory(self.layers, self.dtype, 0))
+        return frozen(arrays.finite("theta", self.theta), *online.memory(self.layers, self.dtype, 0))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the network, its classes and its history to one .npz file; `fastmlp.load` reads it back exactly.
@@ -426,10 +426,10 @@ class MLP(Copied):
     def targets(self, y: ArrayLike, n: int, name: str = "y") -> NDArray[Any]:
         """What the kernels compare the outputs with: class numbers (N, 1) of a classifier, else numbers (N, K)."""
         if self.classes is not None:
-            return checks.class_numbers(name, y, self.classes, n, self.dtype)
-        targets = checks.targets(name, y, n, self.layer_sizes[-1], self.dtype)
+            return labels.class_numbers(name, y, self.classes, n, self.dtype)
+        targets = arrays.targets(name, y, n, self.layer_sizes[-1], self.dtype)
         if self.loss_name != "squared_error":
-            checks.probabilities(name, targets, self.output)
+            labels.probabilities(name, targets, self.output)
         return targets
 
     def _outputs(self, X: ArrayLike, columns: int) -> NDArray[Any]:
@@ -441,7 +441,7 @@ class MLP(Copied):
                 out = np.empty((n, columns), theta.dtype)
                 if batch.predict_few(out, X, theta, self.layers):
                     return out
-        x = checks.matrix("X", X, self.dtype, columns=self.layer_sizes[0], names=self.feature_names, empty=True)
+        x = arrays.matrix("X", X, self.dtype, columns=self.layer_sizes[0], names=self.feature_names, empty=True)
         return chunks.outputs(theta, self.layers, x, columns)
 
     @cached_property
@@ -462,7 +462,7 @@ class MLP(Copied):
         return batch.rows_of(self.layers) * int(batch.STRIP) <= batch.ROOM
 
     def _loss(self, X: ArrayLike, y: ArrayLike, *, gradient: bool) -> tuple[float, NDArray[Any]]:
-        x = checks.matrix("X", X, self.dtype, columns=self.layer_sizes[0], names=self.feature_names)
+        x = arrays.matrix("X", X, self.dtype, columns=self.layer_sizes[0], names=self.feature_names)
         rows = plain_rows(x, self.targets(y, len(x)))
         with chunks.workers(checks.threads(None)) as share_out:
             work = chunks.Chunked(self.network, rows, every_row(len(x)), len(x), self.theta.size, checks.threads(None))

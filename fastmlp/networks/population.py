@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, get_args, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import checks, storage
+from fastmlp import arrays, checks, storage
 from fastmlp.literals import Vote
 from fastmlp.networks import chunks, metrics
 from fastmlp.networks.mlp import MLP, Copied, DivergedError, History
@@ -175,10 +175,10 @@ class Population(Copied):
 
     def __getitem__(self, which: Any) -> MLP | Population:
         if isinstance(which, slice):
-            return self._chosen(checks.places(np.arange(len(self))[which], len(self)))
+            return self._chosen(arrays.places(np.arange(len(self))[which], len(self)))
         if isinstance(which, int | np.integer) and not isinstance(which, bool):
-            return self._member(int(checks.places([int(which)], len(self))[0]))
-        return self._chosen(checks.places(which, len(self)))
+            return self._member(int(arrays.places([int(which)], len(self))[0]))
+        return self._chosen(arrays.places(which, len(self)))
 
     @checks.takes_options()
     def best(self, n: int = 1) -> Population:
@@ -497,7 +497,7 @@ class Population(Copied):
         for network, _, theta in self.groups:
             key = theta.dtype, network.feature_names
             if key not in known:
-                known[key] = checks.matrix(
+                known[key] = arrays.matrix(
                     "X", X, theta.dtype, columns=network.layer_sizes[0], names=network.feature_names, empty=True
                 )
         return [known[group.theta.dtype, group.network.feature_names] for group in self.groups]
@@ -516,7 +516,7 @@ class Population(Copied):
 
         def outputs(chunk: slice) -> Outputs:
             for number, (network, members, theta) in enumerate(self.groups):
-                x = checks.floating(rows[number][chunk], theta.dtype)
+                x = arrays.floating(rows[number][chunk], theta.dtype)
                 working = compress(theta, ~self.diverged[members])
                 yield from chunks.outputs_in_turn(working, network.layers, x, self._columns(number))
 

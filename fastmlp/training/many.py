@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import checks
+from fastmlp import arrays, checks
 from fastmlp.kernels import optimizers
 from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
 from fastmlp.networks.mlp import MLP, DivergedError
@@ -127,13 +127,13 @@ def train_many(
     """
     options = dict(locals())
     wanted, validation, on_epoch = checks.dtype(dtype), checks.rows_beside(validation), checks.callback("on_epoch", on_epoch)
-    x = checks.matrix("X", X, wanted)
+    x = arrays.matrix("X", X, wanted)
     start = checks.seed_or_seeds(seed, seeds)
     numbers = {"learning_rate": learning_rate, "momentum": momentum, "l2": l2, "seed" if seeds is None else "seeds": start}
     listed = {"hidden": hidden, "activation": activation, "batch_size": batch_size}
     listed = {name: value for name, value in listed.items() if isinstance(value, list)}  # one tuple is for all
-    targets = checks.by_member("y", y, outputs=True)
-    weights = None if sample_weight is None else checks.by_member("sample_weight", sample_weight)
+    targets = arrays.by_member("y", y, outputs=True)
+    weights = None if sample_weight is None else arrays.by_member("sample_weight", sample_weight)
     checks.yes_or_no(bias=bias, shuffle=shuffle, standardize=standardize, bootstrap=bootstrap, progress=progress)
     inits = {} if isinstance(init, str | MLP) else {"init": range(_networks_of(init))}
     count = checks.member_count(members, {**numbers, **listed, **inits}, {"y": targets, "sample_weight": weights})
@@ -142,9 +142,9 @@ def train_many(
     limits = limits_of(default.epochs if epochs is None else epochs, target_loss, patience, validation)
     schedule = default.schedule if schedule is None else schedule
     needs = Needs(count, limits.epochs, validation is not None, lockstep=halving is not None or on_epoch is not None)
-    common = Wanted(None, None, output, loss, bias, task, checks.column_names(X))
+    common = Wanted(None, None, output, loss, bias, task, arrays.column_names(X))
     school = School(
-        x=x, dtype=wanted or checks.floating_dtype(x), y=targets, weights=weights, class_weight=class_weight, init=init,
+        x=x, dtype=wanted or arrays.floating_dtype(x), y=targets, weights=weights, class_weight=class_weight, init=init,
         shuffle=shuffle, bootstrap=bootstrap, standardize=standardize, validation=validation, limits=limits,
         optimizer=optimizers.CODES[optimizer],
         schedule=schedule_of(schedule, warmup, limits.epochs),
@@ -244,7 +244,7 @@ def grid(**options: Unpack[Choices]) -> dict[str, Any]:
     """
     if not options:
         raise ValueError("grid must have an option with its values, such as learning_rate=[0.01, 0.1]; got none")
-    listed = {name: checks.values(name, values) for name, values in options.items()}
+    listed = {name: arrays.values(name, values) for name, values in options.items()}
     columns = zip(*product(*listed.values()), strict=True)
     return dict(zip(listed, map(list, columns), strict=True))
 

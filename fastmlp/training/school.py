@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp import checks
+from fastmlp import arrays, checks, labels
 from fastmlp.kernels import batch, optimizers
 from fastmlp.kernels.simd import readable
 from fastmlp.networks.mlp import MLP, every_row
@@ -227,7 +227,7 @@ class School:
 
     def _own_rows(self, network: MLP) -> tuple[NDArray[Any], NDArray[Any]]:
         x, y = own_rows(self.validation, network)
-        array = checks.by_member("validation[1]", y, outputs=True)
+        array = arrays.by_member("validation[1]", y, outputs=True)
         if array.shape[1:] != self.y.shape[1:]:
             expected = ", ".join(map(str, ("N", *self.y.shape[1:])))
             raise ValueError(f"validation[1] must have shape ({expected}), as y has; got {array.shape}")
@@ -237,7 +237,7 @@ class School:
         given = self.weights if self.weights is None or self.weights.ndim == 1 else self.weights[:, member]
 
         def make() -> NDArray[Any]:
-            return checks.sample_weights(given, self.class_weight, network.classes, targets, network.dtype)
+            return labels.sample_weights(given, self.class_weight, network.classes, targets, network.dtype)
 
         if given is not self.weights:
             return row_weights(make(), len(self.x), rows, self._streams(member) if self.bootstrap else None)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import checks
+from fastmlp import arrays, checks, labels
 from fastmlp.kernels import batch, optimizers
 from fastmlp.kernels.simd import readable
 from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
@@ -169,10 +169,10 @@ def train(
         bias=bias, shuffle=shuffle, standardize=standardize, bootstrap=bootstrap, keep_state=keep_state, progress=progress
     )  # fmt: skip
     wanted, validation, on_epoch = checks.dtype(dtype), checks.rows_beside(validation), checks.callback("on_epoch", on_epoch)
-    x = checks.matrix("X", X, wanted)
-    y = checks.as_array("y", y)
-    meant = Wanted(hidden, activation, output, loss, bias, task, checks.column_names(X))
-    model = untrained(x, wanted or checks.floating_dtype(x), y, meant, init)
+    x = arrays.matrix("X", X, wanted)
+    y = arrays.as_array("y", y)
+    meant = Wanted(hidden, activation, output, loss, bias, task, arrays.column_names(X))
+    model = untrained(x, wanted or arrays.floating_dtype(x), y, meant, init)
     targets = model.targets(y, len(x))
     ask_what_is_meant(model, y, meant, init)
     checks.one_of("optimizer", optimizer, optimizers.CODES)
@@ -195,7 +195,7 @@ def train(
     )
     standardized = is_standardized(model, standardize)
     batch_size = None if batch_size is None else checks.positive_int("batch_size", batch_size)
-    weights = checks.sample_weights(sample_weight, class_weight, model.classes, targets, model.dtype)
+    weights = labels.sample_weights(sample_weight, class_weight, model.classes, targets, model.dtype)
 
     kept, held_out = _hold_out(x, targets, model, validation, streams)
     weights = row_weights(weights, len(x), kept, streams if bootstrap else None)
@@ -326,7 +326,7 @@ class Wanted(NamedTuple):
 def untrained(x: NDArray[Any], dtype: Any, y: ArrayLike, wanted: Wanted, init: str | MLP) -> MLP:
     """A network without values yet."""
     given = init if isinstance(init, MLP) else None
-    task = checks.task(wanted.task, y, given.classes if given else False)
+    task = labels.task(wanted.task, y, given.classes if given else False)
     hidden = None if wanted.hidden is None else checks.hidden(wanted.hidden)
     if given:
         if x.shape[1] != given.layer_sizes[0]:
@@ -340,18 +340,18 @@ def untrained(x: NDArray[Any], dtype: Any, y: ArrayLike, wanted: Wanted, init: s
         return MLP(
             given.layer_sizes, np.zeros(given.theta.size, dtype), activations=given.activations, output=given.output,
             loss_name=given.loss_name if wanted.loss is None else wanted.loss, bias=given.bias, classes=given.classes,
-            feature_names=checks.same_columns("X", wanted.feature_names, given.feature_names),
+            feature_names=arrays.same_columns("X", wanted.feature_names, given.feature_names),
         )  # fmt: skip
     checks.one_of("init", init, INITS)
     hidden = HIDDEN if hidden is None else hidden
     if task == "classification":
-        classes = checks.classes_of(y, len(x))
+        classes = labels.classes_of(y, len(x))
         output = wanted.output if wanted.output is not None else "sigmoid" if len(classes) == 2 else "softmax"
         n_out = 1 if output == "sigmoid" else len(classes)
     else:
         classes = None
         output = "identity" if wanted.output is None else wanted.output
-        n_out = checks.columns("y", y)
+        n_out = arrays.columns("y", y)
     sizes = (x.shape[1], *hidden, n_out)
     bias = wanted.bias is None or bool(wanted.bias)
     activations = checks.activations(ACTIVATION if wanted.activation is None else wanted.activation, len(hidden))
@@ -369,7 +369,7 @@ def ask_what_is_meant(model: MLP, y: ArrayLike, wanted: Wanted, init: Any) -> No
     """Warns where nothing says whether to classify but the type of y, and that may mislead."""
     inferred = wanted.task is None and wanted.output is None and isinstance(init, str)
     if inferred and (model.classes is not None or model.layer_sizes[-1] == 1):
-        checks.ask_for_task(y, model.classes)
+        labels.ask_for_task(y, model.classes)
 
 
 class Streams(NamedTuple):
@@ -422,7 +422,7 @@ def _hold_out(
 def own_rows(validation: tuple[ArrayLike, ...], model: MLP) -> tuple[NDArray[Any], ArrayLike]:
     """Validation rows that the caller has: inputs, checked, and targets as they came."""
     inputs, names = model.layer_sizes[0], model.feature_names
-    return checks.matrix("validation[0]", validation[0], model.dtype, columns=inputs, names=names), validation[1]
+    return arrays.matrix("validation[0]", validation[0], model.dtype, columns=inputs, names=names), validation[1]
 
 
 def split(n: int, labels: NDArray[Any] | None, share: float, streams: Streams) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -488,7 +488,7 @@ def scaled(y: NDArray[Any], outputs: Scaling | None) -> NDArray[Any]:
 
 def _scaling(name: str, x: NDArray[Any], order: NDArray[np.int32], dtype: Any) -> Scaling:
     """To a mean of 0 and a deviation of 1 over those rows. A constant column is only shifted."""
-    step = max(1, checks.BLOCK // x.shape[1])
+    step = max(1, arrays.BLOCK // x.shape[1])
     starts = range(0, len(order), step)
 
     def block(at: int) -> NDArray[np.float64]:
@@ -538,7 +538,7 @@ def is_of(state: TrainingState, model: MLP, inputs: Scaling, outputs: Scaling | 
 
 def carried_on(model: MLP, theta: NDArray[Any], inputs: Scaling, outputs: Scaling | None) -> NDArray[Any]:
     """Networks like the model, (m, P), as they begin for scaled inputs and targets: `fold` undone."""
-    theta = checks.finite("init.theta", theta).astype(model.dtype)
+    theta = arrays.finite("init.theta", theta).astype(model.dtype)
     scale = inputs.scale.astype(np.float64)
     _rescale_inputs(model, theta, -inputs.shift * scale, 1 / scale)
     if outputs is not None:

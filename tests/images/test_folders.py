@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from pngs import gray_png
 
-from fastmlp import DivergedError, folders
+from fastmlp import DivergedError
+from fastmlp.images import folders
 from fastmlp.images.features import extract
 from fastmlp.images.folders import ImageClassifier, classify_folder, extract_features, labelled_images, train_folder
 from fastmlp.images.pillow import ImageError, read_image

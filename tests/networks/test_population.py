@@ -11,7 +11,8 @@ import pytest
 from test_storage import assert_refused, header_of, members_of, rewrite, rewrite_entry, rewrite_header, same_array
 
 import fastmlp
-from fastmlp import MLP, DivergedError, Population, PopulationHistory, chunks, population
+from fastmlp import MLP, DivergedError, Population, PopulationHistory
+from fastmlp.networks import chunks, population
 from fastmlp.networks.population import OPTIONS, Group
 
 RNG = np.random.default_rng(5)

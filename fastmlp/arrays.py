@@ -1,0 +1,307 @@
+"""Arrays as the kernels take them, and every rejection of one: its name, what was expected, what came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
+from itertools import pairwise
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp.checks import shown
+
+BLOCK = 1 << 18  # values looked at together: a large array is never doubled by the look at it
+LARGE = 1 << 22  # numbers beyond which an array is converted block by block, where the kernels read it
+
+
+def places(value: ArrayLike, n: int) -> NDArray[np.intp]:
+    """Places from 0 to n - 1, from whole numbers (negative ones count from the end) or from n booleans; at least one."""
+    array = _as_given("an index", value)
+    if array.ndim != 1 or (array.dtype.kind not in "biu" and array.size):
+        expected = "a whole number, a slice, or a 1-D array of whole numbers or booleans"
+        raise ValueError(f"an index must be {expected}; got {shown(value)}")
+    if array.dtype.kind == "b":
+        if len(array) != n:
+            raise IndexError(f"an index of booleans must have {n} of them, one for each member; got {len(array)}")
+        array = np.flatnonzero(array)
+    if not array.size:
+        raise ValueError(f"an index must choose at least one of {n} members; got none")
+    outside = (array < -n) | (array >= n)
+    if outside.any():
+        raise IndexError(f"an index must be from {-n} to {n - 1}, for {n} members; got {array[outside][0]}")
+    array = array.astype(np.intp)
+    return np.where(array < 0, array + n, array)
+
+
+def gray_image(name: str, value: Any) -> NDArray[np.uint8]:
+    """The image as the one kind of array that the kernels are compiled for: contiguous, writable."""
+    image = np.asarray(value)
+    if image.dtype != np.uint8 or image.ndim != 2 or image.size == 0:
+        raise ValueError(f"{name} must be an array (H, W) of uint8 gray levels; got {image.dtype} {image.shape}")
+    return np.require(image, requirements=["C", "W"])
+
+
+def matrix(
+    name: str,
+    value: ArrayLike,
+    dtype: Any = None,
+    *,
+    columns: int | None = None,
+    names: tuple[str, ...] | None = None,
+    empty: bool = False,
+) -> NDArray[Any]:
+    """A C-contiguous 2-D array of finite numbers, as the kernels take it: see `floating`. A large one may keep its own type.
+
+    If so many columns are expected, and in it they have names, then those names.
+    """
+    array = numbers(name, value)
+    if empty and array.size == 0 and array.ndim == 1 and columns is not None:
+        array = array.reshape(0, columns)
+    if array.ndim != 2:
+        hint = f"; a single row is {name}.reshape(1, -1)" if array.ndim == 1 else ""
+        raise ValueError(f"{name} must be 2-D (rows, columns); got shape {array.shape}{hint}")
+    if array.shape[1] == 0 or (array.shape[0] == 0 and not empty):
+        raise ValueError(f"{name} must have at least one row and one column; got shape {array.shape}")
+    if columns is not None and array.shape[1] != columns:
+        raise ValueError(f"{name} must have {columns} columns, one for each input of the network; got {array.shape[1]}")
+    same_columns(name, column_names(value), names)
+    dtype = dtype or floating_dtype(array)
+    as_it_is = array.size > LARGE and array.itemsize <= 8 and array.flags.c_contiguous and array.flags.aligned
+    finite(name, array, dtype)
+    return _unlocked(array) if as_it_is else floating(array, dtype)
+
+
+def numbers(name: str, value: ArrayLike) -> NDArray[Any]:
+    """An array of booleans, integers or real numbers."""
+    array = _as_given(name, value)
+    if array.dtype.kind == "O":  # a table of mixed columns, say
+        odd = _first(array, lambda kind: _family(kind) != "numbers")
+        if odd is not None:
+            names = column_names(value)
+            column = f"column {names[odd[1]]!r} of {name}" if names and len(odd) == 2 else name
+            raise ValueError(f"{column} must hold real numbers; {_place(name, odd)} is {shown(array[odd])}")
+        array = array.astype(np.float64)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold real numbers; got dtype {array.dtype}")
+    return array
+
+
+def as_array(name: str, value: Any) -> NDArray[Any]:
+    """An array of numbers, strings or bytes, if objects hold these; what NumPy would lose or make alike is rejected."""
+    array = _as_given(name, value)
+    if array.dtype.kind != "O":
+        return array
+    if not array.size:
+        return array.astype(np.float64)
+    origin = (0,) * array.ndim
+    family = _family(type(array[origin]))
+    odd = _first(array, lambda kind: family is None or _family(kind) != family)
+    if odd is not None:
+        places = " and ".join(f"{_place(name, place)} is {shown(array[place])}" for place in dict.fromkeys((origin, odd)))
+        raise ValueError(f"{name} must hold numbers alone, strings alone or bytes alone; {places}")
+    if family != "numbers":
+        end = "\0" if family == "strings" else b"\0"
+        for place, text in np.ndenumerate(array):
+            if text.endswith(end):
+                where = f"{_place(name, place)} is {shown(text)}"
+                raise ValueError(f"{name} must not hold strings that end in NUL, which NumPy would drop; {where}")
+    found = np.array(array.tolist())
+    if found.dtype.kind != "O":
+        return found
+    if _first(array, lambda kind: issubclass(kind, int)) is not None:
+        raise ValueError(f"{name} must hold whole numbers that fit in 64 bits; got {shown(array.min())} to {shown(array.max())}")
+    return array.astype(np.float64)
+
+
+def _as_given(name: str, value: Any) -> NDArray[Any]:
+    """The value as an array, of Python's objects where it is not sure what NumPy would make of them."""
+    rows = value if type(value) in (list, tuple) else ()
+    if isinstance(value, np.ma.MaskedArray) or not MASKED.isdisjoint(map(type, rows)):
+        raise ValueError(f"{name} must not be a masked array; fill what is masked, or leave those rows out")
+    if hasattr(value, "toarray") and not isinstance(value, np.ndarray):
+        raise ValueError(f"{name} must not be sparse; got {shown(value)}: give {name}.toarray()")
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind in "US" and not hasattr(value, "dtype"):  # of numbers and strings NumPy makes strings
+            array = np.asarray(value, object)
+    except ValueError as error:
+        raise ValueError(f"{name} must be rectangular; its rows differ in length") from error
+    return array.astype(object) if array.dtype.kind == "T" else array
+
+
+MASKED = {np.ma.MaskedArray, type(np.ma.masked)}
+FAMILIES = {"strings": (str,), "bytes": (bytes,), "numbers": (bool, np.bool_, Real, Decimal)}
+
+
+def _family(kind: type) -> str | None:
+    """What objects of that type are."""
+    return next((family for family, kinds in FAMILIES.items() if issubclass(kind, kinds)), None)
+
+
+def _first(array: NDArray[Any], is_meant: Callable[[type], bool]) -> tuple[int, ...] | None:
+    """The place of the first object whose type is meant."""
+    meant = {kind for kind in set(map(type, array.flat)) if is_meant(kind)}
+    return next((place for place, one in np.ndenumerate(array) if type(one) in meant), None) if meant else None
+
+
+def _place(name: str, place: tuple[int, ...]) -> str:
+    return f"{name}[{', '.join(map(str, place))}]" if place else name
+
+
+def column_names(value: Any) -> tuple[str, ...] | None:
+    """The names of a data frame's columns, or of the entries of one of its rows; None where there are none, or no text among
+    them."""
+    names = getattr(value, "columns", getattr(value, "index", None))
+    found = tuple(names) if isinstance(names, Iterable) else ()
+    return tuple(map(str, found)) if any(isinstance(name, str) for name in found) else None
+
+
+def same_columns(name: str, given: tuple[str, ...] | None, known: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """The names of the columns, as far as there are any: those given must be those that are known, in their order."""
+    if given is None or known is None:
+        return known or given
+    for place, (one, own) in enumerate(zip(given, known, strict=False)):
+        if one != own:
+            raise ValueError(f"{name} must have its columns in the order of training; column {place} must be {own!r}; got {one!r}")
+    return known
+
+
+def floating_dtype(array: NDArray[Any]) -> Any:
+    """What is computed in, unless something else is wished: float32 for float32, else float64."""
+    return np.float32 if array.dtype.type is np.float32 else np.float64
+
+
+def floating(array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
+    """The array as the kernels take it: C-contiguous, aligned, of the dtype (float32 or float64); a copy only if need be."""
+    dtype = dtype or floating_dtype(array)
+    if array.dtype == dtype and array.flags.carray:
+        return array
+    with np.errstate(over="ignore"):  # what overflows float32 becomes infinite, and is found as such
+        return _unlocked(np.require(array, dtype, ["C", "A"]))
+
+
+def _unlocked(array: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(array) if array.flags.writeable else np.asarray(_Unlocked(array))
+
+
+class _Unlocked:
+    """A read-only array, seen as a writable one: Numba would compile every kernel again for it. No kernel writes to its inputs."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self.array = array
+        interface = array.__array_interface__
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
+
+
+def blocks(array: NDArray[Any]) -> Iterator[slice]:
+    """The rows of an array, a block at a time."""
+    rows = max(1, BLOCK // max(1, array[:1].size))
+    return (slice(start, start + rows) for start in range(0, len(array), rows))
+
+
+def finite(name: str, array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
+    """The array, unless it holds NaN or infinity, or would in the dtype; else a ValueError that names the first place."""
+    for block in blocks(array):
+        with np.errstate(over="ignore"):
+            good = np.isfinite(array[block].astype(dtype or array.dtype, copy=False))
+        if not good.all():
+            place = np.argwhere(~good)[0]
+            place[0] += block.start
+            where = ", ".join(str(i) for i in place)
+            value = array[tuple(place)]
+            reason = f", too large for {np.dtype(dtype)}" if np.isfinite(value) else ""
+            raise ValueError(f"{name} must be finite; {name}[{where}] is {value}{reason}")
+    return array
+
+
+def same_length(name: str, array: NDArray[Any], n: int) -> None:
+    if len(array) != n:
+        rows = "validation[0]" if name == "validation[1]" else "X"
+        raise ValueError(f"{rows} and {name} must have the same number of rows; got {n} and {len(array)}")
+
+
+def vector(name: str, value: ArrayLike, dtype: Any, length: int, names: tuple[str, ...] | None = None) -> NDArray[Any]:
+    """One sample's inputs."""
+    array = numbers(name, value)
+    if array.shape != (length,):
+        raise ValueError(f"{name} must have shape ({length},), a number for each input of the network; got {array.shape}")
+    same_columns(name, column_names(value), names)
+    return finite(name, floating(array, dtype))
+
+
+def targets(name: str, value: ArrayLike, n: int, n_out: int, dtype: Any) -> NDArray[Any]:
+    """A regressor's targets as (N, K) numbers."""
+    array = numbers(name, value)
+    if array.shape != (len(array) if array.ndim else 0, n_out) and not (n_out == 1 and array.ndim == 1):
+        expected = "(N,)" if n_out == 1 else f"(N, {n_out})"
+        raise ValueError(f"{name} must have shape {expected}, a column for each output; got {array.shape}")
+    same_length(name, array, n)
+    return finite(name, floating(array, dtype)).reshape(n, n_out)
+
+
+def columns(name: str, value: ArrayLike) -> int:
+    """How many numbers each row of a regressor's targets has."""
+    array = numbers(name, value)
+    if array.ndim not in (1, 2) or array.shape[-1] == 0:
+        raise ValueError(f"{name} must have shape (N,), or (N, K) for K outputs, at least one; got {array.shape}")
+    return array.shape[1] if array.ndim == 2 else 1
+
+
+def unscaled_weights(sample_weight: ArrayLike, n: int) -> NDArray[np.float64]:
+    """A weight for each row, as given."""
+    weights = numbers("sample_weight", sample_weight).astype(np.float64)
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight must have shape ({n},), a weight for each row; got {weights.shape}")
+    finite("sample_weight", weights)
+    if weights.min() < 0:
+        row = int(np.argmax(weights < 0))
+        raise ValueError(f"sample_weight must not be negative; sample_weight[{row}] is {weights[row]}")
+    if not weights.any():
+        raise ValueError("sample_weight must not be zero for all rows")
+    return weights
+
+
+def by_member(name: str, value: ArrayLike, outputs: bool = False) -> NDArray[Any]:
+    """An array with a row for each sample, and the members along its second axis; without that axis if it is the same for all."""
+    array = as_array(name, value)
+    if array.ndim not in ((1, 2, 3) if outputs else (1, 2)) or 0 in array.shape:
+        shapes = "(N,), (N, members) or (N, members, outputs)" if outputs else "(N,) or (N, members)"
+        raise ValueError(f"{name} must have shape {shapes}; got {array.shape}")
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+
+
+def values(name: str, value: Any) -> list[Any]:
+    """The values of an option that a grid is made of."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ValueError(f"{name} must be a sequence of values for grid; got {shown(value)}")
+    found = value.tolist() if isinstance(value, np.ndarray) else list(value)
+    if not found:
+        raise ValueError(f"{name} must have at least one value for grid; got none")
+    return found
+
+
+def parameters(weights: Sequence[ArrayLike], biases: Sequence[ArrayLike] | None) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """Matrices and vectors, of one dtype, that fit one another."""
+    if len(weights) == 0:
+        raise ValueError("weights must hold a matrix for each layer; got none")
+    matrices = [matrix(f"weights[{i}]", w) for i, w in enumerate(weights)]
+    vectors = [] if biases is None else [numbers(f"biases[{i}]", b) for i, b in enumerate(biases)]
+    if biases is not None and len(vectors) != len(matrices):
+        raise ValueError(f"biases must have one vector for each of {len(matrices)} layers; got {len(vectors)}")
+    for i, (before, after) in enumerate(pairwise(matrices)):
+        if before.shape[1] != after.shape[0]:
+            raise ValueError(
+                f"weights[{i + 1}] must have {before.shape[1]} rows, one for each unit before it; got shape {after.shape}"
+            )
+    for i, (w, b) in enumerate(zip(matrices, vectors, strict=False)):
+        if b.shape != (w.shape[1],):
+            raise ValueError(f"biases[{i}] must have shape ({w.shape[1]},); got {b.shape}")
+    single = all(array.dtype == np.float32 for array in (*matrices, *vectors))
+    dtype = np.float32 if single else np.float64
+    return (
+        [floating(w, dtype) for w in matrices],
+        [finite(f"biases[{i}]", floating(b, dtype)) for i, b in enumerate(vectors)],
+    )

@@ -1,0 +1,154 @@
+"""Labels of classes: what they are, their numbers, the weights of their rows; and whether y holds labels at all."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp import arrays, checks
+from fastmlp.checks import shown
+from fastmlp.literals import Task
+
+TASKS: tuple[Task, ...] = get_args(Task)
+MOST_CLASSES = 20  # that integers stand for, whatever the number of rows
+MOST_NUMBERS = 10  # distinct ones that are rather labels
+
+
+def labels(name: str, value: ArrayLike) -> NDArray[Any]:
+    """A 1-D array of labels: booleans, numbers or strings."""
+    array = arrays.as_array(name, value)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be 1-D, one label for each row; got shape {array.shape}")
+    if array.dtype.kind not in "biufUS":
+        raise ValueError(f"{name} must hold labels (integers, booleans or strings); got dtype {array.dtype}")
+    return arrays.finite(name, array) if array.dtype.kind == "f" else array
+
+
+def probabilities(name: str, array: NDArray[Any], output: str) -> None:
+    """Rejects targets that cross-entropy cannot take."""
+    if array.min(initial=0) < 0 or array.max(initial=1) > 1:
+        raise ValueError(f"{name} must lie between 0 and 1 for cross-entropy; got {array.min()} to {array.max()}")
+    if output == "softmax" and np.abs(array.sum(axis=1) - 1).max(initial=0) > 1e-3:
+        raise ValueError(f"the rows of {name} must sum to 1 for a softmax output")
+
+
+def class_numbers(name: str, value: ArrayLike, known: NDArray[Any], n: int, dtype: Any) -> NDArray[Any]:
+    """The place of each label among the sorted classes, as (N, 1) numbers of the dtype."""
+    array = labels(name, value)
+    arrays.same_length(name, array, n)
+    if any(kind in (array.dtype.kind, known.dtype.kind) for kind in "US") and array.dtype.kind != known.dtype.kind:
+        own = shown(known[:1].tolist()[0])
+        raise ValueError(f"{name} must hold labels as the classes are, such as {own}; got dtype {array.dtype}")
+    numbers = np.empty((n, 1), dtype=dtype)
+    for block in arrays.blocks(array):
+        places = np.searchsorted(known, array[block])
+        wrong = known[np.minimum(places, len(known) - 1)] != array[block]
+        if wrong.any():
+            row = block.start + int(np.argmax(wrong))
+            raise ValueError(
+                f"{name} holds a label that the network does not know: {name}[{row}] is {shown(array[row : row + 1].tolist()[0])}"
+            )
+        numbers[block, 0] = places
+    return numbers
+
+
+def classes_of(y: ArrayLike, n: int) -> NDArray[Any]:
+    """The sorted labels of y."""
+    array = labels("y", y)
+    arrays.same_length("y", array, n)
+    span = int(array.max()) - int(array.min()) if array.dtype.kind in "iu" else 0
+    if 0 < span < arrays.BLOCK:  # ten times as fast as sorting
+        low, present = array.min(), np.zeros(span + 1, dtype=bool)
+        for block in arrays.blocks(array):
+            present[(array[block] - low).view(f"u{array.itemsize}")] = True  # a difference that overflows has the right bits
+        return (np.flatnonzero(present).astype(array.dtype) + low).astype(array.dtype)
+    found = array[:0]
+    for block in arrays.blocks(array):
+        found = np.union1d(found, array[block])
+    if len(found) < 2:
+        raise ValueError(f"y must hold at least two classes; got only {shown(found.tolist()[0])}")
+    return found
+
+
+def sample_weights(
+    sample_weight: ArrayLike | None,
+    class_weight: Mapping[Any, float] | str | None,
+    known: NDArray[Any] | None,
+    y: NDArray[Any],
+    dtype: Any,
+) -> NDArray[Any]:
+    """A weight for each row, their mean 1, or a single 1 for all of them; y holds class numbers where classes are known."""
+    n = len(y)
+    if sample_weight is None and class_weight is None:
+        return np.ones(1, dtype)
+    weights = np.ones(n) if sample_weight is None else arrays.unscaled_weights(sample_weight, n)
+    if class_weight is not None:
+        weights = weights * _class_factors(class_weight, known, y, weights)[y[:, 0].astype(np.intp)]
+        if not weights.any():
+            raise ValueError("class_weight must not be zero for all classes of rows that count; got 0 for each of them")
+    weights = weights / weights.max()  # so that the sum cannot overflow
+    return (weights / weights.mean()).astype(dtype)
+
+
+def _class_factors(
+    class_weight: Mapping[Any, float] | str, known: NDArray[Any] | None, y: NDArray[Any], weights: NDArray[Any]
+) -> NDArray[np.float64]:
+    if known is None:
+        raise ValueError("class_weight is for classifiers; y makes a regressor")
+    if isinstance(class_weight, Mapping):
+        strange = [label for label in class_weight if label not in known.tolist()]
+        if strange:
+            raise ValueError(f"class_weight names {shown(strange[0])}, which is not among the classes {shown(known.tolist())}")
+        return np.array([checks.not_negative("class_weight", class_weight.get(label, 1.0)) for label in known.tolist()])
+    if not isinstance(class_weight, str) or class_weight != "balanced":
+        raise ValueError(f"class_weight must be a mapping from classes to factors, or 'balanced'; got {shown(class_weight)}")
+    sums = np.bincount(y[:, 0].astype(np.intp), weights, len(known))
+    return np.divide(1.0, sums, out=np.zeros(len(known)), where=sums > 0)
+
+
+def task(value: Task | None, y: ArrayLike, given: NDArray[Any] | bool | None) -> Task:
+    """Classification or regression: as said, as the network to go on from (its classes; False for none), or as y is."""
+    if given is not False:
+        own: Task = "regression" if given is None else "classification"
+        if value not in (None, own):
+            raise ValueError(f"task={shown(value)} contradicts init, a network for {own}")
+        return own
+    if value is not None:
+        return checks.one_of("task", value, TASKS)
+    return "regression" if arrays.as_array("y", y).dtype.kind == "f" else "classification"
+
+
+def ask_for_task(y: ArrayLike, classes: NDArray[Any] | None) -> None:
+    """Warns where y may be meant in another way than it is taken: as these classes, or as a quantity."""
+    array = np.asarray(y)
+    if classes is not None:
+        if classes.dtype.kind in "iu" and len(classes) > MOST_CLASSES and 2 * len(classes) > len(array):
+            taken = f"{len(classes)} different integers in {len(array)} rows, and is taken for labels; if they are quantities"
+            _ask(f"y holds {taken}, give task='regression' (or floats), else task='classification'")
+        return
+    few = array[:0]
+    for part in (slice(0, 100), *arrays.blocks(array)):
+        few = np.union1d(few, array[part])
+        if len(few) > MOST_NUMBERS or (few != np.rint(few)).any():
+            return
+    if len(few) > 1:
+        taken = f"only {len(few)} different whole numbers, and is taken for quantities; if they are labels"
+        _ask(f"y holds floats, but {taken}, give task='classification' (or integers), else task='regression'")
+
+
+def _ask(question: str) -> None:
+    warnings.warn(question, UserWarning, stacklevel=6)
+
+
+def classes(value: ArrayLike) -> NDArray[Any]:
+    """Labels in ascending order, at least two."""
+    array = labels("classes", value)
+    if len(array) < 2 or not np.array_equal(np.unique(array), array):
+        raise ValueError(f"classes must be at least two different labels in ascending order; got {shown(array.tolist())}")
+    return array
