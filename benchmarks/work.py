@@ -16,9 +16,9 @@ import numpy as np
 
 import fastmlp
 from benchmarks import reference
-from fastmlp import checks
+from fastmlp.threads import thread_count
 
-CORES = checks.threads(None)
+CORES = thread_count(None)
 SETTLE = 0.01  # seconds: idle threads of OpenMP and BLAS spin for some milliseconds before they sleep
 DTYPES = ["float32", "float64"]
 TOLERANCE = {"float32": 2e-4, "float64": 1e-9}  # of the losses: rounding grows over the steps

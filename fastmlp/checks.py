@@ -116,15 +116,6 @@ def _number(name: str, value: Any, expected: str) -> float:
     return number
 
 
-def threads(value: int | None) -> int:
-    """The number of worker threads: as given, or one for each core that this process may use."""
-    if value is not None:
-        return positive_int("threads", value)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def memory(what: str, needed: int) -> None:
     """Rejects what would need more bytes than the machine has, where that is known."""
     try:

@@ -10,7 +10,8 @@ import pytest
 import fastmlp
 
 PACKAGE = Path(fastmlp.__file__).parent
-WINGS = ("commands", "images", "training", "networks", "storage", "progress", "labels", "arrays", "checks", "literals", "kernels")
+ROOMS = ("storage", "progress", "labels", "arrays", "threads", "checks", "literals")
+WINGS = ("commands", "images", "training", "networks", *ROOMS, "kernels")
 
 # Not yet mended: what a file holds belongs to wings above the room that reads it.
 WHEN_LOADING = {("storage", "networks"), ("storage", "images")}

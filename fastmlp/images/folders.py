@@ -32,6 +32,7 @@ from fastmlp.networks.mlp import MLP, Copied, History
 from fastmlp.networks.population import Population
 from fastmlp.networks.provenance import made_with
 from fastmlp.storage import load_model, save_model
+from fastmlp.threads import thread_count
 from fastmlp.training.many import train_many
 from fastmlp.training.train import Streams, TrainOptions, split, train
 
@@ -212,7 +213,7 @@ class ImageClassifier(Copied):
             If the folder cannot be listed; if the archive is damaged, or compressed as a whole; if an option is wrong.
         """
         max_pixels = checks.positive_int("max_pixels", max_pixels)
-        workers = checks.threads(threads)
+        workers = thread_count(threads)
         size = checks.positive_int("batch_size", batch_size)
         done = checks.callback("done", done)
         chunks = Chunks(source, ordered=ordered, strict=strict, follow_symlinks=follow_symlinks, size=size)
@@ -616,7 +617,7 @@ def read_parts(source: Source, extractor: str, threads: int | None = None) -> It
     """The rows of a source, chunk by chunk."""
     checks.one_of("extractor", extractor, EXTRACTORS)
     read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS)
-    return _map(read, Chunks(source), checks.threads(threads))
+    return _map(read, Chunks(source), thread_count(threads))
 
 
 def _read(source: Source, extractor: str, threads: int | None) -> Rows:

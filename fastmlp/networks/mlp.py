@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from threading import Lock
 from typing import Any, NamedTuple, Self
 
@@ -18,9 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import arrays, checks, labels, storage
 from fastmlp.kernels import batch, online
 from fastmlp.kernels.frozen import frozen
-from fastmlp.kernels.simd import readable
 from fastmlp.literals import Activation, Loss, Output
-from fastmlp.networks import chunks, metrics
+from fastmlp.networks import metrics
+from fastmlp.networks.layout import layer_table, parameter_count
+from fastmlp.networks.objective import ChunkedLoss, every_row, plain_rows
+from fastmlp.networks.prediction import outputs
+from fastmlp.threads import thread_count, workers
 
 ON_STACK = 4096  # units of a network whose compiled form keeps them on the stack
 FEW = 32  # rows whose prediction is one kernel call with scratch on the stack
@@ -248,7 +250,7 @@ class MLP(Copied):
     @cached_property
     def layers(self) -> NDArray[np.int64]:
         """The layers as the kernels read them: see kernels/batch.py."""
-        return chunks.layer_table(self.layer_sizes, self.activations, self.output, self.bias)
+        return layer_table(self.layer_sizes, self.activations, self.output, self.bias)
 
     @cached_property
     def network(self) -> batch.Network:
@@ -442,7 +444,7 @@ class MLP(Copied):
                 if batch.predict_few(out, X, theta, self.layers):
                     return out
         x = arrays.matrix("X", X, self.dtype, columns=self.layer_sizes[0], names=self.feature_names, empty=True)
-        return chunks.outputs(theta, self.layers, x, columns)
+        return outputs(theta, self.layers, x, columns)
 
     @cached_property
     def _class_targets(self) -> dict[Any, NDArray[Any]]:
@@ -464,27 +466,12 @@ class MLP(Copied):
     def _loss(self, X: ArrayLike, y: ArrayLike, *, gradient: bool) -> tuple[float, NDArray[Any]]:
         x = arrays.matrix("X", X, self.dtype, columns=self.layer_sizes[0], names=self.feature_names)
         rows = plain_rows(x, self.targets(y, len(x)))
-        with chunks.workers(checks.threads(None)) as share_out:
-            work = chunks.Chunked(self.network, rows, every_row(len(x)), len(x), self.theta.size, checks.threads(None))
+        with workers(thread_count(None)) as share_out:
+            work = ChunkedLoss(self.network, rows, every_row(len(x)), len(x), self.theta.size, thread_count(None))
             loss = work.sum_loss(self.theta, 0, len(x), share_out, gradient=gradient)
         batch.to_mean(work.total, len(x), self.network)
         return loss / len(x), work.total
 
 
-def parameter_count(layer_sizes: Sequence[int], bias: bool) -> int:
-    """P, the number of parameters of a network."""
-    return sum(n_in * n_out + bias * n_out for n_in, n_out in pairwise(layer_sizes))
-
-
 def default_loss(output: Output) -> Loss:
     return "squared_error" if output == "identity" else "cross_entropy"
-
-
-def plain_rows(x: NDArray[Any], y: NDArray[Any]) -> batch.Data:
-    """Rows as they are: unweighted, unscaled."""
-    d = x.shape[1]
-    return batch.Data(readable(x), y, np.ones(1, y.dtype), np.zeros(d, y.dtype), np.ones(d, y.dtype))
-
-
-def every_row(n: int) -> NDArray[np.int32]:
-    return np.arange(n, dtype=np.int32)

@@ -16,9 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, storage
 from fastmlp.literals import Vote
-from fastmlp.networks import chunks, metrics
+from fastmlp.networks import metrics
 from fastmlp.networks.mlp import MLP, Copied, DivergedError, History
+from fastmlp.networks.prediction import outputs_in_turn
 from fastmlp.networks.table import Table
+from fastmlp.threads import LONGEST_CALL, threads_for, workers
 
 OPTIONS = ("seed", "learning_rate", "l2", "momentum", "hidden", "activation", "batch_size")  # what members may differ in
 GIVEN = ("seed", "learning_rate", "l2", "momentum", "batch_size")  # those that do not follow from the architecture
@@ -510,18 +512,18 @@ class Population(Copied):
         n = len(rows[0])
         parameters = sum(group.theta.size for group in self.groups)
         width = max(group.network.layer_sizes[0] + self._columns(number) for number, group in enumerate(self.groups))
-        threads = checks.threads(None) if n * parameters >= chunks.THREADS_PAY else 1
-        most = max(FEWEST_ROWS, min(CHUNK // width, chunks.LONGEST_CALL // parameters))
+        threads = threads_for(n * parameters)
+        most = max(FEWEST_ROWS, min(CHUNK // width, LONGEST_CALL // parameters))
         size = max(1, min(most, -(-n // threads)))
 
         def outputs(chunk: slice) -> Outputs:
             for number, (network, members, theta) in enumerate(self.groups):
                 x = arrays.floating(rows[number][chunk], theta.dtype)
                 working = compress(theta, ~self.diverged[members])
-                yield from chunks.outputs_in_turn(working, network.layers, x, self._columns(number))
+                yield from outputs_in_turn(working, network.layers, x, self._columns(number))
 
         jobs = [slice(first, first + size) for first in range(0, n, size)]
-        with chunks.workers(max(1, min(threads, len(jobs)))) as share_out:
+        with workers(max(1, min(threads, len(jobs)))) as share_out:
             share_out(lambda chunk: answer(chunk, outputs(chunk)), jobs)
 
 

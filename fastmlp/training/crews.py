@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from fastmlp.kernels import batch, optimizers, population
 from fastmlp.kernels.simd import BYTES, WIDE, readable
-from fastmlp.networks import chunks
+from fastmlp.networks import layout
 from fastmlp.networks.mlp import MLP, DivergedError
+from fastmlp.threads import workers
 from fastmlp.training.descent import CALL_SECONDS, FIRST_CALL, ORDER_ENTRIES, Limits, Order, Rows, Run, end_of_call
 from fastmlp.training.train import Scaling, Streams
 
@@ -157,7 +158,7 @@ class Strips:
         lessons = [squad.lessons[member] for member in members.tolist()]
         material = self.common or self._material(distinct(lessons))
         count, moments = len(members), {optimizers.SGD: 0, optimizers.ADAM: 2}.get(squad.optimizer, 1)
-        block = chunks.aligned(((2 + moments) * parameters + squad.numbers.shape[1], lanes), dtype)
+        block = layout.aligned(((2 + moments) * parameters + squad.numbers.shape[1], lanes), dtype)
         theta, kept, rest = block[:parameters], block[parameters : 2 * parameters], block[2 * parameters :]
         state, numbers = rest[: moments * parameters], rest[moments * parameters :]
         marks, best = np.zeros((3, lanes), np.int64), np.zeros((1, lanes))
@@ -193,7 +194,7 @@ class Strips:
 
     def _columns(self, rows: NDArray[Any]) -> NDArray[Any]:
         """The rows, one for each lane or one for all, as lanes."""
-        columns = chunks.aligned((rows.shape[1], self.lanes), self.squad.theta.dtype)
+        columns = layout.aligned((rows.shape[1], self.lanes), self.squad.theta.dtype)
         columns[:] = rows.T
         return columns
 
@@ -216,17 +217,17 @@ class Strips:
         layers, dtype, lanes = self.squad.network.layers, self.squad.theta.dtype, self.lanes
         # Rows are an odd number of vectors apart, so that they stand in different sets of the cache.
         stride = (BLOCK + 1) * lanes
-        tiles = chunks.tiles(layers, dtype, min(BLOCK, self.block), 1, stride)
+        tiles = layout.tiles(layers, dtype, min(BLOCK, self.block), 1, stride)
         if self.squad.online:
-            tiles = chunks.tiles(layers, dtype, 1, self.block, lanes)
+            tiles = layout.tiles(layers, dtype, 1, self.block, lanes)
         return population.Scratch(
-            units=chunks.hidden(layers, dtype, stride),
-            few=chunks.aligned((int(layers[:, 1].sum()) * lanes,), dtype),
-            deltas=chunks.aligned((2 * int(layers[:, 1].max()) * stride,), dtype),
-            gradient=chunks.aligned((0 if self.squad.online else self.squad.network.theta.size * lanes,), dtype),
-            losses=chunks.aligned((lanes,), dtype),
+            units=layout.units(layers, dtype, stride),
+            few=layout.aligned((int(layers[:, 1].sum()) * lanes,), dtype),
+            deltas=layout.aligned((2 * int(layers[:, 1].max()) * stride,), dtype),
+            gradient=layout.aligned((0 if self.squad.online else self.squad.network.theta.size * lanes,), dtype),
+            losses=layout.aligned((lanes,), dtype),
             tiles=tiles,
-            measured=chunks.tiles(layers, dtype, BLOCK, 1, stride),
+            measured=layout.tiles(layers, dtype, BLOCK, 1, stride),
         )
 
     # -- going on ----------------------------------------------------------------------------------------------------------------
@@ -435,7 +436,7 @@ class Singles:
 
     def _go_on(self, member: int, until: int, halt: Callable[[], bool]) -> None:
         run = self._run(member)
-        with chunks.workers(self.threads) as share_out:
+        with workers(self.threads) as share_out:
             try:
                 run.advance(until, share_out, halt=halt)
             except DivergedError as error:

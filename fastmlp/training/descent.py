@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from fastmlp.kernels import batch, online, optimizers
 from fastmlp.kernels.simd import readable
-from fastmlp.networks import chunks
 from fastmlp.networks.mlp import MLP, DivergedError, History
+from fastmlp.networks.objective import ChunkedLoss
 from fastmlp.progress import Progress
+from fastmlp.threads import Map, to_own_core, workers
 
 TRIAL_SECONDS = 0.001  # what a call by a team that may not be the fastest should last
 WORTH_A_TRIAL = 0.02  # seconds of work that are left
@@ -148,7 +149,7 @@ class Run:
         self.validation_loss: list[float] = []
         self.best_epoch, self.best = 0, self.theta.copy()
         self.before: tuple[NDArray[Any], ...] | None = None  # theta, state and counters, as the epoch began that is under way
-        self.held_out: chunks.Chunked | None = None
+        self.held_out: ChunkedLoss | None = None
         # Plain SGD on one sample has kernels of its own, where the lanes are neurons.
         self.one_by_one = self.batch_size == 1 and rule.optimizer == optimizers.SGD
         if self.one_by_one:
@@ -157,8 +158,8 @@ class Run:
             self.work = self._chunked(data, order.rows, self.batch_size, keep_tiles=self.batches == 1)
         self.pace = Pace(1 if self.one_by_one else self.work.team, max(1, FIRST_CALL // (self.batch_size * self.theta.size)))
 
-    def _chunked(self, data: batch.Data, order: NDArray[np.int32], rows: int, *, keep_tiles: bool) -> chunks.Chunked:
-        return chunks.Chunked(self.model.network, data, order, rows, self.theta.size, self.threads, keep_tiles=keep_tiles)
+    def _chunked(self, data: batch.Data, order: NDArray[np.int32], rows: int, *, keep_tiles: bool) -> ChunkedLoss:
+        return ChunkedLoss(self.model.network, data, order, rows, self.theta.size, self.threads, keep_tiles=keep_tiles)
 
     def take_up(self, moments: NDArray[Any], steps: int) -> None:
         """Begins with what an optimizer has come to in so many steps."""
@@ -177,7 +178,7 @@ class Run:
 
     def go(self, on_epoch: OnEpoch | None, progress: bool) -> None:
         with Progress(progress).of(self._state) as show:
-            with chunks.workers(self.threads) as share_out:
+            with workers(self.threads) as share_out:
                 try:
                     self.advance(self.limits.epochs, share_out, on_epoch, show)
                 except KeyboardInterrupt:
@@ -233,7 +234,7 @@ class Run:
     def advance(
         self,
         epochs: int,
-        share_out: chunks.Map,
+        share_out: Map,
         on_epoch: OnEpoch | None = None,
         show: Callable[[], None] = lambda: None,
         halt: Callable[[], bool] = lambda: False,
@@ -278,7 +279,7 @@ class Run:
         block = online.BLOCK if self.one_by_one else 1
         return block * max(1, batches // block)
 
-    def _advance(self, first: int, last: int, threads: int, share_out: chunks.Map) -> None:
+    def _advance(self, first: int, last: int, threads: int, share_out: Map) -> None:
         """Batches first to last - 1, counted over the epochs, by so many threads that meet in the kernel."""
         network, target = self.model.network, self.limits.target_loss
         if self.one_by_one:
@@ -293,7 +294,7 @@ class Run:
 
             def member(me: int) -> None:
                 if threads > 1:
-                    chunks.to_own_core(me)
+                    to_own_core(me)
                 batch.descend(
                     self.theta, self.state, self.counters, self.sums, work.total, work.gradients, work.losses, work.scratch[me],
                     work.tiles[me], self.data, self.order, sizes, network, self.rule, target, (me, threads, counter),
@@ -313,7 +314,7 @@ class Run:
             if place + 1 == self.batches and not target < self.sums[epoch] / self.rows < np.inf:
                 return
 
-    def _validate(self, epoch: int, share_out: chunks.Map) -> float | None:
+    def _validate(self, epoch: int, share_out: Map) -> float | None:
         if self.held_out is None:
             return None
         n = len(self.held_out.order)

@@ -15,6 +15,7 @@ from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, S
 from fastmlp.networks.mlp import MLP, DivergedError
 from fastmlp.networks.population import GIVEN, Group, Population, PopulationHistory
 from fastmlp.networks.provenance import made_with
+from fastmlp.threads import thread_count
 from fastmlp.training.crews import Record
 from fastmlp.training.descent import further_advice
 from fastmlp.training.march import March, Needs, OnEpoch, rungs, waves
@@ -170,7 +171,7 @@ def train_many(
     record = Record(count, limits.epochs, validation is not None)
     groups = [Group(kind.network, np.array(kind.members), np.empty((len(kind.members), kind.network.theta.size), school.dtype))
               for kind in kinds]  # fmt: skip
-    march = March(school, record, rungs(count, limits.epochs, ways), ways, checks.threads(threads), on_epoch, progress)
+    march = March(school, record, rungs(count, limits.epochs, ways), ways, thread_count(threads), on_epoch, progress)
     march.go(waves(kinds, [group.theta for group in groups], school, needs.lockstep))
     options |= {"schedule": schedule, "epochs": limits.epochs}
     return _population(school, groups, record, made_with(len(x), {name: options[name] for name in options if name not in GIVEN}))

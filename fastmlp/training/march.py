@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
-from fastmlp.networks import chunks
 from fastmlp.progress import Progress
+from fastmlp.threads import Map, workers
 from fastmlp.training import crews
 from fastmlp.training.crews import Record, Squad, alike
 from fastmlp.training.school import Kind, School
@@ -113,7 +113,7 @@ class March:
         self.begun += sum(len(squad.places) for squad in squads)
         try:
             if not self.halt.is_set():
-                with chunks.workers(self.threads) as share_out:
+                with workers(self.threads) as share_out:
                     try:
                         self._to_last_epoch(all_crews, share_out)
                     except KeyboardInterrupt:
@@ -126,7 +126,7 @@ class March:
             _unscale(squad)
         self.crews = []
 
-    def _to_last_epoch(self, all_crews: list[Any], share_out: chunks.Map) -> None:
+    def _to_last_epoch(self, all_crews: list[Any], share_out: Map) -> None:
         done = 0
         for rung in self.rungs:
             for until in range(done + 1, rung + 1) if self.on_epoch else [rung]:
@@ -140,7 +140,7 @@ class March:
             if rung < self.rungs[-1]:
                 self._halve(all_crews, rung)
 
-    def _advance(self, all_crews: list[Any], until: int, share_out: chunks.Map) -> None:
+    def _advance(self, all_crews: list[Any], until: int, share_out: Map) -> None:
         while jobs := [job for crew in all_crews for job in crew.jobs(until, self._halted)]:
             share_out(lambda job: job(), jobs)
             for crew in all_crews:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from fastmlp import arrays, checks, labels
 from fastmlp.kernels import batch, optimizers
 from fastmlp.kernels.simd import readable
-from fastmlp.networks.mlp import MLP, every_row
+from fastmlp.networks.mlp import MLP
+from fastmlp.networks.objective import every_row
 from fastmlp.networks.population import Population
 from fastmlp.training.crews import Lesson, Squad, alike
 from fastmlp.training.descent import Limits, Rows

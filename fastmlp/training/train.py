@@ -15,8 +15,11 @@ from fastmlp import arrays, checks, labels
 from fastmlp.kernels import batch, optimizers
 from fastmlp.kernels.simd import readable
 from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
-from fastmlp.networks.mlp import MLP, TrainingState, default_loss, every_row, parameter_count
+from fastmlp.networks.layout import parameter_count
+from fastmlp.networks.mlp import MLP, TrainingState, default_loss
+from fastmlp.networks.objective import every_row
 from fastmlp.networks.provenance import made_with
+from fastmlp.threads import thread_count
 from fastmlp.training.descent import Limits, OnEpoch, Order, Rows, Run
 
 LEARNING_RATES = {"sgd": 0.1, "momentum": 0.01, "nesterov": 0.01, "adam": 0.006}
@@ -208,7 +211,7 @@ def train(
         model.theta = carried_on(model, init.theta[None], inputs, outputs)[0]
     data = batch.Data(readable(x), scaled(targets, outputs), weights, *inputs)
     order = Order(kept, streams.order() if shuffle else None)
-    run = Run(model, data, order, rule, limits, batch_size, checks.threads(threads))
+    run = Run(model, data, order, rule, limits, batch_size, thread_count(threads))
     order.skip(before)
     if state is not None:
         run.take_up(state.moments, state.steps)

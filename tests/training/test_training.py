@@ -32,7 +32,7 @@ import fastmlp
 from benchmarks import reference
 from benchmarks.reference import Network
 from fastmlp.kernels import barrier
-from fastmlp.networks import chunks
+from fastmlp.networks import objective
 from fastmlp.training import descent
 
 ROWS, EPOCHS = (10, 2) if numba.config.DISABLE_JIT else (75, 5)
@@ -742,7 +742,7 @@ def test_the_same_bits_for_any_thread_count(batch_size, dtype, monkeypatch):
             shared_by.append(len(jobs))
             return super().map(function, jobs)
 
-    monkeypatch.setattr(chunks, "ThreadPoolExecutor", Watched)
+    monkeypatch.setattr("fastmlp.threads.ThreadPoolExecutor", Watched)
     X, y = toy(rows=120_000)
     models = []
     for threads in (1, 2, 3):
@@ -971,14 +971,14 @@ def test_ctrl_c_during_the_kernels_gives_the_network_so_far(batch_size, threads)
 
 @pytest.mark.parametrize("validation", [None, 0.25])
 @pytest.mark.parametrize("options", [{"batch_size": 1, "optimizer": "sgd"}, {"batch_size": 16}, {"batch_size": None}], ids=str)
-@pytest.mark.parametrize("where", [(descent.Run, "_advance"), (descent.Run, "_validate"), (chunks.Chunked, "sum_loss"),
+@pytest.mark.parametrize("where", [(descent.Run, "_advance"), (descent.Run, "_validate"), (objective.ChunkedLoss, "sum_loss"),
                                    (descent.batch, "step")], ids=lambda where: where[1])  # fmt: skip
 def test_after_ctrl_c_weights_history_and_message_are_of_the_same_epoch(where, options, validation, monkeypatch):
     """Wherever it comes: after a kernel call, within an epoch or at its end; before an epoch is measured; before a step counts."""
     X, y = toy(rows=100)
     options = {"seed": 0, "validation": validation, "schedule": "constant", **options}
     if where[1] in ("sum_loss", "step"):  # of batches so large that Python goes from one to the next
-        monkeypatch.setattr(chunks, "LONGEST_BATCH", 0)
+        monkeypatch.setattr(objective, "LONGEST_BATCH", 0)
     whole = {epochs: fastmlp.train(X, y, epochs=epochs, **options) for epochs in range(1, 5)}
     monkeypatch.setattr(descent.Pace, "next", lambda *_: (1, 3))
     function, kept = getattr(*where), []

@@ -1,0 +1,93 @@
+"""Threads: how many there are, when they pay, and how jobs are shared out to them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from typing import Any
+
+from fastmlp import checks
+
+Map = Callable[[Callable[[Any], Any], list[Any]], list[Any]]
+
+# Work is counted in parameters times rows; one of them takes 0.1 to 0.5 ns.
+THREADS_PAY = 2_000_000  # handing work to another thread from Python, and waiting for it, has its price
+LONGEST_CALL = 200_000_000  # for one kernel call: Ctrl-C waits for its end
+
+
+def thread_count(value: int | None) -> int:
+    """The number of worker threads: as given, or one for each core that this process may use."""
+    if value is not None:
+        return checks.positive_int("threads", value)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def threads_for(work: int, most: int | None = None) -> int:
+    """How many threads are worth sending, of as many as there may be."""
+    return thread_count(most) if work >= THREADS_PAY else 1
+
+
+def to_own_core(me: int) -> None:
+    """Moves this thread of a team to a core of its own, where it need not stay. The system takes some milliseconds to do so."""
+    if hasattr(os, "sched_setaffinity"):
+        with suppress(OSError):
+            cores = os.sched_getaffinity(0)
+            os.sched_setaffinity(0, {sorted(cores)[me % len(cores)]})
+            os.sched_setaffinity(0, cores)
+
+
+@contextmanager
+def workers(threads: int) -> Iterator[Map]:
+    """A map over jobs, on this thread or on several; it ends when all of them have ended."""
+    if threads == 1:
+        yield lambda function, jobs: [function(job) for job in jobs]
+        return
+    with ThreadPoolExecutor(threads) as pool:
+
+        def team(function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
+            begun: dict[int, object] = {}
+
+            def once(number: int) -> Any:
+                ticket = object()
+                return function(jobs[number]) if begun.setdefault(number, ticket) is ticket else None
+
+            try:
+                return list(pool.map(once, range(len(jobs))))
+            except BaseException:  # Ctrl-C, say: those that were sent may be waiting, in the kernel, for the others
+                for number in range(len(jobs)):
+                    pool.submit(once, number)
+                raise
+
+        def share_out(function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
+            if len(jobs) <= threads:  # who may wait for each other, and Ctrl-C takes hold of this thread alone
+                return team(function, jobs)
+            # This thread works too, so that one fewer has to be begun: 1000 small networks take a millisecond less.
+            results: list[Any] = [None] * len(jobs)
+            left = iter(range(len(jobs)))
+
+            def work() -> None:
+                for number in left:
+                    results[number] = function(jobs[number])
+
+            others = [pool.submit(work) for _ in range(threads - 1)]
+            try:
+                work()
+                for other in others:
+                    other.result()
+            finally:
+                for _ in left:  # after an error nothing more is begun
+                    pass
+            return results
+
+        yield share_out
+
+
+def shares(count: int, parts: int) -> list[tuple[int, int]]:
+    """range(count), cut into that many runs as equal as can be; empty ones left out."""
+    edges = [count * part // parts for part in range(parts + 1)]
+    return [(first, last) for first, last in pairwise(edges) if first < last]
