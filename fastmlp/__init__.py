@@ -7,8 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastmlp.images.folders import ImageClassifier, Verdicts, classify_folder, extract_features, train_folder
+    from fastmlp.images.classifier import ImageClassifier
+    from fastmlp.images.folders import classify_folder, extract_features, train_folder
     from fastmlp.images.pillow import ImageError, read_image
+    from fastmlp.images.verdicts import Verdicts
     from fastmlp.networks.metrics import Evaluation
     from fastmlp.networks.mlp import MLP, DivergedError, History
     from fastmlp.networks.population import Population, PopulationHistory
@@ -23,12 +25,12 @@ _ROOMS = {
     "DivergedError": "networks.mlp",
     "Evaluation": "networks.metrics",
     "History": "networks.mlp",
-    "ImageClassifier": "images.folders",
+    "ImageClassifier": "images.classifier",
     "ImageError": "images.pillow",
     "MLP": "networks.mlp",
     "Population": "networks.population",
     "PopulationHistory": "networks.population",
-    "Verdicts": "images.folders",
+    "Verdicts": "images.verdicts",
     "classify_folder": "images.folders",
     "extract_features": "images.folders",
     "load": "storage",

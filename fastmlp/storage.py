@@ -38,7 +38,7 @@ import numpy as np
 from fastmlp import checks
 
 if TYPE_CHECKING:
-    from fastmlp.images.folders import ImageClassifier
+    from fastmlp.images.classifier import ImageClassifier
     from fastmlp.networks.mlp import MLP, History, TrainingState
     from fastmlp.networks.population import Population
 
@@ -322,7 +322,7 @@ def _read_model(file: IO[bytes]) -> MLP | ImageClassifier | Population:
         return networks[0]
 
     # An import that points up the list of rooms, as those below: who loads a model must be able to make one.
-    from fastmlp.images.folders import ImageClassifier
+    from fastmlp.images.classifier import ImageClassifier
 
     if header["version"] == 1 and header["extractor"] == "ink":
         warnings.warn(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fastmlp import storage
-from fastmlp.images.folders import ImageClassifier
+from fastmlp.images.classifier import ImageClassifier
 from fastmlp.networks.mlp import MLP, History
 from fastmlp.storage import load_model, save_model
 from fastmlp.training.many import train_many

@@ -13,7 +13,7 @@ from test_readme import blocks
 
 import fastmlp
 from fastmlp import checks, labels, literals
-from fastmlp.images import features, folders
+from fastmlp.images import classifier, features, fitting
 from fastmlp.kernels import activations, optimizers
 from fastmlp.networks import mlp as model
 from fastmlp.networks import population
@@ -151,8 +151,8 @@ def test_types_name_what_the_tables_hold():
         (literals.Init, training.INITS, training.BIAS_SPREAD),
         (literals.Vote, population.VOTES),
         (literals.ExtractorName, features.EXTRACTORS),
-        (literals.Method, folders.METHODS),
-        (literals.Decision, folders.DECISIONS),
+        (literals.Method, fitting.METHODS),
+        (literals.Decision, classifier.DECISIONS),
     ):
         for table in tables:
             assert set(get_args(names)) == set(table), names
@@ -170,7 +170,7 @@ def test_options_that_are_handed_on_have_the_types_of_those_who_take_them():
     assert own.keys() == handed_on.keys()
     assert {name for name in own if own[name] != handed_on[name]} == {"on_epoch"}  # with other arguments in one-vs-rest
     own = options_of(fastmlp.ImageClassifier.classify)
-    assert {"batch_size": int, **own} == get_type_hints(folders.ClassifyOptions)
+    assert {"batch_size": int, **own} == get_type_hints(classifier.ClassifyOptions)
 
 
 def test_what_makes_a_grid_is_an_option_of_train_many():

@@ -12,7 +12,6 @@ import argparse
 import io
 import math
 import os
-import secrets
 import signal
 import sys
 import time
@@ -33,11 +32,11 @@ from fastmlp.progress import Progress
 if TYPE_CHECKING:
     from fastmlp.commands.rows import Batch
     from fastmlp.commands.tutorials import Answer
-    from fastmlp.images.folders import ImageClassifier, Labelled, Verdicts
-    from fastmlp.literals import ExtractorName
+    from fastmlp.images.classifier import ImageClassifier
+    from fastmlp.images.labelled import LabelledImages
+    from fastmlp.images.verdicts import Verdicts
     from fastmlp.networks.mlp import MLP
     from fastmlp.networks.population import Population
-    from fastmlp.networks.table import Table
     from fastmlp.storage import Kind
 
 FINE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
@@ -375,14 +374,15 @@ def _demo_toy(args: Namespace) -> int:
 def _features(args: Namespace) -> int:
     """Rows are written chunk by chunk."""
     from fastmlp.commands.rows import FEATURES, features_head, features_text
-    from fastmlp.images.folders import nothing_in, read_parts
+    from fastmlp.images.reading import read_chunks
+    from fastmlp.images.sources import nothing_in
     from fastmlp.storage import free_unfinished
 
     beside = None
     if args.output is not None and not _is_device(args.output):
         _check_target(args.output, FEATURES, [args.source])
         beside = free_unfinished(args.output)
-    parts = (part for part in read_parts(args.source, args.extractor) if part.paths)
+    parts = (part for part in read_chunks(args.source, args.extractor) if part.paths)
     first = next(parts, None)  # so that a wrong source is told before anything is written
     if first is None:
         raise nothing_in(args.source)
@@ -464,31 +464,39 @@ def _stdout() -> AbstractContextManager[IO[str]]:
 
 def _train(args: Namespace) -> int:
     """After Ctrl-C, what has been trained so far is saved under another name."""
-    from fastmlp.images.folders import EXTRACTOR, labelled_images
+    from fastmlp.images.features import DEFAULT_EXTRACTOR
+    from fastmlp.images.fitting import train_labelled, train_members
+    from fastmlp.images.labelled import labelled_images
     from fastmlp.storage import MODEL, free_unfinished
 
     options = {name: value for name, value in vars(args).items() if name not in ("run", "folder", "output", "refit", "yes")}
     _check_target(args.output, MODEL, [args.folder])  # before the training, not after it
     swept = {name: options.pop(name) for name in SWEPT if name in options}
     members = _members(options, math.prod(map(len, swept.values())))
-    extractor = options.pop("extractor", EXTRACTOR)
+    extractor = options.pop("extractor", DEFAULT_EXTRACTOR)
     data = labelled_images(args.folder, extractor, options.get("threads"))
     _confirm(data, args.yes)
     options["validation"] = _validation(data, options["validation"])
-    refit = args.refit and options["validation"] is not None
-    table = None
+    options |= {"refit": args.refit and options["validation"] is not None, "progress": sys.stderr.isatty()}
     if members is None:
         options |= {name: value for name, (value,) in swept.items()}
-        model, stopped_by = _train_one(data, extractor, refit, options)
+        model, population = train_labelled(data, extractor, **options), None
+        stopped_by = [history.stopped_by for history in model.histories]
+        if any(history.epochs == 0 for history in model.histories):
+            raise KeyboardInterrupt  # that came too soon: there is nothing to keep
     else:
+        options.pop("method", None)
         values = fastmlp.grid(**swept) if swept else {}
         options |= {name: list(islice(cycle(each), members)) for name, each in values.items()}
-        model, table, stopped_by = _train_several(data, extractor, refit, members, options)
+        model, population = train_members(data, extractor, members, **options)
+        stopped_by = population.history.stopped_by
+        if "diverged" in stopped_by:
+            _say(f"{stopped_by.count('diverged')} of {members} networks diverged")
     interrupted = "interrupt" in stopped_by or model.made_with.get("validation", {}).get("refit") == "interrupted"
     path = free_unfinished(args.output) if interrupted else args.output
     model.save(path)
-    if table is not None:
-        print(table.best(SHOWN))
+    if population is not None:
+        print(population.table.best(SHOWN))
     _print_model(model)
     if interrupted:
         older = f"; {args.output} is as it was" if os.path.exists(args.output) else ""
@@ -496,7 +504,7 @@ def _train(args: Namespace) -> int:
     return INTERRUPTED if interrupted else FINE
 
 
-def _confirm(data: Labelled, yes: bool) -> None:
+def _confirm(data: LabelledImages, yes: bool) -> None:
     """Say what the classes are; where they may not have been meant as such, somebody must say yes."""
     _say(f"{len(data.labels)} images: {', '.join(f'{name} {count}' for name, count in data.counts().items())}")
     if not data.doubts:
@@ -509,7 +517,7 @@ def _confirm(data: Labelled, yes: bool) -> None:
         raise ValueError("nothing was trained")
 
 
-def _validation(data: Labelled, share: float) -> float | None:
+def _validation(data: LabelledImages, share: float) -> float | None:
     """The share to hold out, if any is; classes that are too small for it are told."""
     from fastmlp import checks
     from fastmlp.training.train import held_of
@@ -535,53 +543,6 @@ def _members(options: dict[str, Any], combinations: int) -> int | None:
         if name in options and members == 1:
             raise ValueError(f"--{name} needs several networks: give --members, or several values of an option")
     return members if many else None
-
-
-def _train_one(data: Labelled, extractor: ExtractorName, refit: bool, options: dict[str, Any]) -> tuple[ImageClassifier, list[str]]:
-    """A classifier, and what its networks were stopped by."""
-    from fastmlp.images.folders import train_labelled
-
-    model = train_labelled(data, extractor, refit=refit, **options, progress=sys.stderr.isatty())
-    if any(history.epochs == 0 for history in model.histories):
-        raise KeyboardInterrupt  # that came too soon: there is nothing to keep
-    return model, [history.stopped_by for history in model.histories]
-
-
-def _train_several(
-    data: Labelled, extractor: ExtractorName, refit: bool, members: int, options: dict[str, Any]
-) -> tuple[ImageClassifier, Table, list[str]]:
-    """A classifier of the best of many networks, or of all that are left; a table of all; and what each was stopped by."""
-    import numpy as np
-
-    from fastmlp.images.folders import held_out, keeping_best, record_of, refitted, validated
-
-    ensemble, method = options.pop("ensemble", False), options.pop("method", "softmax")
-    seed = options.setdefault("seed", secrets.randbits(32))
-    options = {"output": "softmax", "data_seed": seed, "progress": sys.stderr.isatty()} | options
-    X, y = data.features, data.labels
-    held = held_out(y, options)
-    population = fastmlp.train_many(X, y, members=members, **(options if held is None else keeping_best(options)))
-    stopped_by = population.history.stopped_by
-    diverged = np.array(stopped_by) == "diverged"
-    if diverged.any():
-        _say(f"{diverged.sum()} of {members} networks diverged")
-    usable = (population.history.epochs > 0) & ~diverged
-    if not usable.any():
-        raise KeyboardInterrupt  # that came too soon: there is nothing to keep
-    trained = population[usable]
-    chosen = trained.best()
-    made = chosen[0].made_with
-    if ensemble:
-        kept = np.array(trained.history.stopped_by) != "halving"
-        chosen = trained[kept] if kept.any() else chosen  # all that halving has kept may have diverged
-        made, method = population.made_with, "ensemble"
-    classes = list(data.counts())
-    model = fastmlp.ImageClassifier(classes, tuple(chosen), extractor, method, record_of(data, made, options))
-    if held is not None:
-        model.made_with["validation"] = validated(model, X[held], y[held])
-        if refit and "interrupt" not in stopped_by:
-            model = refitted(model, chosen, X, y, options | {"progress": options["progress"] and not ensemble})
-    return model, population.table, stopped_by
 
 
 def _classify(args: Namespace) -> int:
@@ -713,7 +674,7 @@ def _interrupt_later() -> Iterator[None]:
 
 
 def _evaluate(args: Namespace) -> int:
-    from fastmlp.images.folders import labelled_images
+    from fastmlp.images.labelled import labelled_images
 
     model = _classifier(args.model)
     found = labelled_images(args.folder, model.extractor, args.threads, fewest=1, strict=False)

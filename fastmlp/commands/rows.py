@@ -25,11 +25,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.images.classifier import ImageClassifier
 from fastmlp.images.features import EXTRACTORS, extract
-from fastmlp.images.folders import ImageClassifier, Verdicts
 from fastmlp.images.pillow import MAX_PIXELS, read_image
 from fastmlp.images.reading import reader
-from fastmlp.images.sources import is_collection
+from fastmlp.images.sources import Chosen, is_collection
+from fastmlp.images.verdicts import Verdicts
 from fastmlp.storage import Kind
 
 ENCODING = ("utf-8", "surrogateescape")  # a file name may be any bytes
@@ -40,7 +41,6 @@ FIELDS = ("path", "label", "scores", "status", "error")
 FEATURES = Kind("features as CSV", (".csv",), rb"file_name,feature1\b")
 
 Batch = tuple[Verdicts, int | None]  # and the number of files that come after it, if that is known
-Chosen = Callable[[list[str]], NDArray[np.bool_]]  # says which of some paths are meant
 
 # Path, label, scores (n, K), status and error of each row.
 Columns = tuple[Sequence[str], Sequence[str | None], NDArray[np.float64], Sequence[str], Sequence[str | None]]

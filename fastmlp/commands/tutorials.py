@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.images.folders import ImageClassifier, classify_folder, train_folder
+from fastmlp.images.classifier import ImageClassifier
+from fastmlp.images.folders import classify_folder, train_folder
 from fastmlp.images.pillow import ImageError
 from fastmlp.images.sources import Source
 from fastmlp.networks.mlp import MLP

@@ -45,11 +45,12 @@ from numpy.typing import NDArray
 
 from fastmlp import arrays, checks
 from fastmlp.kernels.images.features import INK, PIXELS, ink_features, pixel_features, places_for
+from fastmlp.literals import ExtractorName
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """A named way from an image to `size` numbers; fastmlp/kernels/ink.py says what the kernel's arguments are."""
+    """A named way from an image to `size` numbers; fastmlp/kernels/images/features.py says what the kernel's arguments are."""
 
     name: str
     size: int
@@ -66,6 +67,7 @@ EXTRACTORS = {
     "ink": Extractor("ink", 3, INK, ink_features),
     "pixels": Extractor("pixels", 256, PIXELS, pixel_features),
 }
+DEFAULT_EXTRACTOR: ExtractorName = "pixels"  # to classify by
 
 
 def extract(images: Iterable[NDArray[np.uint8]], extractor: str = "ink") -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""From a chunk of files to rows of features: by the compiled reader, and what that refuses by Pillow.
+"""From files to rows of features, chunk by chunk: by the compiled reader, and what that refuses by Pillow.
 
 The two give the same pixels, bit for bit. The compiled reader knows the common kinds of PNG, and has nothing to say of a file in
 which anything at all is wrong; then Pillow's answer, pixels or error, is the answer.
@@ -11,18 +11,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from functools import partial
 from threading import Event
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp import checks
 from fastmlp.images import archives
 from fastmlp.images.features import EXTRACTORS, extract
 from fastmlp.images.pillow import MAX_PIXELS, SIGNATURE, ImageError, NoPNGError, decode, most_bytes, read_file, read_image
-from fastmlp.images.sources import Chunk
+from fastmlp.images.sources import Chunk, Chunks, Source
 from fastmlp.kernels.compile import is_compiled
 from fastmlp.kernels.images import files, png
+from fastmlp.threads import in_threads, thread_count
 
 FEW = 1000  # files of a source that Pillow has read before compiled code is loaded from its cache
 FIRST_STEP = 64  # files of the first call
@@ -32,8 +35,8 @@ IN_MEMORY = -1, np.empty(0, np.uint8), np.empty(0, np.int64)
 NOWHERE = np.empty(0, np.uint8), np.empty((0, 4), np.int64)
 
 
-class Rows(NamedTuple):
-    """What came of a chunk."""
+class FeatureRows(NamedTuple):
+    """What came of the files of a chunk, or of a source."""
 
     paths: list[str]
     features: NDArray[np.float64]
@@ -45,7 +48,7 @@ class Rows(NamedTuple):
     """How much was no file at all."""
 
 
-def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int, stop: Event | None = None) -> Rows:
+def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int, stop: Event | None = None) -> FeatureRows:
     """The features of a chunk of files. What is no PNG is an error if strict, and if the caller named each file.
 
     Once `stop` is set nobody wants to know any more, and a CancelledError ends it soon.
@@ -73,9 +76,31 @@ def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int, stop
                 outcomes[index] = files.READ
     others = [] if strict else np.flatnonzero(outcomes == files.NO_PNG).tolist()
     if not others:
-        return Rows(paths, features, errors, [], chunk.skipped)
+        return FeatureRows(paths, features, errors, [], chunk.skipped)
     left = np.delete(np.arange(chunk.length), others)
-    return Rows([paths[k] for k in left], features[left], [errors[k] for k in left], [paths[k] for k in others], chunk.skipped)
+    return FeatureRows(
+        [paths[k] for k in left], features[left], [errors[k] for k in left], [paths[k] for k in others], chunk.skipped
+    )
+
+
+def read_chunks(source: Source, extractor: str, threads: int | None = None) -> Iterator[FeatureRows]:
+    """The features of a source, chunk by chunk."""
+    checks.one_of("extractor", extractor, EXTRACTORS)
+    read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS)
+    return in_threads(read, Chunks(source), thread_count(threads))
+
+
+def read_source(source: Source, extractor: str, threads: int | None = None) -> FeatureRows:
+    """The features of a source, in one."""
+    parts = list(read_chunks(source, extractor, threads))
+    size = EXTRACTORS[extractor].size
+    return FeatureRows(
+        [path for part in parts for path in part.paths],
+        np.concatenate([np.empty((0, size)), *(part.features for part in parts)]),
+        [error for part in parts for error in part.errors],
+        [path for part in parts for path in part.others],
+        sum(part.skipped for part in parts),
+    )
 
 
 def _reader(chunk: Chunk, paths: list[str], max_pixels: int) -> Callable[[int], NDArray[np.uint8]]:

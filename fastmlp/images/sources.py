@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Generator, Iterable, Iterator, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from contextlib import suppress
 from itertools import chain, count, islice, repeat, takewhile
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from fastmlp.kernels.images.names import chosen_names, sorted_names
 
 StrPath = str | os.PathLike[str]
 Source = StrPath | Iterable[StrPath]
+Chosen = Callable[[list[str]], NDArray[np.bool_]]  # says which of some paths are meant: paths -> (n,)
 
 FIRST = 64  # names of the first chunk; each further one has twice as many, so that threads share what takes long,
 CHUNK = 4096  # up to this, some 10 ms of work with small images
@@ -148,6 +149,10 @@ def is_collection(path: str) -> bool:
         return os.path.isdir(path) or archives.kind(path) is not None
     except OSError:
         return False
+
+
+def nothing_in(source: Any) -> ValueError:
+    return ValueError(f"{os.fspath(source)} holds no PNG file")
 
 
 def path_of(source: Any) -> str:

@@ -24,7 +24,9 @@ import fastmlp
 from fastmlp.commands import tutorials
 from fastmlp.commands.main import main
 from fastmlp.commands.tutorials import image_named
-from fastmlp.images.folders import labelled_images, train_folder
+from fastmlp.images import fitting
+from fastmlp.images.folders import train_folder
+from fastmlp.images.labelled import labelled_images
 
 pty = pytest.importorskip("pty")
 resource = pytest.importorskip("resource")
@@ -366,7 +368,7 @@ def test_ctrl_c_while_all_images_are_trained_on_keeps_what_was_trained_before(op
             raise KeyboardInterrupt
         return real(*arrays, **how)
 
-    monkeypatch.setattr(f"fastmlp.images.folders.{trainer}", interrupted)
+    monkeypatch.setattr(f"fastmlp.images.fitting.{trainer}", interrupted)
     assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), "--epochs", "3", "--seed", "1", *options]) == 130
     assert "fastmlp: training on all images was interrupted; " in capsys.readouterr().err
     (path,) = tmp_path.iterdir()
@@ -469,13 +471,13 @@ def trained(tmp_path, monkeypatch, capsys):
     """What `fastmlp train` does with options: the options that it gives to train_many, what comes of it, and what is printed."""
 
     def run_train(text):
-        seen, train_many = [], fastmlp.train_many
+        seen, train_many = [], fitting.train_many
 
         def watched(*arrays, **options):
             seen.append((options, train_many(*arrays, **options)))
             return seen[-1][1]
 
-        monkeypatch.setattr(fastmlp, "train_many", watched)
+        monkeypatch.setattr("fastmlp.images.fitting.train_many", watched)
         assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), *text.split()]) == 0
         (options, population), *_ = seen
         return options, population, fastmlp.load(tmp_path / "m.npz"), capsys.readouterr()
@@ -580,7 +582,7 @@ def test_an_ensemble_without_survivors_of_halving_is_the_best_network(trained, m
         population.history.stopped_by[:] = ["halving"] * len(population)
         return population
 
-    monkeypatch.setattr(fastmlp, "train_many", dropped)
+    monkeypatch.setattr("fastmlp.images.fitting.train_many", dropped)
     _, _, saved, _ = trained("--members 2 --epochs 1 --halving 2 --ensemble")
     assert len(saved.networks) == 1 and saved.method == "ensemble"
 
@@ -594,7 +596,7 @@ def test_an_interrupt_before_any_network_has_begun_saves_nothing(tmp_path, monke
         population.history.stopped_by[:] = ["interrupt"] * len(population)
         return population
 
-    monkeypatch.setattr(fastmlp, "train_many", interrupted)
+    monkeypatch.setattr("fastmlp.images.fitting.train_many", interrupted)
     assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), "--members", "2", "--epochs", "1"]) == 130
     assert_one_sentence(capsys.readouterr(), "interrupted")
     assert not list(tmp_path.iterdir())

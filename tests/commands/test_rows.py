@@ -27,8 +27,8 @@ from fastmlp.commands.rows import (
     features_text,
     read_rows,
 )
-from fastmlp.images.folders import Verdicts
 from fastmlp.images.sources import Chunks
+from fastmlp.images.verdicts import Verdicts
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "test-images"

@@ -13,9 +13,11 @@ import pytest
 from pngs import gray_png
 
 from fastmlp import DivergedError
-from fastmlp.images import folders
+from fastmlp.images import fitting
+from fastmlp.images.classifier import ImageClassifier
 from fastmlp.images.features import extract
-from fastmlp.images.folders import ImageClassifier, classify_folder, extract_features, labelled_images, train_folder
+from fastmlp.images.folders import classify_folder, extract_features, train_folder
+from fastmlp.images.labelled import labelled_images
 from fastmlp.images.pillow import ImageError, read_image
 from fastmlp.images.reading import read_chunk
 from fastmlp.images.sources import Chunks
@@ -148,7 +150,7 @@ def trained_on(monkeypatch, folder, **options):
         seen.append((X, y))
         return train(X, y, **options)
 
-    monkeypatch.setattr(folders, "train", watched)
+    monkeypatch.setattr(fitting, "train", watched)
     train_folder(folder, epochs=1, **{"extractor": "ink", **options})
     return seen[0]
 
@@ -350,7 +352,7 @@ def test_ctrl_c_among_the_networks_of_one_vs_rest_leaves_no_half_classifier(clas
         population.history.epochs[index] = 0
         return population
 
-    monkeypatch.setattr(folders, "train_many", interrupted)
+    monkeypatch.setattr(fitting, "train_many", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train_folder(class_folders, method="one-vs-rest", epochs=1)
     assert isinstance(train_folder(class_folders, epochs=1), ImageClassifier)

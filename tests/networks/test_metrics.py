@@ -10,6 +10,7 @@ from cases import mlp, network_of, one_sentence, problem
 from sklearn import metrics as sklearn
 
 import fastmlp
+from fastmlp.images.labelled import labelled_images
 
 DATA = Path(__file__).parents[2] / "data"
 ROWS = 200
@@ -136,7 +137,7 @@ def test_an_ensemble_of_regressors_is_as_good_as_scikit_learn_says():
 @pytest.mark.parametrize("method", ["softmax", "one-vs-rest"])
 def test_an_image_classifier_is_measured_on_a_folder_or_on_features(method):
     classifier = fastmlp.train_folder(DATA, extractor="ink", method=method, epochs=3, hidden=3, seed=0)
-    features, labels = fastmlp.images.folders.labelled_images(DATA, "ink")[2:4]
+    features, labels = labelled_images(DATA, "ink")[2:4]
     scores = classifier.scores(features)
     evaluation = classifier.evaluate(DATA)
     right = np.array(classifier.classes)[scores.argmax(axis=1)] == labels

@@ -1,0 +1,202 @@
+"""Training on labelled images: some are held out to measure by, and with the epochs that were best for them all are trained on."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp import checks
+from fastmlp.images.classifier import ImageClassifier
+from fastmlp.images.labelled import LabelledImages
+from fastmlp.literals import Decision, ExtractorName, Method
+from fastmlp.networks.mlp import MLP, History
+from fastmlp.networks.population import Population
+from fastmlp.networks.provenance import made_with
+from fastmlp.training.many import train_many
+from fastmlp.training.train import Streams, split, train
+
+METHODS: tuple[Method, ...] = get_args(Method)
+NEVER = 1 << 30  # epochs, more than anybody trains for
+MEASURED = ("validation", "patience", "target_loss", "halving")  # options that make no sense once the best epoch is known
+
+
+def train_labelled(
+    data: LabelledImages, extractor: ExtractorName, *, method: Method = "softmax", refit: bool = False, **options: Any
+) -> ImageClassifier:
+    """Train a classifier on labelled images; see `train_folder`."""
+    checks.one_of("method", method, METHODS)
+    X, y = data.features, data.labels
+    options["seed"] = checks.seed("seed", options.get("seed"))
+    targets: NDArray[Any] = y
+    if method == "one-vs-rest":
+        targets = (y[:, None] == list(data.counts())).astype(np.float64)
+        if options.pop("keep_state", False):
+            raise ValueError("keep_state is for one network; with method='one-vs-rest' there is one for each class")
+        if isinstance(options.get("init", ""), str):
+            options.setdefault("task", "regression")
+    held = _held_out(y, options)
+    if refit and held is None:
+        raise ValueError("refit=True needs validation, a fraction of the images to hold out")
+    how = options if held is None else _keeping_best(options)
+    if held is None or method == "softmax":
+        trained = _fit(X, targets, how)
+    else:  # a fraction of each class is to be held out, and these targets name none
+        kept = np.delete(np.arange(len(y)), held)
+        trained = _fit(X[kept], targets[kept], how | {"validation": (X[held], targets[held])})
+    return _classifier(data, targets, extractor, method, trained, held, refit, options)
+
+
+def train_members(
+    data: LabelledImages, extractor: ExtractorName, members: int, *, ensemble: bool = False, refit: bool = False, **options: Any
+) -> tuple[ImageClassifier, Population]:
+    """Train many networks on labelled images, as `train_many` does: a classifier of the best, or of all that are left; and all.
+
+    A KeyboardInterrupt after Ctrl-C so soon that there is nothing to keep."""
+    options = {"output": "softmax", **options, "seed": checks.seed("seed", options.get("seed"))}
+    options.setdefault("data_seed", options["seed"])
+    held = _held_out(data.labels, options)
+    how = options if held is None else _keeping_best(options)
+    population = train_many(data.features, data.labels, members=members, **how)
+    stopped_by = np.array(population.history.stopped_by)
+    usable = (population.history.epochs > 0) & (stopped_by != "diverged")
+    if not usable.any():
+        raise KeyboardInterrupt
+    trained = population[usable].best()
+    if ensemble:
+        options["progress"] = False  # of training anew, which is a step for each number of epochs
+        kept = usable & (stopped_by != "halving")
+        trained = population[kept] if kept.any() else trained  # all that halving has kept may have diverged
+    refit = refit and "interrupt" not in stopped_by
+    method: Decision = "ensemble" if ensemble else "softmax"
+    return _classifier(data, data.labels, extractor, method, trained, held, refit, options), population
+
+
+def _held_out(labels: NDArray[np.str_], options: Mapping[str, Any]) -> NDArray[np.int32] | None:
+    """The rows that training with these options holds out, if it is to hold out a fraction."""
+    share = options.get("validation")
+    if share is None or isinstance(share, list | tuple):
+        return None
+    return split(len(labels), labels, checks.share("validation", share), Streams(options["seed"], options.get("data_seed")))[1]
+
+
+def _keeping_best(options: dict[str, Any]) -> dict[str, Any]:
+    """The options, with some patience: by that the weights of the best epoch are kept."""
+    return options if options.get("patience") is not None else options | {"patience": NEVER}
+
+
+def _classifier(
+    data: LabelledImages,
+    targets: NDArray[Any],
+    extractor: ExtractorName,
+    method: Decision,
+    trained: MLP | Population,
+    held: NDArray[np.int32] | None,
+    refit: bool,
+    options: dict[str, Any],
+) -> ImageClassifier:
+    """A classifier of trained networks, with what the images say that were held out; if refit, with networks trained on all."""
+    networks = (trained,) if isinstance(trained, MLP) else tuple(trained)
+    made = trained.made_with if method == "ensemble" else networks[0].made_with
+    classifier = ImageClassifier(list(data.counts()), networks, extractor, method, _record(data, made, options))
+    if held is None or any(history.epochs == 0 for history in classifier.histories):  # after Ctrl-C
+        return classifier
+    classifier.made_with["validation"] = _validated(classifier, data.features[held], data.labels[held])
+    return _refitted(classifier, trained, data.features, targets, options) if refit else classifier
+
+
+def _record(data: LabelledImages, made: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a classifier was made with, from the record of a network, or of a population, and how it was asked to be measured."""
+    asked = made_with(len(data.labels), {name: options.get(name) for name in ("validation", "patience")})
+    record = {"images": data.counts(), "seed": options["seed"], **made, "rows": asked["rows"]}
+    return record | {"options": made["options"] | asked["options"]}
+
+
+def _validated(classifier: ImageClassifier, X: NDArray[np.float64], labels: NDArray[np.str_]) -> dict[str, Any]:
+    """What is known of a classifier by images that were held out; where there is a network for each class, a list."""
+    record: dict[str, Any] = {"images": len(labels), "accuracy": classifier.score(X, labels)}
+    if classifier.method != "ensemble":
+        each = [_best(history) | {"stopped_by": history.stopped_by} for history in classifier.histories]
+        record |= {name: [one[name] for one in each] if len(each) > 1 else each[0][name] for name in each[0]}
+    return record | {"refit": False}
+
+
+def _refitted(
+    classifier: ImageClassifier,
+    trained: MLP | Population,
+    X: NDArray[np.float64],
+    targets: NDArray[Any],
+    options: Mapping[str, Any],
+) -> ImageClassifier:
+    """The classifier with its networks trained anew on all rows, each for as many epochs as were best for it.
+
+    After Ctrl-C it is as it was; its record says so, and a RuntimeWarning. Nor is anything to be done after an earlier one.
+    """
+    if any(history.stopped_by == "interrupt" for history in classifier.histories):
+        return classifier
+    record = classifier.made_with["validation"]
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "training was interrupted", RuntimeWarning)
+            networks = _fit_again(trained, X, targets, {name: options[name] for name in options if name not in MEASURED})
+    except KeyboardInterrupt:
+        record["refit"] = "interrupted"
+        message = "training on all images was interrupted; this is what was trained without those held out"
+        warnings.warn(message, RuntimeWarning, stacklevel=6)  # of which the caller of train_folder is the last
+        return classifier
+    record["refit"] = True
+    return replace(classifier, networks=networks)
+
+
+def _fit(X: NDArray[np.float64], targets: NDArray[Any], options: dict[str, Any]) -> MLP | Population:
+    """One network for labels; for each column of targets one, of which Ctrl-C leaves all or none."""
+    if targets.ndim == 1:
+        return train(X, targets, **{"output": "softmax", **options})
+    for name in ("hidden", "activation"):  # a list would have an entry for each network
+        if isinstance(options.get(name), list):
+            options = options | {name: tuple(options[name])}
+    population = train_many(X, targets, members=targets.shape[1], **options)
+    if not population.history.epochs.all():  # Ctrl-C came so soon that some have not begun: the others alone decide nothing
+        raise KeyboardInterrupt
+    return population
+
+
+def _fit_again(
+    trained: MLP | Population, X: NDArray[np.float64], targets: NDArray[Any], options: dict[str, Any]
+) -> tuple[MLP, ...]:
+    """Networks like those that were trained, for as many epochs as were best; a KeyboardInterrupt unless all are whole."""
+    if isinstance(trained, MLP):
+        return _whole([train(X, targets, **{"output": "softmax", **options, "epochs": _best_epoch(trained)})])
+    fitted: dict[int, MLP] = {}
+    best = np.array([_best_epoch(network) for network in trained])
+    for epochs in np.unique(best).tolist():
+        which = np.flatnonzero(best == epochs).tolist()
+        own = {name: [values[place] for place in which] for name, values in trained.options.items()}
+        columns = targets if targets.ndim == 1 else targets[:, which]
+        again = train_many(X, columns, **{**options, **own, "epochs": epochs})
+        fitted |= zip(which, _whole(list(again)), strict=True)
+    return tuple(fitted[place] for place in sorted(fitted))
+
+
+def _whole(networks: list[MLP]) -> tuple[MLP, ...]:
+    if any(network.history is None or network.history.stopped_by == "interrupt" for network in networks):
+        raise KeyboardInterrupt
+    return tuple(networks)
+
+
+def _best_epoch(network: MLP) -> int:
+    assert network.history is not None
+    return _best(network.history)["best_epoch"]
+
+
+def _best(history: History) -> dict[str, Any]:
+    """The smallest loss on rows held out, how many epochs it took, and how many there were."""
+    losses = history.validation_loss
+    if losses is None or not len(losses):
+        return {"loss": None, "best_epoch": 0, "epochs": 0}
+    best = int(losses.argmin())
+    return {"loss": float(losses[best]), "best_epoch": best + 1, "epochs": history.epochs}

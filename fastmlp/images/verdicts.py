@@ -1,0 +1,86 @@
+"""What a classifier says of images, in columns: of all of a source at once, or batch by batch while the source is read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.images.sources import Chosen, Chunk, Chunks, Source, nothing_in
+from fastmlp.networks.metrics import listing, short
+from fastmlp.threads import in_threads
+
+
+class Verdicts(NamedTuple):
+    """What a classifier says of n images, in columns; an image that could not be read has an error and no label."""
+
+    paths: list[str]
+    """Within the folder or archive if the source is one, with "/" between folders; else as given."""
+    labels: list[str | None]
+    scores: NDArray[np.floating]
+    """(n, K), columns in the order of the classes; NaN where there is an error."""
+    errors: list[str | None]
+    skipped: int = 0
+    """How many other files there were, that are no PNG images."""
+
+    def __repr__(self) -> str:
+        counts = Counter(label for label in self.labels if label is not None)
+        labels = listing([f"{short(label)} {count}" for label, count in counts.most_common()])
+        return f"<Verdicts on {counts.total()} images: {labels}; {self.skipped} skipped, {len(self.paths) - counts.total()} failed>"
+
+
+class Batches(Iterator[Verdicts]):
+    """The verdicts on a source, some thousand at a time.
+
+    Attributes
+    ----------
+    total : int or None
+        How many files there are, once that is known.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        chunks: Chunks,
+        work: Callable[..., Verdicts],
+        threads: int,
+        ordered: bool,
+        done: Chosen | None,
+    ) -> None:
+        self._chunks = chunks
+        self._batches = _batches(source, chunks, work, threads, ordered, done)
+
+    @property
+    def total(self) -> int | None:
+        return self._chunks.total
+
+    def __next__(self) -> Verdicts:
+        return next(self._batches)
+
+    def close(self) -> None:
+        """End the work; what has begun is awaited."""
+        self._batches.close()
+        self._chunks.close()
+
+
+def _batches(
+    source: Source,
+    every: Chunks,
+    work: Callable[..., Verdicts],
+    threads: int,
+    ordered: bool,
+    done: Chosen | None,
+) -> Generator[Verdicts]:
+    empty = every.within
+    chunks: Iterator[Chunk] = every
+    if done is not None:
+        chunks = (chunk.without(done(chunk.paths())) for chunk in chunks)
+        empty = False  # or so it seems, as what is done may be all there is
+    for verdicts in in_threads(work, chunks, threads, ordered):
+        empty = empty and not verdicts.paths
+        yield verdicts
+    if empty:
+        raise nothing_in(source)
