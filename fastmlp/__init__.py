@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastmlp.images.classifier import ImageClassifier
     from fastmlp.images.folders import classify_folder, extract_features, train_folder
+    from fastmlp.images.loading import load_model as load
     from fastmlp.images.pillow import ImageError, read_image
     from fastmlp.images.verdicts import Verdicts
+    from fastmlp.networks.history import DivergedError, History, PopulationHistory
     from fastmlp.networks.metrics import Evaluation
-    from fastmlp.networks.mlp import MLP, DivergedError, History
-    from fastmlp.networks.population import Population, PopulationHistory
-    from fastmlp.storage import load_model as load
+    from fastmlp.networks.mlp import MLP
+    from fastmlp.networks.population import Population
     from fastmlp.training.many import grid, train_many
     from fastmlp.training.train import train
 
@@ -22,18 +23,18 @@ __version__ = "0.1.0"
 
 # Public names load on first use: importing NumPy and Numba costs half a second, which `fastmlp --help` need not pay.
 _ROOMS = {
-    "DivergedError": "networks.mlp",
+    "DivergedError": "networks.history",
     "Evaluation": "networks.metrics",
-    "History": "networks.mlp",
+    "History": "networks.history",
     "ImageClassifier": "images.classifier",
     "ImageError": "images.pillow",
     "MLP": "networks.mlp",
     "Population": "networks.population",
-    "PopulationHistory": "networks.population",
+    "PopulationHistory": "networks.history",
     "Verdicts": "images.verdicts",
     "classify_folder": "images.folders",
     "extract_features": "images.folders",
-    "load": "storage",
+    "load": "images.loading",
     "read_image": "images.pillow",
     "grid": "training.many",
     "train": "training.train",

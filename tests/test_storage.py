@@ -12,10 +12,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fastmlp import storage
+import fastmlp
+from fastmlp import files, storage
 from fastmlp.images.classifier import ImageClassifier
-from fastmlp.networks.mlp import MLP, History
-from fastmlp.storage import load_model, save_model
+from fastmlp.networks.history import History
+from fastmlp.networks.mlp import MLP
 from fastmlp.training.many import train_many
 
 
@@ -64,15 +65,15 @@ def same_history(a, b):
 
 
 def round_trip(model, folder):
-    save_model(folder / "m.npz", model)
-    return load_model(folder / "m.npz")
+    model.save(folder / "m.npz")
+    return fastmlp.load(folder / "m.npz")
 
 
 @pytest.fixture
 def saved(tmp_path):
     """A small model's file, its path and its bytes."""
     path = tmp_path / "m.npz"
-    save_model(path, network((1, 1), history=history(1, validated=False)))
+    network((1, 1), history=history(1, validated=False)).save(path)
     return path, path.read_bytes()
 
 
@@ -103,7 +104,7 @@ def rewrite_entry(path, **fields):
 
 def assert_refused(path, reason="cannot be read"):
     with pytest.raises(ValueError, match=reason) as caught:
-        load_model(path)
+        fastmlp.load(path)
     message = str(caught.value)
     assert str(path) in message and "\n" not in message and len(message) < 400
 
@@ -176,18 +177,18 @@ def test_a_file_of_the_first_version_is_read(saved):
     path, _ = saved
     rewrite_header(path, version=1)
     assert "made_with" not in header_of(path)["networks"][0]
-    assert load_model(path).made_with == {}
+    assert fastmlp.load(path).made_with == {}
 
 
 def test_a_classifier_of_the_first_version_and_its_ink_is_read_with_a_warning(tmp_path):
     path, model = tmp_path / "m.npz", image_classifier("softmax")
-    save_model(path, model)
-    assert same_network(load_model(path).networks[0], model.networks[0])
+    model.save(path)
+    assert same_network(fastmlp.load(path).networks[0], model.networks[0])
     rewrite_header(path, version=1)
     with pytest.warns(
         UserWarning, match=r"m\.npz comes from an earlier version, to whose 'ink' a thick stroke was more than a line"
     ):
-        again = load_model(path)
+        again = fastmlp.load(path)
     assert again.extractor == "ink"
     assert same_network(again.networks[0], model.networks[0])
 
@@ -206,13 +207,13 @@ def test_a_loaded_model_can_be_changed(tmp_path):
 
 def test_equal_models_give_equal_bytes(tmp_path):
     for name in "ab":
-        save_model(tmp_path / name, network(history=history()))
+        network(history=history()).save(tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_numpy_reads_the_file_too(tmp_path):
     model = network(history=history())
-    save_model(tmp_path / "m.npz", model)
+    model.save(tmp_path / "m.npz")
     members = members_of(tmp_path / "m.npz")
     assert members.keys() == {"header", "theta_0", "loss_0", "validation_loss_0"}
     assert same_array(members["theta_0"], model.theta)
@@ -220,9 +221,9 @@ def test_numpy_reads_the_file_too(tmp_path):
 
 def test_a_model_from_a_machine_of_the_other_byte_order_is_read(saved):
     path, _ = saved
-    model, members = load_model(path), members_of(path)
+    model, members = fastmlp.load(path), members_of(path)
     rewrite(path, theta_0=members["theta_0"].astype(members["theta_0"].dtype.newbyteorder()))
-    assert same_network(load_model(path), model)
+    assert same_network(fastmlp.load(path), model)
 
 
 # Saving
@@ -232,7 +233,7 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
     model = network()
     model.theta[3] = np.nan
     with pytest.raises(ValueError, match="theta has a value that is not finite"):
-        save_model(tmp_path / "m.npz", model)
+        model.save(tmp_path / "m.npz")
     assert not list(tmp_path.iterdir())
 
 
@@ -240,7 +241,7 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, moment, failure):
     path = tmp_path / "m.npz"
-    save_model(path, network((1, 1)))
+    network((1, 1)).save(path)
     before = path.read_bytes()
 
     def fail(*args, **options):
@@ -248,7 +249,7 @@ def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, m
 
     monkeypatch.setattr(np.lib.format if moment == "write_array" else os, moment, fail)
     with pytest.raises(type(failure)):
-        save_model(path, network())
+        network().save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -257,21 +258,21 @@ def test_a_failed_save_names_the_file_that_was_asked_for(tmp_path, monkeypatch):
     def refuse(path, *args, **options):
         raise OSError(30, "Read-only file system", path)
 
-    monkeypatch.setattr(storage, "open", refuse, raising=False)
+    monkeypatch.setattr(files, "open", refuse, raising=False)
     with pytest.raises(OSError, match="Read-only") as caught:
-        save_model(tmp_path / "m.npz", network())
+        network().save(tmp_path / "m.npz")
     assert caught.value.filename == str(tmp_path / "m.npz")
 
 
 def test_a_saved_file_has_usual_permissions_or_those_of_the_one_that_it_replaces(tmp_path):
     path = tmp_path / "m.npz"
-    save_model(path, network((1, 1)))
+    network((1, 1)).save(path)
     (tmp_path / "usual").touch()
     assert path.stat().st_mode == (tmp_path / "usual").stat().st_mode
     path.chmod(0o600)
-    save_model(path, network())
+    network().save(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert same_network(load_model(path), network())
+    assert same_network(fastmlp.load(path), network())
 
 
 def array_file(path):
@@ -292,7 +293,7 @@ def test_nothing_but_a_model_is_written_over(write, linked, tmp_path):
     if linked:
         name.symlink_to(path)
     with pytest.raises(ValueError, match=f"{re.escape(str(name))} cannot be written: it is there and is not a fastmlp model$"):
-        save_model(name, network())
+        network().save(name)
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1 + linked
 
 
@@ -307,27 +308,27 @@ def test_any_model_and_an_empty_file_are_written_over(model, tmp_path):
 
 
 def test_what_is_not_whole_has_a_name_of_its_own_beside_the_file(tmp_path):
-    assert storage.unfinished("folder/a.b.csv") == "folder/a.b.unfinished.csv"
-    assert storage.unfinished("a", 3) == "a.unfinished-3"
+    assert files.unfinished("folder/a.b.csv") == "folder/a.b.unfinished.csv"
+    assert files.unfinished("a", 3) == "a.unfinished-3"
     (tmp_path / "other").mkdir()
     (tmp_path / "link.csv").symlink_to(tmp_path / "other" / "a.csv")
-    assert storage.unfinished(tmp_path / "link.csv") == str(tmp_path / "other" / "a.unfinished.csv")
+    assert files.unfinished(tmp_path / "link.csv") == str(tmp_path / "other" / "a.unfinished.csv")
     for name in ("a.unfinished.csv", "a.unfinished-2.csv", "a.unfinished-3.csv"):
-        assert storage.free_unfinished(tmp_path / "a.csv") == str(tmp_path / name)
+        assert files.free_unfinished(tmp_path / "a.csv") == str(tmp_path / name)
         (tmp_path / name).touch()
 
 
 def test_a_symbolic_link_stays_one(tmp_path):
     (tmp_path / "link.npz").symlink_to(tmp_path / "m.npz")
-    save_model(tmp_path / "link.npz", network())
+    network().save(tmp_path / "link.npz")
     assert (tmp_path / "link.npz").is_symlink() and (tmp_path / "m.npz").is_file()
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path / "no" / "m.npz"))):
-        save_model(tmp_path / "no" / "m.npz", network())
+        network().save(tmp_path / "no" / "m.npz")
     with pytest.raises(ValueError, match="not a regular file"):
-        save_model(tmp_path, network())
+        network().save(tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -335,7 +336,7 @@ def test_a_device_is_neither_replaced_nor_waited_for(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with pytest.raises(ValueError, match="not a regular file"):
-        save_model(pipe, network())
+        network().save(pipe)
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert_refused(pipe, "not a regular file")
 
@@ -345,7 +346,7 @@ def test_a_device_is_neither_replaced_nor_waited_for(tmp_path):
 
 def test_a_missing_file_is_told_as_such(tmp_path):
     with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path / "m.npz"))):
-        load_model(tmp_path / "m.npz")
+        fastmlp.load(tmp_path / "m.npz")
     assert_refused(tmp_path, "not a regular file")
 
 
@@ -358,14 +359,14 @@ def test_a_file_truncated_at_any_byte_is_refused(saved):
 
 def test_a_flipped_bit_is_noticed_or_changes_nothing(tmp_path):
     path, model, refused = tmp_path / "m.npz", network((1, 1)), 0
-    save_model(path, model)
+    model.save(path)
     with open(path, "r+b", buffering=0) as file:
         for place, byte in enumerate(path.read_bytes()):
             for bit in range(8):
                 file.seek(place)
                 file.write(bytes([byte ^ 1 << bit]))
                 try:
-                    assert same_network(load_model(path), model), f"bit {bit} of byte {place}"
+                    assert same_network(fastmlp.load(path), model), f"bit {bit} of byte {place}"
                 except ValueError as error:
                     assert str(path) in str(error)
                     refused += 1
@@ -392,7 +393,7 @@ def test_nothing_in_a_file_is_executed(saved, tmp_path, monkeypatch):
     path.write_bytes(pickle.dumps(Harm()))
     assert_refused(path, "something else than a model")
     path.unlink()
-    save_model(path, network((1, 1)))
+    network((1, 1)).save(path)
     rewrite(path, theta_0=np.array([Harm()], object))
     assert_refused(path)
     assert not (tmp_path / "harm").exists()
@@ -484,7 +485,7 @@ def test_a_header_that_does_not_fit_its_arrays_is_refused(saved, fields):
 
 def test_an_unknown_activation_is_named(tmp_path):
     path = tmp_path / "m.npz"
-    save_model(path, network((2, 3, 1)))
+    network((2, 3, 1)).save(path)
     rewrite_entry(path, activations=["softsign"])
     assert_refused(path, "softsign")
 

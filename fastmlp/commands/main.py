@@ -32,12 +32,12 @@ from fastmlp.progress import Progress
 if TYPE_CHECKING:
     from fastmlp.commands.rows import Batch
     from fastmlp.commands.tutorials import Answer
+    from fastmlp.files import FileKind
     from fastmlp.images.classifier import ImageClassifier
     from fastmlp.images.labelled import LabelledImages
     from fastmlp.images.verdicts import Verdicts
     from fastmlp.networks.mlp import MLP
     from fastmlp.networks.population import Population
-    from fastmlp.storage import Kind
 
 FINE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
 TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # a file name may be any bytes
@@ -308,7 +308,7 @@ def _demo(args: Namespace) -> int:
 def _demo_circles(args: Namespace) -> int:
     from fastmlp.commands import tutorials
     from fastmlp.commands.rows import FEATURES, features_head, features_text
-    from fastmlp.storage import check_writable, replacing
+    from fastmlp.files import check_writable, replacing
 
     folder = tutorials.find_folder()
     check_writable(args.out / "features.csv", FEATURES)
@@ -374,9 +374,9 @@ def _demo_toy(args: Namespace) -> int:
 def _features(args: Namespace) -> int:
     """Rows are written chunk by chunk."""
     from fastmlp.commands.rows import FEATURES, features_head, features_text
+    from fastmlp.files import free_unfinished
     from fastmlp.images.reading import read_chunks
     from fastmlp.images.sources import nothing_in
-    from fastmlp.storage import free_unfinished
 
     beside = None
     if args.output is not None and not _is_device(args.output):
@@ -400,9 +400,9 @@ def _features(args: Namespace) -> int:
     return SOME_FAILED if errors else FINE
 
 
-def _check_target(path: str, kind: Kind, inputs: Sequence[str]) -> None:
+def _check_target(path: str, kind: FileKind, inputs: Sequence[str]) -> None:
     """Reject a file that a command is not to write: one that it reads, or one of another kind by its name or by what is in it."""
-    from fastmlp.storage import check_writable
+    from fastmlp.files import check_writable
 
     _refuse_input(path, inputs)
     if Path(path).suffix.lower() not in ("", *kind.suffixes):
@@ -434,7 +434,7 @@ def _output(path: str | None, beside: str | None = None, mode: str = "w", then: 
 
     Where there is a name `beside`, that file is moved to `path` when it is whole; else a message says where it is, and what then.
     """
-    from fastmlp.storage import replace
+    from fastmlp.files import replace
 
     name = beside or path
     try:
@@ -464,10 +464,11 @@ def _stdout() -> AbstractContextManager[IO[str]]:
 
 def _train(args: Namespace) -> int:
     """After Ctrl-C, what has been trained so far is saved under another name."""
+    from fastmlp.files import free_unfinished
     from fastmlp.images.features import DEFAULT_EXTRACTOR
     from fastmlp.images.fitting import train_labelled, train_members
     from fastmlp.images.labelled import labelled_images
-    from fastmlp.storage import MODEL, free_unfinished
+    from fastmlp.storage import MODEL
 
     options = {name: value for name, value in vars(args).items() if name not in ("run", "folder", "output", "refit", "yes")}
     _check_target(args.output, MODEL, [args.folder])  # before the training, not after it
@@ -612,10 +613,10 @@ def _classifier(path: str) -> ImageClassifier:
     return model
 
 
-def _targets(args: Namespace, kind: Kind) -> tuple[list[str], str | None]:
+def _targets(args: Namespace, kind: FileKind) -> tuple[list[str], str | None]:
     """The files that classify is to write; and what that of -o is called until it is whole, if not so from the beginning."""
     from fastmlp.commands.report import PAGE
-    from fastmlp.storage import check_writable, unfinished
+    from fastmlp.files import check_writable, unfinished
 
     output, inputs, beside = args.output, [args.model, *args.sources], None
     if args.resume and output is None:

@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastmlp
+from fastmlp.files import FileKind, replacing
 from fastmlp.images.pillow import SIGNATURE, read_image
-from fastmlp.storage import Kind, replacing
 
 Read = Callable[[str], bytes]
 
-PAGE = Kind("a page of --report", (".html", ".htm"), rb'<!doctype html>.*<meta name="generator" content="fastmlp ')
+PAGE = FileKind("a page of --report", (".html", ".htm"), rb'<!doctype html>.*<meta name="generator" content="fastmlp ')
 
 CLASSES_SHOWN = 1000
 IMAGES_SHOWN = 400  # on the page

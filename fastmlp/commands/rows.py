@@ -25,20 +25,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.files import FileKind
 from fastmlp.images.classifier import ImageClassifier
 from fastmlp.images.features import EXTRACTORS, extract
 from fastmlp.images.pillow import MAX_PIXELS, read_image
 from fastmlp.images.reading import reader
 from fastmlp.images.sources import Chosen, is_collection
 from fastmlp.images.verdicts import Verdicts
-from fastmlp.storage import Kind
 
 ENCODING = ("utf-8", "surrogateescape")  # a file name may be any bytes
 BLOCK = 2**16  # bytes of an older output that are read at a time; with more, what is made of them leaves the cache
 COMPARED = 16  # rows of an older output that are made anew: the first, and as many of the least certain
 LISTED = 10  # classes that a summary tells one by one
 FIELDS = ("path", "label", "scores", "status", "error")
-FEATURES = Kind("features as CSV", (".csv",), rb"file_name,feature1\b")
+FEATURES = FileKind("features as CSV", (".csv",), rb"file_name,feature1\b")
 
 Batch = tuple[Verdicts, int | None]  # and the number of files that come after it, if that is known
 
@@ -57,12 +57,12 @@ class Rows:
         What stands before the first row.
     start : str
         What every row begins with.
-    kind : Kind
+    kind : FileKind
         What a file of such rows is.
     """
 
     head = start = ""
-    kind: Kind
+    kind: FileKind
 
     def __init__(self, classes: list[str], fine: str, failed: str) -> None:
         self.classes = classes
@@ -107,7 +107,7 @@ class Rows:
 class CsvRows(Rows):
     """A row for each image below a header; what has a comma, a quote or a line end in it stands in quotes."""
 
-    kind = Kind("verdicts as CSV", (".csv",), rb'path,label,"?score_')
+    kind = FileKind("verdicts as CSV", (".csv",), rb'path,label,"?score_')
 
     def __init__(self, classes: list[str]) -> None:
         columns = "%s," * len(classes)
@@ -133,7 +133,7 @@ class JsonRows(Rows):
     """An object for each image, on a line of its own, in ASCII."""
 
     start = '{"path": "'
-    kind = Kind("verdicts as JSON lines", (".jsonl",), start.encode())
+    kind = FileKind("verdicts as JSON lines", (".jsonl",), start.encode())
 
     def __init__(self, classes: list[str]) -> None:
         scores = ", ".join(f"{_json(name).replace('%', '%%')}: %s" for name in classes)

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.files import FileKind, check_writable, replacing
 from fastmlp.images.classifier import ImageClassifier
 from fastmlp.images.folders import classify_folder, train_folder
 from fastmlp.images.pillow import ImageError
 from fastmlp.images.sources import Source
 from fastmlp.networks.mlp import MLP
-from fastmlp.storage import Kind, check_writable, replacing
 from fastmlp.training.train import train
 
 # (t - y)^2 with the rate 0.2 is half of it with 0.4; a summed error of 2 over 40 images is a mean half of 0.025.
@@ -39,7 +39,7 @@ CLASSIFIER: dict[str, Any] = {
 }  # fmt: skip
 REGRESSOR = CLASSIFIER | {"output": "identity", "loss": "squared_error", "learning_rate": 0.01, "epochs": 1500}
 
-FIGURE = Kind("a figure of this demo", (".png",), rb"\x89PNG.*fastmlp demo")  # which the text in it says
+FIGURE = FileKind("a figure of this demo", (".png",), rb"\x89PNG.*fastmlp demo")  # which the text in it says
 FIGURES = ("loss.png", "features.png", "labels.png")
 
 TRUTH = {"tc": "circle", "tl": "line"}  # what the names of the test images begin with

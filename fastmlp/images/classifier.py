@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
@@ -19,9 +20,11 @@ from fastmlp.images.reading import read_chunk
 from fastmlp.images.sources import CHUNK, Chosen, Chunk, Chunks, Source, StrPath
 from fastmlp.images.verdicts import Batches, Verdicts
 from fastmlp.literals import Decision, ExtractorName
+from fastmlp.networks import records
+from fastmlp.networks.history import History
 from fastmlp.networks.metrics import Evaluation, listing, of_classes, short
-from fastmlp.networks.mlp import MLP, Copied, History
-from fastmlp.storage import save_model
+from fastmlp.networks.mlp import MLP, Copied
+from fastmlp.storage import Expected, ModelKind, Record, check_type, write
 from fastmlp.threads import thread_count
 
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
@@ -204,7 +207,9 @@ class ImageClassifier(Copied):
 
     def save(self, path: StrPath) -> None:
         """Save to an .npz file, which `fastmlp.load` and `classify_folder` read; only a model is written over."""
-        save_model(path, self)
+        header, arrays, _ = records.of_networks(self.networks)
+        own = {"classes": self.classes, "extractor": self.extractor, "method": self.method, **records.made_with_entry(self)}
+        write(path, Record({"kind": "image-classifier", **header, **own}, arrays))
 
 
 class ClassifyOptions(TypedDict, total=False):
@@ -221,3 +226,29 @@ class ClassifyOptions(TypedDict, total=False):
 def _own_output(network: MLP, features: NDArray[np.floating]) -> NDArray[np.floating]:
     """The output (n,) of a network that says yes or no."""
     return network.predict(features) if network.classes is None else network.predict_proba(features)[:, 1]
+
+
+# -- from a file ------------------------------------------------------------------------------------------------------------------
+
+
+def _expected(header: dict[str, Any]) -> dict[str, Expected]:
+    records.check_made_with(header)
+    for name in header["classes"]:
+        check_type("a class in its header", name, str)
+    return records.expected_networks(header)
+
+
+def _of_record(record: Record) -> ImageClassifier:
+    header = record.header
+    if header["version"] == 1 and header["extractor"] == "ink":
+        warnings.warn(
+            f"{record.path} comes from an earlier version, to whose 'ink' a thick stroke was more than a line: where strokes are"
+            " thicker than a cell of 16 x 16 its verdicts may differ; train it again",
+            UserWarning,
+            stacklevel=4,
+        )
+    networks = tuple(MLP(**records.arguments(record, index)) for index in range(len(header["networks"])))
+    return ImageClassifier(header["classes"], networks, header["extractor"], header["method"], header.get("made_with", {}))
+
+
+KIND = ModelKind({"classes": list, "extractor": str, "method": str}, records.MADE_WITH_FIELDS, _expected, _of_record)

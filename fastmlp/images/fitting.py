@@ -14,7 +14,8 @@ from fastmlp import checks
 from fastmlp.images.classifier import ImageClassifier
 from fastmlp.images.labelled import LabelledImages
 from fastmlp.literals import Decision, ExtractorName, Method
-from fastmlp.networks.mlp import MLP, History
+from fastmlp.networks.history import History
+from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
 from fastmlp.networks.provenance import made_with
 from fastmlp.training.many import train_many

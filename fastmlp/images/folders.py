@@ -13,11 +13,11 @@ from fastmlp.images.classifier import ClassifyOptions, ImageClassifier
 from fastmlp.images.features import DEFAULT_EXTRACTOR
 from fastmlp.images.fitting import METHODS, train_labelled
 from fastmlp.images.labelled import labelled_images
+from fastmlp.images.loading import load_model
 from fastmlp.images.reading import read_source
 from fastmlp.images.sources import Source, StrPath, nothing_in
 from fastmlp.images.verdicts import Verdicts
 from fastmlp.literals import ExtractorName, Method
-from fastmlp.storage import load_model
 from fastmlp.training.train import TrainOptions, train
 
 

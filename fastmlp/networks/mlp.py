@@ -6,22 +6,24 @@ import copy
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import arrays, checks, labels, storage
+from fastmlp import arrays, checks, labels
 from fastmlp.kernels import batch, online
 from fastmlp.kernels.frozen import frozen
 from fastmlp.literals import Activation, Loss, Output
 from fastmlp.networks import metrics
+from fastmlp.networks.history import DivergedError, History, TrainingState
 from fastmlp.networks.layout import layer_table, parameter_count
 from fastmlp.networks.objective import ChunkedLoss, every_row, plain_rows
 from fastmlp.networks.prediction import outputs
+from fastmlp.networks.records import arguments, expected_networks, of_networks
+from fastmlp.storage import NO_FIELDS, Expected, ModelKind, Record, write
 from fastmlp.threads import thread_count, workers
 
 ON_STACK = 4096  # units of a network whose compiled form keeps them on the stack
@@ -31,69 +33,6 @@ LOSSES = {  # name: kind, and the factor that makes nats bits
     "cross_entropy_bits": (batch.CROSS_ENTROPY, 1.0 / float(np.log(2.0))),
     "squared_error": (batch.SQUARED_ERROR, 1.0),
 }
-
-
-@dataclass
-class History:
-    """How a training went.
-
-    Attributes
-    ----------
-    loss : (epochs,) float64
-        The mean loss over the samples as each was seen in the epoch, before the update that it caused; as it was minimised, of
-        standardised targets where these were standardised, but without the l2 penalty.
-    validation_loss : (epochs,) float64 or None
-        The mean loss over the validation rows after each epoch.
-    epochs : int
-        Epochs that were completed.
-    stopped_by : str
-        "epochs", "target_loss", "patience", "on_epoch" or "interrupt"; of a member of a population also "halving".
-    """
-
-    loss: NDArray[np.float64]
-    validation_loss: NDArray[np.float64] | None
-    epochs: int
-    stopped_by: str
-
-    def __repr__(self) -> str:
-        losses = {"loss": self.loss, "validation loss": self.validation_loss}
-        last = ", ".join(f"{name} {values[-1]:.6g}" for name, values in losses.items() if values is not None and len(values))
-        return f"<History of {self.epochs} epochs: {last or 'no loss'}; stopped by {self.stopped_by}>"
-
-
-class TrainingState(NamedTuple):
-    """Where a training stands, for another that goes on from there: see `train(keep_state=True)`."""
-
-    optimizer: str
-    seed: int
-    data_seed: int | None
-    epochs: int  # since the initial weights
-    steps: int  # of the optimizer
-    moments: NDArray[Any]  # (2, P): see kernels/optimizers.py
-    theta: NDArray[Any]  # (P,): for scaled inputs and targets
-    scaling: tuple[NDArray[Any], ...]  # shift and scale of the inputs, then of the targets if these were scaled
-
-
-class DivergedError(ArithmeticError):
-    """The loss, or a parameter, stopped being finite.
-
-    Attributes
-    ----------
-    epoch : int
-        The epoch, counted from 0, in which it happened.
-    loss : float
-        The loss of that epoch.
-    """
-
-    def __init__(self, epoch: int, loss: float, learning_rates: float | NDArray[np.float64], advice: str = "") -> None:
-        self.epoch, self.loss = epoch, loss
-        what = "the weights are no longer finite" if np.isfinite(loss) else f"the loss became {loss}"
-        rate, count = np.min(learning_rates), np.size(learning_rates)
-        who = "training diverged in"
-        if count > 1:
-            tried = f"learning rates from {rate:g} to {np.max(learning_rates):g}"
-            who = f"all {count} networks diverged, with {tried}, the first in"
-        super().__init__(f"{who} epoch {epoch}: {what}; try a learning_rate below {rate:g}{advice}")
 
 
 class Copied:
@@ -423,7 +362,8 @@ class MLP(Copied):
         ValueError
             If theta is not finite, or something else than a model is there.
         """
-        storage.save_model(path, self)
+        header, arrays, _ = of_networks([self])
+        write(path, Record({"kind": "mlp", **header}, arrays))
 
     def targets(self, y: ArrayLike, n: int, name: str = "y") -> NDArray[Any]:
         """What the kernels compare the outputs with: class numbers (N, 1) of a classifier, else numbers (N, K)."""
@@ -475,3 +415,12 @@ class MLP(Copied):
 
 def default_loss(output: Output) -> Loss:
     return "squared_error" if output == "identity" else "cross_entropy"
+
+
+def _expected(header: dict[str, Any]) -> dict[str, Expected]:
+    if len(header["networks"]) > 1:
+        raise ValueError(f"its header declares {len(header['networks'])} networks")
+    return expected_networks(header)
+
+
+KIND = ModelKind(NO_FIELDS, NO_FIELDS, _expected, lambda record: MLP(**arguments(record)))

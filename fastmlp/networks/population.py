@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import chain, compress
 from threading import Lock
-from typing import Any, NamedTuple, get_args, overload
+from typing import Any, get_args, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,65 +14,17 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import arrays, checks, storage
 from fastmlp.literals import Vote
 from fastmlp.networks import metrics
-from fastmlp.networks.mlp import MLP, Copied, DivergedError, History
-from fastmlp.networks.prediction import outputs_in_turn
-from fastmlp.networks.table import Table
-from fastmlp.threads import LONGEST_CALL, threads_for, workers
+from fastmlp.networks.ensemble import Ensemble, Group, Outputs, check_groups, contiguous, deviation, majority, mean, moments, single
+from fastmlp.networks.history import DivergedError, PopulationHistory, check_history, history_of_member, history_of_members
+from fastmlp.networks.mlp import MLP, Copied
+from fastmlp.networks.population_records import check_parameters, expected_population, of_population, population_arguments
+from fastmlp.networks.provenance import made_with_of_member
+from fastmlp.networks.records import MADE_WITH_FIELDS
+from fastmlp.networks.table import Table, member_table
 
 OPTIONS = ("seed", "learning_rate", "l2", "momentum", "hidden", "activation", "batch_size")  # what members may differ in
 GIVEN = ("seed", "learning_rate", "l2", "momentum", "batch_size")  # those that do not follow from the architecture
 VOTES: tuple[Vote, ...] = get_args(Vote)
-FEWEST_ROWS = 64  # that are worth a call of the kernel for each member
-CHUNK = 1 << 16  # inputs and outputs of rows that all members are asked about together
-
-Outputs = Iterator[NDArray[Any]]  # (n, K) of one member after the other, for the same rows and in the same array
-
-
-class Group(NamedTuple):
-    """Members of one architecture.
-
-    Attributes
-    ----------
-    network : MLP
-        A template: all that members have in common. Its theta does not count.
-    members : (m,) intp
-        Their places in the population, ascending.
-    theta : (m, P)
-        The parameters of each, in the template's dtype.
-    """
-
-    network: MLP
-    members: NDArray[np.intp]
-    theta: NDArray[Any]
-
-    def __repr__(self) -> str:
-        return f"<Group of {len(self.members)} like {self.network}>"
-
-
-@dataclass
-class PopulationHistory:
-    """How the training of M members went.
-
-    Attributes
-    ----------
-    loss : (M, E) float64
-        Of each member the mean loss over the samples in each epoch, as in `History`; NaN after the member's end.
-    validation_loss : (M, E) float64 or None
-        The mean loss over the validation rows after each epoch; NaN after the member's end.
-    epochs : (M,) int64
-        Epochs that each member completed; of a diverged one, the last is that in which it did.
-    stopped_by : list of str
-        For each member "epochs", "target_loss", "patience", "on_epoch", "interrupt", "halving" or "diverged".
-    """
-
-    loss: NDArray[np.float64]
-    validation_loss: NDArray[np.float64] | None
-    epochs: NDArray[np.int64]
-    stopped_by: list[str]
-
-    def __repr__(self) -> str:
-        ends = ", ".join(f"{reason} {count}" for reason, count in Counter(self.stopped_by).items())
-        return f"<PopulationHistory of {len(self.epochs)} members, at most {self.loss.shape[1]} epochs: stopped by {ends}>"
 
 
 class Population(Copied):
@@ -118,13 +67,13 @@ class Population(Copied):
         same_targets: bool = True,
         made_with: Mapping[str, Any] | None = None,
     ) -> None:
-        self.groups = tuple(_contiguous(group) for group in groups)
+        self.groups = tuple(contiguous(group) for group in groups)
         self.history = history
         self.scores = scores
         self.made_with = dict(made_with or {})
         self.same_targets = same_targets or len(scores) == 1
-        _check_groups(self.groups, len(scores))
-        _check_history(history, len(scores))
+        check_groups(self.groups, len(scores))
+        check_history(history, len(scores))
         self._given = dict(options)
         self._updating = Lock()  # of its members, which may be asked for several times
         if set(options) != set(GIVEN) or any(len(values) != len(scores) for values in options.values()):
@@ -153,7 +102,7 @@ class Population(Copied):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return np.result_type(*(group.theta for group in self.groups))
+        return self._ensemble.dtype
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -221,7 +170,7 @@ class Population(Copied):
             return classes[self.predict_proba(X, vote).argmax(axis=1)]
         if checks.one_of("vote", vote, VOTES) == "majority":
             raise ValueError("vote='majority' is for classifiers; these networks are regressors: use vote='mean'")
-        return _single(self._ensemble(X, _mean))
+        return single(self._ensemble.combined(X, mean))
 
     @checks.takes_options()
     def predict_proba(self, X: ArrayLike, vote: Vote = "mean") -> NDArray[Any]:
@@ -241,7 +190,7 @@ class Population(Copied):
         """
         if self._ensemble_classes("predict_proba") is None:
             raise ValueError("predict_proba is for classifiers; these networks are regressors: use predict")
-        return self._ensemble(X, _mean if checks.one_of("vote", vote, VOTES) == "mean" else _majority)
+        return self._ensemble.combined(X, mean if checks.one_of("vote", vote, VOTES) == "mean" else majority)
 
     def predict_members(self, X: ArrayLike) -> NDArray[Any]:
         """What each member says, as `MLP.predict` does.
@@ -262,22 +211,13 @@ class Population(Copied):
             As `MLP.predict` does; for classifiers of which some diverged, since no label says so.
         """
         if self.groups[0].network.classes is None:
-            return _single(self._by_member(X))
+            return single(self._ensemble.by_member(X))
         if self.diverged.any():
             raise ValueError(
                 f"predict_members has no label for members that diverged, such as {int(self.diverged.argmax())}: "
                 "use population[~population.diverged]"
             )
-        labels = [group.network.classes for group in self.groups if group.network.classes is not None]
-        rows = self._inputs(X)
-        out = np.empty((len(self), len(rows[0])), np.result_type(*labels))
-
-        def answer(chunk: slice, outputs: Outputs) -> None:
-            for place, values in zip(self._working, outputs, strict=True):
-                out[place, chunk] = labels[self._places[place, 0]][values.argmax(axis=1)]
-
-        self._run(rows, answer)
-        return out
+        return self._ensemble.labels_by_member(X)
 
     def predict_proba_members(self, X: ArrayLike) -> NDArray[Any]:
         """The probabilities (M, N, K) that each member gives the classes, in their order: NaN for members that diverged.
@@ -287,9 +227,9 @@ class Population(Copied):
         ValueError
             As `MLP.predict_proba` does, and if the members' classes differ.
         """
-        if self._common_classes("predict_proba_members") is None:
+        if self._ensemble.classes("predict_proba_members") is None:
             raise ValueError("predict_proba_members is for classifiers; these networks are regressors: use predict_members")
-        return self._by_member(X)
+        return self._ensemble.by_member(X)
 
     @checks.takes_options()
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, vote: Vote = "mean") -> float:
@@ -337,14 +277,14 @@ class Population(Copied):
             As `predict` does.
         """
         if self._ensemble_classes("spread") is None:
-            return _single(self._ensemble(X, _deviation))
+            return single(self._ensemble.combined(X, deviation))
 
         def of_the_class(outputs: Outputs) -> NDArray[np.float64]:
-            mean, deviation = _moments(outputs)
+            mean, deviation = moments(outputs)
             said = mean.astype(self.dtype).argmax(axis=1)  # as predict sees it
             return np.take_along_axis(deviation, said[:, None], axis=1)
 
-        return self._ensemble(X, of_the_class, columns=1)[:, 0]
+        return self._ensemble.combined(X, of_the_class, columns=1)[:, 0]
 
     @property
     def table(self) -> Table:
@@ -352,18 +292,7 @@ class Population(Copied):
 
         The validation loss is that of the weights that a member keeps.
         """
-        history = self.history
-        last = np.maximum(history.epochs - 1, 0)[:, None]
-        losses = np.take_along_axis(history.loss, last, axis=1)[:, 0] if history.loss.size else np.full(len(self), np.nan)
-        ends = {"loss": losses.tolist()}
-        if history.validation_loss is not None:
-            ends["validation_loss"] = self.scores.tolist()
-        varied = [name for name in OPTIONS if name == "seed" or len(set(self.options[name])) > 1]
-        return Table(
-            {"member": list(range(len(self))), **self.options, **ends,
-             "epochs": history.epochs.tolist(), "stopped_by": list(history.stopped_by)},
-            ("member", *varied, *ends, "epochs", "stopped_by"),
-        )  # fmt: skip
+        return member_table(self.options, self.history, self.scores)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save all members, their options, scores and history to one .npz file; `fastmlp.load` reads it back exactly.
@@ -375,18 +304,15 @@ class Population(Copied):
         OSError
             If the file cannot be written; what stood there before is untouched.
         """
-        storage.save_model(path, self)
-
-    # -- members ------------------------------------------------------------------------------------------------------------------
+        storage.write(path, of_population(self))
 
     @cached_property
-    def _working(self) -> list[int]:
-        """Members that did not diverge, group by group."""
-        return [place for group in self.groups for place in group.members.tolist() if not self.diverged[place]]
+    def _ensemble(self) -> Ensemble:
+        return Ensemble(self.groups, self.diverged)
 
     def _member(self, place: int) -> MLP:
         number, row = self._places[place].tolist()
-        history = self._history(place)
+        history = history_of_member(self.history, place)
         if self.diverged[place]:
             last = max(history.epochs - 1, 0)
             losses = [float(part[last]) for part in (history.loss, history.validation_loss) if part is not None and part.size]
@@ -394,25 +320,12 @@ class Population(Copied):
             raise DivergedError(last, loss, float(self._given["learning_rate"][place]))
         network = self.groups[number].network
         member = network.like(self.groups[number].theta[row])
-        member.history, member.made_with = history, self._made_with(place)
+        member.history, member.made_with = (
+            history,
+            made_with_of_member(self.made_with, {name: values[place] for name, values in self._given.items()}),
+        )
         member._updating = self._updating
         return member
-
-    def _made_with(self, place: int) -> dict[str, Any]:
-        """What a member was made with, as the record of `train` has it."""
-        if not self.made_with:
-            return {}
-        own = {name: self._given[name][place] for name in GIVEN}
-        own = {name: value.item() if isinstance(value, np.generic) else value for name, value in own.items()}
-        seed = own.pop("seed")
-        return {"seed": seed, **self.made_with, "options": {**self.made_with.get("options", {}), **own}}
-
-    def _history(self, place: int) -> History:
-        """A member's own history, without what comes after its end."""
-        epochs = int(self.history.epochs[place])
-        validation_loss = self.history.validation_loss
-        own_validation_loss = None if validation_loss is None else validation_loss[place, :epochs]
-        return History(self.history.loss[place, :epochs], own_validation_loss, epochs, self.history.stopped_by[place])
 
     def _chosen(self, places: NDArray[np.intp]) -> Population:
         """A population of copies of these members."""
@@ -422,13 +335,7 @@ class Population(Copied):
             members = np.flatnonzero(numbers == number)
             if len(members):
                 groups.append(Group(group.network, members, group.theta[rows[members]]))
-        history = self.history
-        chosen = PopulationHistory(
-            history.loss[places],
-            None if history.validation_loss is None else history.validation_loss[places],
-            history.epochs[places],
-            [history.stopped_by[place] for place in places.tolist()],
-        )
+        chosen = history_of_members(self.history, places)
         options = {name: [values[place] for place in places.tolist()] for name, values in self._given.items()}
         return Population(groups, chosen, options, self.scores[places], same_targets=self.same_targets, made_with=self.made_with)
 
@@ -443,163 +350,24 @@ class Population(Copied):
             theta[numbers == number] = self.groups[number].theta[rows[numbers == number]]
         return theta
 
-    # -- ensembles ----------------------------------------------------------------------------------------------------------------
-
-    def _common_classes(self, what: str) -> NDArray[Any] | None:
-        """The classes of all members; None for regressors."""
-        known = [group.network.classes for group in self.groups]
-        for classes in known:
-            if classes is not None and known[0] is not None and classes.tolist() != known[0].tolist():
-                raise ValueError(
-                    f"{what} needs members of the same classes; these have "
-                    f"{checks.shown(known[0].tolist())} and {checks.shown(classes.tolist())}: "
-                    "use predict_members"
-                )
-        return known[0]
-
     def _ensemble_classes(self, what: str) -> NDArray[Any] | None:
-        """The same, of members that can vote."""
+        """The classes of members that can vote; None for regressors."""
         if not self.same_targets:
             raise ValueError(f"{what} needs members that learned the same targets; each of these has its own: use predict_members")
-        if not self._working:
+        if not self._ensemble.members:
             raise ValueError(f"{what} needs a member that did not diverge; all {len(self)} did")
-        return self._common_classes(what)
-
-    def _ensemble(self, X: ArrayLike, combine: Callable[[Outputs], NDArray[Any]], columns: int | None = None) -> NDArray[Any]:
-        """What `combine` makes of the members' outputs, for each row: (N, K), or so many columns."""
-        rows = self._inputs(X)
-        out = np.empty((len(rows[0]), columns or self._columns(0)), self.dtype)
-
-        def answer(chunk: slice, outputs: Outputs) -> None:
-            out[chunk] = combine(outputs)
-
-        self._run(rows, answer)
-        return out
-
-    def _by_member(self, X: ArrayLike) -> NDArray[Any]:
-        """The outputs of all members: (M, N, K)."""
-        rows = self._inputs(X)
-        out = np.full((len(self), len(rows[0]), self._columns(0)), np.nan, self.dtype)
-
-        def answer(chunk: slice, outputs: Outputs) -> None:
-            for place, values in zip(self._working, outputs, strict=True):
-                out[place, chunk] = values
-
-        self._run(rows, answer)
-        return out
-
-    def _columns(self, number: int) -> int:
-        """K of a group's members: classes, or a regressor's outputs."""
-        network = self.groups[number].network
-        return network.layer_sizes[-1] if network.classes is None else len(network.classes)
-
-    def _inputs(self, X: ArrayLike) -> list[NDArray[Any]]:
-        """X as each group takes it."""
-        known: dict[Any, NDArray[Any]] = {}
-        for network, _, theta in self.groups:
-            key = theta.dtype, network.feature_names
-            if key not in known:
-                known[key] = arrays.matrix(
-                    "X", X, theta.dtype, columns=network.layer_sizes[0], names=network.feature_names, empty=True
-                )
-        return [known[group.theta.dtype, group.network.feature_names] for group in self.groups]
-
-    def _run(self, rows: list[NDArray[Any]], answer: Callable[[slice, Outputs], None]) -> None:
-        """Calls answer(chunk, outputs of each working member) for all rows, a chunk at a time, on several threads if that pays.
-
-        Held are a chunk's outputs of one member at a time; members come in the same order for any number of threads.
-        """
-        n = len(rows[0])
-        parameters = sum(group.theta.size for group in self.groups)
-        width = max(group.network.layer_sizes[0] + self._columns(number) for number, group in enumerate(self.groups))
-        threads = threads_for(n * parameters)
-        most = max(FEWEST_ROWS, min(CHUNK // width, LONGEST_CALL // parameters))
-        size = max(1, min(most, -(-n // threads)))
-
-        def outputs(chunk: slice) -> Outputs:
-            for number, (network, members, theta) in enumerate(self.groups):
-                x = arrays.floating(rows[number][chunk], theta.dtype)
-                working = compress(theta, ~self.diverged[members])
-                yield from outputs_in_turn(working, network.layers, x, self._columns(number))
-
-        jobs = [slice(first, first + size) for first in range(0, n, size)]
-        with workers(max(1, min(threads, len(jobs)))) as share_out:
-            share_out(lambda chunk: answer(chunk, outputs(chunk)), jobs)
+        return self._ensemble.classes(what)
 
 
-def _contiguous(group: Group) -> Group:
-    """The group with arrays as the kernels take them; copied only if need be."""
-    return Group(group.network, np.asarray(group.members, np.intp), np.ascontiguousarray(group.theta))
+def _of_record(record: storage.Record) -> Population:
+    population = Population(**population_arguments(record))
+    check_parameters(population.groups, population.diverged)
+    return population
 
 
-def _check_groups(groups: Sequence[Group], count: int) -> None:
-    """Rejects groups that do not make a population of so many members."""
-    for network, members, theta in groups:
-        if theta.shape != (len(members), network.theta.size) or theta.dtype != network.dtype or not len(members):
-            raise ValueError(f"theta must be that of {len(members)} members like {network}; got {theta.dtype} {theta.shape}")
-        if (np.diff(members) <= 0).any():
-            raise ValueError(f"the members of a group must be in ascending order; got {checks.shown(list(members))}")
-    places = np.sort(np.concatenate([group.members for group in groups])) if groups else np.empty(0)
-    if not np.array_equal(places, np.arange(count)) or not count:
-        raise ValueError(f"each of {count} members, at least one, must be in one group")
-    networks = [group.network for group in groups]
-    inputs = {network.layer_sizes[0] for network in networks}
-    if len(inputs) > 1:
-        raise ValueError(f"members must have the same number of inputs; got {checks.shown(sorted(inputs))}")
-    kinds = {network.layer_sizes[-1:] if network.classes is None else network.classes.dtype.kind in "US" for network in networks}
-    if len(kinds) > 1:  # labels come from one y: all are strings, or none is
-        raise ValueError("members must be classifiers by strings, classifiers by numbers, or regressors alike; got some of each")
-
-
-def _check_history(history: PopulationHistory, count: int) -> None:
-    shape = history.loss.shape
-    validation = history.loss if history.validation_loss is None else history.validation_loss
-    if len(shape) != 2 or shape != validation.shape or not len(history.epochs) == len(history.stopped_by) == shape[0] == count:
-        raise ValueError(f"history must be that of {count} members; got losses of shapes {shape} and {validation.shape}")
-    if history.epochs.min() < 0 or history.epochs.max() > shape[1]:
-        raise ValueError(
-            f"epochs must be from 0 to {shape[1]}, of which there are losses; got {history.epochs.min()} to {history.epochs.max()}"
-        )
-
-
-# -- votes ------------------------------------------------------------------------------------------------------------------------
-
-
-def _single(values: NDArray[Any]) -> NDArray[Any]:
-    """Without the last axis, where there is one output."""
-    return values[..., 0] if values.shape[-1] == 1 else values
-
-
-def _moments(outputs: Outputs, *, squares: bool = True) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The mean and the standard deviation over the members.
-
-    Both are counted from the first member: members that say the same have exactly that as mean, and no deviation.
-    """
-    first = next(outputs).astype(np.float64)
-    count, total, square = 1, np.zeros_like(first), np.zeros_like(first)
-    for values in outputs:
-        difference = values - first
-        count += 1
-        total += difference
-        if squares:
-            square += difference * difference
-    total /= count
-    return first + total, np.sqrt(np.maximum(square / count - total * total, 0))
-
-
-def _mean(outputs: Outputs) -> NDArray[np.float64]:
-    return _moments(outputs, squares=False)[0]
-
-
-def _deviation(outputs: Outputs) -> NDArray[np.float64]:
-    return _moments(outputs)[1]
-
-
-def _majority(outputs: Outputs) -> NDArray[np.float64]:
-    """The share of members whose most probable class it is, the first one of equals."""
-    first = next(outputs)
-    votes, count, starts = np.zeros(first.shape), 0, np.arange(0, first.size, first.shape[1])
-    for values in chain([first], outputs):
-        votes.reshape(-1)[starts + values.argmax(axis=1)] += 1
-        count += 1
-    return votes / count
+KIND = storage.ModelKind(
+    {"epochs": int, "validation": bool, "same_targets": bool},
+    MADE_WITH_FIELDS,
+    expected_population,
+    _of_record,
+)

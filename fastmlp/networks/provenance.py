@@ -26,6 +26,14 @@ def made_with(rows: int, options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def made_with_of_member(record: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of one of many that were trained at once, from the record of all and the seed and options of its own."""
+    if not record:
+        return {}
+    seed, options = _plain(own["seed"]), {name: _plain(value) for name, value in own.items() if name != "seed"}
+    return {"seed": seed, **record, "options": {**record.get("options", {}), **options}}
+
+
 @cache
 def _versions() -> dict[str, str]:
     return {"fastmlp": __version__, "numpy": np.__version__, "numba": compile.VERSION}

@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastmlp import checks, storage
+from fastmlp import checks
+from fastmlp.files import FileKind, replacing
+from fastmlp.networks.history import PopulationHistory
 
 TABLE_ROWS = 20  # that are printed
-FILE = storage.Kind("a table of networks as CSV", (".csv",), rb"member,")
+FILE = FileKind("a table of networks as CSV", (".csv",), rb"member,")
 
 
 class Table:
@@ -69,8 +72,24 @@ class Table:
         ValueError
             If something else than such a table is there.
         """
-        with storage.replacing(path, FILE, "w", encoding="utf-8", newline="\n") as file:
+        with replacing(path, FILE, "w", encoding="utf-8", newline="\n") as file:
             file.write(self.csv())
+
+
+def member_table(options: Mapping[str, list[Any]], history: PopulationHistory, scores: NDArray[np.float64]) -> Table:
+    """The table of a population, with the last loss of each member and, if there are validation rows, its score."""
+    count = len(scores)
+    last = np.maximum(history.epochs - 1, 0)[:, None]
+    losses = np.take_along_axis(history.loss, last, axis=1)[:, 0] if history.loss.size else np.full(count, np.nan)
+    ends = {"loss": losses.tolist()}
+    if history.validation_loss is not None:
+        ends["validation_loss"] = scores.tolist()
+    varied = [name for name in options if name == "seed" or len(set(options[name])) > 1]
+    return Table(
+        {"member": list(range(count)), **options, **ends,
+         "epochs": history.epochs.tolist(), "stopped_by": list(history.stopped_by)},
+        ("member", *varied, *ends, "epochs", "stopped_by"),
+    )  # fmt: skip
 
 
 def _exact(value: Any) -> str:

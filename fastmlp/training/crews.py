@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from fastmlp.kernels import batch, optimizers, population
 from fastmlp.kernels.simd import BYTES, WIDE, readable
 from fastmlp.networks import layout
-from fastmlp.networks.mlp import MLP, DivergedError
+from fastmlp.networks.history import DivergedError
+from fastmlp.networks.mlp import MLP
 from fastmlp.threads import workers
 from fastmlp.training.descent import CALL_SECONDS, FIRST_CALL, ORDER_ENTRIES, Limits, Order, Rows, Run, end_of_call
 from fastmlp.training.train import Scaling, Streams

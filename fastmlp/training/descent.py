@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from fastmlp.kernels import batch, online, optimizers
 from fastmlp.kernels.simd import readable
-from fastmlp.networks.mlp import MLP, DivergedError, History
+from fastmlp.networks.history import DivergedError, History
+from fastmlp.networks.mlp import MLP
 from fastmlp.networks.objective import ChunkedLoss
 from fastmlp.progress import Progress
 from fastmlp.threads import Map, to_own_core, workers

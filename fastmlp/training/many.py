@@ -12,8 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import arrays, checks
 from fastmlp.kernels import optimizers
 from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
-from fastmlp.networks.mlp import MLP, DivergedError
-from fastmlp.networks.population import GIVEN, Group, Population, PopulationHistory
+from fastmlp.networks.ensemble import Group
+from fastmlp.networks.history import DivergedError, PopulationHistory
+from fastmlp.networks.mlp import MLP
+from fastmlp.networks.population import GIVEN, Population
 from fastmlp.networks.provenance import made_with
 from fastmlp.threads import thread_count
 from fastmlp.training.crews import Record

@@ -15,8 +15,9 @@ from fastmlp import arrays, checks, labels
 from fastmlp.kernels import batch, optimizers
 from fastmlp.kernels.simd import readable
 from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
+from fastmlp.networks.history import TrainingState
 from fastmlp.networks.layout import parameter_count
-from fastmlp.networks.mlp import MLP, TrainingState, default_loss
+from fastmlp.networks.mlp import MLP, default_loss
 from fastmlp.networks.objective import every_row
 from fastmlp.networks.provenance import made_with
 from fastmlp.threads import thread_count

@@ -12,7 +12,6 @@ from test_storage import assert_refused, header_of, members_of, rewrite, rewrite
 
 import fastmlp
 from fastmlp import MLP, DivergedError, Population, PopulationHistory
-from fastmlp.networks import population
 from fastmlp.networks.population import OPTIONS, Group
 
 RNG = np.random.default_rng(5)
@@ -365,7 +364,7 @@ def test_same_bits_for_any_thread_count_and_any_rows_beside(monkeypatch, threads
     some = (0, 1499, 3000)
     alone = [getattr(members, ask)(rows[row : row + 1]) for row in some]
     monkeypatch.setattr("fastmlp.threads.THREADS_PAY", 0)
-    monkeypatch.setattr(population, "CHUNK", 6 * 256)  # several chunks for each thread
+    monkeypatch.setattr("fastmlp.networks.ensemble.CHUNK", 6 * 256)  # several chunks for each thread
     monkeypatch.setattr("fastmlp.threads.thread_count", lambda value: threads)
     whole = getattr(members, ask)(rows)
     assert same_array(np.take(whole, some, axis), np.concatenate(alone, axis))

@@ -1,0 +1,30 @@
+"""load_model: a model of any kind from its file. It stands where all kinds are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastmlp.files import StrPath
+from fastmlp.images import classifier
+from fastmlp.networks import mlp, population
+from fastmlp.storage import read
+
+KINDS = {"mlp": mlp.KIND, "image-classifier": classifier.KIND, "population": population.KIND}  # by the header's "kind"
+
+
+def load_model(path: StrPath) -> Any:
+    """Load a model that `save` wrote, exactly as it was: an MLP, an ImageClassifier or a Population.
+
+    Which one, the file alone knows; to a type checker it is Any, or what a variable is declared as.
+
+    Nothing in the file is executed, and nothing is allocated before its declared size has been checked against the
+    file's own.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        The file is not a model, is damaged, or was written by a newer fastmlp.
+    """
+    return read(path, KINDS)

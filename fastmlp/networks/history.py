@@ -1,0 +1,126 @@
+"""How trainings went, of one network or of many; where one stands, for another to go on from; the error of one that diverged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass
+class History:
+    """How a training went.
+
+    Attributes
+    ----------
+    loss : (epochs,) float64
+        The mean loss over the samples as each was seen in the epoch, before the update that it caused; as it was minimised, of
+        standardised targets where these were standardised, but without the l2 penalty.
+    validation_loss : (epochs,) float64 or None
+        The mean loss over the validation rows after each epoch.
+    epochs : int
+        Epochs that were completed.
+    stopped_by : str
+        "epochs", "target_loss", "patience", "on_epoch" or "interrupt"; of a member of a population also "halving".
+    """
+
+    loss: NDArray[np.float64]
+    validation_loss: NDArray[np.float64] | None
+    epochs: int
+    stopped_by: str
+
+    def __repr__(self) -> str:
+        losses = {"loss": self.loss, "validation loss": self.validation_loss}
+        last = ", ".join(f"{name} {values[-1]:.6g}" for name, values in losses.items() if values is not None and len(values))
+        return f"<History of {self.epochs} epochs: {last or 'no loss'}; stopped by {self.stopped_by}>"
+
+
+@dataclass
+class PopulationHistory:
+    """How the training of M members went.
+
+    Attributes
+    ----------
+    loss : (M, E) float64
+        Of each member the mean loss over the samples in each epoch, as in `History`; NaN after the member's end.
+    validation_loss : (M, E) float64 or None
+        The mean loss over the validation rows after each epoch; NaN after the member's end.
+    epochs : (M,) int64
+        Epochs that each member completed; of a diverged one, the last is that in which it did.
+    stopped_by : list of str
+        For each member "epochs", "target_loss", "patience", "on_epoch", "interrupt", "halving" or "diverged".
+    """
+
+    loss: NDArray[np.float64]
+    validation_loss: NDArray[np.float64] | None
+    epochs: NDArray[np.int64]
+    stopped_by: list[str]
+
+    def __repr__(self) -> str:
+        ends = ", ".join(f"{reason} {count}" for reason, count in Counter(self.stopped_by).items())
+        return f"<PopulationHistory of {len(self.epochs)} members, at most {self.loss.shape[1]} epochs: stopped by {ends}>"
+
+
+def history_of_member(history: PopulationHistory, place: int) -> History:
+    """A member's own history, without what comes after its end."""
+    epochs = int(history.epochs[place])
+    validation_loss = None if history.validation_loss is None else history.validation_loss[place, :epochs]
+    return History(history.loss[place, :epochs], validation_loss, epochs, history.stopped_by[place])
+
+
+def history_of_members(history: PopulationHistory, places: NDArray[np.intp]) -> PopulationHistory:
+    return PopulationHistory(
+        history.loss[places],
+        None if history.validation_loss is None else history.validation_loss[places],
+        history.epochs[places],
+        [history.stopped_by[place] for place in places.tolist()],
+    )
+
+
+def check_history(history: PopulationHistory, count: int) -> None:
+    shape = history.loss.shape
+    validation = history.loss if history.validation_loss is None else history.validation_loss
+    if len(shape) != 2 or shape != validation.shape or not len(history.epochs) == len(history.stopped_by) == shape[0] == count:
+        raise ValueError(f"history must be that of {count} members; got losses of shapes {shape} and {validation.shape}")
+    if history.epochs.min() < 0 or history.epochs.max() > shape[1]:
+        raise ValueError(
+            f"epochs must be from 0 to {shape[1]}, of which there are losses; got {history.epochs.min()} to {history.epochs.max()}"
+        )
+
+
+class TrainingState(NamedTuple):
+    """Where a training stands, for another that goes on from there: see `train(keep_state=True)`."""
+
+    optimizer: str
+    seed: int
+    data_seed: int | None
+    epochs: int  # since the initial weights
+    steps: int  # of the optimizer
+    moments: NDArray[Any]  # (2, P): see kernels/optimizers.py
+    theta: NDArray[Any]  # (P,): for scaled inputs and targets
+    scaling: tuple[NDArray[Any], ...]  # shift and scale of the inputs, then of the targets if these were scaled
+
+
+class DivergedError(ArithmeticError):
+    """The loss, or a parameter, stopped being finite.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch, counted from 0, in which it happened.
+    loss : float
+        The loss of that epoch.
+    """
+
+    def __init__(self, epoch: int, loss: float, learning_rates: float | NDArray[np.float64], advice: str = "") -> None:
+        self.epoch, self.loss = epoch, loss
+        what = "the weights are no longer finite" if np.isfinite(loss) else f"the loss became {loss}"
+        rate, count = np.min(learning_rates), np.size(learning_rates)
+        who = "training diverged in"
+        if count > 1:
+            tried = f"learning rates from {rate:g} to {np.max(learning_rates):g}"
+            who = f"all {count} networks diverged, with {tried}, the first in"
+        super().__init__(f"{who} epoch {epoch}: {what}; try a learning_rate below {rate:g}{advice}")
