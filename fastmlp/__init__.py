@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fastmlp.networks.history import DivergedError, History, PopulationHistory
     from fastmlp.networks.metrics import Evaluation
     from fastmlp.networks.mlp import MLP
+    from fastmlp.networks.objective import Objective
     from fastmlp.networks.population import Population
     from fastmlp.training.many import grid, train_many
     from fastmlp.training.train import train
@@ -29,6 +30,7 @@ _ROOMS = {
     "ImageClassifier": "images.classifier",
     "ImageError": "images.pillow",
     "MLP": "networks.mlp",
+    "Objective": "networks.objective",
     "Population": "networks.population",
     "PopulationHistory": "networks.history",
     "Verdicts": "images.verdicts",
@@ -49,6 +51,7 @@ __all__ = [
     "History",
     "ImageClassifier",
     "ImageError",
+    "Objective",
     "Population",
     "PopulationHistory",
     "Verdicts",

@@ -48,46 +48,73 @@ def to_own_core(me: int) -> None:
 def workers(threads: int) -> Iterator[Map]:
     """A map over jobs, on this thread or on several; it ends when all of them have ended."""
     if threads == 1:
-        yield lambda function, jobs: [function(job) for job in jobs]
+        yield _in_turn
         return
     with ThreadPoolExecutor(threads) as pool:
+        yield lambda function, jobs: _shared_out(pool, threads, function, jobs)
 
-        def team(function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
-            begun: dict[int, object] = {}
 
-            def once(number: int) -> Any:
-                ticket = object()
-                return function(jobs[number]) if begun.setdefault(number, ticket) is ticket else None
+class LastingWorkers:
+    """A map over jobs that is called again and again: its threads are begun when they are first needed, wait for the next call, and
+    end with it. A forked child, which has none of them, begins its own."""
 
-            try:
-                return list(pool.map(once, range(len(jobs))))
-            except BaseException:  # Ctrl-C, say: those that were sent may be waiting, in the kernel, for the others
-                for number in range(len(jobs)):
-                    pool.submit(once, number)
-                raise
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+        self._process = os.getpid()
 
-        def share_out(function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
-            if len(jobs) <= threads:  # who may wait for each other, and Ctrl-C takes hold of this thread alone
-                return team(function, jobs)
-            # This thread works too, so that one fewer has to be begun: 1000 small networks take a millisecond less.
-            results: list[Any] = [None] * len(jobs)
-            left = iter(range(len(jobs)))
+    def __call__(self, function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
+        if self.threads == 1 or len(jobs) == 1:
+            return _in_turn(function, jobs)
+        if self._pool is None or self._process != os.getpid():
+            self._pool, self._process = ThreadPoolExecutor(self.threads), os.getpid()
+        try:
+            return _shared_out(self._pool, self.threads, function, jobs)
+        except BaseException:  # what is under way is not to write into what the next call uses
+            self._pool.shutdown()
+            self._pool = None
+            raise
 
-            def work() -> None:
-                for number in left:
-                    results[number] = function(jobs[number])
 
-            others = [pool.submit(work) for _ in range(threads - 1)]
-            try:
-                work()
-                for other in others:
-                    other.result()
-            finally:
-                for _ in left:  # after an error nothing more is begun
-                    pass
-            return results
+def _in_turn(function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
+    return [function(job) for job in jobs]
 
-        yield share_out
+
+def _shared_out(pool: ThreadPoolExecutor, threads: int, function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
+    if len(jobs) <= threads:  # who may wait for each other, and Ctrl-C takes hold of this thread alone
+        return _all_at_once(pool, function, jobs)
+    # This thread works too, so that one fewer has to be begun: 1000 small networks take a millisecond less.
+    results: list[Any] = [None] * len(jobs)
+    left = iter(range(len(jobs)))
+
+    def work() -> None:
+        for number in left:
+            results[number] = function(jobs[number])
+
+    others = [pool.submit(work) for _ in range(threads - 1)]
+    try:
+        work()
+        for other in others:
+            other.result()
+    finally:
+        for _ in left:  # after an error nothing more is begun
+            pass
+    return results
+
+
+def _all_at_once(pool: ThreadPoolExecutor, function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
+    begun: dict[int, object] = {}
+
+    def once(number: int) -> Any:
+        ticket = object()
+        return function(jobs[number]) if begun.setdefault(number, ticket) is ticket else None
+
+    try:
+        return list(pool.map(once, range(len(jobs))))
+    except BaseException:  # Ctrl-C, say: those that were sent may be waiting, in the kernel, for the others
+        for number in range(len(jobs)):
+            pool.submit(once, number)
+        raise
 
 
 def shares(count: int, parts: int) -> list[tuple[int, int]]:

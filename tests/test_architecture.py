@@ -20,6 +20,7 @@ PUBLIC = [
     "ImageClassifier",
     "ImageError",
     "MLP",
+    "Objective",
     "Population",
     "PopulationHistory",
     "Verdicts",

@@ -20,11 +20,10 @@ from fastmlp.literals import Activation, Loss, Output
 from fastmlp.networks import metrics
 from fastmlp.networks.history import DivergedError, History, TrainingState
 from fastmlp.networks.layout import layer_table, parameter_count
-from fastmlp.networks.objective import ChunkedLoss, every_row, plain_rows
+from fastmlp.networks.objective import Objective
 from fastmlp.networks.prediction import outputs
 from fastmlp.networks.records import arguments, expected_networks, of_networks
 from fastmlp.storage import NO_FIELDS, Expected, ModelKind, Record, write
-from fastmlp.threads import thread_count, workers
 
 ON_STACK = 4096  # units of a network whose compiled form keeps them on the stack
 FEW = 32  # rows whose prediction is one kernel call with scratch on the stack
@@ -282,7 +281,7 @@ class MLP(Copied):
         ValueError
             As `predict` does, and if y does not fit X or holds a label that is not in `classes`.
         """
-        return self._loss(X, y, gradient=False)[0]
+        return Objective.once(self, X, y).value()
 
     def gradient(self, X: ArrayLike, y: ArrayLike) -> NDArray[Any]:
         """The gradient (P,) of `loss(X, y)` by `theta`, in its order: W0, b0, W1, b1, ...
@@ -292,7 +291,7 @@ class MLP(Copied):
         ValueError
             As `loss` does.
         """
-        return self._loss(X, y, gradient=True)[1]
+        return Objective.once(self, X, y).gradient()
 
     def update(self, x: ArrayLike, y: Any, learning_rate: float) -> float:
         """One step of stochastic gradient descent from one sample, in place.
@@ -402,15 +401,6 @@ class MLP(Copied):
     def _is_small(self) -> bool:
         """Whether a block of it fits in the stack's room for kernels."""
         return batch.rows_of(self.layers) * int(batch.STRIP) <= batch.ROOM
-
-    def _loss(self, X: ArrayLike, y: ArrayLike, *, gradient: bool) -> tuple[float, NDArray[Any]]:
-        x = arrays.matrix("X", X, self.dtype, columns=self.layer_sizes[0], names=self.feature_names)
-        rows = plain_rows(x, self.targets(y, len(x)))
-        with workers(thread_count(None)) as share_out:
-            work = ChunkedLoss(self.network, rows, every_row(len(x)), len(x), self.theta.size, thread_count(None))
-            loss = work.sum_loss(self.theta, 0, len(x), share_out, gradient=gradient)
-        batch.to_mean(work.total, len(x), self.network)
-        return loss / len(x), work.total
 
 
 def default_loss(output: Output) -> Loss:

@@ -1,4 +1,4 @@
-"""The loss of a network over rows, and its gradient.
+"""The loss of a network over rows, and its gradient: Objective, and what it and the training of batches stand on.
 
 Rows are cut in chunks whose size follows from the network alone, and chunks are added in their order: the result has the same bits
 however many threads take part.
@@ -6,15 +6,20 @@ however many threads take part.
 
 from __future__ import annotations
 
-from typing import Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from fastmlp import arrays, labels
 from fastmlp.kernels import barrier, batch
 from fastmlp.kernels.simd import readable
 from fastmlp.networks.layout import batch_scratch, block_lanes, tiles
-from fastmlp.threads import LONGEST_CALL, Map, shares, threads_for
+from fastmlp.threads import LONGEST_CALL, LastingWorkers, Map, shares, thread_count, threads_for
+
+if TYPE_CHECKING:
+    from fastmlp.networks.mlp import MLP
 
 # Work is counted in parameters times rows; one of them takes 0.1 to 0.5 ns.
 TEAM_PAYS = 100_000  # of a batch: threads that meet in the kernel lose less than a microsecond by it
@@ -24,6 +29,114 @@ GRADIENT_BYTES = 1 << 24  # of the chunks' gradients of a batch
 CHUNK_WORK = 13_000  # at least: what a chunk costs beside that is its gradient, added up
 CHUNK_ROWS = 64  # at least
 TILE_BYTES = 1 << 25  # of training rows kept with samples as lanes; larger data is packed anew, block by block
+
+
+class Objective:
+    """The loss of a network over rows, and its gradient, for any parameters: what a solver minimises.
+
+    What can be done once is done once: the arguments are checked, the rows laid out, memory and threads made. So a call costs what
+    its arithmetic costs, and each after the first is a call on the same rows.
+
+    Parameters
+    ----------
+    network : MLP
+        Its sizes, activations, output and loss. It is not changed.
+    X : (N, D)
+        Rows of inputs.
+    y : (N,) or (N, K)
+        Their labels, or a regressor's targets.
+    sample_weight : (N,), optional
+        How much each row counts; scaled to a mean of 1. By default all alike.
+    threads : int, optional
+        How many threads may take part, where the rows are so many that it pays; by default one for each core.
+
+    Attributes
+    ----------
+    network : MLP
+
+    Raises
+    ------
+    ValueError
+        As `MLP.loss` does, and if sample_weight or threads is not as described.
+
+    The same bits come for any number of threads. As long as it is used, neither X nor y is to be changed. Threads that share one
+    take turns.
+
+    Examples
+    --------
+    >>> objective = Objective(network, X, y)
+    >>> theta = network.theta.copy()
+    >>> for _ in range(100):
+    ...     theta -= 0.1 * objective.gradient(theta)
+    >>> objective.value(theta)
+    """
+
+    def __init__(
+        self, network: MLP, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, threads: int | None = None
+    ) -> None:
+        self._prepare(network, X, y, sample_weight, thread_count(threads), keep_tiles=True)
+
+    @classmethod
+    def once(cls, network: MLP, X: ArrayLike, y: ArrayLike) -> Objective:
+        """One for a single call, for which it does not pay to lay the rows out."""
+        objective = cls.__new__(cls)
+        objective._prepare(network, X, y, None, thread_count(None), keep_tiles=False)
+        return objective
+
+    def _prepare(
+        self, network: MLP, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, threads: int, *, keep_tiles: bool
+    ) -> None:
+        dtype = network.dtype
+        x = arrays.matrix("X", X, dtype, columns=network.layer_sizes[0], names=network.feature_names)
+        targets = network.targets(y, len(x))
+        weights = labels.sample_weights(sample_weight, None, network.classes, targets, dtype)
+        data = batch.Data(readable(x), targets, weights, np.zeros(x.shape[1], dtype), np.ones(x.shape[1], dtype))
+        n, parameters = len(x), network.theta.size
+        threads = threads_for(n * parameters, threads)
+        self.network, self._rows, self._busy = network, n, Lock()
+        self._work = ChunkedLoss(network.network, data, every_row(n), n, parameters, threads, keep_tiles=keep_tiles)
+        self._workers = LastingWorkers(self._work.threads)
+
+    def __repr__(self) -> str:
+        return f"<Objective of {self.network} on {self._rows} rows>"
+
+    def value(self, theta: ArrayLike | None = None) -> float:
+        """The mean loss over the rows.
+
+        Parameters
+        ----------
+        theta : (P,), optional
+            The parameters, in the order of `MLP.theta`; by default the network's own, as they are now.
+
+        Raises
+        ------
+        ValueError
+            If theta is not of that shape, or holds NaN or infinity.
+        """
+        with self._busy:
+            return self._mean_loss(theta, gradient=False)
+
+    def gradient(self, theta: ArrayLike | None = None) -> NDArray[Any]:
+        """The gradient (P,) of `value` by theta, in the network's dtype."""
+        return self.value_and_gradient(theta)[1]
+
+    def value_and_gradient(self, theta: ArrayLike | None = None) -> tuple[float, NDArray[Any]]:
+        """Both, for the price of the gradient."""
+        with self._busy:
+            loss = self._mean_loss(theta, gradient=True)
+            total = self._work.total.copy()
+        batch.to_mean(total, self._rows, self._work.network)
+        return loss, total
+
+    def _mean_loss(self, theta: ArrayLike | None, *, gradient: bool) -> float:
+        given = self.network.theta if theta is None else self._parameters(theta)
+        return self._work.sum_loss(given, 0, self._rows, self._workers, gradient=gradient) / self._rows
+
+    def _parameters(self, theta: ArrayLike) -> NDArray[Any]:
+        own, array = self.network.theta, arrays.numbers("theta", theta)
+        if array.shape != own.shape:
+            raise ValueError(f"theta must have shape {own.shape}, a number for each parameter of the network; got {array.shape}")
+        return arrays.finite("theta", arrays.floating(array, own.dtype))
 
 
 class ChunkedLoss:
@@ -91,12 +204,6 @@ class ChunkedLoss:
 def _chunk_rows(lanes: int, parameters: int) -> int:
     """Rows of a chunk: whole blocks."""
     return lanes * -(-max(CHUNK_ROWS, CHUNK_WORK // parameters) // lanes)
-
-
-def plain_rows(x: NDArray[Any], y: NDArray[Any]) -> batch.Data:
-    """Rows as they are: unweighted, unscaled."""
-    d = x.shape[1]
-    return batch.Data(readable(x), y, np.ones(1, y.dtype), np.zeros(d, y.dtype), np.ones(d, y.dtype))
 
 
 def every_row(n: int) -> NDArray[np.int32]:
