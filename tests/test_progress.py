@@ -11,7 +11,7 @@ import pytest
 
 import fastmlp
 from fastmlp import progress
-from fastmlp.commands import warmup
+from fastmlp.commands import warmup_steps as warmup
 from fastmlp.kernels import cache, notice
 from fastmlp.kernels.compile import jit, noticed_by
 from fastmlp.progress import Progress, clock

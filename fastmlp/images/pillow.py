@@ -1,4 +1,4 @@
-"""PNG files to gray pixels: the one room that knows Pillow.
+"""PNG files to gray pixels, and back: the one room that knows Pillow.
 
 Pillow gets to see the chunks that hold the picture and nothing else of a file, after their lengths and checksums were
 found right, and the picture whole. So texts, profiles, and the further frames of an animation cost nothing and can do no
@@ -88,6 +88,13 @@ def decode(name: str, data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.u
         raise ImageError(f"{name} is damaged: {error}" if picture.has_end else f"{name} is truncated") from error
     except Exception as error:  # of damaged data Pillow makes an OSError, SyntaxError, ValueError, and others
         raise ImageError(f"{name} is damaged: {error}") from error
+
+
+def as_png(gray: NDArray[np.uint8]) -> bytes:
+    """A PNG file of gray levels (H, W)."""
+    file = io.BytesIO()
+    Image.fromarray(gray).save(file, "PNG", optimize=True)
+    return file.getvalue()
 
 
 def read_file(path: str, max_bytes: int) -> bytes:

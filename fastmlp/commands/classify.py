@@ -1,0 +1,175 @@
+"""fastmlp classify: a row for each image as it comes, to a file or to stdout; an interrupted run can be gone on with."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from argparse import SUPPRESS, Namespace
+from array import array
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastmlp.commands.arguments import ONE_FOR_EACH_CORE, Parser, either, name_of, positive
+from fastmlp.commands.info import load_image_classifier
+from fastmlp.commands.output import FINE, SOME_FAILED, check_target, interrupt_later, is_device, output, refuse_input, say
+from fastmlp.progress import Progress
+
+if TYPE_CHECKING:
+    from fastmlp.commands.classification.sources_in_turn import Batch
+    from fastmlp.files import FileKind
+    from fastmlp.images.verdicts import Verdicts
+
+FORMATS = ("csv", "jsonl")
+
+EPILOG = """\
+rows:
+  path    within the folder or archive; of several SOURCEs, with the SOURCE before it
+  label   the class with the largest score
+  score   of each class: a column each in CSV (score_NAME), an object in JSON
+  status  ok or failed
+  error   why it failed: then there are neither label nor scores
+  A file name that is not UTF-8 keeps its bytes in CSV; JSON has \\udcXX for each byte XX that is not.
+
+A PNG is known by its contents, not by its name. Other files are skipped, unless named one by one or with --strict.
+A FILE that is there is replaced at the end: until then the rows of verdicts.csv are in verdicts.unfinished.csv.
+Ctrl-C ends after a whole row. --resume goes on with verdicts.unfinished.csv if that is there, else with verdicts.csv:
+it cuts off what a killed run has torn, and adds the rows that are missing. Give it the same SOURCEs and options, and
+the same MODEL: some of the rows are made anew to see whether it is. The page of --report is written at the end, not
+after Ctrl-C; with --resume it shows all rows. Nothing is written over but verdicts, and pages of --report. A summary,
+and progress on a terminal, go to stderr.
+
+exit code: 0 all is well; 1 some failed; 2 wrong usage, a bad file, or nothing found; 130 interrupted
+
+examples:
+  fastmlp classify shapes.npz drawings > verdicts.csv
+  fastmlp classify shapes.npz scans.tar -o verdicts.jsonl --report verdicts.html
+  fastmlp classify shapes.npz drawings -o verdicts.csv --resume
+"""
+
+
+def declare(parser: Parser) -> None:
+    parser.formatter_class, parser.epilog, parser.explanations = argparse.RawDescriptionHelpFormatter, EPILOG, _explanations
+    parser.set_defaults(run=_run)
+    parser.add_argument("model", metavar="MODEL.npz")
+    sources = "a folder, which is walked whole, a .tar or .zip archive, or a PNG file"
+    parser.add_argument("sources", metavar="SOURCE", nargs="+", help=sources)
+    parser.add_argument("-o", "--output", metavar="FILE", help="default: stdout")
+    formats = f"{either(FORMATS)}; default: as FILE ends, or {FORMATS[0]}"
+    parser.add_argument("--format", metavar="NAME", type=name_of(FORMATS), help=formats)
+    parser.add_argument("--resume", action="store_true", help="go on with FILE, as an interrupted run has left it")
+    parser.add_argument("--report", metavar="PAGE.html", help="draw each class: its scores, and its least certain images")
+    parser.add_argument("--strict", action="store_true", help="what is no PNG fails, instead of being skipped")
+    parser.add_argument("--unordered", action="store_true", help="rows come as they get ready, not in the order of names")
+    parser.add_argument("--follow-symlinks", action="store_true", help="walk links to folders too")
+    parser.add_argument("--max-pixels", metavar="N", type=positive, default=SUPPRESS)
+    parser.add_argument("--threads", metavar="N", type=positive, default=SUPPRESS, help=ONE_FOR_EACH_CORE)
+
+
+def _explanations() -> dict[str, str]:
+    from fastmlp.images.pillow import MAX_PIXELS
+
+    return {"max_pixels": f"an image of more pixels fails; default: {MAX_PIXELS}"}
+
+
+def _run(args: Namespace) -> int:
+    """Rows are written batch by batch, and Ctrl-C waits for the end of one: what an interrupted run wrote is whole."""
+    from fastmlp.commands.classification.report import Report
+    from fastmlp.commands.classification.resuming import Samples, among, read_rows
+    from fastmlp.commands.classification.sources_in_turn import SourcesInTurn
+    from fastmlp.commands.classification.tally import Tally
+    from fastmlp.commands.rows import CsvRows, JsonRows, as_written
+    from fastmlp.images.pillow import MAX_PIXELS
+
+    model = load_image_classifier(args.model)
+    as_json = (args.format or Path(args.output or "").suffix.lower()) in ("jsonl", ".jsonl")
+    rows = (JsonRows if as_json else CsvRows)(model.classes)
+    targets, beside = _targets(args, rows.kind)
+    sources, tally = SourcesInTurn(args.sources), Tally(model.classes)
+    report = Report(model.classes) if args.report is not None else None
+
+    def count(verdicts: Verdicts) -> None:
+        tally.add(verdicts)
+        if report is not None and verdicts.paths:
+            scores = as_written(verdicts.scores)  # so that the page is the same after a resumed run
+            report.add_rows(verdicts.paths, verdicts.labels, scores, verdicts.errors, sources.read)
+
+    options = {name: vars(args)[name] for name in ("threads", "strict", "max_pixels", "follow_symlinks") if name in args}
+    end, done, samples = 0, array("q"), Samples()
+    if args.resume:
+        for end, verdicts in read_rows(beside or args.output, rows):  # noqa: B007, as the last end counts
+            done.extend(map(hash, verdicts.paths))
+            count(verdicts)
+            samples.add(verdicts)
+        samples.check(beside or args.output, model, sources.read, options.get("max_pixels", MAX_PIXELS))
+    if args.strict:  # our own files in a folder of images are no images that fail
+        done.extend(map(hash, sources.names_of(targets)))
+    tally.begin()
+    batches = sources.batches(model, among(done) if done else None, ordered=not args.unordered, **options)
+    try:
+        batches = _begun(batches, may_be_empty=end > 0)  # so that a wrong source is told before anything is written
+        mode = "a" if end else "x" if beside and not args.resume else "w"
+        kept = ", and --resume goes on with it"
+        line = Progress(sys.stderr.isatty())
+        with output(args.output, beside, mode, kept) as file, line.of(tally.progress, stays=False) as show:
+            if end:
+                file.truncate(end)
+            else:
+                file.write(rows.head)
+            for verdicts, tally.left in batches:
+                with interrupt_later():
+                    file.write(rows.text(verdicts))
+                    file.flush()
+                    count(verdicts)
+                if not file.isatty():
+                    show()
+    except KeyboardInterrupt:
+        say(tally.summary())
+        if args.output is not None and beside is None and os.path.isfile(args.output):
+            say(f"--resume goes on with {args.output}")
+        raise
+    say(tally.summary())
+    if report is not None:
+        report.skipped = tally.skipped
+        report.write(args.report)
+    return SOME_FAILED if tally.failed else FINE
+
+
+def _targets(args: Namespace, kind: FileKind) -> tuple[list[str], str | None]:
+    """The files that classify is to write; and what that of -o is called until it is whole, if not so from the beginning."""
+    from fastmlp.commands.classification.report import PAGE
+    from fastmlp.files import check_writable, unfinished
+
+    output, inputs, beside = args.output, [args.model, *args.sources], None
+    if args.resume and output is None:
+        raise ValueError("--resume goes on with a file, which -o must name")
+    if args.report is not None:
+        check_target(args.report, PAGE, inputs if output is None else [*inputs, output])
+    if output is not None and not is_device(output):
+        refuse_input(output, inputs)
+        if args.format is None and Path(output).suffix.lower() not in ("", ".csv", ".jsonl"):
+            raise ValueError(f"{output} cannot be written: its name must end in .csv or .jsonl, or --format say what it is to hold")
+        left = unfinished(output)
+        if os.path.lexists(left):
+            if not args.resume:
+                raise ValueError(f"{left} is there, which an interrupted run has left: go on with it by --resume, or remove it")
+            beside = left
+        elif os.path.exists(output) and os.path.getsize(output) and not args.resume:
+            beside = left
+        if beside or not args.resume:  # else what is there has to be rows of the same classes
+            check_writable(output, kind)
+    return [path for path in (output, beside, args.report) if path is not None], beside
+
+
+def _begun(batches: Iterator[Batch], may_be_empty: bool) -> Iterator[Batch]:
+    """The same batches, after the first one with a row has come."""
+    first = []
+    for verdicts, left in batches:
+        first.append((verdicts, left))
+        if verdicts.paths:
+            return chain(first, batches)
+    if not may_be_empty:
+        raise ValueError("there is nothing to classify")
+    return iter(first)

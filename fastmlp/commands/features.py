@@ -1,0 +1,52 @@
+"""fastmlp features: the features of images as CSV, written as they come."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from itertools import chain, compress
+
+from fastmlp.commands.arguments import Parser, either
+from fastmlp.commands.output import FINE, SOME_FAILED, check_target, interrupt_later, is_device, output, say
+
+
+def declare(parser: Parser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help="a folder of PNG files, or one PNG file")
+    parser.add_argument("--extractor", metavar="NAME", default="ink")
+    parser.add_argument("-o", "--output", metavar="FILE", help="default: stdout")
+    parser.set_defaults(run=_run)
+    parser.explanations = _explanations
+
+
+def _explanations() -> dict[str, str]:
+    from fastmlp.images.features import EXTRACTORS
+
+    return {"extractor": f"{either(EXTRACTORS)}; default: %(default)s"}
+
+
+def _run(args: Namespace) -> int:
+    """Rows are written chunk by chunk."""
+    from fastmlp.commands.rows import FEATURES, features_head, features_text
+    from fastmlp.files import free_unfinished
+    from fastmlp.images.reading import read_chunks
+    from fastmlp.images.sources import nothing_in
+
+    beside = None
+    if args.output is not None and not is_device(args.output):
+        check_target(args.output, FEATURES, [args.source])
+        beside = free_unfinished(args.output)
+    parts = (part for part in read_chunks(args.source, args.extractor) if part.paths)
+    first = next(parts, None)  # so that a wrong source is told before anything is written
+    if first is None:
+        raise nothing_in(args.source)
+    errors: list[str] = []
+    with output(args.output, beside, "x" if beside else "w") as file:
+        file.write(features_head(args.extractor))
+        for paths, features, reasons, _, _ in chain([first], parts):
+            fine = [reason is None for reason in reasons]
+            with interrupt_later():
+                file.write(features_text(list(compress(paths, fine)), features[fine]))
+                file.flush()
+            errors += filter(None, reasons)
+    for message in errors:
+        say(message)
+    return SOME_FAILED if errors else FINE

@@ -1,0 +1,90 @@
+"""fastmlp info: what a model file holds, in words; as fastmlp train and fastmlp demo tell it of the models that they make."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import fastmlp
+from fastmlp.commands.arguments import Parser
+from fastmlp.commands.output import FINE
+
+if TYPE_CHECKING:
+    from fastmlp.images.classifier import ImageClassifier
+    from fastmlp.networks.mlp import MLP
+    from fastmlp.networks.population import Population
+
+
+def declare(parser: Parser) -> None:
+    parser.add_argument("model", metavar="MODEL.npz")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: Namespace) -> int:
+    print_model(fastmlp.load(args.model))
+    return FINE
+
+
+def print_model(model: MLP | ImageClassifier | Population) -> None:
+    """What a model is, and what it was made with."""
+    if isinstance(model, fastmlp.ImageClassifier):
+        print(f"image classifier of {', '.join(model.classes)}; extractor {model.extractor}, method {model.method}")
+        print_networks(model)
+    elif isinstance(model, fastmlp.Population):
+        print(model)
+        print(model.table)
+    else:
+        print("regressor" if model.classes is None else f"classifier of {', '.join(map(str, model.classes))}")
+        print(in_words(model))
+    for name, value in model.made_with.items():
+        print(f"{name}: {_as_text(value)}")
+
+
+def _as_text(value: Any) -> str:
+    """A value of the record of what a model was made with."""
+    if isinstance(value, dict):
+        said = {name: "full" if name == "batch_size" and part is None else part for name, part in value.items()}
+        return ", ".join(f"{name} {_as_text(part)}" for name, part in said.items() if part is not None)
+    if isinstance(value, list):
+        return "/".join(map(_as_text, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def print_networks(model: ImageClassifier) -> None:
+    """A line for each network; of an ensemble, for each architecture."""
+    if model.method == "ensemble":
+        for architecture, count in Counter(map(_architecture, model.networks)).items():
+            print(f"{count} of {architecture}")
+        return
+    names = [f"MLP({name})" for name in model.classes] if len(model.networks) > 1 else [model.method]
+    for name, network in zip(names, model.networks, strict=True):
+        print(f"{name}: {in_words(network)}")
+
+
+def in_words(network: MLP) -> str:
+    """A network's layers, loss and parameters, and how it was trained."""
+    text = _architecture(network)
+    if network.history is not None and network.history.epochs:
+        epochs, losses, measured = network.history.epochs, network.history.loss, network.history.validation_loss
+        kept = epochs
+        if measured is not None and network.made_with.get("options", {}).get("patience") is not None:
+            kept = int(measured.argmin()) + 1  # by its patience
+        text += f"; {epochs} epochs{f', that of epoch {kept}' * (kept < epochs)}, loss {losses[kept - 1]:.6g}"
+    return text
+
+
+def _architecture(network: MLP) -> str:
+    sizes = "-".join(map(str, network.layer_sizes))
+    layers = ", ".join([*network.activations, f"{network.output} output"])
+    return f"{sizes}, {layers}, {network.loss_name}, {len(network.theta)} parameters of {network.theta.dtype}"
+
+
+def load_image_classifier(path: str) -> ImageClassifier:
+    """The image classifier in a file; a ValueError for another model."""
+    model = fastmlp.load(path)
+    if not isinstance(model, fastmlp.ImageClassifier):
+        raise ValueError(f"{path} holds what is for arrays of features, not an image classifier")
+    return model

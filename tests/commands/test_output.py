@@ -1,0 +1,128 @@
+"""What holds for all commands that write: what they refuse to write over, and what they say where they cannot write."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import IMAGES, TRAINING, assert_one_sentence
+from processes import PATIENCE, started
+
+from fastmlp.commands.main import main
+
+
+@pytest.mark.parametrize("command", [["features"], ["train", "-o", "m.npz"], ["classify", "MODEL"]], ids=lambda c: c[0])
+@pytest.mark.parametrize("kind", ["missing", "empty", "without images"])
+def test_a_folder_with_nothing_to_do_is_named(command, kind, classifier, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    if kind != "missing":
+        (tmp_path / "folder").mkdir()
+    if kind == "without images":
+        (tmp_path / "folder" / "a.txt").touch()
+    assert main([str(classifier) if word == "MODEL" else word for word in [*command, "folder"]]) == 2
+    assert_one_sentence(capsys.readouterr(), "folder")
+    assert not (tmp_path / "m.npz").exists()
+
+
+@pytest.mark.parametrize(
+    "command", [["features", "IMAGES"], ["train", "TRAINING"], ["classify", "MODEL", "IMAGES"]], ids=lambda c: c[0]
+)
+@pytest.mark.parametrize("output", ["no/such/folder", "."])
+def test_an_output_that_cannot_be_written_is_named(command, output, classifier, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    paths = {"IMAGES": str(IMAGES), "TRAINING": str(TRAINING), "MODEL": str(classifier)}
+    assert main([*(paths.get(word, word) for word in command), "-o", output]) == 2
+    assert_one_sentence(capsys.readouterr(), output)
+    assert not list(tmp_path.iterdir())
+
+
+def test_devices_are_written_to_as_they_are(tmp_path):
+    for command in (["features", IMAGES, "-o", "/dev/null"],):
+        assert main(list(map(str, command))) == 0
+
+
+REFUSED = [
+    ("train data -o notes.txt", "the name of a fastmlp model ends in .npz"),
+    ("train data -o new.txt", "the name of a fastmlp model ends in .npz"),
+    ("train data -o notes", "is not a fastmlp model"),
+    ("train data -o arrays.npz", "is not a fastmlp model"),
+    ("train data -o data/correct-outputs-circle.txt", ".npz"),
+    ("train data -o verdicts", "is not a fastmlp model"),
+    ("features images -o images/tc-1.png", "the name of features as CSV ends in .csv"),
+    ("features images -o hard", "is not features as CSV"),
+    ("features images -o symbolic.csv", "is not features as CSV"),
+    ("features images -o answers.csv", "is not features as CSV"),
+    ("features images -o verdicts", "is not features as CSV"),
+    ("features hard -o images/tc-1.png", "it is one of the files that are read, or the other output"),
+    ("classify M images -o M", "it is one of the files that are read, or the other output"),
+    ("classify M images -o sub/../M", "it is one of the files that are read, or the other output"),
+    ("classify M hard -o images/tc-1.png", "it is one of the files that are read, or the other output"),
+    ("classify M hard -o y --report y", "it is one of the files that are read, or the other output"),
+    ("classify M hard --report hard", "it is one of the files that are read, or the other output"),
+    ("classify M images verdicts -o verdicts", "it is one of the files that are read, or the other output"),
+    ("classify M images -o v.parquet", "its name must end in .csv or .jsonl, or --format say"),
+    ("classify M images -o v.ndjson --resume", "its name must end in .csv or .jsonl, or --format say"),
+    ("classify M images -o notes.txt --format csv", "is not verdicts as CSV"),
+    ("classify M images -o answers.csv", "is not verdicts as CSV"),
+    ("classify M images -o labels.csv", "is not verdicts as CSV"),
+    ("classify M images -o verdicts --format jsonl", "is not verdicts as JSON lines"),
+    ("classify M images -o notes.txt --format jsonl", "is not verdicts as JSON lines"),
+    ("classify M images --report page.txt", "the name of a page of --report ends in .html"),
+    ("classify M images --report page.html", "is not a page of --report"),
+    ("demo --out demo", "is not features as CSV"),
+    ("demo toy --out demo", "is not a figure of this demo"),
+]
+
+
+@pytest.mark.parametrize(("command", "reason"), REFUSED, ids=[command for command, _ in REFUSED])
+def test_no_command_writes_over_its_inputs_or_over_files_of_another_kind(
+    command, reason, classifier, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(classifier, "M")
+    for name in ("sub", "demo", "data", "images"):
+        os.mkdir(name)
+    shutil.copytree(TRAINING, "data", dirs_exist_ok=True)
+    shutil.copy(IMAGES / "tc-1.png", "images")
+    shutil.copy(IMAGES / "tc-1.png", "demo/loss.png")
+    os.link("images/tc-1.png", "hard")
+    os.symlink("images/tc-1.png", "symbolic.csv")
+    np.savez("arrays", np.arange(3))
+    Path("verdicts").write_text("path,label,score_circle,score_line,status,error\n")
+    for name, text in {
+        "notes": "mine", "notes.txt": "mine", "answers.csv": "file_name,correct_answer\n", "labels.csv": "path,label\n",
+        "page.html": "<!doctype html>mine", "demo/features.csv": "file_name,height\n",
+    }.items():  # fmt: skip
+        Path(name).write_text(text)
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    assert main(command.split()) == 2
+    assert_one_sentence(capsys.readouterr(), "cannot be written", reason)
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
+
+
+def test_what_a_command_has_written_it_writes_over(classifier, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for command in (
+        f"features {IMAGES} -o f.csv", f"train {TRAINING} -o m.npz --epochs 1 --seed 0",
+        f"classify {classifier} {IMAGES} -o v.csv --report p.html", f"classify {classifier} {IMAGES} -o V.JSONL",
+        f"classify {classifier} {IMAGES} -o v.txt --format jsonl",
+    ):  # fmt: skip
+        written = []
+        for _ in range(2):
+            assert main(command.split()) == 0
+            written.append({path: path.read_bytes() for path in tmp_path.iterdir()})
+        assert written[0] == written[1]
+    assert Path("V.JSONL").read_bytes() == Path("v.txt").read_bytes() and Path("v.txt").read_text().startswith('{"path": "')
+    assert len(written[1]) == 6
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_disk_is_one_sentence(classifier, capsys):
+    assert main(["classify", str(classifier), str(IMAGES), "-o", "/dev/full"]) == 2
+    assert capsys.readouterr().err == "fastmlp: /dev/full: No space left on device\n"
+    for command in (["classify", classifier, IMAGES], ["features", IMAGES]):
+        with open("/dev/full", "w") as full, started(*command, stdout=full, stderr=subprocess.PIPE) as process:
+            assert process.communicate(timeout=PATIENCE)[1] == b"fastmlp: stdout: No space left on device\n"
+        assert process.returncode == 2
