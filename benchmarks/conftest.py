@@ -6,12 +6,15 @@ import benchmarks.one_blas_thread  # noqa: F401
 import os
 import platform
 import time
+from contextlib import suppress
 from importlib import metadata
 
 import cpuinfo  # pytest-benchmark brings it
 import numpy as np
 import pytest
 
+import fastmlp
+from benchmarks.tables import SPEED, duration, machine_line, times
 from benchmarks.work import CORES
 
 LIBRARIES = {
@@ -26,8 +29,8 @@ LIBRARIES = {
 PEERS = {"torch", "jax", "sklearn", "cv2"}  # as modules
 TURN = 0.005  # seconds at least: then neither the clock nor a single interruption decides
 ALL_TURNS = 5.0  # seconds, about, of all rounds of a work
-HEADINGS = ("work", "fastmlp", "beside", "times as fast (quartiles)")
-TABLE = pytest.StashKey()
+HEADINGS = ("work", "fastmlp", "beside", SPEED)
+RESULTS = pytest.StashKey()
 
 
 def pytest_addoption(parser):
@@ -35,7 +38,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.stash[TABLE] = []
+    config.stash[RESULTS] = []
 
 
 @pytest.fixture
@@ -44,13 +47,21 @@ def short(request):
 
 
 @pytest.fixture
-def table(request):
-    """Adds a row to the table that ends the run."""
-    return lambda *row: request.config.stash[TABLE].append(row)
+def measured(benchmark, request):
+    """Keeps what was measured of a work, for the table that ends the run and for those of the README.
+
+    `ours` is a text; a rival has a name, a form, and a text as its figure, which is empty where its library is not installed.
+    """
+
+    def keep(work, ours, rivals=(), **more):
+        benchmark.extra_info |= {"work": work, "ours": ours, "rivals": rivals} | more
+        request.config.stash[RESULTS].append(benchmark.extra_info)
+
+    return keep
 
 
 @pytest.fixture
-def versus(benchmark, short, table):
+def versus(benchmark, short, measured):
     """Times our side of a work and its rivals, all in turn in each round; the figure is the median over rounds of rival / ours.
 
     A rival is a function that gives its forms, Sides whose results are checked, of which the fastest counts; where its library is
@@ -82,60 +93,66 @@ def versus(benchmark, short, table):
         def our_turn():
             rounds[-1].append(ours.seconds())
 
-        began = time.perf_counter()
-        others_turn()
-        our_turn()
-        count = 2 if short else np.clip(ALL_TURNS / (time.perf_counter() - began), 5, 25)
+        count = 1
+        if not short:
+            began = time.perf_counter()
+            others_turn()
+            our_turn()
+            count = np.clip(ALL_TURNS / (time.perf_counter() - began), 5, 25)
+            rounds.clear()  # that was to warm up
         benchmark.pedantic(our_turn, setup=others_turn, rounds=int(count))
 
-        *others, own = np.array(rounds[1:]).T  # the first round was to warm up
-        seconds = float(np.median(own))
-        benchmark.extra_info |= {"work": work, f"seconds per {unit}": seconds}
-        ratios = [np.quantile(times / own, [0.5, 0.25, 0.75]).tolist() for times in others]
+        *others, own = np.array(rounds).T
+        results = []
         for rival in rivals:
-            forms = [(ratio, side.note) for name, ratio, side in zip(names, ratios, sides, strict=True) if name == rival]
-            figure, note = "", "not installed"
+            title, _, bar = rival.partition(", bar ")
+            results.append({"name": title, "bar": bar, "form": "not installed", "figure": ""})
+            forms = [(theirs / own, side.note) for name, theirs, side in zip(names, others, sides, strict=True) if name == rival]
             if forms:
-                (median, low, high), note = min(forms)
-                figure = f"{digits(median)}x ({digits(low)} to {digits(high)})"
-                benchmark.extra_info[rival] = {"times as fast": median, "quartiles": [low, high], "form": note}
-            table(work, f"{with_prefix(seconds)}s per {unit}", ", ".join(filter(None, (rival, note))), figure)
+                ratios, form = min(forms, key=lambda form: np.median(form[0]))
+                results[-1] |= {"form": form, "figure": times(ratios), "times as fast": np.median(ratios)}
+        seconds = float(np.median(own))
+        measured(work, f"{duration(seconds)} per {unit}", results, **{f"seconds per {unit}": seconds})
         return seconds
 
     return run
 
 
-def digits(x):
-    """x with three significant digits."""
-    return np.format_float_positional(x, precision=3, fractional=False, trim="-")
+def machine(config):
+    """What the figures come from; a library that is not installed is None."""
+    versions = {"Python": platform.python_version(), "fastmlp": fastmlp.__version__}
+    for name, title in LIBRARIES.items():
+        with suppress(metadata.PackageNotFoundError):
+            versions[title] = metadata.version(name)
+    return {
+        "processor": cpuinfo.get_cpu_info().get("brand_raw", platform.machine()),
+        "cores": CORES,
+        "versions": versions,
+        "short": config.getoption("--short"),
+    }
 
 
-def with_prefix(x):
-    """x with the prefix of its unit: 2.5e-9 gives '2.5 n'."""
-    factor, prefix = next(((f, p) for f, p in ((1, ""), (1e-3, "m"), (1e-6, "u")) if x >= f), (1e-9, "n"))
-    return f"{digits(x / factor)} {prefix}"
+def pytest_benchmark_update_machine_info(config, machine_info):
+    machine_info["fastmlp"] = machine(config)
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    rows = config.stash[TABLE]
-    if not rows:
+    results = config.stash[RESULTS]
+    if not results:
         return
     write = terminalreporter.write_line
     terminalreporter.section("fastmlp beside others")
     if config.getoption("--short"):
         write("The short form: these figures mean nothing.")
-    versions = ", ".join(f"{title} {version(name)}" for name, title in LIBRARIES.items())
-    processor = cpuinfo.get_cpu_info().get("brand_raw", platform.machine())
-    write(f"{processor}, {CORES} cores; Python {platform.python_version()}, {versions}")
+    write(machine_line(machine(config)))
     blas = os.environ["OPENBLAS_NUM_THREADS"]
     write(f"threads: fastmlp up to {CORES}; PyTorch and OpenCV as their rows say; JAX as it likes; NumPy and scikit-learn {blas}")
-    widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
-    for row in (HEADINGS, *rows):
+    rows = [HEADINGS]
+    for result in results:
+        for rival in result["rivals"] or [{"name": "", "form": "", "figure": ""}]:
+            bar = f"bar {rival['bar']}" if rival.get("bar") else ""
+            beside = ", ".join(filter(None, (rival["name"], bar, rival["form"])))
+            rows.append((result["work"], result["ours"], beside, rival["figure"]))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
         write(" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def version(name):
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"

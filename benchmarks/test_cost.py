@@ -99,7 +99,7 @@ def output(program, *arguments):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_memory(benchmark, table, short, tmp_path, dtype):
+def test_memory(benchmark, measured, short, tmp_path, dtype):
     n = 100_000 if short else 2_000_000
     X = np.lib.format.open_memmap(tmp_path / "X.npy", mode="w+", dtype=dtype, shape=(n, 32))
     rng = np.random.default_rng(0)
@@ -107,19 +107,18 @@ def test_memory(benchmark, table, short, tmp_path, dtype):
         X[start : start + 100_000] = rng.standard_normal((min(n - start, 100_000), 32), "float32")
     del X
     peak = benchmark.pedantic(output, args=(TRAIN, tmp_path / "X.npy")) / 2**20
-    benchmark.extra_info["MB beside the caller's arrays"] = peak
-    table(f"memory, batches of 256 of a {dtype} map of {n} x 32, in float32", f"{peak:.1f} MB beside the caller's arrays", "", "")
+    measured(f"batches of 256 of a {dtype} map of {n} x 32, in float32", f"{peak:.1f} MB beside the caller's arrays")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("name", ["PER_SAMPLE", "MINI_BATCHES"])
-def test_memory_of_a_population(benchmark, table, short, name):
+def test_memory_of_a_population(benchmark, measured, short, name):
     few, many = (100, 200) if short else (1000, 8000)
     before = output(TRAIN_MANY, name, few) / 2**20
     most = benchmark.pedantic(output, args=(TRAIN_MANY, name, many)) / 2**20
-    benchmark.extra_info["MB beside parameters and history"] = most
     kind = name.lower().replace("_", "-")
-    table(f"memory, {kind}, {many} members", f"{most:.1f} MB beside parameters and history", f"{few} members", f"{before:.1f} MB")
+    fewer = {"name": f"{few} members", "form": "", "figure": f"{before:.1f} MB"}
+    measured(f"{kind}, {many} members", f"{most:.1f} MB beside parameters and history", [fewer])
 
 
 CLASSIFY = """
@@ -134,7 +133,7 @@ with open("/proc/self/status") as status:  # ru_maxrss would count what the pare
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_of_a_large_folder(benchmark, table, short, tmp_path):
+def test_memory_of_a_large_folder(benchmark, measured, short, tmp_path):
     fastmlp.train_folder(DATA, extractor="ink", seed=0).save(tmp_path / "classifier.npz")
     originals = [shutil.copy(path, tmp_path) for path in (DATA / "train-images").glob("*.png")]  # a file has 65,000 links at most
     few = 5000
@@ -154,7 +153,5 @@ def test_memory_of_a_large_folder(benchmark, table, short, tmp_path):
             count = 1_000_000
             link(few, count)
         most = benchmark.pedantic(peak, args=(count,))
-    benchmark.extra_info["MB at the peak"] = most
-    table(
-        f"memory, folder of {count} files classified, bar 300 MB", f"{most:.0f} MB at the peak", f"{few} files", f"{before:.0f} MB"
-    )
+    fewer = {"name": f"{few} files", "form": "", "figure": f"{before:.0f} MB"}
+    measured(f"folder of {count} files classified, bar 300 MB", f"{most:.0f} MB at the peak", [fewer])

@@ -176,7 +176,7 @@ def test_classify_folder(versus, compiled, small):
     versus("classify_folder, PNGs 16x16", small.fastmlp(small.folder), rivals, "file")
 
 
-@pytest.mark.parametrize(("kind", "bar"), [("tar", "bar 1.5x"), ("stored zip", "no bar")])
+@pytest.mark.parametrize(("kind", "bar"), [("tar", ", bar 1.5x"), ("stored zip", "")], ids=["tar", "zip"])
 def test_classify_archive(versus, compiled, small, tmp_path, kind, bar):
     with TemporaryDirectory(dir=tmp_path) as folder:
         archive = Path(folder, "archive")
@@ -186,7 +186,7 @@ def test_classify_archive(versus, compiled, small, tmp_path, kind, bar):
                 add(path, os.path.basename(path))
         ours = small.fastmlp(archive)
         assert ours.function().labels == small.labels
-        versus(f"classify_folder, {kind} of PNGs 16x16", ours, {f"itself, folder, {bar}": small.all_threads}, "file")
+        versus(f"classify_folder, {kind} of PNGs 16x16", ours, {f"itself, folder{bar}": small.all_threads}, "file")
 
 
 @pytest.mark.parametrize(("side", "bar"), [(28, 8), (64, 3)])

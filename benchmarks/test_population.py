@@ -48,12 +48,13 @@ def sized(work, short):
     return replace(work, rows=min(work.rows, 64), epochs=2, members=20) if short else work
 
 
-@pytest.mark.parametrize(("dtype", "jax_bar", "train_bar"), [("float32", "bar 10x", "bar 12x"), ("float64", "no bar", "no bar")])
-def test_per_sample(versus, short, dtype, jax_bar, train_bar):
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_per_sample(versus, short, dtype):
+    jax_bar, train_bar = (", bar 10x", ", bar 12x") if dtype == "float32" else ("", "")
     work = sized(replace(PER_SAMPLE, dtype=dtype), short)
     rivals = {
-        f"JAX jit+vmap+scan, {jax_bar}": work.jax,
-        f"train for each, one by one, {train_bar}": work.one_by_one,
+        f"JAX jit+vmap+scan{jax_bar}": work.jax,
+        f"train for each, one by one{train_bar}": work.one_by_one,
         "itself, one thread": work.one_thread,
     }
     versus(f"per-sample SGD {work}", work.fastmlp(), rivals, UNIT)
@@ -81,7 +82,7 @@ def test_shuffling(versus, short, work):
 
 def test_tutorial_a(versus, short):
     work = sized(TUTORIAL_A, short)
-    versus(f"tutorial A, bar 20 ms, {work}", work.fastmlp(), {"JAX jit+vmap+scan, bar 10x": work.jax}, "population")
+    versus(f"tutorial A, {work}", work.fastmlp(), {"JAX jit+vmap+scan, bar 10x": work.jax}, "population")
 
 
 def test_sweep(versus, short):
@@ -106,4 +107,4 @@ def test_sweep(versus, short):
         return [Side(search, points**2, f"n_jobs: {CORES}")]
 
     rival = {"scikit-learn GridSearchCV, bar 30x": grid_search}
-    versus(f"sweep of {points**2} points, {len(train[0])} digits, 64-32-10 relu", Side(ours, points**2), rival, "point")
+    versus(f"sweep of {points**2} points, {len(train[0])} digits, 64-32-10 relu, float32", Side(ours, points**2), rival, "point")
