@@ -1,24 +1,31 @@
-"""The README is a program: its blocks run in order, from an empty folder with the images, and come to what they show."""
+"""The READMEs are programs: their blocks run in order, from an empty folder with the images, and come to what they show."""
 
 import ast
+import inspect
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import pytest
 
+import fastmlp
+from fastmlp import literals
+
 ROOT = Path(__file__).resolve().parent.parent
+READMES = ("README.md", "fastmlp/README.md", "benchmarks/README.md", "data/README.md")
+LONG = re.compile("take minutes|takes hours")  # in the paragraph before: not for tests
 SHOWN = re.compile(r"<.*?>|\[.*?\]|\([\d, ]*\)|-?\d[\d.]*")  # a result, at the beginning of a comment
 FRACTION = re.compile(r"-?\d+\.(\d+)(e[-+]?\d+)?(\.\.\.)?")
+NUMBER = re.compile(r"-?\d+(\.\d+)?(e[-+]?\d+)?|nan")
 SPEED = re.compile(r"; [\d.]+ s, \d+ files/s")
 
 
 class Block(NamedTuple):
-    """A block of the README: its kind, its text, the number of its first line, and the paragraph before it."""
+    """A block of a README: its kind, its text, the number of its first line, and the paragraph before it."""
 
     kind: str
     text: str
@@ -26,32 +33,43 @@ class Block(NamedTuple):
     before: str
 
 
-def blocks(*kinds):
-    text = (ROOT / "README.md").read_text()
+def blocks(*kinds, readme="README.md"):
+    text = (ROOT / readme).read_text()
     for match in re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         if match[1] in kinds:
             before = text[: match.start()]
             yield Block(match[1], match[2], before.count("\n") + 2, before.rstrip().rpartition("\n\n")[2])
 
 
-def assert_shown(shown, came):
+def agree(shown, came):
     """Fractions need not agree in more than three digits, nor in their last one: processors round differently."""
     words, others = (re.findall(r"[^\s\[\]]+", SPEED.sub("", text)) for text in (shown, came))
-    assert len(words) == len(others), f"the README shows:\n{shown}\nbut there came:\n{came}"
-    for word, other in zip(words, others, strict=True):
+    for word, other in zip(words, others, strict=False):
         if fraction := FRACTION.fullmatch(word):
             unit = 10.0 ** -len(fraction[1])
-            assert float(other) == pytest.approx(float(word.removesuffix("...")), rel=1e-3, abs=unit), f"{shown}\n{came}"
+            same = NUMBER.fullmatch(other) and float(other) == pytest.approx(float(word.removesuffix("...")), rel=1e-3, abs=unit)
         else:
-            assert word == other, f"the README shows:\n{shown}\nbut there came:\n{came}"
+            same = word == other
+        if not same:
+            return False
+    return len(words) == len(others)
+
+
+def assert_shown(shown, came):
+    assert agree(shown, came), f"the README shows:\n{shown}\nbut there came:\n{came}"
 
 
 def assert_output(shown, came):
     """A line of three points stands for any number of lines."""
-    head, points, tail = shown.rstrip("\n").partition("\n...\n")
-    lines, first, last = came.splitlines(), len(head.splitlines()), len(tail.splitlines())
-    assert_shown(head, "\n".join(lines[:first] if points else lines))
-    assert_shown(tail, "\n".join(lines[len(lines) - last :]))
+    *parts, last = [part.splitlines() for part in re.split(r"^\.\.\.\n", shown, flags=re.MULTILINE)]
+    lines, place = came.splitlines(), 0
+    for number, part in enumerate(parts):
+        places = range(place, len(lines)) if number else [0]
+        found = [i for i in places if agree("\n".join(part), "\n".join(lines[i : i + len(part)]))]
+        assert found, f"the README shows:\n{shown}\nbut there came:\n{came}"
+        place = found[0] + len(part)
+    rest = lines[place:]
+    assert_shown("\n".join(last), "\n".join(rest[len(rest) - len(last) :] if parts else rest))
 
 
 def run_python(block, names):
@@ -88,16 +106,31 @@ def run_commands(block):
             assert_output(shown, process.stdout)
 
 
-def test_every_block_runs_and_comes_to_what_is_shown(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("readme", READMES)
+def test_every_block_runs_and_comes_to_what_is_shown(readme, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name in ("data", "test-images"):
         shutil.copytree(ROOT / name, name)
     names, printed = {}, None
-    for block in blocks("python", "console", "text"):
+    for block in blocks("python", "console", "text", readme=readme):
         if block.kind == "python":
             run_python(block, names)
             printed = capsys.readouterr().out
-        elif block.kind == "console" and "take minutes" not in block.before:
+        elif block.kind == "console" and not LONG.search(block.before):
             run_commands(block)
         elif block.before.endswith("```") and printed:
             assert_output(block.text, printed)
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_every_link_leads_to_a_file(readme):
+    path = ROOT / readme
+    for link in re.findall(r"\]\(([^)]+)\)", path.read_text()):
+        assert link.startswith("https://") or (path.parent / link).exists(), link
+
+
+def test_the_readme_names_all_that_train_takes():
+    told = set(re.findall(r"\w+", " ".join(re.findall("`(.+?)`", (ROOT / "README.md").read_text()))))
+    vocabulary = (literals.Activation, literals.Output, literals.Loss, literals.Optimizer, literals.Schedule, literals.Init)
+    names = {name for kind in vocabulary for name in get_args(kind)}
+    assert names | inspect.signature(fastmlp.train).parameters.keys() <= told
