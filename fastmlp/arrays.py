@@ -36,14 +36,6 @@ def places(value: ArrayLike, n: int) -> NDArray[np.intp]:
     return np.where(array < 0, array + n, array)
 
 
-def gray_image(name: str, value: Any) -> NDArray[np.uint8]:
-    """The image as the one kind of array that the kernels are compiled for: contiguous, writable."""
-    image = np.asarray(value)
-    if image.dtype != np.uint8 or image.ndim != 2 or image.size == 0:
-        raise ValueError(f"{name} must be an array (H, W) of uint8 gray levels; got {image.dtype} {image.shape}")
-    return np.require(image, requirements=["C", "W"])
-
-
 def matrix(
     name: str,
     value: ArrayLike,
@@ -71,7 +63,7 @@ def matrix(
     dtype = dtype or floating_dtype(array)
     as_it_is = array.size > LARGE and array.itemsize <= 8 and array.flags.c_contiguous and array.flags.aligned
     finite(name, array, dtype)
-    return _unlocked(array) if as_it_is else floating(array, dtype)
+    return unlocked(array) if as_it_is else floating(array, dtype)
 
 
 def numbers(name: str, value: ArrayLike) -> NDArray[Any]:
@@ -180,18 +172,22 @@ def floating(array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
     if array.dtype == dtype and array.flags.carray:
         return array
     with np.errstate(over="ignore"):  # what overflows float32 becomes infinite, and is found as such
-        return _unlocked(np.require(array, dtype, ["C", "A"]))
+        return unlocked(np.require(array, dtype, ["C", "A"]))
 
 
-def _unlocked(array: NDArray[Any]) -> NDArray[Any]:
+def unlocked(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, or a read-only one seen as writable: Numba would compile every kernel once more for such arrays.
+
+    Nobody may write to it. No kernel does: tests/test_mapped.py has memory where that would end the process.
+    """
     return np.asarray(array) if array.flags.writeable else np.asarray(_Unlocked(array))
 
 
 class _Unlocked:
-    """A read-only array, seen as a writable one: Numba would compile every kernel again for it. No kernel writes to its inputs."""
+    """What an array says of itself to NumPy, with the word that it is writable."""
 
     def __init__(self, array: NDArray[Any]) -> None:
-        self.array = array
+        self.array = array  # whose memory is held as long as there is an array of this
         interface = array.__array_interface__
         self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
 

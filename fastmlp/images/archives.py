@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp import arrays
+from fastmlp.files import StrPath
 from fastmlp.kernels.images import archive
 from fastmlp.kernels.images.names import chosen_names, keep_last, sorted_names, starts_of
-
-StrPath = str | os.PathLike[str]
 
 STEP = 1 << 14  # members listed by one call of a kernel: some milliseconds, so that Ctrl-C is heard soon
 NAME_ROOM = 64  # bytes of a name, on the average, that are made room for
@@ -104,26 +104,16 @@ def _end_record(tail: bytes) -> int:
     return place
 
 
-class _Memory:
-    """Mapped memory as NumPy asks for it."""
-
-    def __init__(self, file: mmap.mmap) -> None:
-        address = np.frombuffer(file, np.uint8).ctypes.data
-        self.file = file  # unmapped when the last array of it is gone
-        self.__array_interface__ = {"version": 3, "typestr": "|u1", "shape": (len(file),), "data": (address, False)}
-
-
 def mapped(path: StrPath) -> NDArray[np.uint8]:
     """All bytes of a file, mapped into memory.
 
     The file must not be shortened as long as the array is in use, and the array must not be written to: either ends the process.
-    That it says it is writable is for the kernels, which are compiled for such arrays. (A private copy on write would be refused by
-    the system where the file is larger than the memory.)
+    (A private copy on write would be refused by the system where the file is larger than the memory.)
     """
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             return np.empty(0, np.uint8)
-        return np.asarray(_Memory(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
+        return arrays.unlocked(np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8))
 
 
 def members(path: StrPath, ordered: bool = True, data: NDArray[np.uint8] | None = None) -> Members:

@@ -39,6 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,9 +92,17 @@ def extract(images: Iterable[NDArray[np.uint8]], extractor: str = "ink") -> NDAr
         If an image is not a two-dimensional uint8 array, or is empty, or no extractor has that name.
     """
     chosen = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)]
-    checked = [arrays.gray_image(f"images[{index}]", image) for index, image in enumerate(images)]
+    checked = [_gray_image(f"images[{index}]", image) for index, image in enumerate(images)]
     features = np.empty((len(checked), chosen.size))
     histogram = np.empty(256, np.int64)
     for row, image in zip(features, checked, strict=True):
         chosen.kernel(row, histogram, np.empty(places_for(image.size), np.uint8), image.reshape(-1), *image.shape)
     return features
+
+
+def _gray_image(name: str, value: Any) -> NDArray[np.uint8]:
+    """The image as the one kind of array that the kernels are compiled for."""
+    image = np.asarray(value)
+    if image.dtype != np.uint8 or image.ndim != 2 or image.size == 0:
+        raise ValueError(f"{name} must be an array (H, W) of uint8 gray levels; got {image.dtype} {image.shape}")
+    return arrays.unlocked(np.ascontiguousarray(image))

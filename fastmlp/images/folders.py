@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
+from fastmlp.files import StrPath
 from fastmlp.images.classifier import ClassifyOptions, ImageClassifier
 from fastmlp.images.features import DEFAULT_EXTRACTOR
 from fastmlp.images.fitting import METHODS, train_labelled
 from fastmlp.images.labelled import labelled_images
 from fastmlp.images.loading import load_model
 from fastmlp.images.reading import read_source
-from fastmlp.images.sources import Source, StrPath, nothing_in
+from fastmlp.images.sources import Source, nothing_in
 from fastmlp.images.verdicts import Verdicts
 from fastmlp.literals import ExtractorName, Method
 from fastmlp.training.train import TrainOptions, train

@@ -21,8 +21,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from fastmlp import checks
-
-StrPath = str | os.PathLike[str]
+from fastmlp.files import StrPath
 
 MAX_PIXELS = 64 * 2**20
 SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -1,11 +1,15 @@
-"""Files that earlier versions saved: they are read as they were meant, and written again byte for byte."""
+"""Models of all kinds from their files; those of earlier versions are read as they were meant, and written again as they were."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from model_files import assert_refused, image_classifier, network, rewrite_header, round_trip, same_network
 
 import fastmlp
+from fastmlp.training.many import train_many
 
 SAVED = Path(__file__).parents[1] / "saved"  # by version 0.1.0; expected.npz has rows, and what the models said of them
 NAMES = ("classifier", "regressor", "population", "softmax", "one-vs-rest", "ensemble")
@@ -45,3 +49,48 @@ def test_what_stands_in_the_files_of_an_earlier_version_is_read():
     images = [fastmlp.load(SAVED / f"{name}.npz") for name in ("softmax", "one-vs-rest", "ensemble")]
     assert [(model.method, len(model.networks)) for model in images] == [("softmax", 1), ("one-vs-rest", 2), ("ensemble", 2)]
     assert images[0].made_with["images"] == {"circle": 20, "line": 20}
+
+
+@pytest.mark.parametrize("method", ["softmax", "one-vs-rest"])
+def test_an_image_classifier_comes_back_exactly(tmp_path, method):
+    model = image_classifier(method)
+    again = round_trip(model, tmp_path)
+    assert (again.classes, again.extractor, again.method) == (model.classes, model.extractor, model.method)
+    assert all(map(same_network, again.networks, model.networks)) and len(again.networks) == len(model.networks)
+
+
+def test_a_classifier_of_the_first_version_and_its_ink_is_read_with_a_warning(tmp_path):
+    path, model = tmp_path / "m.npz", image_classifier("softmax")
+    model.save(path)
+    assert same_network(fastmlp.load(path).networks[0], model.networks[0])
+    rewrite_header(path, version=1)
+    with pytest.warns(
+        UserWarning, match=r"m\.npz comes from an earlier version, to whose 'ink' a thick stroke was more than a line"
+    ):
+        again = fastmlp.load(path)
+    assert again.extractor == "ink"
+    assert same_network(again.networks[0], model.networks[0])
+
+
+MADE_WITH = {"seed": 2**64 - 1, "rows": 40, "options": {"l2": 0.1, "batch_size": None}, "versions": {"numpy": "2"}}
+
+
+def test_what_a_model_was_made_with_comes_back_exactly(tmp_path):
+    model = image_classifier("one-vs-rest")
+    made = replace(model, made_with=MADE_WITH | {"images": {"circle": 20, "日本": 20}, "validation": {"loss": [0.1, None]}})
+    model.networks[1].made_with = MADE_WITH
+    again = round_trip(made, tmp_path)
+    assert again.made_with == made.made_with
+    assert [network.made_with for network in again.networks] == [{}, MADE_WITH]
+    assert round_trip(network(made_with=MADE_WITH), tmp_path).made_with == MADE_WITH
+
+    X = np.random.default_rng(0).normal(size=(9, 2))
+    population = train_many(X, X[:, 0], members=2, hidden=1, epochs=1)
+    again = round_trip(population, tmp_path)
+    assert again.made_with == population.made_with and again[1].made_with == population[1].made_with
+
+
+def test_a_missing_file_is_told_as_such(tmp_path):
+    with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path / "m.npz"))):
+        fastmlp.load(tmp_path / "m.npz")
+    assert_refused(tmp_path, "not a regular file")

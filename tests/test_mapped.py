@@ -1,14 +1,20 @@
-"""Large arrays are not copied: kernels read them in their own type, and come to what a converted copy would give."""
+"""Arrays of files are not copied: kernels read them where they are, large ones in their own type, and write to none of them.
+
+What is written to memory that was mapped to be read ends the process.
+"""
 
 import re
+import tarfile
 import tracemalloc
 
 import numba
 import numpy as np
 import pytest
+from PIL import Image
 
 import fastmlp
 from fastmlp import arrays
+from fastmlp.images.features import extract
 
 ROWS = 60
 NATIVE = ("f4", "f8", "u1", "i1", "i2", "i4", "i8", "u2", "u4", "u8", "?", "f2")
@@ -162,3 +168,98 @@ def test_answers_to_a_file_make_no_copy_of_it(file):
     for answer in (lambda: model.predict(X), lambda: model.loss(X, y), lambda: model.score(X, y)):
         answer()  # compiles
         assert peak_of(answer) < X.size
+
+
+# -- What kernels read is not written to ------------------------------------------------------------------------------------------
+
+
+class Files:
+    """Arrays in files that are mapped to be read, and whether their bytes are what they were."""
+
+    def __init__(self, folder):
+        self.folder, self.written = folder, {}
+
+    def __call__(self, array):
+        path = self.folder / str(len(self.written))
+        self.written[path] = array.tobytes()
+        path.write_bytes(self.written[path])
+        return np.memmap(path, dtype=array.dtype, mode="r", shape=array.shape)
+
+    def unchanged(self):
+        return all(path.read_bytes() == written for path, written in self.written.items())
+
+
+@pytest.fixture
+def in_file(tmp_path):
+    files = Files(tmp_path)
+    yield files
+    assert files.written and files.unchanged()
+
+
+def problem_in(in_file, dtype, classes, rows=300):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(rows, 5)).astype(dtype)
+    y = X[:, 0] ** 2 if classes is None else np.arange(rows) % classes
+    return in_file(X), in_file(y)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_file_of_the_right_type_is_read_where_it_is(dtype, in_file):
+    X, y = problem_in(in_file, dtype, None)
+    assert np.shares_memory(arrays.matrix("X", X), X)
+    assert np.shares_memory(arrays.targets("y", y, len(X), 1, dtype), y)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("classes", [2, 3, None])
+def test_nothing_writes_to_the_inputs_of_a_training(classes, dtype, in_file):
+    X, y = problem_in(in_file, dtype, classes)
+    weights = in_file(np.linspace(0.5, 1.5, len(X)).astype(dtype))
+    common = {"hidden": 4, "epochs": 2, "seed": 0, "validation": (X[:50], y[:50]), "sample_weight": weights}
+    for options in (
+        {"batch_size": 1, "optimizer": "sgd", "learning_rate": 1e-3},
+        {"batch_size": 16},
+        {"batch_size": None, "standardize": False},
+        {"batch_size": None, "optimizer": "momentum", "bootstrap": True},
+    ):
+        started = fastmlp.train(X, y, **common, **options)
+        fastmlp.train(X, y, **common, **options, init=started)
+        fastmlp.train_many(X, y, members=3, **common, **options)
+        fastmlp.train_many(X, y, members=3, data_seed=0, **common, **options)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("classes", [2, 3, None])
+def test_nothing_writes_to_what_a_network_is_asked_about(classes, dtype, in_file):
+    X, y = problem_in(in_file, dtype, classes)
+    model = fastmlp.train(np.array(X), np.array(y), hidden=4, epochs=1, seed=0)
+    population = fastmlp.train_many(np.array(X), np.array(y), hidden=4, epochs=1, members=2, seed=0)
+    objective = fastmlp.Objective(model, X, y, sample_weight=in_file(np.ones(len(X), dtype)))
+    objective.value_and_gradient(in_file(model.theta.copy()))
+    for rows, targets in ((X, y), (X[:7], y[:7])):
+        model.predict(rows), model.loss(rows, targets), model.gradient(rows, targets), model.evaluate(rows, targets)
+        population.predict(rows), population.predict_members(rows), population.spread(rows), population.evaluate(rows, targets)
+    for x, target in zip(X[:5], y[:5], strict=True):
+        model.update(x, target, 1e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nothing_writes_to_the_parameters_of_a_network_that_is_asked(dtype, in_file):
+    X, y = problem_in(in_file, dtype, 3)
+    model = fastmlp.train(np.array(X), np.array(y), hidden=4, epochs=1, seed=0)
+    weights, biases = [in_file(w) for w in model.weights], [in_file(b) for b in model.biases]
+    again = fastmlp.MLP.from_weights(weights, biases, activation="relu", output="softmax", classes=in_file(model.classes))
+    assert np.array_equal(again.predict(X), model.predict(X)) and again.loss(X, y) == model.loss(X, y)
+
+
+@pytest.mark.parametrize("extractor", ["ink", "pixels"])
+def test_nothing_writes_to_pictures_and_archives(extractor, in_file, tmp_path):
+    gray = np.full((16, 20), 255, np.uint8)
+    gray[3:12, 5] = 0
+    assert extract([in_file(gray)], extractor).any()
+    Image.fromarray(gray).save(tmp_path / "a.png")
+    with tarfile.open(tmp_path / "pictures.tar", "w") as archive:
+        archive.add(tmp_path / "a.png", "a.png")
+    before = (tmp_path / "pictures.tar").read_bytes()
+    assert fastmlp.extract_features(tmp_path / "pictures.tar", extractor).names == ["a.png"]
+    assert (tmp_path / "pictures.tar").read_bytes() == before
