@@ -25,7 +25,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from fastmlp import checks
-from fastmlp.files import FileKind, StrPath, replacing
+from fastmlp.writing import FileKind, StrPath, replacing
 
 FORMAT = "fastmlp"
 VERSION = 2  # 1 knew nothing of made_with, state and feature_names, and had another extractor by the name of ink
@@ -65,7 +65,7 @@ class ModelKind(NamedTuple):
     make: Callable[[Record], Any]  # the model, once the arrays are as expected
 
 
-def write(path: StrPath, record: Record) -> None:
+def write_model(path: StrPath, record: Record) -> None:
     """Write a record to one .npz file; what stands at `path` is replaced at the end, or not at all. Equal records give equal bytes.
 
     Raises
@@ -86,8 +86,8 @@ def write(path: StrPath, record: Record) -> None:
                 np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
 
 
-def read(path: StrPath, kinds: Mapping[str, ModelKind]) -> Any:
-    """The model in a file that `write` wrote, of one of these kinds; errors are as `fastmlp.load` has them."""
+def read_model(path: StrPath, kinds: Mapping[str, ModelKind]) -> Any:
+    """The model in a file that `write_model` wrote, of one of these kinds; errors are as `fastmlp.load` has them."""
     path = checks.path("path", path)
     if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its writer
         raise ValueError(f"{os.fspath(path)} cannot be read as a fastmlp model: it is not a regular file")

@@ -19,8 +19,8 @@ from fastmlp.progress import Progress
 
 if TYPE_CHECKING:
     from fastmlp.commands.classification.sources_in_turn import Batch
-    from fastmlp.files import FileKind
     from fastmlp.images.verdicts import Verdicts
+    from fastmlp.writing import FileKind
 
 FORMATS = ("csv", "jsonl")
 
@@ -140,7 +140,7 @@ def _run(args: Namespace) -> int:
 def _targets(args: Namespace, kind: FileKind) -> tuple[list[str], str | None]:
     """The files that classify is to write; and what that of -o is called until it is whole, if not so from the beginning."""
     from fastmlp.commands.classification.report import PAGE
-    from fastmlp.files import check_writable, unfinished
+    from fastmlp.writing import check_writable, unfinished
 
     output, inputs, beside = args.output, [args.model, *args.sources], None
     if args.resume and output is None:

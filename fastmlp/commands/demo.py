@@ -33,7 +33,7 @@ def _run(args: Namespace) -> int:
 def _circles(args: Namespace) -> int:
     from fastmlp.commands import tutorials
     from fastmlp.commands.rows import FEATURES, features_head, features_text
-    from fastmlp.files import check_writable, replacing
+    from fastmlp.writing import check_writable, replacing
 
     folder = tutorials.find_folder()
     check_writable(args.out / "features.csv", FEATURES)

@@ -26,9 +26,9 @@ def _explanations() -> dict[str, str]:
 def _run(args: Namespace) -> int:
     """Rows are written chunk by chunk."""
     from fastmlp.commands.rows import FEATURES, features_head, features_text
-    from fastmlp.files import free_unfinished
     from fastmlp.images.reading import read_chunks
     from fastmlp.images.sources import nothing_in
+    from fastmlp.writing import free_unfinished
 
     beside = None
     if args.output is not None and not is_device(args.output):

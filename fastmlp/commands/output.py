@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from fastmlp.kernels.notice import is_watched, wipe_line
 
 if TYPE_CHECKING:
-    from fastmlp.files import FileKind
+    from fastmlp.writing import FileKind
 
 FINE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
 TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # a file name may be any bytes
@@ -42,7 +42,7 @@ def printable(text: str) -> str:
 
 def check_target(path: str, kind: FileKind, inputs: Sequence[str]) -> None:
     """Reject a file that a command is not to write: one that it reads, or one of another kind by its name or by what is in it."""
-    from fastmlp.files import check_writable
+    from fastmlp.writing import check_writable
 
     refuse_input(path, inputs)
     if Path(path).suffix.lower() not in ("", *kind.suffixes):
@@ -75,7 +75,7 @@ def output(path: str | None, beside: str | None = None, mode: str = "w", then: s
 
     Where there is a name `beside`, that file is moved to `path` when it is whole; else a message says where it is, and what then.
     """
-    from fastmlp.files import replace
+    from fastmlp.writing import replace
 
     name = beside or path
     try:

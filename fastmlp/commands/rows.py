@@ -11,9 +11,9 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.files import FileKind
 from fastmlp.images.features import EXTRACTORS
 from fastmlp.images.verdicts import Verdicts
+from fastmlp.writing import FileKind
 
 FIELDS = ("path", "label", "scores", "status", "error")
 FEATURES = FileKind("features as CSV", (".csv",), rb"file_name,feature1\b")

@@ -126,11 +126,11 @@ def _explanations() -> dict[str, str]:
 
 def _run(args: Namespace) -> int:
     """After Ctrl-C, what has been trained so far is saved under another name."""
-    from fastmlp.files import free_unfinished
     from fastmlp.images.features import DEFAULT_EXTRACTOR
     from fastmlp.images.fitting import train_labelled, train_members
     from fastmlp.images.labelled import labelled_images
     from fastmlp.storage import MODEL
+    from fastmlp.writing import free_unfinished
 
     options = {name: value for name, value in vars(args).items() if name not in ("run", "folder", "output", "refit", "yes")}
     check_target(args.output, MODEL, [args.folder])  # before the training, not after it

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.files import FileKind, check_writable, replacing
 from fastmlp.images.classifier import ImageClassifier
 from fastmlp.images.folders import classify_folder, train_folder
 from fastmlp.images.pillow import ImageError
 from fastmlp.images.sources import Source
 from fastmlp.networks.mlp import MLP
 from fastmlp.training.train import train
+from fastmlp.writing import FileKind, check_writable, replacing
 
 # (t - y)^2 with the rate 0.2 is half of it with 0.4; a summed error of 2 over 40 images is a mean half of 0.025.
 PAIR: dict[str, Any] = {

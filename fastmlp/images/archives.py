@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import arrays
-from fastmlp.files import StrPath
 from fastmlp.kernels.images import archive
 from fastmlp.kernels.images.names import chosen_names, keep_last, sorted_names, starts_of
+from fastmlp.writing import StrPath
 
 STEP = 1 << 14  # members listed by one call of a kernel: some milliseconds, so that Ctrl-C is heard soon
 NAME_ROOM = 64  # bytes of a name, on the average, that are made room for

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks
-from fastmlp.files import StrPath
 from fastmlp.images.features import EXTRACTORS
 from fastmlp.images.labelled import labelled_images
 from fastmlp.images.pillow import MAX_PIXELS
@@ -25,8 +24,9 @@ from fastmlp.networks import records
 from fastmlp.networks.history import History
 from fastmlp.networks.metrics import Evaluation, listing, of_classes, short
 from fastmlp.networks.mlp import MLP, Copied
-from fastmlp.storage import Expected, ModelKind, Record, check_type, write
+from fastmlp.storage import Expected, ModelKind, Record, check_type, write_model
 from fastmlp.threads import thread_count
+from fastmlp.writing import StrPath
 
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
 
@@ -210,7 +210,7 @@ class ImageClassifier(Copied):
         """Save to an .npz file, which `fastmlp.load` and `classify_folder` read; only a model is written over."""
         header, arrays, _ = records.of_networks(self.networks)
         own = {"classes": self.classes, "extractor": self.extractor, "method": self.method, **records.made_with_entry(self)}
-        write(path, Record({"kind": "image-classifier", **header, **own}, arrays))
+        write_model(path, Record({"kind": "image-classifier", **header, **own}, arrays))
 
 
 class ClassifyOptions(TypedDict, total=False):
@@ -248,7 +248,7 @@ def _of_record(record: Record) -> ImageClassifier:
             UserWarning,
             stacklevel=4,
         )
-    networks = tuple(MLP(**records.arguments(record, index)) for index in range(len(header["networks"])))
+    networks = tuple(MLP(**records.network_arguments(record, index)) for index in range(len(header["networks"])))
     return ImageClassifier(header["classes"], networks, header["extractor"], header["method"], header.get("made_with", {}))
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
-from fastmlp.files import StrPath
 from fastmlp.images.classifier import ClassifyOptions, ImageClassifier
 from fastmlp.images.features import DEFAULT_EXTRACTOR
 from fastmlp.images.fitting import METHODS, train_labelled
@@ -20,6 +19,7 @@ from fastmlp.images.sources import Source, nothing_in
 from fastmlp.images.verdicts import Verdicts
 from fastmlp.literals import ExtractorName, Method
 from fastmlp.training.train import TrainOptions, train
+from fastmlp.writing import StrPath
 
 
 class Features(NamedTuple):

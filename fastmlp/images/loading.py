@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastmlp.files import StrPath
 from fastmlp.images import classifier
 from fastmlp.networks import mlp, population
-from fastmlp.storage import read
+from fastmlp.storage import read_model
+from fastmlp.writing import StrPath
 
 KINDS = {"mlp": mlp.KIND, "image-classifier": classifier.KIND, "population": population.KIND}  # by the header's "kind"
 
@@ -27,4 +27,4 @@ def load_model(path: StrPath) -> Any:
     ValueError
         The file is not a model, is damaged, or was written by a newer fastmlp.
     """
-    return read(path, KINDS)
+    return read_model(path, KINDS)

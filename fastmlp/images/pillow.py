@@ -21,7 +21,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from fastmlp import checks
-from fastmlp.files import StrPath
+from fastmlp.writing import StrPath
 
 MAX_PIXELS = 64 * 2**20
 SIGNATURE = b"\x89PNG\r\n\x1a\n"

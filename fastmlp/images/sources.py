@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import checks
-from fastmlp.files import StrPath
 from fastmlp.images import archives
 from fastmlp.kernels.images.names import chosen_names, sorted_names
+from fastmlp.writing import StrPath
 
 Source = StrPath | Iterable[StrPath]
 Chosen = Callable[[list[str]], NDArray[np.bool_]]  # says which of some paths are meant: paths -> (n,)

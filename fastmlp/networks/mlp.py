@@ -22,8 +22,8 @@ from fastmlp.networks.history import DivergedError, History, TrainingState
 from fastmlp.networks.layout import layer_table, parameter_count
 from fastmlp.networks.objective import Objective
 from fastmlp.networks.prediction import outputs
-from fastmlp.networks.records import arguments, expected_networks, of_networks
-from fastmlp.storage import NO_FIELDS, Expected, ModelKind, Record, write
+from fastmlp.networks.records import expected_networks, network_arguments, of_networks
+from fastmlp.storage import NO_FIELDS, Expected, ModelKind, Record, write_model
 
 ON_STACK = 4096  # units of a network whose compiled form keeps them on the stack
 FEW = 32  # rows whose prediction is one kernel call with scratch on the stack
@@ -362,7 +362,7 @@ class MLP(Copied):
             If theta is not finite, or something else than a model is there.
         """
         header, arrays, _ = of_networks([self])
-        write(path, Record({"kind": "mlp", **header}, arrays))
+        write_model(path, Record({"kind": "mlp", **header}, arrays))
 
     def targets(self, y: ArrayLike, n: int, name: str = "y") -> NDArray[Any]:
         """What the kernels compare the outputs with: class numbers (N, 1) of a classifier, else numbers (N, K)."""
@@ -413,4 +413,4 @@ def _expected(header: dict[str, Any]) -> dict[str, Expected]:
     return expected_networks(header)
 
 
-KIND = ModelKind(NO_FIELDS, NO_FIELDS, _expected, lambda record: MLP(**arguments(record)))
+KIND = ModelKind(NO_FIELDS, NO_FIELDS, _expected, lambda record: MLP(**network_arguments(record)))

@@ -304,7 +304,7 @@ class Population(Copied):
         OSError
             If the file cannot be written; what stood there before is untouched.
         """
-        storage.write(path, of_population(self))
+        storage.write_model(path, of_population(self))
 
     @cached_property
     def _ensemble(self) -> Ensemble:

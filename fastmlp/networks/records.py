@@ -150,7 +150,7 @@ def check_made_with(record: dict[str, Any]) -> None:
     check_type("the options in its header", record.get("made_with", {}).get("options", {}), dict)
 
 
-def arguments(record: Record, index: int = 0) -> dict[str, Any]:
+def network_arguments(record: Record, index: int = 0) -> dict[str, Any]:
     """What to make network `index` with: the arguments of MLP."""
     entry, theta = record.header["networks"][index], record.arrays[f"theta_{index}"]
     check_finite(f"theta_{index}", theta)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
-from fastmlp.files import FileKind, replacing
 from fastmlp.networks.history import PopulationHistory
+from fastmlp.writing import FileKind, replacing
 
 TABLE_ROWS = 20  # that are printed
 FILE = FileKind("a table of networks as CSV", (".csv",), rb"member,")

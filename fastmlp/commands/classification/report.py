@@ -36,8 +36,8 @@ from fastmlp.commands.classification.page import (
     plural,
     thumbnail,
 )
-from fastmlp.files import FileKind, replacing
 from fastmlp.images.pillow import as_png, read_image
+from fastmlp.writing import FileKind, replacing
 
 Read = Callable[[str], bytes]
 

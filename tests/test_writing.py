@@ -9,7 +9,7 @@ import pytest
 from model_files import assert_refused, image_classifier, network, round_trip, same_network
 
 import fastmlp
-from fastmlp import files
+from fastmlp import writing
 
 
 @pytest.mark.parametrize("moment", ["write_array", "fsync", "replace"])
@@ -33,7 +33,7 @@ def test_a_failed_save_names_the_file_that_was_asked_for(tmp_path, monkeypatch):
     def refuse(path, *args, **options):
         raise OSError(30, "Read-only file system", path)
 
-    monkeypatch.setattr(files, "open", refuse, raising=False)
+    monkeypatch.setattr(writing, "open", refuse, raising=False)
     with pytest.raises(OSError, match="Read-only") as caught:
         network().save(tmp_path / "m.npz")
     assert caught.value.filename == str(tmp_path / "m.npz")
@@ -83,13 +83,13 @@ def test_any_model_and_an_empty_file_are_written_over(model, tmp_path):
 
 
 def test_what_is_not_whole_has_a_name_of_its_own_beside_the_file(tmp_path):
-    assert files.unfinished("folder/a.b.csv") == "folder/a.b.unfinished.csv"
-    assert files.unfinished("a", 3) == "a.unfinished-3"
+    assert writing.unfinished("folder/a.b.csv") == "folder/a.b.unfinished.csv"
+    assert writing.unfinished("a", 3) == "a.unfinished-3"
     (tmp_path / "other").mkdir()
     (tmp_path / "link.csv").symlink_to(tmp_path / "other" / "a.csv")
-    assert files.unfinished(tmp_path / "link.csv") == str(tmp_path / "other" / "a.unfinished.csv")
+    assert writing.unfinished(tmp_path / "link.csv") == str(tmp_path / "other" / "a.unfinished.csv")
     for name in ("a.unfinished.csv", "a.unfinished-2.csv", "a.unfinished-3.csv"):
-        assert files.free_unfinished(tmp_path / "a.csv") == str(tmp_path / name)
+        assert writing.free_unfinished(tmp_path / "a.csv") == str(tmp_path / name)
         (tmp_path / name).touch()
 
 
