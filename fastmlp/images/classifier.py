@@ -21,9 +21,10 @@ from fastmlp.images.sources import CHUNK, Chosen, Chunk, Chunks, Source
 from fastmlp.images.verdicts import Batches, Verdicts
 from fastmlp.literals import Decision, ExtractorName
 from fastmlp.networks import records
+from fastmlp.networks.copied import Copied
 from fastmlp.networks.history import History
 from fastmlp.networks.metrics import Evaluation, listing, of_classes, short
-from fastmlp.networks.mlp import MLP, Copied
+from fastmlp.networks.mlp import MLP
 from fastmlp.storage import Expected, ModelKind, Record, check_type, write_model
 from fastmlp.threads import thread_count
 from fastmlp.writing import StrPath
@@ -208,9 +209,8 @@ class ImageClassifier(Copied):
 
     def save(self, path: StrPath) -> None:
         """Save to an .npz file, which `fastmlp.load` and `classify_folder` read; only a model is written over."""
-        header, arrays, _ = records.of_networks(self.networks)
         own = {"classes": self.classes, "extractor": self.extractor, "method": self.method, **records.made_with_entry(self)}
-        write_model(path, Record({"kind": "image-classifier", **header, **own}, arrays))
+        write_model(path, records.of_networks("image-classifier", self.networks, **own))
 
 
 class ClassifyOptions(TypedDict, total=False):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from threading import Lock
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,12 +17,13 @@ from fastmlp.kernels import batch, online
 from fastmlp.kernels.frozen import frozen
 from fastmlp.literals import Activation, Loss, Output
 from fastmlp.networks import metrics
+from fastmlp.networks.copied import Copied
 from fastmlp.networks.history import DivergedError, History, TrainingState
 from fastmlp.networks.layout import layer_table, parameter_count
 from fastmlp.networks.objective import Objective
 from fastmlp.networks.prediction import outputs
 from fastmlp.networks.records import expected_networks, network_arguments, of_networks
-from fastmlp.storage import NO_FIELDS, Expected, ModelKind, Record, write_model
+from fastmlp.storage import NO_FIELDS, Expected, ModelKind, write_model
 
 ON_STACK = 4096  # units of a network whose compiled form keeps them on the stack
 FEW = 32  # rows whose prediction is one kernel call with scratch on the stack
@@ -32,20 +32,6 @@ LOSSES = {  # name: kind, and the factor that makes nats bits
     "cross_entropy_bits": (batch.CROSS_ENTROPY, 1.0 / float(np.log(2.0))),
     "squared_error": (batch.SQUARED_ERROR, 1.0),
 }
-
-
-class Copied:
-    """Its copies share nothing with it; they and its pickles are without what follows from the rest, and what updates write to."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        kept = vars(self).keys() - {"_updating"}
-        return {name: vars(self)[name] for name in kept if not isinstance(getattr(type(self), name, None), cached_property)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _updating=Lock())
-
-    def __copy__(self) -> Self:
-        return copy.deepcopy(self)
 
 
 class MLP(Copied):
@@ -361,8 +347,7 @@ class MLP(Copied):
         ValueError
             If theta is not finite, or something else than a model is there.
         """
-        header, arrays, _ = of_networks([self])
-        write_model(path, Record({"kind": "mlp", **header}, arrays))
+        write_model(path, of_networks("mlp", [self]))
 
     def targets(self, y: ArrayLike, n: int, name: str = "y") -> NDArray[Any]:
         """What the kernels compare the outputs with: class numbers (N, 1) of a classifier, else numbers (N, K)."""

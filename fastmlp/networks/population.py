@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import arrays, checks, storage
 from fastmlp.literals import Vote
 from fastmlp.networks import metrics
+from fastmlp.networks.copied import Copied
 from fastmlp.networks.ensemble import Ensemble, Group, Outputs, check_groups, contiguous, deviation, majority, mean, moments, single
 from fastmlp.networks.history import DivergedError, PopulationHistory, check_history, history_of_member, history_of_members
-from fastmlp.networks.mlp import MLP, Copied
+from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population_records import check_parameters, expected_population, of_population, population_arguments
 from fastmlp.networks.provenance import made_with_of_member
 from fastmlp.networks.records import MADE_WITH_FIELDS

@@ -36,8 +36,8 @@ MADE_WITH_FIELDS: Fields = {"made_with": dict}  # that may be missing
 # -- written ----------------------------------------------------------------------------------------------------------------------
 
 
-def of_networks(networks: Iterable[MLP]) -> Record:
-    """The header's list of networks, and their arrays."""
+def of_networks(kind: str, networks: Iterable[MLP], **more: Any) -> Record:
+    """What stands in the file of a model of that kind that is made of networks, with more fields of its header."""
     entries: list[dict[str, Any]] = []
     arrays: dict[str, np.ndarray] = {}
     for index, network in enumerate(networks):
@@ -45,7 +45,7 @@ def of_networks(networks: Iterable[MLP]) -> Record:
             raise ValueError("the model cannot be saved: its theta has a value that is not finite")
         entries.append(architecture(network) | _history_entry(network) | made_with_entry(network) | _state_entry(network))
         arrays |= {f"{name}_{index}": array for name, array in _arrays(network).items()}
-    return Record({"networks": entries}, arrays)
+    return Record({"kind": kind, "networks": entries, **more}, arrays)
 
 
 def architecture(network: MLP) -> dict[str, Any]:
