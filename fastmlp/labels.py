@@ -18,7 +18,7 @@ MOST_CLASSES = 20  # that integers stand for, whatever the number of rows
 MOST_NUMBERS = 10  # distinct ones that are rather labels
 
 
-def labels(name: str, value: ArrayLike) -> NDArray[Any]:
+def _labels(name: str, value: ArrayLike) -> NDArray[Any]:
     """A 1-D array of labels: booleans, numbers or strings."""
     array = arrays.as_array(name, value)
     if array.ndim == 2 and array.shape[1] == 1:
@@ -40,7 +40,7 @@ def probabilities(name: str, array: NDArray[Any], output: str) -> None:
 
 def class_numbers(name: str, value: ArrayLike, known: NDArray[Any], n: int, dtype: Any) -> NDArray[Any]:
     """The place of each label among the sorted classes, as (N, 1) numbers of the dtype."""
-    array = labels(name, value)
+    array = _labels(name, value)
     arrays.same_length(name, array, n)
     if any(kind in (array.dtype.kind, known.dtype.kind) for kind in "US") and array.dtype.kind != known.dtype.kind:
         own = shown(known[:1].tolist()[0])
@@ -60,7 +60,7 @@ def class_numbers(name: str, value: ArrayLike, known: NDArray[Any], n: int, dtyp
 
 def classes_of(y: ArrayLike, n: int) -> NDArray[Any]:
     """The sorted labels of y."""
-    array = labels("y", y)
+    array = _labels("y", y)
     arrays.same_length("y", array, n)
     span = int(array.max()) - int(array.min()) if array.dtype.kind in "iu" else 0
     if 0 < span < arrays.BLOCK:  # ten times as fast as sorting
@@ -146,9 +146,9 @@ def _ask(question: str) -> None:
     warnings.warn(question, UserWarning, stacklevel=6)
 
 
-def classes(value: ArrayLike) -> NDArray[Any]:
+def ascending_classes(value: ArrayLike) -> NDArray[Any]:
     """Labels in ascending order, at least two."""
-    array = labels("classes", value)
+    array = _labels("classes", value)
     if len(array) < 2 or not np.array_equal(np.unique(array), array):
         raise ValueError(f"classes must be at least two different labels in ascending order; got {shown(array.tolist())}")
     return array

@@ -35,7 +35,7 @@ TOO_LONG = {
     "kernels/test_population_kernels.py",
 }
 OF_ONE_NAME = {
-    *("Data", "Limits", "Record", "Rows", "Scratch", "activations", "descend", "features", "labels", "memory", "output"),
+    *("Data", "Limits", "Record", "Rows", "Scratch", "activations", "descend", "features", "memory", "output"),
     *("population", "positive", "product", "read", "reading", "scratch", "train", "update"),
 }
 

@@ -140,7 +140,7 @@ class MLP(Copied):
         matrices, vectors = arrays.parameters(weights, biases)
         sizes = (matrices[0].shape[0], *(matrix.shape[1] for matrix in matrices))
         parts = zip(matrices, vectors, strict=True) if vectors else ((matrix,) for matrix in matrices)
-        known = None if classes is None else labels.classes(classes)
+        known = None if classes is None else labels.ascending_classes(classes)
         return cls(
             sizes,
             np.concatenate([array.ravel() for part in parts for array in part]),
