@@ -139,10 +139,11 @@ def dtype(value: Any) -> Any:
     return kind.newbyteorder("=")
 
 
-def hidden(value: Any) -> tuple[int, ...]:
+def hidden(name: str, value: Any) -> tuple[int, ...]:
+    """The units of each hidden layer."""
     many = isinstance(value, Sequence) and not isinstance(value, str | bytes)
     sizes = tuple(value) if many or (isinstance(value, np.ndarray) and value.ndim == 1) else (value,)
-    return tuple(positive_int("hidden", size) for size in sizes)
+    return tuple(positive_int(name, size) for size in sizes)
 
 
 def at_most(name: str, value: int, limit: int, purpose: str) -> None:
@@ -164,20 +165,22 @@ def share(name: str, value: Any) -> float:
     return number
 
 
-def rows_beside(value: Any) -> Any:
-    """Rows for validation as (X, y), or a fraction of the rows."""
+def rows_beside(name: str, value: Any) -> Any:
+    """Rows to measure as (X, y), or a fraction of the rows."""
     if not isinstance(value, list | tuple):
-        return value if value is None else share("validation", value)
+        return share(name, value)
     if len(value) != 2:
-        raise ValueError(f"validation must be a fraction or (X, y); got {shown(value)}")
+        raise ValueError(f"{name} must be a fraction or (X, y); got {shown(value)}")
     return tuple(value)
 
 
-def yes_or_no(**options: Any) -> None:
-    """Rejects what is neither true nor false; nor None, for what is then inferred."""
-    for name, value in options.items():
-        if value is not None and not isinstance(value, bool | np.bool_) and not (type(value) is int and value in (0, 1)):
-            raise ValueError(f"{name} must be True or False; got {shown(value)}")
+def yes_or_no(name: str, value: Any) -> bool | None:
+    """True or false; or None, for what is then inferred."""
+    if value is None:
+        return None
+    if not isinstance(value, bool | np.bool_) and not (type(value) is int and value in (0, 1)):
+        raise ValueError(f"{name} must be True or False; got {shown(value)}")
+    return bool(value)
 
 
 def callback(name: str, value: Any) -> Any:
@@ -230,36 +233,29 @@ def member_count(members: int | None, each: Mapping[str, Any], arrays: Mapping[s
     return count
 
 
-def ways(halving: Any) -> int | None:
-    if halving is None or positive_int("halving", halving) > 1:
-        return halving
-    raise ValueError(f"halving must be a whole number of at least 2; got {shown(halving)}")
+def ways(name: str, value: Any) -> int:
+    number = positive_int(name, value)
+    if number > 1:
+        return number
+    raise ValueError(f"{name} must be a whole number of at least 2; got {shown(value)}")
 
 
-def seed_or_seeds(seed: Any, seeds: Any) -> Any:
-    if seed is not None and seeds is not None:
-        raise ValueError("seeds and seed contradict each other; give one of them")
-    return seed if seeds is None else seeds
-
-
-def seeds(value: Any) -> list[int]:
-    """A seed for each member."""
-    found = value.tolist() if isinstance(value, np.ndarray) else list(value)
-    if None in found:
-        raise ValueError("seeds must be whole numbers from 0 to below 2**64; got None")
-    return [seed("seeds", one) for one in found]
+def activation_names(name: str, value: Any) -> Activation | tuple[Activation, ...]:
+    """One known name, or several."""
+    if not isinstance(value, str | list | tuple):
+        raise ValueError(f"{name} must be a name, or a sequence of names; got {shown(value)}")
+    if isinstance(value, str):
+        return one_of(name, value, ACTIVATIONS)
+    return tuple(one_of(name, one, ACTIVATIONS) for one in value)
 
 
 def activations(value: Activation | Sequence[Activation], hidden_layers: int) -> tuple[Activation, ...]:
     """One activation for each hidden layer."""
-    if not isinstance(value, str | list | tuple):
-        raise ValueError(f"activation must be a name, or a sequence of names; got {shown(value)}")
-    names = (value,) * hidden_layers if isinstance(value, str) else tuple(value)
-    if isinstance(value, str):
-        one_of("activation", value, ACTIVATIONS)
-    if len(names) != hidden_layers:
-        raise ValueError(f"activation must be one name, or one for each of {hidden_layers} hidden layers; got {len(names)}")
-    return tuple(one_of("activation", name, ACTIVATIONS) for name in names)
+    names = activation_names("activation", value)
+    each = (names,) * hidden_layers if isinstance(names, str) else names
+    if len(each) != hidden_layers:
+        raise ValueError(f"activation must be one name, or one for each of {hidden_layers} hidden layers; got {len(each)}")
+    return each
 
 
 def network(

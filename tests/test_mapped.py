@@ -96,7 +96,7 @@ def test_populations_are_trained_on_them_as_on_a_copy(kind, mapped):
     X = rows_of(kind)
     y = labels_of(X)
     options = {"epochs": 2, "dtype": "float32", "validation": 0.25, "threads": 1}
-    for order in ({"seeds": [1, 2, 3]}, {"seeds": [1, 2, 3], "data_seed": 0}):  # an order for each, and one for all
+    for order in ({"seed": [1, 2, 3]}, {"seed": [1, 2, 3], "data_seed": 0}):  # an order for each, and one for all
         copies = fastmlp.train_many(X.astype(np.float32), y, **options, **order)
         population = fastmlp.train_many(mapped(X), y, **options, **order)
         assert np.array_equal(population.thetas(range(3)), copies.thetas(range(3)))

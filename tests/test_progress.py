@@ -15,7 +15,7 @@ from fastmlp.commands import warmup_steps as warmup
 from fastmlp.kernels import cache, notice
 from fastmlp.kernels.compile import jit, noticed_by
 from fastmlp.progress import Progress, clock
-from fastmlp.training import march
+from fastmlp.training import epochs, many
 
 X = np.random.default_rng(0).normal(size=(200, 3))
 Y = X[:, 0] > 0
@@ -181,7 +181,7 @@ def test_a_training_that_ends_early_says_when(watch):
 
 @pytest.mark.parametrize("options", [{}, {"halving": 3}, {"batch_size": None}, {"batch_size": 1, "optimizer": "sgd"}])
 def test_the_share_that_is_done_grows_from_nothing_to_all(options, monkeypatch):
-    monkeypatch.setattr(march, "WAVE_BYTES", 1)  # of those that need not go in step
+    monkeypatch.setattr(many, "WAVE_BYTES", 1)  # of those that need not go in step
     shares = []
 
     class Recorded(Progress):
@@ -194,7 +194,7 @@ def test_the_share_that_is_done_grows_from_nothing_to_all(options, monkeypatch):
         def _show(self, text, last=False):
             shares.append(self._state()[1])
 
-    monkeypatch.setattr(march, "Progress", Recorded)
+    monkeypatch.setattr(epochs, "Progress", Recorded)
     fastmlp.train_many(X, Y, members=150, epochs=30, seed=0, threads=1, **options)
     assert shares == sorted(shares) and shares[0] < 0.5 and shares[-1] == 1
 

@@ -17,8 +17,7 @@ from fastmlp.images import classifier, features, fitting
 from fastmlp.kernels import activations, optimizers
 from fastmlp.networks import mlp as model
 from fastmlp.networks import population
-from fastmlp.training import many
-from fastmlp.training import train as training
+from fastmlp.training import initial, many, options
 
 START = """\
 import numpy as np
@@ -38,7 +37,7 @@ if first.history is not None:
 sizes = [(8,), (8, 8)]
 rates = np.geomspace(0.01, 0.1, 2)
 population = fastmlp.train_many(
-    X, y, hidden=[8, (8, 8)], activation=["tanh", ("relu", "relu")], batch_size=[None, 32], seeds=range(2), learning_rate=rates
+    X, y, hidden=[8, (8, 8)], activation=["tanh", ("relu", "relu")], batch_size=[None, 32], seed=range(2), learning_rate=rates
 )
 fastmlp.train_many(X, y, init=population)
 fastmlp.train_many(X, y, init=[first, first], l2=[0, 1e-3])
@@ -146,9 +145,9 @@ def test_types_name_what_the_tables_hold():
         (literals.Output, checks.OUTPUTS),
         (literals.Loss, checks.LOSSES, model.LOSSES),
         (literals.Task, labels.TASKS),
-        (literals.Optimizer, optimizers.CODES, training.LEARNING_RATES),
+        (literals.Optimizer, optimizers.CODES, options.LEARNING_RATES),
         (literals.Schedule, optimizers.SCHEDULES),
-        (literals.Init, training.INITS, training.BIAS_SPREAD),
+        (literals.Init, options.INITS, initial.BIAS_SPREAD),
         (literals.Vote, population.VOTES),
         (literals.ExtractorName, features.EXTRACTORS),
         (literals.Method, fitting.METHODS),
@@ -166,7 +165,7 @@ def options_of(function):
 
 
 def test_options_that_are_handed_on_have_the_types_of_those_who_take_them():
-    own, handed_on = options_of(fastmlp.train), get_type_hints(training.TrainOptions)
+    own, handed_on = options_of(fastmlp.train), get_type_hints(options.TrainOptions)
     assert own.keys() == handed_on.keys()
     assert {name for name in own if own[name] != handed_on[name]} == {"on_epoch"}  # with other arguments in one-vs-rest
     own = options_of(fastmlp.ImageClassifier.classify)

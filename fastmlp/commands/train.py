@@ -183,7 +183,7 @@ def _confirm(data: LabelledImages, yes: bool) -> None:
 def _validation(data: LabelledImages, share: float) -> float | None:
     """The share to hold out, if any is; classes that are too small for it are told."""
     from fastmlp import checks
-    from fastmlp.training.train import held_of
+    from fastmlp.training.data import held_of
 
     if share == 0:
         return None

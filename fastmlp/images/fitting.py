@@ -18,8 +18,9 @@ from fastmlp.networks.history import History
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
 from fastmlp.networks.provenance import made_with
+from fastmlp.training.data import split
 from fastmlp.training.many import train_many
-from fastmlp.training.train import Streams, split, train
+from fastmlp.training.train import train
 
 METHODS: tuple[Method, ...] = get_args(Method)
 NEVER = 1 << 30  # epochs, more than anybody trains for
@@ -82,7 +83,8 @@ def _held_out(labels: NDArray[np.str_], options: Mapping[str, Any]) -> NDArray[n
     share = options.get("validation")
     if share is None or isinstance(share, list | tuple):
         return None
-    return split(len(labels), labels, checks.share("validation", share), Streams(options["seed"], options.get("data_seed")))[1]
+    seed = options["seed"] if options.get("data_seed") is None else options["data_seed"]
+    return split(len(labels), labels, checks.share("validation", share), seed)[1]
 
 
 def _keeping_best(options: dict[str, Any]) -> dict[str, Any]:

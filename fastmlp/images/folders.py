@@ -18,7 +18,8 @@ from fastmlp.images.reading import read_source
 from fastmlp.images.sources import Source, nothing_in
 from fastmlp.images.verdicts import Verdicts
 from fastmlp.literals import ExtractorName, Method
-from fastmlp.training.train import TrainOptions, train
+from fastmlp.training.options import TrainOptions
+from fastmlp.training.train import train
 from fastmlp.writing import StrPath
 
 

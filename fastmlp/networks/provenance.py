@@ -11,17 +11,14 @@ import numpy as np
 from fastmlp import __version__
 from fastmlp.kernels import compile
 
-# Arguments of train and train_many that the record leaves out: the data; what the network itself says; what changes no bit of it.
-LEFT_OUT = {"X", "y", "seed", "seeds", "members", "hidden", "activation", "output", "loss", "bias", "task", "dtype"}
-LEFT_OUT |= {"threads", "on_epoch", "progress", "keep_state"}
 LONGEST = 32  # values of an option that are kept; of more, only how many there were
 
 
 def made_with(rows: int, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The record of a training on so many rows, from the arguments that it was called with."""
+    """The record of a training on so many rows, with those options that decide on the result."""
     return {
         "rows": rows,
-        "options": {name: _plain(value) for name, value in options.items() if name not in LEFT_OUT},
+        "options": {name: _plain(value) for name, value in options.items()},
         "versions": dict(_versions()),
     }
 

@@ -246,7 +246,7 @@ def test_an_ensemble_is_trained_on_all_images_too(trained):
     data = labelled_images(TRAINING, "ink")
     for place, network in enumerate(saved.networks):
         options = {"data_seed": 0, "output": "softmax", "hidden": 3, "learning_rate": 2}
-        same = fastmlp.train_many(data.features, data.labels, seeds=[place], epochs=int(best[place]), **options)[0]
+        same = fastmlp.train_many(data.features, data.labels, seed=[place], epochs=int(best[place]), **options)[0]
         assert network.theta.tobytes() == same.theta.tobytes()
     assert saved.made_with["seed"] == 0 and saved.networks[2].made_with["seed"] == 2
 
@@ -342,8 +342,8 @@ def test_an_interrupt_before_the_first_epoch_has_ended_keeps_nothing(options, tm
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fastmlp.training.descent.Run._advance", interrupted)
-    monkeypatch.setattr("fastmlp.training.crews.population.descend", interrupted)
+    monkeypatch.setattr("fastmlp.training.descent.Descent._advance", interrupted)
+    monkeypatch.setattr("fastmlp.training.lanes.population.descend", interrupted)
     assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), *options]) == 130
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.endswith("fastmlp: interrupted\n") and "so far" not in captured.err

@@ -17,7 +17,7 @@ def test_warmup_can_be_interrupted(monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fastmlp.training.descent.Run._advance", interrupted)
+    monkeypatch.setattr("fastmlp.training.descent.Descent._advance", interrupted)
     assert main(["warmup", "train"]) == 130
     assert capsys.readouterr().err == "fastmlp: interrupted\n"
 

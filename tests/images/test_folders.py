@@ -22,8 +22,9 @@ from fastmlp.images.pillow import ImageError, read_image
 from fastmlp.images.reading import read_chunk
 from fastmlp.images.sources import Chunks
 from fastmlp.networks.mlp import MLP
+from fastmlp.training.data import split
 from fastmlp.training.many import train_many
-from fastmlp.training.train import Streams, split, train
+from fastmlp.training.train import train
 
 ROOT = Path(__file__).parents[2]
 QUICK = {"hidden": (4,), "epochs": 60, "learning_rate": 0.05, "seed": 3}
@@ -446,7 +447,7 @@ def test_of_a_fraction_held_out_the_best_weights_are_kept_and_their_figures_told
     data = labelled_images(class_folders, "ink")
     network = train(data.features, data.labels, output="softmax", validation=0.25, patience=12, **LIVELY)
     assert np.array_equal(classifier.networks[0].theta, network.theta)
-    _, held = split(28, data.labels, 0.25, Streams(3))
+    _, held = split(28, data.labels, 0.25, 3)
     losses = network.history.validation_loss
     assert len(held) == 8 and 0 < losses.argmin() < 11
     assert classifier.made_with["validation"] == {

@@ -17,16 +17,17 @@ from fastmlp.kernels import product as matrices
 from fastmlp.kernels.optimizers import AS_GIVEN, Schedule
 from fastmlp.kernels.population import BEST, DIVERGED, ENDED, PATIENCE, RUNNING, TARGET_LOSS, WHY
 from fastmlp.kernels.product import Grid
-from fastmlp.training import crews
-from fastmlp.training.descent import Limits, Order, Rows
-from fastmlp.training.train import Streams
+from fastmlp.training.data import MeasuredRows, Parts, RowOrders, TrainingData
+from fastmlp.training.descent import Stopping
+from fastmlp.training.groups import Outcomes, TrainingGroup
+from fastmlp.training.lanes import NetworksAsLanes
 
 pytestmark = pytest.mark.kernels
 
 INTERPRETED = numba.config.DISABLE_JIT
 DTYPES = (np.float32, np.float64)
 KERNELS = ("descend", "descend_online")
-OWN = ("order", "scale", "y", "weight", "held y", "held order")  # what members may have each for itself, or all in common
+OWN = ("order", "scale", "y", "weight")  # what members may have each for itself, or all in common
 EPOCHS = 1 if INTERPRETED else 2
 DIFFERENT = 5  # members: they stand in turn in the lanes, so that each is in many of them, beside others each time
 RATES = {"sgd": 0.02, "momentum": 0.02, "nesterov": 0.02, "adam": 0.01}
@@ -107,35 +108,35 @@ def test_a_lane_of_a_product_adds_its_terms_in_their_order_whatever_the_sizes(dt
 # -- what is trained, and what becomes of it ---------------------------------------------------------------------------
 
 
-def alone(squad, member):
+def alone(group, member):
     """One of the members, without the others."""
     one = slice(member, member + 1)
-    return squad._replace(
-        places=squad.places[one], theta=squad.theta[one], numbers=squad.numbers[one], lessons=squad.lessons[one]
+    return group._replace(
+        places=group.places[one], theta=group.theta[one], numbers=group.numbers[one], data=group.data[one]
     )  # fmt: skip
 
 
-def squad_of(
+def members_of(
     network, dtype, kernel, *, optimizer="momentum", batch_size=3, rows=7, held=0, members=None, own=OWN, schedule=AS_GIVEN, **data
 ):
-    """A squad for a kernel: a full strip, or so many members."""
+    """A group for a kernel: a full strip, or so many members."""
     if kernel == "descend_online":
         optimizer, batch_size = "sgd", 1
     if members is None:
         members = (256 if kernel == "descend_online" else 64) // np.dtype(dtype).itemsize
     rng = np.random.default_rng(0)
-    lessons = lessons_of(rng, network, dtype, rows, held, own, **data)
+    learned = data_of(rng, network, dtype, rows, held, own, **data)
     theta = (0.5 * rng.normal(size=(DIFFERENT, parameter_count(network)))).astype(dtype)
     numbers = np.array([(RATES[optimizer] * (1 + k / 4), 0.5 + 0.1 * k, 0.04 * k) for k in range(DIFFERENT)], dtype)
     template = mlp(network, theta[0], np.arange(max(2, network.sizes[-1])) if data.get("class_numbers") else None)
     turn = np.arange(members) % DIFFERENT
-    return crews.Squad(
+    return TrainingGroup(
         template, np.arange(members), theta[turn], numbers[turn], optimizers.CODES[optimizer], min(batch_size, rows),
-        Limits(0, -np.inf, None), [lessons[k] for k in turn], schedule,
+        Stopping(0, -np.inf, None), [learned[k] for k in turn], schedule,
     )  # fmt: skip
 
 
-def lessons_of(rng, network, dtype, rows, held, own, *, class_numbers=False, shuffle=True, weighted=True, x_type=None):
+def data_of(rng, network, dtype, rows, held, own, *, class_numbers=False, shuffle=True, weighted=True, x_type=None):
     """One for each member that differs. Of the data, two rows are not taken."""
     inputs, outputs = network.sizes[0], network.sizes[-1]
 
@@ -159,16 +160,21 @@ def lessons_of(rng, network, dtype, rows, held, own, *, class_numbers=False, shu
     n, n_held = rows + 2, held + 2
     x, x_held = x_of(n), x_of(n_held)
     orders = each("order", lambda: some_of(n, rows))
-    streams = each("order", lambda: Streams(int(rng.integers(1000))) if shuffle else None)
-    targets, held_targets = each("y", lambda: y_of(n)), each("held y", lambda: y_of(n_held))
+    seeds = each("order", lambda: int(rng.integers(1000)) if shuffle else None)
+    targets, held_targets = each("y", lambda: y_of(n)), each("y", lambda: y_of(n_held))
     weights = each("weight", lambda: (0.5 + rng.random(n if weighted else 1)).astype(dtype))
-    held_orders = each("held order", lambda: some_of(n_held, held))
+    held_orders = each("order", lambda: some_of(n_held, held))
     shifts = each("scale", lambda: (5 * rng.normal(size=inputs)).astype(dtype))
     scales = each("scale", lambda: (0.05 + 0.1 * rng.random(inputs)).astype(dtype))
+
+    def parts_of(k):
+        rows, inputs, y, weight = (k if name in own else None for name in OWN)
+        return Parts(rows, seeds[k], inputs, y, weight)
+
     return [
-        crews.Lesson(
-            batch.Data(x, targets[k], weights[k], shifts[k], scales[k]), orders[k], streams[k],
-            Rows(x_held, held_targets[k], held_orders[k]) if held else None,
+        TrainingData(
+            batch.Data(x, targets[k], weights[k], shifts[k], scales[k]), orders[k], seeds[k],
+            MeasuredRows(x_held, held_targets[k], held_orders[k]) if held else None, None, parts_of(k),
         )
         for k in range(DIFFERENT)
     ]  # fmt: skip
@@ -182,35 +188,35 @@ class Expected(NamedTuple):
     measured: np.ndarray  # (E,): of the losses of the rows that are held out, after the epoch
 
 
-def expected(squad, member, epochs):
-    model, lesson = squad.network, squad.lessons[member]
+def expected(group, member, epochs):
+    model, data = group.network, group.data[member]
     network = Network(model.layer_sizes, model.activations, model.output, model.loss_name, model.bias)
-    rate, mu, l2 = squad.numbers[member].tolist()
-    optimizer = list(reference.OPTIMIZERS.values())[squad.optimizer]
+    rate, mu, l2 = group.numbers[member].tolist()
+    optimizer = list(reference.OPTIMIZERS.values())[group.optimizer]
 
     def seen(rows):
         y = rows.y.astype(float)
         if model.classes is not None and network.sizes[-1] > 1:
             y = np.eye(network.sizes[-1])[rows.y[:, 0].astype(int)]
-        return (rows.x - lesson.data.shift.astype(float)) * lesson.data.scale, y
+        return (rows.x - data.data.shift.astype(float)) * data.data.scale, y
 
-    x, y = seen(lesson.data)
-    weights = np.broadcast_to(lesson.data.weight, len(x)).astype(float)
-    theta, state = squad.theta[member].astype(float), {}
+    x, y = seen(data.data)
+    weights = np.broadcast_to(data.data.weight, len(x)).astype(float)
+    theta, state = group.theta[member].astype(float), {}
     thetas, sums, measured = [], np.zeros(epochs), np.zeros(epochs)
-    orders = Order(lesson.rows, lesson.order and lesson.order.order()).next(epochs)
+    orders = data.row_orders().next(epochs)
     names = {code: name for name, code in optimizers.SCHEDULES.items()}
-    factors = reference.rate_factors(names[squad.schedule.code], epochs, squad.schedule.warmup)
+    factors = reference.rate_factors(names[group.schedule.code], epochs, group.schedule.warmup)
     for epoch in range(epochs):
         order = orders[min(epoch, len(orders) - 1)]
-        for start in range(0, len(order), squad.batch_size):
-            rows = order[start : start + squad.batch_size]
+        for start in range(0, len(order), group.batch_size):
+            rows = order[start : start + group.batch_size]
             sums[epoch] += len(rows) * reference.loss(network, theta, x[rows], y[rows], weights[rows])
             gradient = reference.backward(network, theta, x[rows], y[rows], weights[rows])
             optimizer(theta, gradient + reference.l2_gradient(network, theta, l2), state, rate * factors[epoch], mu)
         thetas.append(theta.copy())
-        if lesson.held_out is not None:
-            held, targets = (array[lesson.held_out.order] for array in seen(lesson.held_out))
+        if data.held_out is not None:
+            held, targets = (array[data.held_out.order] for array in seen(data.held_out))
             measured[epoch] = len(held) * reference.loss(network, theta, held, targets)
     return Expected(np.array(thetas), sums, measured)
 
@@ -228,30 +234,30 @@ class Outcome(NamedTuple):
     empty: list  # for each strip, what its empty lanes hold: theta, kept, marks
 
 
-def descend(squad, epochs, calls=None):
+def descend(group, epochs, calls=None):
     """The kernel over whole strips, in calls of so many batches each, or in one, until no member goes on."""
-    strips = crews.Strips(squad, crews.Record(len(squad.places), 0, False), 1)
+    strips = NetworksAsLanes(group, Outcomes(len(group.places), 0, False), 1)
     scratch = spoiled(strips.scratch.get())
-    kernel = population.descend_online if strips.squad.online else population.descend
-    limits = population.Limits(squad.limits.target_loss, squad.limits.patience or 0)
+    kernel = population.descend_online if strips.group.online else population.descend
+    limits = population.Limits(group.stopping.target_loss, group.stopping.patience or 0)
     ends = np.cumsum(calls or [epochs * strips.batches]).tolist()
     assert ends[-1] == epochs * strips.batches
     whole: list[Any] = []
-    for strip in strips.strips:
+    for strip in strips.filled:
         count, arrays = len(strip.members), strip.arrays
         thetas, sums, measured, running = [], [], [], 1
         for first, last in zip([0, *ends], ends, strict=False):
             if first % strips.batches == 0:
-                strip.begin_epochs(-(-last // strips.batches) - first // strips.batches, strips.lanes)
+                strip.begin_epochs(-(-last // strips.batches) - first // strips.batches, strips.width)
                 sums.append(strip.sums)
                 measured.append(strip.measured)
             if running:
                 running = kernel(
                     arrays, scratch, strip.data, strip.held_out, strip.sums.reshape(-1), strip.measured.reshape(-1),
-                    (strips.block, first, last, first), squad.network.network, (squad.optimizer, squad.schedule), limits,
+                    (strips.block, first, last, first), group.network.network, (group.optimizer, group.schedule), limits,
                 )  # fmt: skip
-            thetas.append(arrays.theta.reshape(-1, strips.lanes).T.copy())
-        kept, marks, best = (array.reshape(-1, strips.lanes).T for array in (arrays.kept, arrays.marks, arrays.best))
+            thetas.append(arrays.theta.reshape(-1, strips.width).T.copy())
+        kept, marks, best = (array.reshape(-1, strips.width).T for array in (arrays.kept, arrays.marks, arrays.best))
         empty = thetas[-1][count:], kept[count:], marks[count:]
         sums, measured = np.concatenate(sums).T, np.concatenate(measured).T
         mine = [array[:count] for array in (kept, marks, best[:, 0], sums, measured)]
@@ -268,18 +274,18 @@ def spoiled(scratch):
     return scratch
 
 
-def compare(squad, epochs=2):
+def compare(group, epochs=2):
     """The same parameters and losses as by the reference, but for rounding.
 
     Each update rounds a parameter to half an ulp, and what is added to it, its gradient times a rate below 1, to a few: in the
     worst case 4 ulps of the largest parameter, all in one direction.
     """
-    outcome = descend(squad, epochs)
-    members = len(squad.places)
-    some = [expected(squad, k, epochs) for k in range(min(DIFFERENT, members))]
+    outcome = descend(group, epochs)
+    members = len(group.places)
+    some = [expected(group, k, epochs) for k in range(min(DIFFERENT, members))]
     theta, sums, measured = (np.array(arrays)[np.arange(members) % DIFFERENT] for arrays in zip(*some, strict=True))
-    updates = epochs * -(-len(squad.lessons[0].rows) // squad.batch_size)
-    tolerance = 4 * updates * np.finfo(squad.theta.dtype).eps
+    updates = epochs * -(-len(group.data[0].rows) // group.batch_size)
+    tolerance = 4 * updates * np.finfo(group.theta.dtype).eps
     wrong = np.abs(outcome.theta[-1] - theta[:, -1]).max(axis=1) / np.abs(theta[:, -1]).max(axis=1)
     np.testing.assert_allclose(wrong, 0, atol=tolerance)
     np.testing.assert_allclose(outcome.sums, sums, rtol=tolerance)
@@ -304,7 +310,7 @@ EVERY_NETWORK = [
 @pytest.mark.parametrize(("activation", "output", "loss", "dtype"), EVERY_NETWORK)
 def test_every_network_is_trained_as_the_reference_trains_it(activation, output, loss, dtype, bias, kernel):
     for hidden in [(2,)] if INTERPRETED else [(), (3,), (4, 5)]:
-        compare(squad_of(network_of(activation, output, loss, hidden, bias=bias), dtype, kernel, rows=4, held=2), 1)
+        compare(members_of(network_of(activation, output, loss, hidden, bias=bias), dtype, kernel, rows=4, held=2), 1)
 
 
 @by_dtype
@@ -316,7 +322,7 @@ def test_every_optimizer_is_that_of_the_reference(network, optimizer, batch_size
     names = network.activations if dtype is np.float64 else ("tanh",) * len(network.activations)  # not relu, as above
     network = Network(network.sizes, names, network.output, network.loss, bias)
     # SGD on single samples has a kernel of its own.
-    compare(squad_of(network, dtype, "descend", optimizer=optimizer, batch_size=batch_size, **SOME))
+    compare(members_of(network, dtype, "descend", optimizer=optimizer, batch_size=batch_size, **SOME))
 
 
 @by_kernel
@@ -324,7 +330,7 @@ def test_every_optimizer_is_that_of_the_reference(network, optimizer, batch_size
 def test_schedules_are_those_of_the_reference(name, kernel):
     network = network_of("tanh", "softmax", "cross_entropy", (3,))
     epochs = 2 if INTERPRETED else 5
-    compare(squad_of(network, float, kernel, schedule=Schedule(optimizers.SCHEDULES[name], 1.2, epochs)), epochs)
+    compare(members_of(network, float, kernel, schedule=Schedule(optimizers.SCHEDULES[name], 1.2, epochs)), epochs)
 
 
 @by_dtype
@@ -336,7 +342,7 @@ def test_any_depth_and_width(sizes, kernel, dtype):
     output, loss = ("softmax", "cross_entropy") if sizes[-1] > 1 else ("sigmoid", "squared_error")
     for bias in (True, False):
         network = Network(sizes, ("tanh", "sigmoid", "identity")[: len(sizes) - 2], output, loss, bias)
-        compare(squad_of(network, dtype, kernel, rows=3 if INTERPRETED else 7), 1)
+        compare(members_of(network, dtype, kernel, rows=3 if INTERPRETED else 7), 1)
 
 
 @by_dtype
@@ -344,24 +350,24 @@ def test_any_depth_and_width(sizes, kernel, dtype):
     ("rows", "batch_size"), [(1, 1), (2, 2), (3, 2), (15, 4), (16, 16), (17, 17), (33, 16), (35, 32), (35, 17), (50, 49)]
 )
 def test_batches_and_their_blocks_end_anywhere(rows, batch_size, dtype):
-    compare(squad_of(BINARY, dtype, "descend", rows=rows, batch_size=batch_size))
+    compare(members_of(BINARY, dtype, "descend", rows=rows, batch_size=batch_size))
 
 
 @by_dtype
 @pytest.mark.parametrize("rows", [1, 65] if INTERPRETED else [1, 2, 8, 33, *range(40, 46), 64, 65, 72])
 def test_samples_are_laid_out_in_blocks_that_end_anywhere(rows, dtype):
-    compare(squad_of(BINARY, dtype, "descend_online", rows=rows), EPOCHS)
+    compare(members_of(BINARY, dtype, "descend_online", rows=rows), EPOCHS)
 
 
 @by_dtype
 @by_kernel
 @pytest.mark.parametrize(
-    "own", [(), *((name,) for name in OWN[:4]), ("order", "y"), ("order", "weight"), ("scale", "y"), ("y", "weight"), OWN], ids=str
+    "own", [(), *((name,) for name in OWN), ("order", "y"), ("order", "weight"), ("scale", "y"), ("y", "weight"), OWN], ids=str
 )
 def test_members_share_their_rows_targets_and_weights_or_have_their_own(own, kernel, dtype):
     for network, class_numbers in [(BINARY, True), (SOFTMAX, True), (SOFTMAX, False)]:
-        compare(squad_of(network, dtype, kernel, own=own, class_numbers=class_numbers, **SOME), EPOCHS)
-    compare(squad_of(REGRESSOR, dtype, kernel, own=own, shuffle=False, weighted=False, **SOME), EPOCHS)
+        compare(members_of(network, dtype, kernel, own=own, class_numbers=class_numbers, **SOME), EPOCHS)
+    compare(members_of(REGRESSOR, dtype, kernel, own=own, shuffle=False, weighted=False, **SOME), EPOCHS)
 
 
 @by_dtype
@@ -369,8 +375,8 @@ def test_members_share_their_rows_targets_and_weights_or_have_their_own(own, ker
 @pytest.mark.parametrize("own", [(), ("held y",), ("held order",), ("held y", "held order")], ids=str)
 def test_rows_that_are_held_out_are_measured_after_each_epoch(own, kernel, dtype):
     for held in (1, 17) if INTERPRETED else (1, 5, 16, 17, 40):
-        squad = squad_of(SOFTMAX, dtype, kernel, rows=3, held=held, own=own, class_numbers=held % 2 == 0)
-        outcome = compare(squad, 1 if held > 5 else 2)
+        group = members_of(SOFTMAX, dtype, kernel, rows=3, held=held, own=own, class_numbers=held % 2 == 0)
+        outcome = compare(group, 1 if held > 5 else 2)
         assert np.array_equal(outcome.best, outcome.measured.min(axis=1) / held)
         assert np.array_equal(outcome.marks[:, BEST], outcome.measured.argmin(axis=1))
 
@@ -378,16 +384,16 @@ def test_rows_that_are_held_out_are_measured_after_each_epoch(own, kernel, dtype
 @pytest.mark.skipif(not INTERPRETED, reason="for each type the kernels are compiled anew")
 @by_kernel
 def test_data_may_be_of_a_type_of_its_own(kernel):
-    compare(squad_of(BINARY, np.float64, kernel, x_type=np.int8))
+    compare(members_of(BINARY, np.float64, kernel, x_type=np.int8))
 
 
 @by_dtype
 @by_kernel
 @pytest.mark.parametrize("members", ["one", "one less than a strip", "three more than a strip"])
 def test_strips_need_not_be_full(members, kernel, dtype):
-    lanes = len(squad_of(BINARY, dtype, kernel).places)
+    lanes = len(members_of(BINARY, dtype, kernel).places)
     count = {"one": 1, "one less than a strip": lanes - 1, "three more than a strip": lanes + 3}[members]
-    outcome = compare(squad_of(BINARY, dtype, kernel, members=count, rows=4, held=2), 1)
+    outcome = compare(members_of(BINARY, dtype, kernel, members=count, rows=4, held=2), 1)
     assert outcome.running == [min(lanes, count)] + [count - lanes] * (count > lanes)
     for theta, kept, marks in outcome.empty:
         assert np.isfinite(theta).all() and not kept.any()
@@ -399,14 +405,16 @@ def test_strips_need_not_be_full(members, kernel, dtype):
 def test_the_loss_of_a_sample_is_that_before_the_update_that_it_caused(kernel, dtype):
     # By hand: one weight w, no bias, x = 1, t = 0, loss w^2 / 2 and its slope w; both halve with a rate of 1/2.
     network = Network((1, 1), (), "identity", "squared_error", bias=False)
-    squad = squad_of(network, dtype, kernel, batch_size=1, rows=3)
+    group = members_of(network, dtype, kernel, batch_size=1, rows=3)
     ones, zeros = np.ones((3, 1), dtype), np.zeros((3, 1), dtype)
-    lesson = crews.Lesson(batch.Data(ones, zeros, ones[0], zeros[0], ones[0]), np.arange(3, dtype=np.int32), None, None)
-    squad.numbers[:] = 0.5, 0, 0
-    squad.theta[:, 0] = 2.0 ** np.arange(len(squad.places))
-    outcome = descend(squad._replace(lessons=[lesson] * len(squad.places)), 1)
-    assert np.array_equal(outcome.theta[-1], squad.theta / 8)
-    assert np.array_equal(outcome.sums, squad.theta.astype(float) ** 2 * (1 + 1 / 4 + 1 / 16) / 2)
+    data = TrainingData(
+        batch.Data(ones, zeros, ones[0], zeros[0], ones[0]), np.arange(3, dtype=np.int32), None, None, None, Parts(*[None] * 5)
+    )
+    group.numbers[:] = 0.5, 0, 0
+    group.theta[:, 0] = 2.0 ** np.arange(len(group.places))
+    outcome = descend(group._replace(data=[data] * len(group.places)), 1)
+    assert np.array_equal(outcome.theta[-1], group.theta / 8)
+    assert np.array_equal(outcome.sums, group.theta.astype(float) ** 2 * (1 + 1 / 4 + 1 / 16) / 2)
 
 
 # -- lanes keep to themselves ------------------------------------------------------------------------------------------
@@ -420,58 +428,56 @@ def same_bits(one, other, members, places=None):
         assert np.array_equal(getattr(one, name)[members], getattr(other, name)[places]), name
 
 
-def whole_squad(network, dtype, kernel, optimizer, **more):
+def members_that_share_nothing(network, dtype, kernel, optimizer, **more):
     """Whose members share nothing but the data; their limits are such that there is something to keep."""
-    squad = squad_of(network, dtype, kernel, optimizer=optimizer, batch_size=3, held=3, **more)
-    return squad._replace(limits=Limits(0, -np.inf, 1))
+    group = members_of(network, dtype, kernel, optimizer=optimizer, batch_size=3, held=3, **more)
+    return group._replace(stopping=Stopping(0, -np.inf, 1))
 
 
 @by_dtype
 @pytest.mark.parametrize(("kernel", "optimizer"), SUBJECTS)
 @NETWORKS
 def test_a_member_is_the_same_to_the_last_bit_in_any_lane_and_alone(network, optimizer, kernel, dtype):
-    squad = whole_squad(network, dtype, kernel, optimizer, rows=4)
-    outcome = descend(squad, 2)
-    count = len(squad.places)
+    group = members_that_share_nothing(network, dtype, kernel, optimizer, rows=4)
+    outcome = descend(group, 2)
+    count = len(group.places)
     turned = np.random.default_rng(0).permutation(count)
-    other = squad._replace(theta=squad.theta[turned], numbers=squad.numbers[turned], lessons=[squad.lessons[k] for k in turned])
+    other = group._replace(theta=group.theta[turned], numbers=group.numbers[turned], learned=[group.data[k] for k in turned])
     same_bits(outcome, descend(other, 2), turned, np.arange(count))
     for member in (0, count - 1):
-        same_bits(outcome, descend(alone(squad, member), 2), [member], [0])
+        same_bits(outcome, descend(alone(group, member), 2), [member], [0])
 
 
 @by_dtype
 @pytest.mark.parametrize(("kernel", "optimizer"), SUBJECTS)
 @pytest.mark.parametrize("value", [np.nan] if INTERPRETED else [np.nan, np.inf, -np.inf])
 def test_what_is_no_number_stays_in_its_lane(value, optimizer, kernel, dtype):
-    def with_data(lesson, **changes):
-        return lesson._replace(data=lesson.data._replace(**changes))
+    def with_data(data, **changes):
+        return data._replace(data=data.data._replace(**changes))
 
-    squad = whole_squad(SOFTMAX, dtype, kernel, optimizer, rows=4)
-    x = squad.lessons[0].data.x
+    group = members_that_share_nothing(SOFTMAX, dtype, kernel, optimizer, rows=4)
+    x = group.data[0].data.x
     x = np.append(x, np.full((1, x.shape[1]), value, dtype), axis=0)  # a row that only those take that are to fail
-    more = [
-        (np.append(lesson.data.y, lesson.data.y[:1], axis=0), np.append(lesson.data.weight, dtype(1))) for lesson in squad.lessons
-    ]
-    lessons = [with_data(lesson, x=x, y=y, weight=weight) for lesson, (y, weight) in zip(squad.lessons, more, strict=True)]
-    squad = squad._replace(lessons=lessons)
-    outcome = descend(squad, 2)
-    well, ill = np.arange(0, len(lessons), 2), np.arange(1, len(lessons), 2)
+    more = [(np.append(data.data.y, data.data.y[:1], axis=0), np.append(data.data.weight, dtype(1))) for data in group.data]
+    learned = [with_data(data, x=x, y=y, weight=weight) for data, (y, weight) in zip(group.data, more, strict=True)]
+    group = group._replace(learned=learned)
+    outcome = descend(group, 2)
+    well, ill = np.arange(0, len(learned), 2), np.arange(1, len(learned), 2)
 
-    def spoil(what, lesson):
+    def spoil(what, data):
         if what == "x":
-            return lesson._replace(rows=np.full_like(lesson.rows, len(x) - 1))
+            return data._replace(rows=np.full_like(data.rows, len(x) - 1))
         if what == "held y":
-            return lesson._replace(held_out=lesson.held_out._replace(y=np.full_like(lesson.held_out.y, value)))
-        return with_data(lesson, **{what: np.full_like(getattr(lesson.data, what), value)})
+            return data._replace(held_out=data.held_out._replace(y=np.full_like(data.held_out.y, value)))
+        return with_data(data, **{what: np.full_like(getattr(data.data, what), value)})
 
     for what in ("theta", "numbers", "x", "y", "weight", "shift", "scale", "held y"):
-        other = squad._replace(theta=squad.theta.copy(), numbers=squad.numbers.copy(), lessons=list(lessons))
+        other = group._replace(theta=group.theta.copy(), numbers=group.numbers.copy(), learned=list(learned))
         for member in ill:
             if what in ("theta", "numbers"):
                 getattr(other, what)[member] = value
             else:
-                other.lessons[member] = spoil(what, lessons[member])
+                other.learned[member] = spoil(what, learned[member])
         spoilt = descend(other, 2)
         same_bits(outcome, spoilt, well)
         assert (spoilt.measured[ill] != outcome.measured[ill]).all(), what
@@ -497,9 +503,9 @@ def test_the_same_bits_in_however_many_calls(kernel, optimizer, rows, calls, dty
     for own in (OWN,) if INTERPRETED else (OWN, ()):
         for shuffle in (True,) if INTERPRETED else (True, False):
             some = {"optimizer": optimizer, "batch_size": 2, "rows": rows, "held": 2, "own": own, "shuffle": shuffle}
-            squad = squad_of(REGRESSOR, dtype, kernel, **some)._replace(limits=Limits(0, 0.9, 1))
-            whole, parts = descend(squad, 2), descend(squad, 2, calls)
-            every = np.arange(len(squad.places))
+            group = members_of(REGRESSOR, dtype, kernel, **some)._replace(stopping=Stopping(0, 0.9, 1))
+            whole, parts = descend(group, 2), descend(group, 2, calls)
+            every = np.arange(len(group.places))
             same_bits(whole._replace(theta=whole.theta[-1:]), parts._replace(theta=parts.theta[-1:]), every)
             assert whole.running == parts.running
 
@@ -519,14 +525,14 @@ def fate(losses, held, target_loss, patience):
     return 0, RUNNING, best, best if patience else None
 
 
-def ends_as_told(squad, epochs, target_loss, patience):
+def ends_as_told(group, epochs, target_loss, patience):
     """The reasons why members end, which have to follow from the losses of a training without limits."""
-    squad = squad._replace(limits=Limits(0, -np.inf, None))
-    rows, held_out = len(squad.lessons[0].rows), squad.lessons[0].held_out
-    free = descend(squad, epochs, [len(range(0, rows, 32 if squad.batch_size == 1 else squad.batch_size))] * epochs)
-    outcome = descend(squad._replace(limits=Limits(0, target_loss, patience)), epochs)
-    measured = free.measured / len(held_out.order) if held_out else np.empty((len(squad.places), 0))
-    fates = [fate(free.sums[member] / rows, measured[member], target_loss, patience) for member in range(len(squad.places))]
+    group = group._replace(stopping=Stopping(0, -np.inf, None))
+    rows, held_out = len(group.data[0].rows), group.data[0].held_out
+    free = descend(group, epochs, [len(range(0, rows, 32 if group.batch_size == 1 else group.batch_size))] * epochs)
+    outcome = descend(group._replace(stopping=Stopping(0, target_loss, patience)), epochs)
+    measured = free.measured / len(held_out.order) if held_out else np.empty((len(group.places), 0))
+    fates = [fate(free.sums[member] / rows, measured[member], target_loss, patience) for member in range(len(group.places))]
     assert outcome.marks.tolist() == [list(one[:3]) for one in fates]
     for member, (ended, why, best, kept) in enumerate(fates):
         expected = np.zeros_like(free.theta[0, 0]) if kept is None else free.theta[kept, member]
@@ -544,39 +550,39 @@ def ends_as_told(squad, epochs, target_loss, patience):
 @by_kernel
 @pytest.mark.parametrize("held", [0, 4])
 def test_a_member_ends_after_the_epoch_that_reaches_the_target_loss(held, kernel, dtype):
-    squad = squad_of(BINARY, dtype, kernel, rows=4, held=held)
-    losses = descend(squad, 3).sums / 4
+    group = members_of(BINARY, dtype, kernel, rows=4, held=held)
+    losses = descend(group, 3).sums / 4
     reached = float(np.median(losses[:, 2]))
-    assert ends_as_told(squad, 3, reached, None) == {RUNNING, TARGET_LOSS}
-    assert ends_as_told(squad, 3, losses.max(axis=0).min(), None) == {TARGET_LOSS}
+    assert ends_as_told(group, 3, reached, None) == {RUNNING, TARGET_LOSS}
+    assert ends_as_told(group, 3, losses.max(axis=0).min(), None) == {TARGET_LOSS}
 
 
 @by_dtype
 @by_kernel
 def test_a_member_without_progress_on_the_rows_held_out_ends_and_its_best_is_kept(kernel, dtype):
-    squad = squad_of(BINARY, dtype, kernel, rows=4, held=4)
-    squad.numbers[np.arange(len(squad.places)) % DIFFERENT != 3, 0] *= 4
-    assert ends_as_told(squad, 5, -np.inf, 1) == {RUNNING, PATIENCE}
-    assert ends_as_told(squad, 5, -np.inf, 3) == {RUNNING, PATIENCE}
-    reached = float(descend(squad, 2).sums[:, 1].min()) / 4  # in the epoch in which patience ends too
-    assert ends_as_told(squad, 5, reached, 1) == {RUNNING, PATIENCE, TARGET_LOSS}
+    group = members_of(BINARY, dtype, kernel, rows=4, held=4)
+    group.numbers[np.arange(len(group.places)) % DIFFERENT != 3, 0] *= 4
+    assert ends_as_told(group, 5, -np.inf, 1) == {RUNNING, PATIENCE}
+    assert ends_as_told(group, 5, -np.inf, 3) == {RUNNING, PATIENCE}
+    reached = float(descend(group, 2).sums[:, 1].min()) / 4  # in the epoch in which patience ends too
+    assert ends_as_told(group, 5, reached, 1) == {RUNNING, PATIENCE, TARGET_LOSS}
 
 
 @by_dtype
 @by_kernel
 @pytest.mark.parametrize("patience", [None, 1])
 def test_a_member_whose_loss_is_not_finite_ends_and_no_other(patience, kernel, dtype):
-    squad = squad_of(REGRESSOR, dtype, kernel, rows=4, held=4)
+    group = members_of(REGRESSOR, dtype, kernel, rows=4, held=4)
     largest = float(np.finfo(dtype).max)
-    squad.numbers[:2] = largest ** (1 / 8), 0, 0  # after some epochs
-    squad.theta[2] = np.nan
-    squad.theta[3, -1] = largest  # the bias of an output
-    lesson = squad.lessons[4]
-    squad.lessons[4] = lesson._replace(held_out=lesson.held_out._replace(y=lesson.held_out.y + dtype(largest)))
+    group.numbers[:2] = largest ** (1 / 8), 0, 0  # after some epochs
+    group.theta[2] = np.nan
+    group.theta[3, -1] = largest  # the bias of an output
+    data = group.data[4]
+    group.data[4] = data._replace(held_out=data.held_out._replace(y=data.held_out.y + dtype(largest)))
     for target_loss in (-np.inf, np.inf):  # whatever its target
-        reasons = ends_as_told(squad, 3, target_loss, patience)
+        reasons = ends_as_told(group, 3, target_loss, patience)
         assert reasons >= {DIVERGED, RUNNING if target_loss < np.inf else TARGET_LOSS}
-    outcome = descend(squad, 3)
+    outcome = descend(group, 3)
     assert (outcome.marks[:5, WHY] == DIVERGED).all()
     assert outcome.marks[:5, ENDED].min() == 1 < outcome.marks[:5, ENDED].max()
 
@@ -584,21 +590,21 @@ def test_a_member_whose_loss_is_not_finite_ends_and_no_other(patience, kernel, d
 @by_dtype
 @by_kernel
 def test_what_is_no_number_in_a_hidden_layer_is_noticed_at_once(kernel, dtype):
-    squad = squad_of(REGRESSOR, dtype, kernel, rows=4)  # of relu units
-    squad.theta[1, 0] = np.nan  # a weight of the first layer
-    outcome = descend(squad, 1)
+    group = members_of(REGRESSOR, dtype, kernel, rows=4)  # of relu units
+    group.theta[1, 0] = np.nan  # a weight of the first layer
+    outcome = descend(group, 1)
     assert outcome.marks[:3, WHY].tolist() == [RUNNING, DIVERGED, RUNNING]
 
 
 @by_dtype
 @by_kernel
 def test_what_has_ended_stays_as_it_was_while_others_go_on(kernel, dtype):
-    squad = squad_of(BINARY, dtype, kernel, rows=4, held=2)
-    target_loss = float(np.median(descend(squad, 2).sums[:, 0])) / 4
-    squad = squad._replace(limits=Limits(0, target_loss, None))
-    short, long = descend(squad, 1), descend(squad, 3)
+    group = members_of(BINARY, dtype, kernel, rows=4, held=2)
+    target_loss = float(np.median(descend(group, 2).sums[:, 0])) / 4
+    group = group._replace(stopping=Stopping(0, target_loss, None))
+    short, long = descend(group, 1), descend(group, 3)
     ended = np.flatnonzero(short.marks[:, ENDED])
-    assert 0 < len(ended) < len(squad.places)
+    assert 0 < len(ended) < len(group.places)
     assert np.array_equal(short.kept[ended], long.kept[ended]) and np.array_equal(short.marks[ended], long.marks[ended])
     assert np.array_equal(short.best[ended], long.best[ended])
     assert not np.array_equal(long.theta[-1, ended], long.kept[ended])
@@ -655,7 +661,7 @@ def test_shuffled_rows_are_a_permutation_whatever_the_draws():
         orders = np.tile(rows, (2, 1))
         batch.shuffle(orders, np.full((2, 8), bits, np.uint32))
         assert (np.sort(orders) == np.sort(rows)).all()
-    orders = Order(np.arange(101, dtype=np.int32), Streams(0).order()).next(20)
+    orders = RowOrders(np.arange(101, dtype=np.int32), 0).next(20)
     assert (np.sort(orders) == np.arange(101)).all()
     assert len({order.tobytes() for order in orders}) == 20
 
@@ -664,7 +670,7 @@ def test_every_permutation_is_as_likely_as_any_other():
     # Chi-square of 5! kinds: k = 119 degrees of freedom. It exceeds k + 2 sqrt(k t) + 2 t with a chance below exp(-t)
     # (Laurent and Massart 2000, lemma 1), and k - 2 sqrt(k t) falls short of it with one below that too: t = ln 10^6.
     epochs = 120 * 100
-    orders = Order(np.arange(5, dtype=np.int32), Streams(3).order()).next(epochs)
+    orders = RowOrders(np.arange(5, dtype=np.int32), 3).next(epochs)
     counts = np.bincount(orders @ 5 ** np.arange(5))
     counts = counts[counts > 0]
     assert len(counts) == 120
@@ -675,7 +681,7 @@ def test_every_permutation_is_as_likely_as_any_other():
 @pytest.mark.parametrize("rows", [1, 2, 7, 8])
 def test_orders_are_the_same_in_however_many_chunks(rows):
     order = np.arange(10, 10 + rows, dtype=np.int32)
-    whole = Order(order, Streams(5).order()).next(9)
-    parts = Order(order, Streams(5).order())
+    whole = RowOrders(order, 5).next(9)
+    parts = RowOrders(order, 5)
     assert np.array_equal(whole, np.concatenate([parts.next(count) for count in (1, 5, 2, 1)]))
     assert np.array_equal(order, np.arange(10, 10 + rows))

@@ -47,7 +47,7 @@ def test_the_record_is_json_whatever_the_options_are():
 
 def test_a_member_tells_what_train_would():
     options = {"epochs": 2, "validation": 0.2, "patience": 5, "optimizer": "momentum"}
-    population = fastmlp.train_many(X, Y, seeds=[5, 6], learning_rate=[0.01, 0.1], batch_size=[8, None], **options)
+    population = fastmlp.train_many(X, Y, seed=[5, 6], learning_rate=[0.01, 0.1], batch_size=[8, None], **options)
     alone = fastmlp.train(X, Y, seed=6, learning_rate=0.1, batch_size=None, **options).made_with
     for chosen in population[1], population[1:][0], next(iter(population[[1]])):
         record = chosen.made_with

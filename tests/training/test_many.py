@@ -28,7 +28,7 @@ from cases import (
 )
 
 import fastmlp
-from fastmlp.training import crews, descent
+from fastmlp.training import descent, lanes
 
 ROWS, EPOCHS, MEMBERS = (9, 2, 3) if numba.config.DISABLE_JIT else (61, 4, 17)
 NETWORKS = pytest.mark.parametrize("network", [BINARY, SOFTMAX, REGRESSOR], ids=["binary", "softmax", "regressor"])
@@ -57,7 +57,7 @@ def data_of(network, rows=ROWS, dtype=np.float64):
 
 def own_options(options, i):
     """What train is given for member i."""
-    own = {name: value for name, value in options.items() if name not in ("members", "seeds")}
+    own = {name: value for name, value in options.items() if name != "members"}
     for name in ("learning_rate", "l2", "momentum", "seed"):
         if np.ndim(own.get(name)) == 1:
             own[name] = own[name][i]
@@ -68,9 +68,7 @@ def own_options(options, i):
         own["sample_weight"] = own["sample_weight"][:, i]
     if isinstance(own.get("validation"), tuple):
         own["validation"] = own["validation"][0], own_targets(own["validation"][1], i)
-    if "seeds" in options:
-        own["seed"] = options["seeds"][i]
-    elif "members" in options and np.ndim(options["seed"]) == 0:
+    if "members" in options and np.ndim(options["seed"]) == 0:
         own["seed"] = options["seed"] + i
     return own
 
@@ -100,7 +98,7 @@ def compare(X, y, **options):
     gradient to a few; in the worst case, all in one direction. Adam divides by the size of a gradient: of one that nearly cancels
     little is left but rounding, and that may be a part of a step.
     """
-    options = {"epochs": EPOCHS, "hidden": (5,), **({} if "seeds" in options else {"seed": 0}), **options}
+    options = {"epochs": EPOCHS, "hidden": (5,), "seed": 0, **options}
     population = fastmlp.train_many(X, y, **options)
     for i in range(len(population)):
         own = own_options(options, i)
@@ -155,7 +153,7 @@ UNRULY = {
 
 def test_every_option_of_train_is_one_of_train_many():
     of_one, of_many = (inspect.signature(function).parameters for function in (fastmlp.train, fastmlp.train_many))
-    assert {"members", "seeds", "halving"} == of_many.keys() - of_one.keys()
+    assert {"members", "halving"} == of_many.keys() - of_one.keys()
     assert {"keep_state"} == of_one.keys() - of_many.keys()
     for name in of_one.keys() & of_many.keys():
         parameter = of_one[name]
@@ -277,7 +275,7 @@ def test_each_member_has_its_own_numbers(batch_size):
     X, y = toy(ROWS)
     options = {"learning_rate": [0.01, 0.02, 0.05], "l2": (0.0, 0.1, 0.01), "momentum": np.array([0.9, 0.0, 0.5])}
     compare(X, y, optimizer="nesterov", seed=[7, 3, 7], batch_size=batch_size, **options)
-    compare(X, y, optimizer="nesterov", seeds=range(4, 7), batch_size=batch_size, **options)
+    compare(X, y, optimizer="nesterov", seed=range(4, 7), batch_size=batch_size, **options)
     compare(X, y, optimizer="nesterov", seed=5, members=3, batch_size=batch_size, **options)
     compare(X, y, learning_rate=np.array([0.01, 0.05], np.float32), batch_size=batch_size)
 
@@ -314,7 +312,7 @@ def test_a_list_is_for_the_members_and_a_tuple_for_the_layers():
     [
         ({}, 1),
         ({"members": 4}, 4),
-        ({"seeds": [3, 1]}, 2),
+        ({"seed": [3, 1]}, 2),
         ({"seed": (3, 1, 2)}, 3),
         ({"learning_rate": [0.1]}, 1),
         ({"l2": np.zeros(2)}, 2),
@@ -323,7 +321,7 @@ def test_a_list_is_for_the_members_and_a_tuple_for_the_layers():
         ({"activation": ["tanh", "relu", "relu"]}, 3),
         ({"batch_size": [None, 1]}, 2),
         ({"sample_weight": np.ones((60, 3))}, 3),
-        ({"members": 2, "seeds": [5, 6], "l2": [0, 1], "hidden": [2, 3], "sample_weight": np.ones((60, 2))}, 2),
+        ({"members": 2, "seed": [5, 6], "l2": [0, 1], "hidden": [2, 3], "sample_weight": np.ones((60, 2))}, 2),
     ],
     ids=str,
 )
@@ -338,7 +336,7 @@ def test_members_are_as_many_as_anything_says(options, members):
 def test_seeds_count_up_from_seed_where_there_are_members():
     X, y = toy()
     assert fastmlp.train_many(X, y, epochs=1, members=3, seed=5).options["seed"] == [5, 6, 7]
-    assert fastmlp.train_many(X, y, epochs=1, members=2, seeds=[9, 1]).options["seed"] == [9, 1]
+    assert fastmlp.train_many(X, y, epochs=1, members=2, seed=[9, 1]).options["seed"] == [9, 1]
     assert fastmlp.train_many(X, y, epochs=1, l2=[0, 1, 2], seed=5).options["seed"] == [5, 5, 5]
     assert fastmlp.train_many(X, y, epochs=1, seed=np.arange(2)).options["seed"] == [0, 1]
 
@@ -482,7 +480,7 @@ def test_large_batches_have_the_same_bits_for_any_thread_count_and_any_neighbour
     one, two, five = (fastmlp.train_many(X, y, members=9, seed=0, threads=threads, **options) for threads in (1, 2, 5))
     assert all_bits(one) == all_bits(two) == all_bits(five)
     for seed in (0, 8):
-        assert bits(fastmlp.train_many(X, y, seeds=[seed], threads=2, **options), 0) == bits(one, seed)
+        assert bits(fastmlp.train_many(X, y, seed=[seed], threads=2, **options), 0) == bits(one, seed)
 
 
 @pytest.mark.parametrize("optimizer", RATES)
@@ -750,7 +748,7 @@ def test_ctrl_c_during_the_kernels_gives_the_population_so_far(batch_size, threa
 @pytest.mark.parametrize("options", [{}, {"validation": 0.25}, {"validation": 0.25, "patience": 1}], ids=str)
 @pytest.mark.parametrize(
     ("batch_size", "where"),
-    [(1, (crews.population, "descend_online")), (16, (crews.population, "descend")), (256, (descent.Run, "_advance"))],
+    [(1, (lanes.population, "descend_online")), (16, (lanes.population, "descend")), (256, (descent.Descent, "_advance"))],
     ids=["1", "16", "256"],
 )
 def test_after_ctrl_c_each_member_is_what_its_history_says(batch_size, where, options, monkeypatch):
@@ -759,9 +757,12 @@ def test_after_ctrl_c_each_member_is_what_its_history_says(batch_size, where, op
     options = {"members": 3, "seed": 0, "batch_size": batch_size, "optimizer": "sgd", "learning_rate": 0.3, **options}
     whole = {epochs: fastmlp.train_many(X, y, epochs=epochs, **options) for epochs in range(1, 7)}
     function, seen = getattr(*where), set()
-    monkeypatch.setattr(crews, "CALL_SECONDS", 0)  # a batch each, but for the first call, which may have several epochs
+    monkeypatch.setattr(descent, "WORTH_A_TRIAL", 0)
+    for room in (lanes, descent):
+        monkeypatch.setattr(room, "CALL_SECONDS", 0)  # a batch each, but for the first call, which may have several epochs
     for first, calls in itertools.product((1, 10**6), (1, 2, 3, 7, 60, 130)):
-        monkeypatch.setattr(crews, "FIRST_CALL", first)
+        for room in (lanes, descent):
+            monkeypatch.setattr(room, "FIRST_CALL", first)
         left = iter(range(calls))
 
         def interrupted(*args, left=left):
@@ -925,7 +926,6 @@ OF_TWO = {
     "l2": (0.1, 0.2),
     "momentum": np.array([0.1, 0.2]),
     "seed": [1, 2],
-    "seeds": range(2),
     "hidden": [(2,), (3,)],
     "activation": ["tanh", "relu"],
     "batch_size": [1, None],
@@ -948,8 +948,7 @@ def test_lengths_that_do_not_match_each_other_are_rejected():
     three = {name: [*values, values[-1]] for name, values in OF_TWO.items() if name != "sample_weight"}
     three["sample_weight"] = np.ones((4, 3))
     for one, other in itertools.permutations(OF_TWO, 2):
-        if {one, other} != {"seed", "seeds"}:
-            rejected(GOOD_X, GOOD_Y, {one: OF_TWO[one], other: three[other]}, [one, other, "2", "3"])
+        rejected(GOOD_X, GOOD_Y, {one: OF_TWO[one], other: three[other]}, [one, other, "2", "3"])
 
 
 @pytest.mark.parametrize("y", [np.zeros((4, 2)), np.zeros((4, 2, 2)), np.eye(4, dtype=int)[:, :2]], ids=lambda y: str(y.shape))
@@ -959,7 +958,7 @@ def test_columns_of_y_that_do_not_match_are_rejected(y):
     rejected(GOOD_X, y, {"sample_weight": np.ones((4, 3))}, ["y", "sample_weight", "2", "3"])
 
 
-@pytest.mark.parametrize("name", ["learning_rate", "l2", "momentum", "seed", "seeds", "hidden", "activation", "batch_size"])
+@pytest.mark.parametrize("name", ["learning_rate", "l2", "momentum", "seed", "hidden", "activation", "batch_size"])
 def test_an_empty_list_is_rejected(name):
     rejected(GOOD_X, GOOD_Y, {name: []}, [name])
     rejected(GOOD_X, GOOD_Y, {name: [], "members": 2}, [name])
@@ -973,9 +972,9 @@ def test_an_empty_list_is_rejected(name):
         ({"members": 2.5}, ["members", "2.5"]),
         ({"members": True}, ["members", "True"]),
         ({"members": "many"}, ["members", "many"]),
-        ({"seed": 1, "seeds": [1, 2]}, ["seed", "seeds"]),
-        ({"seed": [1, 2], "seeds": [1, 2]}, ["seed", "seeds"]),
-        ({"seeds": [1, -1]}, ["seed", "-1"]),
+        ({"seed": [1, -1]}, ["seed", "-1"]),
+        ({"seed": range(2, -2, -1)}, ["seed", "-1"]),
+        ({"seed": [1, None]}, ["seed must be whole numbers", "None"]),
         ({"seed": [1, 1.5]}, ["seed", "1.5"]),
         ({"seed": -2, "members": 2}, ["seed", "-2"]),
         ({"data_seed": -1}, ["data_seed", "-1"]),
@@ -1078,7 +1077,7 @@ def little_room():
         ({"members": 10**12}, 81 * 10**12),
         ({"members": 2, "hidden": (10**6, 10**6)}, 10**12),  # either alone
         ({"hidden": [(3,), (10**6, 10**6)]}, 10**12),
-        ({"seeds": range(10**9)}, 81 * 10**9),
+        ({"seed": range(10**9)}, 81 * 10**9),
     ],
     ids=str,
 )

@@ -765,7 +765,7 @@ def test_the_same_bits_however_long_kernel_calls_take(batch_size, dtype, monkeyp
         monkeypatch.setattr(descent, name, 0)
     calls = []
     monkeypatch.setattr(
-        descent.Run, "_advance", lambda run, *span, advance=descent.Run._advance: calls.append(span) or advance(run, *span)
+        descent.Descent, "_advance", lambda one, *span, advance=descent.Descent._advance: calls.append(span) or advance(one, *span)
     )
     parts = fastmlp.train(X.astype(dtype), y, **options)
     assert len(calls) >= 3 * -(-1500 // max(batch_size or 1500, 256))
@@ -971,8 +971,11 @@ def test_ctrl_c_during_the_kernels_gives_the_network_so_far(batch_size, threads)
 
 @pytest.mark.parametrize("validation", [None, 0.25])
 @pytest.mark.parametrize("options", [{"batch_size": 1, "optimizer": "sgd"}, {"batch_size": 16}, {"batch_size": None}], ids=str)
-@pytest.mark.parametrize("where", [(descent.Run, "_advance"), (descent.Run, "_validate"), (objective.ChunkedLoss, "sum_loss"),
-                                   (descent.batch, "step")], ids=lambda where: where[1])  # fmt: skip
+@pytest.mark.parametrize(
+    "where",
+    [(descent.Descent, "_advance"), (descent.Descent, "_validate"), (objective.ChunkedLoss, "sum_loss"), (descent.batch, "step")],
+    ids=lambda where: where[1],
+)
 def test_after_ctrl_c_weights_history_and_message_are_of_the_same_epoch(where, options, validation, monkeypatch):
     """Wherever it comes: after a kernel call, within an epoch or at its end; before an epoch is measured; before a step counts."""
     X, y = toy(rows=100)

@@ -1,0 +1,255 @@
+"""What networks learn from: rows to train on and rows held out, targets, weights of rows, scaling, and in which order rows come.
+
+Members of a population that agree in one of these share its arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp import arrays, labels
+from fastmlp.kernels import batch
+from fastmlp.kernels.simd import readable
+from fastmlp.networks.mlp import MLP
+from fastmlp.networks.objective import every_row
+from fastmlp.training.initial import BOOTSTRAP, HELD_OUT, ORDER, stream
+from fastmlp.training.options import Options
+from fastmlp.training.scaling import Scaling, input_scaling, is_standardized, output_scaling, scaled
+
+
+class MeasuredRows(NamedTuple):
+    """Rows to measure: inputs (N, D), targets as the kernels take them, and the numbers of the rows that count."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    order: NDArray[np.int32]
+
+
+class Parts(NamedTuple):
+    """What tells the parts of networks' data apart: those that agree in one of these have the same arrays."""
+
+    rows: Hashable  # to train on, and held out
+    order: Hashable  # these come in
+    inputs: Hashable  # how they are scaled
+    targets: Hashable
+    weights: Hashable
+
+
+class TrainingData(NamedTuple):
+    """What a network is trained on."""
+
+    data: batch.Data
+    rows: NDArray[np.int32]  # to train on
+    order: int | None  # the seed that they are shuffled by
+    held_out: MeasuredRows | None
+    outputs: Scaling | None  # of the targets
+    parts: Parts
+
+    @property
+    def inputs(self) -> Scaling:
+        return Scaling(self.data.shift, self.data.scale)
+
+    def row_orders(self) -> RowOrders:
+        return RowOrders(self.rows, self.order)
+
+
+class RowOrders:
+    """In which order the rows are taken, in one epoch after the other: the same, or shuffled."""
+
+    def __init__(self, rows: NDArray[np.int32], seed: int | None, before: int = 0) -> None:
+        """After so many epochs, of which the orders are skipped."""
+        self.rows, self.shuffle = rows, None if seed is None else stream(seed, ORDER)
+        if self.shuffle is not None and before:
+            self.shuffle.bit_generator.random_raw(before * self._words, output=False)
+
+    @property
+    def _words(self) -> int:
+        """Of 64 random bits, for each epoch."""
+        return -(-len(self.rows) // 2)
+
+    def next(self, epochs: int) -> NDArray[np.int32]:
+        """(epochs, N) row numbers for the next epochs, or (1, N) for any."""
+        if self.shuffle is None:
+            return self.rows[None]
+        orders = np.empty((epochs, len(self.rows)), np.int32)
+        self.fill(orders)
+        return orders
+
+    def fill(self, orders: NDArray[np.int32]) -> None:
+        """Writes the row numbers for the next epochs, one in each row."""
+        orders[:] = self.rows
+        if self.shuffle is not None:
+            draws = self.shuffle.bit_generator.random_raw(len(orders) * self._words)
+            batch.shuffle(orders, draws.view(np.uint32).reshape(len(orders), -1))
+
+
+class Own(NamedTuple):
+    """What of the data a member has for itself: None where all have it in common."""
+
+    column: int | None  # of y
+    weights: int | None  # the column of sample_weight
+    held_out: int | None  # the seed that rows are held out by
+    order: int | None  # the seed that rows are shuffled by
+    bootstrap: int | None  # the seed that rows are drawn by
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The rows that all networks are given, and what each learns of them."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    weights: Any  # as the caller has them
+    options: Options
+    seeds: Sequence[int]  # of the members
+    by_member: bool  # whether second axes of y and of the weights are those of the members
+    made: dict[Hashable, Any] = field(default_factory=dict)  # what several members share
+
+    @cached_property
+    def own_targets(self) -> bool:
+        return self.by_member and self.y.ndim > 1 and self.y.shape[1] > 1
+
+    @cached_property
+    def own_weights(self) -> bool:
+        return self.by_member and self.weights is not None and self.weights.ndim > 1
+
+    @cached_property
+    def holds_out(self) -> bool:
+        """Whether rows are held out by chance."""
+        return self.options.validation is not None and not isinstance(self.options.validation, tuple)
+
+    @property
+    def own_columns(self) -> int:
+        """How many numbers for each row of the data a member has for itself: what is its own is laid out a second time."""
+        own_rows = self.holds_out and self.options.data_seed is None
+        own_targets = self.own_targets or (own_rows and self.y.dtype.kind == "f")  # which are scaled by the member's rows
+        return 2 * (own_targets + (self.own_weights or self.options.bootstrap or own_rows)) + own_rows
+
+    def targets_of(self, member: int) -> NDArray[Any]:
+        """The targets as they were given for a member."""
+        if not self.by_member or self.y.ndim == 1:
+            return self.y
+        return self.y[:, member if self.own_targets else 0]
+
+    def rows_left(self, network: MLP, member: int) -> int:
+        """How many rows a network is trained on."""
+        n = len(self.x)
+        if not self.holds_out:
+            return n
+        counts = [n]
+        if network.classes is not None:
+            counts = np.unique(network.targets(self.targets_of(member), n), return_counts=True)[1].tolist()
+        return n - sum(held_of(count, self.options.validation) for count in counts)
+
+    def own(self, members: Sequence[int]) -> list[Own]:
+        """What each of these members has for itself."""
+        options, seeds = self.options, self.seeds
+        data_seeds = [seeds[member] if options.data_seed is None else options.data_seed for member in members]
+        return [
+            Own(
+                member if self.own_targets else None,
+                member if self.own_weights else None,
+                seed if self.holds_out else None,
+                seed if options.shuffle else None,
+                seeds[member] if options.bootstrap else None,
+            )
+            for member, seed in zip(members, data_seeds, strict=True)
+        ]
+
+    def learned(self, network: MLP, batch_size: int | None, own: Own, kind: int = 0) -> TrainingData:
+        """What a network learns; networks that take targets alike are of one kind."""
+        n, options, once, column = len(self.x), self.options, self._once, own.column
+        given = once(("given", kind, column), partial(network.targets, self.targets_of(column or 0), n))
+        rows_of = own.held_out, column if self.holds_out and network.classes is not None else None
+        rows, held = once(("rows", rows_of), partial(self._rows, network, given, own.held_out))
+        standardize = is_standardized(network, options.standardize)
+        inputs = once(("inputs", rows_of, standardize), partial(input_scaling, network, self.x, rows, standardize))
+        targets_of = kind, column, rows_of if standardize and network.output == "identity" else None
+        outputs = once(("outputs", targets_of), partial(output_scaling, network, given, rows, standardize))
+        targets = once(("targets", targets_of), partial(scaled, given, outputs))
+        held_out = None if held is None else MeasuredRows(self.x, targets, held)
+        if isinstance(options.validation, tuple):
+            held_out = once(("held out", targets_of), partial(self._rows_beside, network, column or 0, outputs))
+        by_class = None if options.class_weight is None else (kind, column)
+        alike = self.weights is None and by_class is None and own.bootstrap is None
+        weights_of = own.weights, by_class, own.bootstrap, None if alike else rows_of
+        weights = once(("weights", weights_of), partial(self._weights, network, given, own, rows, by_class))
+        order = own.order if (batch_size or len(rows)) < len(rows) else None
+        data = batch.Data(readable(self.x), targets, weights, *inputs)
+        return TrainingData(data, rows, order, held_out, outputs, Parts(rows_of, order, rows_of, targets_of, weights_of))
+
+    def _once(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What make() gave when it was first asked for under that key."""
+        if key not in self.made:
+            self.made[key] = make()
+        return self.made[key]
+
+    def _rows(self, network: MLP, targets: NDArray[Any], seed: int | None) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
+        """The numbers of the rows to train on, and of those that are held out."""
+        if seed is None:
+            return every_row(len(self.x)), None
+        return split(len(self.x), None if network.classes is None else targets[:, 0], self.options.validation, seed)
+
+    def _rows_beside(self, network: MLP, member: int, outputs: Scaling | None) -> MeasuredRows:
+        """Rows to measure that the caller has."""
+        x, y = self._once(("validation", network.feature_names), partial(self._validation, network))
+        given = y if not self.by_member or y.ndim == 1 else y[:, member if self.own_targets else 0]
+        rows = self._once("measured", partial(every_row, len(x)))
+        return MeasuredRows(x, scaled(network.targets(given, len(x), "validation[1]"), outputs), rows)
+
+    def _validation(self, network: MLP) -> tuple[NDArray[Any], ArrayLike]:
+        """The rows that the caller has, checked as far as they concern all members."""
+        x, y = self.options.validation
+        names = network.feature_names
+        x = arrays.matrix("validation[0]", x, network.dtype, columns=network.layer_sizes[0], names=names)
+        if not self.by_member:
+            return x, y
+        array = arrays.by_member("validation[1]", y, outputs=True)
+        if array.shape[1:] != self.y.shape[1:]:
+            expected = ", ".join(map(str, ("N", *self.y.shape[1:])))
+            raise ValueError(f"validation[1] must have shape ({expected}), as y has; got {array.shape}")
+        return x, array
+
+    def _weights(self, network: MLP, targets: NDArray[Any], own: Own, rows: NDArray[np.int32], by_class: Hashable) -> NDArray[Any]:
+        """The weights of all rows."""
+        given = self.weights if own.weights is None else self.weights[:, own.weights]
+        make = partial(labels.sample_weights, given, self.options.class_weight, network.classes, targets, network.dtype)
+        weights = make() if own.weights is not None else self._once(("given weights", by_class), make)
+        return row_weights(weights, len(self.x), rows, own.bootstrap)
+
+
+def split(n: int, labels: NDArray[Any] | None, share: float, seed: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Rows to train on, and a share that is held out: of each class alike, where there are labels."""
+    groups = [np.arange(n)] if labels is None else [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    held, rng = np.zeros(n, dtype=bool), stream(seed, HELD_OUT)
+    for group in groups:
+        held[rng.permutation(group)[: held_of(len(group), share)]] = True
+    if not held.any():
+        raise ValueError(f"validation={share} of {n} rows holds out none; give a larger fraction, or rows as (X, y)")
+    return np.flatnonzero(~held).astype(np.int32), np.flatnonzero(held).astype(np.int32)
+
+
+def held_of(rows: int, share: float) -> int:
+    """How many rows of a class are held out: one at least is left."""
+    return min(round(share * rows), rows - 1)
+
+
+def row_weights(weights: NDArray[Any], n: int, kept: NDArray[np.int32], bootstrap: int | None) -> NDArray[Any]:
+    """The weights of n rows with a mean of 1 over those to train on, after these have been drawn with replacement if there is a
+    seed for it."""
+    if len(weights) == n and not weights[kept].any():
+        raise ValueError("validation leaves no row whose weight, by sample_weight and class_weight, is not zero")
+    if bootstrap is not None:
+        drawn = np.bincount(kept[stream(bootstrap, BOOTSTRAP).integers(len(kept), size=len(kept))], minlength=n)
+        weights = (weights * drawn).astype(weights.dtype)
+        if not weights[kept].any():
+            raise ValueError(f"bootstrap with seed {bootstrap} draws no row whose weight is not zero; try another seed")
+    elif len(weights) == 1:
+        return weights
+    return weights / weights[kept].mean()

@@ -1,0 +1,224 @@
+"""Members of a population: those of one architecture together, how each of them went, and those whose batches are large, one
+descent for each, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from itertools import chain, repeat
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.kernels import optimizers
+from fastmlp.networks.history import History
+from fastmlp.networks.mlp import MLP
+from fastmlp.networks.population import Population
+from fastmlp.threads import Map, workers
+from fastmlp.training.data import Dataset, TrainingData
+from fastmlp.training.descent import Descent, Stopping
+from fastmlp.training.epochs import Job
+from fastmlp.training.initial import untrained
+from fastmlp.training.options import Options
+
+
+class Architecture(NamedTuple):
+    """Members of one architecture, batch size and number of rows."""
+
+    number: int
+    network: MLP  # of theirs, without values
+    batch_size: int | None
+    members: Sequence[int]
+
+
+def architectures(dataset: Dataset, options: Options, dtype: Any, feature_names: tuple[str, ...] | None) -> list[Architecture]:
+    """All members, by their architecture."""
+    inits, numbers = _networks_to_go_on_from(options.init)
+    networks: dict[Any, tuple[MLP, int]] = {}
+    found: dict[Any, tuple[MLP, int | None, list[Sequence[int]]]] = {}
+    own = range(len(dataset.seeds)) if dataset.own_targets and dataset.y.dtype.kind != "f" else 0  # columns decide on classes
+    for given, members in _alike(len(dataset.seeds), options.hidden, options.activation, options.batch_size, numbers, own).items():
+        hidden, activation, batch_size, number, column = given
+        init = inits[number]
+        made_of = hidden, activation, init if isinstance(init, str) else _signature(init), column
+        if made_of not in networks:
+            wanted = replace(options, hidden=hidden, activation=activation)
+            network = untrained(dataset.x, dtype, dataset.targets_of(members[0]), wanted, init, feature_names)
+            networks[made_of] = network, dataset.rows_left(network, members[0])
+        network, rows = networks[made_of]
+        found.setdefault((*_signature(network), batch_size, rows), (network, batch_size, []))[2].append(members)
+    return [
+        Architecture(number, network, batch_size, parts[0] if len(parts) == 1 else sorted(chain(*parts)))
+        for number, (network, batch_size, parts) in enumerate(found.values())
+    ]
+
+
+def _alike(count: int, *values: Any) -> dict[tuple[Any, ...], Sequence[int]]:
+    """Members for whom the same is given, by that; of each value there is one for all, or a list or range."""
+    if not any(isinstance(value, list | range) for value in values):
+        return {values: range(count)}
+    found: dict[tuple[Any, ...], list[int]] = {}
+    columns = (value if isinstance(value, list | range) else repeat(value, count) for value in values)
+    for member, given in enumerate(zip(*columns, strict=True)):
+        found.setdefault(given, []).append(member)
+    return dict(found)
+
+
+def _networks_to_go_on_from(init: Any) -> tuple[Sequence[str | MLP], int | Sequence[int]]:
+    """Names or networks, and the number of that of all members, or of each."""
+    if isinstance(init, str | MLP):
+        return [init], 0
+    if not isinstance(init, Population):
+        return init, range(len(init))
+    numbers = [0] * len(init)
+    for number, group in enumerate(init.groups):
+        for member in group.members.tolist():
+            numbers[member] = number
+    return [group.network for group in init.groups], numbers
+
+
+def _signature(network: MLP) -> tuple[Any, ...]:
+    """What networks of one architecture agree in."""
+    classes = None if network.classes is None else tuple(network.classes.tolist())
+    shape = network.layer_sizes, network.activations, network.output, network.loss_name, network.bias
+    return *shape, classes, network.feature_names
+
+
+REASON = np.dtype("U11")  # why a member ended
+
+
+class TrainingGroup(NamedTuple):
+    """m networks of one architecture."""
+
+    network: MLP  # but for its theta
+    places: NDArray[np.intp]  # (m,) in the population
+    theta: NDArray[Any]  # (m, P): the first, for scaled inputs and targets; they become the last
+    numbers: NDArray[Any]  # (m, 3): learning rate, momentum, l2
+    optimizer: int
+    batch_size: int  # at most the number of rows
+    stopping: Stopping
+    data: list[TrainingData]  # what each learns, or the one that all do
+    schedule: optimizers.Schedule = optimizers.AS_GIVEN
+
+    @property
+    def online(self) -> bool:
+        """Whether each update is from one sample, by plain gradient descent: that has a kernel of its own."""
+        return self.batch_size == 1 and self.optimizer == optimizers.SGD
+
+    def data_of(self, member: int) -> TrainingData:
+        return self.data[member if len(self.data) > 1 else 0]
+
+    def alike(self) -> list[tuple[slice | list[int], TrainingData]]:
+        """The members whose inputs and targets are scaled alike, and what one of them learns."""
+        if len(self.data) == 1:
+            return [(slice(None), self.data[0])]
+        found: dict[Any, list[int]] = {}
+        for member, data in enumerate(self.data):
+            found.setdefault((data.parts.inputs, data.parts.targets), []).append(member)
+        return [(members, self.data[members[0]]) for members in found.values()]
+
+
+class Outcomes:
+    """How the members of a population went; threads write to different rows."""
+
+    def __init__(self, members: int, epochs: int, measured: bool) -> None:
+        self.loss = np.full((members, epochs), np.nan)  # and NaN it stays after a member's end
+        self.validation_loss = np.full((members, epochs), np.nan) if measured else None
+        self.epochs = np.full(members, -1)  # of those that have ended
+        self.scores = np.full(members, np.nan)
+        self.stopped_by = np.full(members, "epochs", REASON)
+
+    def end(self, places: NDArray[np.intp], epochs: NDArray[np.int64], stopped_by: NDArray[np.str_], keeps_best: bool) -> None:
+        """Notes of the members at those places how many epochs they completed, and why they ended."""
+        self.epochs[places], self.stopped_by[places] = epochs, stopped_by
+        for member in np.flatnonzero(stopped_by == "interrupt"):  # which may have come after the losses of a call were noted
+            self.loss[places[member], epochs[member] :] = np.nan
+            if self.validation_loss is not None:
+                self.validation_loss[places[member], epochs[member] :] = np.nan
+        scored = (epochs > 0) & (stopped_by != "diverged")
+        if not scored.any():
+            return
+        places, last = places[scored], epochs[scored] - 1
+        losses = self.loss if self.validation_loss is None else self.validation_loss
+        self.scores[places] = np.nanmin(losses[places, : last.max() + 1], axis=1) if keeps_best else losses[places, last]
+
+    def note(self, place: int, history: History) -> None:
+        """The losses of a member so far."""
+        self.loss[place, : history.epochs] = history.loss
+        if self.validation_loss is not None and history.validation_loss is not None:
+            self.validation_loss[place, : len(history.validation_loss)] = history.validation_loss
+
+    def score(self, places: list[int], epochs: int, keeps_best: bool) -> NDArray[np.float64]:
+        """The losses by which members that have completed so many epochs are compared."""
+        losses = (self.loss if self.validation_loss is None else self.validation_loss)[places, :epochs]
+        return losses.min(axis=1) if keeps_best else losses[:, -1]
+
+
+class SamplesAsLanes:
+    """Members side by side, each a descent of its own."""
+
+    def __init__(self, group: TrainingGroup, outcomes: Outcomes, threads: int) -> None:
+        self.group, self.outcomes = group, outcomes
+        self.threads = max(1, threads // len(group.places))  # of a descent, while others go on beside it
+        self.descents: dict[int, Descent] = {}
+        self.left = dict(enumerate(group.places.tolist()))  # that have not ended
+        self.epoch = 0
+
+    def jobs(self, until: int, halted: Callable[[], bool]) -> list[Job]:
+        if self.epoch >= until:
+            return []
+        self.epoch = until
+        return [partial(self._go_on, member, until, halted) for member in self.left]
+
+    def _go_on(self, member: int, until: int, halted: Callable[[], bool], share_out: Map | None) -> None:
+        descent = self._descent(member)
+        if halted():
+            return
+        with nullcontext(share_out) if share_out else workers(self.threads) as own:
+            descent.advance(until, own, halted)
+        if not descent.stopped_by and descent.epochs == self.group.stopping.epochs:
+            descent.stop("epochs")
+        if descent.stopped_by:
+            self._leave(member)
+        else:
+            self._note(member)
+
+    def _descent(self, member: int) -> Descent:
+        """That of a member, as far as it has come."""
+        if member not in self.descents:
+            group = self.group
+            rate, momentum, l2 = group.numbers[member].tolist()
+            rule = optimizers.Rule(group.optimizer, rate, momentum, l2, group.schedule)
+            network = group.network.like(group.theta[member])
+            self.descents[member] = Descent(network, group.data_of(member), rule, group.stopping, group.batch_size, self.threads)
+        return self.descents[member]
+
+    def tidy(self) -> None:
+        """Nothing holds a place here."""
+
+    def running(self) -> list[int]:
+        return list(self.left.values())
+
+    def epochs_done(self) -> list[int]:
+        descents = map(self.descents.get, list(self.left))  # threads may begin and end some meanwhile
+        return [0 if descent is None else descent.epochs for descent in descents]
+
+    def drop(self, places: set[int] | None, stopped_by: str) -> None:
+        for member, place in list(self.left.items()):
+            if places is None or place in places:
+                self._descent(member).drop(None, stopped_by)
+                self._leave(member)
+
+    def _note(self, member: int) -> None:
+        self.outcomes.note(self.group.places[member], self.descents[member].history())
+
+    def _leave(self, member: int) -> None:
+        self._note(member)
+        descent = self.descents.pop(member)
+        self.group.theta[member] = descent.theta
+        why = np.array([descent.stopped_by])
+        self.outcomes.end(self.group.places[[member]], np.array([descent.epochs]), why, bool(self.group.stopping.patience))
+        del self.left[member]

@@ -1,0 +1,130 @@
+"""What a training begins with: a network of the shape that options and data ask for, its first weights, and streams of random
+numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.random.bit_generator import ISeedSequence
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp import arrays, checks, labels
+from fastmlp.networks.history import TrainingState
+from fastmlp.networks.layout import parameter_count
+from fastmlp.networks.mlp import MLP, default_loss
+from fastmlp.training.options import ACTIVATION, HIDDEN, Options
+from fastmlp.training.scaling import Scaling, fold
+
+FIRST_WEIGHTS, HELD_OUT, ORDER, BOOTSTRAP = range(4)  # streams of a seed
+BIAS_SPREAD = {"glorot": 0.0, "he": 0.0, "normal": 0.1, "uniform": 1.0}
+
+
+# -- the network ----------------------------------------------------------------------------------------------------------------
+
+
+def untrained(
+    x: NDArray[Any], dtype: Any, y: ArrayLike, wanted: Options, init: str | MLP, feature_names: tuple[str, ...] | None
+) -> MLP:
+    """A network without values yet, as the options want it, or as the one that it goes on from."""
+    given = init if isinstance(init, MLP) else None
+    task = labels.task(wanted.task, y, given.classes if given else False)
+    if given:
+        if x.shape[1] != given.layer_sizes[0]:
+            raise ValueError(f"X must have {given.layer_sizes[0]} columns, as init has inputs; got {x.shape[1]}")
+        own = given.layer_sizes[1:-1]
+        checks.same("hidden", own if wanted.hidden is None else wanted.hidden, own)
+        checks.same("activation", given.activations if wanted.activation is None
+                    else checks.activations(wanted.activation, len(own)), given.activations)  # fmt: skip
+        checks.same("output", given.output if wanted.output is None else wanted.output, given.output)
+        checks.same("bias", given.bias if wanted.bias is None else wanted.bias, given.bias)
+        return MLP(
+            given.layer_sizes, np.zeros(given.theta.size, dtype), activations=given.activations, output=given.output,
+            loss_name=given.loss_name if wanted.loss is None else wanted.loss, bias=given.bias, classes=given.classes,
+            feature_names=arrays.same_columns("X", feature_names, given.feature_names),
+        )  # fmt: skip
+    hidden = HIDDEN if wanted.hidden is None else wanted.hidden
+    if task == "classification":
+        classes = labels.classes_of(y, len(x))
+        output = wanted.output if wanted.output is not None else "sigmoid" if len(classes) == 2 else "softmax"
+        n_out = 1 if output == "sigmoid" else len(classes)
+    else:
+        classes = None
+        output = "identity" if wanted.output is None else wanted.output
+        n_out = arrays.columns("y", y)
+    sizes = (x.shape[1], *hidden, n_out)
+    bias = wanted.bias is not False
+    activations = checks.activations(ACTIVATION if wanted.activation is None else wanted.activation, len(hidden))
+    parameters = parameter_count(sizes, bias)
+    checks.memory(f"a network of {parameters} parameters", parameters * np.dtype(dtype).itemsize)
+    loss = default_loss(output) if wanted.loss is None else wanted.loss
+    return MLP(
+        sizes, np.zeros(parameters, dtype), activations=activations, output=output, loss_name=loss, bias=bias, classes=classes,
+        feature_names=feature_names,
+    )  # fmt: skip
+
+
+def ask_what_is_meant(network: MLP, y: ArrayLike, options: Options) -> None:
+    """Warns where nothing says whether to classify but the type of y, and that may mislead."""
+    inferred = options.task is None and options.output is None and isinstance(options.init, str)
+    if inferred and (network.classes is not None or network.layer_sizes[-1] == 1):
+        labels.ask_for_task(y, network.classes)
+
+
+# -- random numbers -------------------------------------------------------------------------------------------------------------
+
+
+class _Words(ISeedSequence):
+    """Words of a generator's first state, as they are."""
+
+    def __init__(self, *words: int) -> None:
+        self.words = words
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> NDArray[Any]:
+        return np.array(self.words, dtype)
+
+
+def stream(seed: int, number: int) -> np.random.Generator:
+    """One of the independent streams of a seed. SFC64 mixes what it begins with by itself; a SeedSequence takes ten times as long
+    as all else."""
+    return np.random.Generator(np.random.SFC64(_Words(seed, number, 0)))  # type: ignore[arg-type]
+
+
+# -- the first weights ----------------------------------------------------------------------------------------------------------
+
+
+def first_thetas(init: str, network: MLP, seeds: Sequence[int]) -> NDArray[Any]:
+    """The first parameters (m, P) of networks like this one, with those seeds."""
+    factors = np.concatenate([
+        np.repeat((_spread_of(init, n_in, n_out), BIAS_SPREAD[init]), (n_in * n_out, n_out * network.bias))
+        for n_in, n_out in pairwise(network.layer_sizes)
+    ])  # fmt: skip
+    draws = np.empty((len(seeds), len(factors)))
+    for row, seed in zip(draws, seeds, strict=True):
+        if init in ("glorot", "uniform"):
+            stream(seed, FIRST_WEIGHTS).random(out=row)
+        else:
+            stream(seed, FIRST_WEIGHTS).standard_normal(out=row)
+    if init == "glorot":
+        draws *= 2
+        draws -= 1
+    draws *= factors
+    return draws.astype(network.dtype)
+
+
+def _spread_of(init: str, n_in: int, n_out: int) -> float:
+    """What a weight's draw is multiplied by: from U[-1, 1) for glorot, U[0, 1) for uniform, N(0, 1) for the others."""
+    return {"glorot": math.sqrt(6 / (n_in + n_out)), "he": math.sqrt(2 / n_in), "normal": 0.1, "uniform": 1.0}[init]
+
+
+def is_state_of(state: TrainingState, network: MLP, inputs: Scaling, outputs: Scaling | None) -> bool:
+    """Whether the parameters of the state are those of the network for inputs and targets that are scaled in this way."""
+    scaling = (*inputs, *(outputs or ()))
+    if len(scaling) != len(state.scaling) or not all(map(np.array_equal, scaling, state.scaling)):
+        return False
+    theta = state.theta.copy()
+    fold(network, theta[None], inputs, outputs)
+    return np.array_equal(theta, network.theta)

@@ -1,0 +1,336 @@
+"""The options of training, each said once: its default, its check, a line that explains it, whether each member of a population may
+have its own, and whether the record of a model tells it.
+
+`train` and `train_many` repeat names and defaults in signatures that people read; a test compares these with the table here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, NamedTuple, TypedDict, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp import checks, labels
+from fastmlp.kernels import optimizers
+from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
+from fastmlp.networks.history import TrainingState
+from fastmlp.networks.mlp import MLP
+from fastmlp.networks.population import Population
+
+LEARNING_RATES = {"sgd": 0.1, "momentum": 0.01, "nesterov": 0.01, "adam": 0.006}
+MOST_OF_ADAM = 0.06
+STEEP = 16  # units, beyond which the loss is so steep that plain gradient descent has to take shorter steps
+HIDDEN, BATCH_SIZE = (100,), 32
+ACTIVATION: Activation = "relu"
+INITS: tuple[Init, ...] = get_args(Init)
+
+
+class Option(NamedTuple):
+    """What there is to know of an option."""
+
+    name: str
+    default: Any
+    check: Callable[[str, Any], Any]  # of its name and a value; gives the value as it is used
+    text: str
+    own: Callable[[Any], bool] | None  # whether a value has one for each member; None if they have one in common
+    recorded: bool  # in `made_with`: not the data, what the network itself says, and what changes no bit of it
+    of: tuple[str, ...]  # the functions that have it
+
+
+# -- checks ---------------------------------------------------------------------------------------------------------------------
+
+
+def _as_given(_: str, value: Any) -> Any:
+    """What is checked beside the data that it belongs to."""
+    return value
+
+
+def _one_of(names: Iterable[str]) -> Callable[[str, Any], Any]:
+    return lambda name, value: checks.one_of(name, value, names)
+
+
+def _dtype(_: str, value: Any) -> Any:
+    return checks.dtype(value)
+
+
+def _or_none(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def _init(name: str, value: Any) -> Any:
+    return value if isinstance(value, MLP) else checks.one_of(name, value, INITS)
+
+
+def _seed(name: str, value: Any) -> int:
+    if value is None:  # that of a member
+        raise ValueError(f"{name} must be whole numbers from 0 to below 2**64; got None")
+    return checks.seed(name, value)
+
+
+def _is_list(value: Any) -> bool:
+    """A tuple is for the layers of one network."""
+    return isinstance(value, list)
+
+
+def _are_networks(value: Any) -> bool:
+    if isinstance(value, str | MLP):
+        return False
+    if isinstance(value, Population) or (isinstance(value, list | tuple) and all(isinstance(one, MLP) for one in value)):
+        return True
+    raise ValueError(f"init must be a name, an MLP, a sequence of MLPs, or a Population; got {checks.shown(value)}")
+
+
+# -- the table ------------------------------------------------------------------------------------------------------------------
+
+BOTH, ONE, MANY = ("train", "train_many"), ("train",), ("train_many",)
+
+
+def _said(
+    check: Callable[[str, Any], Any],
+    text: str,
+    own: Callable[[Any], bool] | None = None,
+    recorded: bool = True,
+    of: tuple[str, ...] = BOTH,
+) -> dict[str, Any]:
+    return {"check": check, "text": text, "own": own, "recorded": recorded, "of": of}
+
+
+def _names(known: Iterable[str]) -> str:
+    return ", ".join(known)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to train, once all is checked and nothing is left to a default but what follows from the network: its shape, and the
+    learning rate. An option that each member has for itself is a list, or a range, with a value for each."""
+
+    members: int | None = field(default=None, metadata=_said(checks.positive_int, "how many networks", recorded=False, of=MANY))
+    halving: int | None = field(
+        default=None, metadata=_said(checks.ways, "successive halving: the best one in so many goes on", of=MANY)
+    )
+    hidden: Any = field(
+        default=None, metadata=_said(checks.hidden, "units of the hidden layers, by default 100; () for none", _is_list, False)
+    )
+    activation: Any = field(
+        default=None,
+        metadata=_said(
+            checks.activation_names, f"of the hidden layers, one or one for each: {_names(checks.ACTIVATIONS)}", _is_list, False
+        ),
+    )
+    output: Output | None = field(
+        default=None, metadata=_said(_one_of(checks.OUTPUTS), f"of the outputs: {_names(checks.OUTPUTS)}", recorded=False)
+    )
+    loss: Loss | None = field(
+        default=None, metadata=_said(_one_of(checks.LOSSES), f"what is minimised: {_names(checks.LOSSES)}", recorded=False)
+    )
+    bias: bool | None = field(
+        default=None, metadata=_said(checks.yes_or_no, "whether layers have biases, by default", recorded=False)
+    )
+    task: Task | None = field(
+        default=None, metadata=_said(_one_of(labels.TASKS), f"{_names(labels.TASKS)}; by default as y looks", recorded=False)
+    )
+    batch_size: Any = field(
+        default=BATCH_SIZE, metadata=_said(_or_none(checks.positive_int), "rows of a batch; all if there is no number", _is_list)
+    )
+    optimizer: Optimizer = field(
+        default="adam", metadata=_said(_one_of(optimizers.CODES), f"how steps are taken: {_names(optimizers.CODES)}")
+    )
+    learning_rate: Any = field(
+        default=None, metadata=_said(checks.positive, "length of the steps; by default what suits the optimizer", checks.is_many)
+    )
+    momentum: Any = field(
+        default=0.9, metadata=_said(checks.fraction, "of momentum and nesterov: what is kept of the step before", checks.is_many)
+    )
+    l2: Any = field(default=None, metadata=_said(checks.not_negative, "strength of the penalty on squared weights", checks.is_many))
+    schedule: Any = field(
+        default=None, metadata=_said(_one_of(optimizers.SCHEDULES), f"of the learning rate: {_names(optimizers.SCHEDULES)}")
+    )
+    warmup: float = field(default=0.0, metadata=_said(checks.not_negative, "epochs in which the learning rate first rises from 0"))
+    epochs: Any = field(default=None, metadata=_said(checks.positive_int, "passes over the rows, at most"))
+    shuffle: bool = field(default=True, metadata=_said(checks.yes_or_no, "whether each epoch takes the rows in a new order"))
+    target_loss: float | None = field(
+        default=None, metadata=_said(checks.not_negative, "stop after an epoch with such a loss, or less")
+    )
+    validation: Any = field(
+        default=None, metadata=_said(checks.rows_beside, "fraction of the rows to hold out and measure, or (X, y)")
+    )
+    patience: int | None = field(
+        default=None, metadata=_said(checks.positive_int, "epochs to wait for a better validation loss; the best weights are kept")
+    )
+    sample_weight: Any = field(default=None, metadata=_said(_as_given, "weight of each row in the loss"))  # of members, its columns
+    class_weight: Any = field(default=None, metadata=_said(_as_given, "factor for the rows of each class, or balanced"))
+    standardize: bool | None = field(
+        default=None, metadata=_said(checks.yes_or_no, "whether to train on columns of mean 0 and deviation 1")
+    )
+    init: Any = field(
+        default="glorot",
+        metadata=_said(_init, f"how weights begin: {_names(INITS)}; or a network to go on from", _are_networks),
+    )
+    keep_state: bool = field(
+        default=False,
+        metadata=_said(checks.yes_or_no, "whether to keep what a later training goes on from", recorded=False, of=ONE),
+    )
+    bootstrap: bool = field(
+        default=False, metadata=_said(checks.yes_or_no, "whether each network sees a draw of the rows with replacement")
+    )
+    seed: Any = field(
+        default=None, metadata=_said(_seed, "of the initial weights, the order, the rows held out", checks.is_many, False)
+    )
+    data_seed: int | None = field(
+        default=None, metadata=_said(checks.seed, "of the order and the rows held out, if these have one of their own")
+    )
+    dtype: Any = field(default=None, metadata=_said(_dtype, "what to compute in: float32, float64", recorded=False))
+    threads: int | None = field(
+        default=None, metadata=_said(checks.positive_int, "how many threads; by default one for each core", recorded=False)
+    )
+    on_epoch: Callable[..., Any] | None = field(
+        default=None, metadata=_said(checks.callback, "called after each epoch; true stops", recorded=False)
+    )
+    progress: bool = field(default=False, metadata=_said(checks.yes_or_no, "whether to show how far it is", recorded=False))
+
+    @classmethod
+    def checked(
+        cls, given: Mapping[str, Any], x: NDArray[Any], state: TrainingState | None = None, *, members: bool = False
+    ) -> Options:
+        """The options among what a function was given, for inputs x (N, D): each checked, then one beside the other.
+
+        What is left to a default takes it. `state` is what the training goes on from.
+        """
+        values: dict[str, Any] = {}
+        for name, default, check, _, own, *_ in OPTIONS.values():
+            value = given.get(name, default)
+            if value is not default:
+                value = _each(name, value, check) if members and own is not None and own(value) else check(name, value)
+            values[name] = value
+        if values["patience"] is not None and values["validation"] is None:
+            raise ValueError("patience needs validation: a fraction of the rows, or (X, y)")
+        steady = values["keep_state"] or state is not None  # nobody knows the last epoch
+        for name, value in _defaults(values["optimizer"], values["learning_rate"] is not None, steady, x).items():
+            if values[name] is None:
+                values[name] = value
+        before = 0
+        if state is not None:
+            if values["seed"] is None and values["data_seed"] in (None, state.data_seed):
+                values["seed"], values["data_seed"] = state.seed, state.data_seed
+            before = epochs_before(state, values["seed"], values["data_seed"])
+        if values["seed"] is None:
+            values["seed"] = checks.seed("seed", None)
+        if values["warmup"] >= before + values["epochs"]:
+            raise ValueError(f"warmup must be fewer epochs than epochs={values['epochs']}; got {values['warmup']:g}")
+        return cls(**values)
+
+    def own(self) -> dict[str, Sequence[Any]]:
+        """The options of which each member has a value of its own."""
+        values = {name: getattr(self, name) for name, option in OPTIONS.items() if option.own is not None}
+        values = {name: range(len(value)) if isinstance(value, Population) else value for name, value in values.items()}
+        return {name: value for name, value in values.items() if isinstance(value, list | range)}
+
+    def record(self, function: str) -> dict[str, Any]:
+        """What is told later of a training by this function."""
+        return {name: getattr(self, name) for name, option in OPTIONS.items() if option.recorded and function in option.of}
+
+    def rate_schedule(self, before: int = 0) -> optimizers.Schedule:
+        """The learning rate over the epochs, as the kernels take it, after so many epochs of an earlier training."""
+        return optimizers.Schedule(optimizers.SCHEDULES[self.schedule], self.warmup, self.epochs, before)
+
+
+OPTIONS = {one.name: Option(one.name, one.default, **one.metadata) for one in fields(Options)}
+
+
+def explanation(name: str) -> str:
+    """A line on an option, for those who give it in a command."""
+    return OPTIONS[name].text
+
+
+def _each(name: str, values: Any, check: Callable[[str, Any], Any]) -> Any:
+    """The values of all members; a range, which may be longer than memory, by its ends."""
+    if isinstance(values, Population):
+        return values
+    if isinstance(values, range):
+        for end in values[:1], values[-1:]:
+            [check(name, value) for value in end]
+        return values
+    return [check(name, value) for value in (values.tolist() if isinstance(values, np.ndarray) else values)]
+
+
+# -- defaults -------------------------------------------------------------------------------------------------------------------
+
+
+def _defaults(optimizer: str, own_rate: bool, steady: bool, x: NDArray[Any]) -> dict[str, Any]:
+    """Those for inputs (N, D), where a learning rate is given or not. benchmarks/test_quality.py measures how good they are."""
+    rows, columns = x.shape
+    if optimizer != "adam":
+        return {"l2": 0.0, "schedule": "constant", "epochs": 200}
+    enough = 30 * (1000 / rows) ** (1 / 8) * math.sqrt(min(1.0, 64 / columns))
+    fewest = min(200, math.ceil(200 * BATCH_SIZE / rows))
+    return {
+        "l2": 0.0 if own_rate else min(2 / rows, 0.01),
+        "schedule": "constant" if own_rate or steady else "cosine",
+        "epochs": max(6, fewest, round(enough)),
+    }
+
+
+def default_rate(optimizer: str, network: MLP) -> float:
+    """The learning rate for a network. Adam's steps are as long as the rate whatever the gradient is: it is higher where fewer
+    units share the way. Those of the others grow with the gradient, as that does with the units: it is lower where there are
+    many."""
+    hidden, rate = network.layer_sizes[1:-1] or (1,), LEARNING_RATES[optimizer]
+    if optimizer == "adam":
+        return min(MOST_OF_ADAM, rate * math.sqrt(max(1.0, HIDDEN[0] / min(hidden))))
+    return rate * min(1.0, STEEP / max(hidden))
+
+
+# -- a training that goes on ----------------------------------------------------------------------------------------------------
+
+
+def usable_state(init: Any, optimizer: Any, dtype: Any) -> TrainingState | None:
+    """The state of a network to go on from, if it has one that is of use to the optimizer."""
+    state = init.state if isinstance(init, MLP) else None
+    return state if state is not None and (state.optimizer, state.theta.dtype) == (optimizer, dtype) else None
+
+
+def epochs_before(state: TrainingState | None, seed: int, data_seed: int | None) -> int:
+    """How many epochs of the same training, in which rows come in one order, went before."""
+    return state.epochs if state is not None and (seed, data_seed) == (state.seed, state.data_seed) else 0
+
+
+# -- for functions that hand options on -----------------------------------------------------------------------------------------
+
+
+class TrainOptions(TypedDict, total=False):
+    """The options of `train`, for functions that hand them on."""
+
+    hidden: int | Sequence[int] | None
+    activation: Activation | Sequence[Activation] | None
+    output: Output | None
+    loss: Loss | None
+    bias: bool | None
+    task: Task | None
+    batch_size: int | None
+    optimizer: Optimizer
+    learning_rate: float | None
+    momentum: float
+    l2: float | None
+    schedule: Schedule | None
+    warmup: float
+    epochs: int | None
+    shuffle: bool
+    target_loss: float | None
+    validation: float | tuple[ArrayLike, ArrayLike] | None
+    patience: int | None
+    sample_weight: ArrayLike | None
+    class_weight: Mapping[Any, float] | Literal["balanced"] | None
+    standardize: bool | None
+    init: Init | MLP
+    keep_state: bool
+    bootstrap: bool
+    seed: int | None
+    data_seed: int | None
+    dtype: Dtype | None
+    threads: int | None
+    on_epoch: Callable[..., Any] | None  # whose losses are those of one network, or of many
+    progress: bool

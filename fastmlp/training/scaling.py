@@ -1,0 +1,107 @@
+"""How columns are scaled for training: each to a mean of 0 and a deviation of 1; and networks as they are for scaled and unscaled
+columns."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp import arrays
+from fastmlp.networks.mlp import MLP
+
+SQUARES_UNDERFLOW = 1e-150  # a deviation below: its square is no normal number, and those of the differences may be none
+
+
+class Scaling(NamedTuple):
+    """What is subtracted from each column, and what it is multiplied by then."""
+
+    shift: NDArray[Any]
+    scale: NDArray[Any]
+
+
+def is_standardized(network: MLP, wanted: bool | None) -> bool:
+    if wanted and not network.bias:
+        raise ValueError("standardize=True needs biases to fold the scaling into; got bias=False")
+    return network.bias if wanted is None else bool(wanted)
+
+
+def input_scaling(network: MLP, x: NDArray[Any], rows: NDArray[np.int32], wanted: bool) -> Scaling:
+    if wanted:
+        return _scaling("X", x, rows, network.dtype)
+    return Scaling(np.zeros(x.shape[1], network.dtype), np.ones(x.shape[1], network.dtype))
+
+
+def output_scaling(network: MLP, y: NDArray[Any], rows: NDArray[np.int32], wanted: bool) -> Scaling | None:
+    """That of a regressor's targets; None where they stay as they are."""
+    return _scaling("y", y, rows, network.dtype) if wanted and network.output == "identity" else None
+
+
+def scaled(y: NDArray[Any], outputs: Scaling | None) -> NDArray[Any]:
+    return y if outputs is None else (y - outputs.shift) * outputs.scale
+
+
+def _scaling(name: str, x: NDArray[Any], order: NDArray[np.int32], dtype: Any) -> Scaling:
+    """To a mean of 0 and a deviation of 1 over those rows. A constant column is only shifted."""
+    step = max(1, arrays.BLOCK // x.shape[1])
+    starts = range(0, len(order), step)
+
+    def block(at: int) -> NDArray[np.float64]:
+        """Some rows, as the kernels see them."""
+        return x[order[at : at + step]].astype(dtype, copy=False).astype(np.float64, copy=False)
+
+    def deviation_of(unit: Any) -> NDArray[np.float64]:
+        return unit * np.sqrt(sum(np.square((block(at) - mean) / unit).sum(axis=0) for at in starts) / len(order))
+
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        mean = sum(block(at).sum(axis=0) for at in starts) / len(order)
+        deviation = deviation_of(1.0)
+        if deviation.min() < SQUARES_UNDERFLOW or np.isinf(deviation).any():
+            largest = np.max([np.abs(block(at) - mean).max(axis=0) for at in starts], axis=0)
+            deviation = deviation_of(np.where(largest > 0, largest, 1.0))
+    if not np.isfinite(deviation).all():
+        column = f"column {int(np.argmin(np.isfinite(deviation)))} of {name}"
+        raise ValueError(f"{column} is too large to be standardized; scale it down, or give standardize=False")
+    limits = np.finfo(dtype)
+    deviation[deviation <= limits.eps * np.abs(mean) + limits.tiny] = 1.0
+    return Scaling(mean.astype(dtype), (1 / deviation).astype(dtype))
+
+
+def fold(network: MLP, theta: NDArray[Any], inputs: Scaling, outputs: Scaling | None) -> None:
+    """Rewrites networks, theta (m, P), that were made for scaled inputs and targets as ones for these as they are."""
+    _rescale_inputs(network, theta, *inputs)
+    if outputs is not None:
+        scale = 1 / outputs.scale.astype(np.float64)
+        _rescale_outputs(network, theta, scale, outputs.shift.astype(np.float64))
+
+
+def unfold(network: MLP, theta: NDArray[Any], inputs: Scaling, outputs: Scaling | None) -> NDArray[Any]:
+    """Networks like this one, theta (m, P), as they begin for scaled inputs and targets: `fold` undone."""
+    theta = arrays.finite("init.theta", theta).astype(network.dtype)
+    scale = inputs.scale.astype(np.float64)
+    _rescale_inputs(network, theta, -inputs.shift * scale, 1 / scale)
+    if outputs is not None:
+        scale = outputs.scale.astype(np.float64)
+        _rescale_outputs(network, theta, scale, -outputs.shift * scale)
+    return theta
+
+
+def _rescale_inputs(network: MLP, theta: NDArray[Any], shift: NDArray[Any], scale: NDArray[Any]) -> None:
+    """Rewrites first layers that were made for u = (x - shift) * scale as ones for x."""
+    if not shift.any() and (scale == 1).all():
+        return
+    n_in, n_out = network.layer_sizes[:2]
+    first = theta[:, : n_in * n_out].reshape(-1, n_in, n_out)
+    rescaled = first * scale.astype(np.float64)[:, None]
+    theta[:, : n_in * n_out] = rescaled.reshape(len(theta), -1)
+    if network.bias:
+        theta[:, n_in * n_out : (n_in + 1) * n_out] -= shift.astype(np.float64) @ rescaled
+
+
+def _rescale_outputs(network: MLP, theta: NDArray[Any], scale: NDArray[Any], shift: NDArray[Any]) -> None:
+    """Rewrites last layers of outputs v as ones of v * scale + shift."""
+    n_out = network.layer_sizes[-1]
+    last = theta[:, -(network.layer_sizes[-2] + 1) * n_out :].reshape(len(theta), -1, n_out)
+    last[:] = last * scale
+    last[:, -1] += shift
