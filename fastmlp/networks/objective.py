@@ -86,6 +86,8 @@ class Objective:
     def _prepare(
         self, network: MLP, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, threads: int, *, keep_tiles: bool
     ) -> None:
+        if not hasattr(network, "layer_sizes"):
+            raise ValueError(f"network must be an MLP; got {type(network).__name__}")
         dtype = network.dtype
         x = arrays.matrix("X", X, dtype, columns=network.layer_sizes[0], names=network.feature_names)
         targets = network.targets(y, len(x))

@@ -187,6 +187,12 @@ def test_options_that_do_not_fit_are_told(options, fragments):
         Objective(model, X, y, **options)
 
 
+def test_what_is_no_network_is_told():
+    model, X, y, _ = model_of(BINARY)
+    with one_sentence(("network must be an MLP", "list")):
+        Objective([model], X, y)
+
+
 def test_it_names_its_network_and_rows():
     model, X, y, _ = model_of(BINARY)
     assert repr(fastmlp.Objective(model, X, y)) == f"<Objective of {model} on 100 rows>"
