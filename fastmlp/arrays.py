@@ -269,16 +269,6 @@ def by_member(name: str, value: ArrayLike, outputs: bool = False) -> NDArray[Any
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
-def values(name: str, value: Any) -> list[Any]:
-    """The values of an option that a grid is made of."""
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ValueError(f"{name} must be a sequence of values for grid; got {shown(value)}")
-    found = value.tolist() if isinstance(value, np.ndarray) else list(value)
-    if not found:
-        raise ValueError(f"{name} must have at least one value for grid; got none")
-    return found
-
-
 def parameters(weights: Sequence[ArrayLike], biases: Sequence[ArrayLike] | None) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """Matrices and vectors, of one dtype, that fit one another."""
     if len(weights) == 0:

@@ -90,7 +90,7 @@ def positive_int(name: str, value: Any) -> int:
     return number
 
 
-def positive(name: str, value: Any) -> float:
+def positive_number(name: str, value: Any) -> float:
     number = _number(name, value, "a positive number")
     if not number > 0:
         raise ValueError(f"{name} must be a positive number; got {shown(value)}")
@@ -116,7 +116,7 @@ def _number(name: str, value: Any, expected: str) -> float:
     return number
 
 
-def memory(what: str, needed: int) -> None:
+def enough_memory(what: str, needed: int) -> None:
     """Rejects what would need more bytes than the machine has, where that is known."""
     try:
         has = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -238,6 +238,16 @@ def ways(name: str, value: Any) -> int:
     if number > 1:
         return number
     raise ValueError(f"{name} must be a whole number of at least 2; got {shown(value)}")
+
+
+def grid_values(name: str, value: Any) -> list[Any]:
+    """The values of an option that a grid is made of."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ValueError(f"{name} must be a sequence of values for grid; got {shown(value)}")
+    found = value.tolist() if isinstance(value, np.ndarray) else list(value)
+    if not found:
+        raise ValueError(f"{name} must have at least one value for grid; got none")
+    return found
 
 
 def activation_names(name: str, value: Any) -> Activation | tuple[Activation, ...]:

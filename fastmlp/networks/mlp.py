@@ -308,7 +308,7 @@ class MLP(Copied):
         except (KeyError, TypeError):
             target = self.targets([y], 1)[0]
         ready = type(learning_rate) is float and 0.0 < learning_rate < math.inf
-        rate = learning_rate if ready else checks.positive("learning_rate", learning_rate)
+        rate = learning_rate if ready else checks.positive_number("learning_rate", learning_rate)
         with self._updating:
             plan, edges, memory, layers, kind, scale = self._online
             loss: float = online.update(theta, plan, edges, memory, row, target, layers, kind, scale, rate)

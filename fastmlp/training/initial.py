@@ -59,7 +59,7 @@ def untrained(
     bias = wanted.bias is not False
     activations = checks.activations(ACTIVATION if wanted.activation is None else wanted.activation, len(hidden))
     parameters = parameter_count(sizes, bias)
-    checks.memory(f"a network of {parameters} parameters", parameters * np.dtype(dtype).itemsize)
+    checks.enough_memory(f"a network of {parameters} parameters", parameters * np.dtype(dtype).itemsize)
     loss = default_loss(output) if wanted.loss is None else wanted.loss
     return MLP(
         sizes, np.zeros(parameters, dtype), activations=activations, output=output, loss_name=loss, bias=bias, classes=classes,

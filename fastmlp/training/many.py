@@ -170,7 +170,7 @@ def _check_memory(kinds: list[Architecture], options: Options, lockstep: bool) -
     parameters = sum(len(kind.members) * kind.network.theta.nbytes for kind in kinds)
     history = 8 * count * options.epochs * (1 + (options.validation is not None))
     beside = PER_PARAMETER * parameters
-    checks.memory(f"a population of {count}", parameters + history + (beside if lockstep else min(beside, WAVE_BYTES)))
+    checks.enough_memory(f"a population of {count}", parameters + history + (beside if lockstep else min(beside, WAVE_BYTES)))
 
 
 def _population(
@@ -371,6 +371,6 @@ def grid(**options: Unpack[Choices]) -> dict[str, Any]:
     """
     if not options:
         raise ValueError("grid must have an option with its values, such as learning_rate=[0.01, 0.1]; got none")
-    listed = {name: arrays.values(name, values) for name, values in options.items()}
+    listed = {name: checks.grid_values(name, values) for name, values in options.items()}
     columns = zip(*product(*listed.values()), strict=True)
     return dict(zip(listed, map(list, columns), strict=True))

@@ -140,7 +140,8 @@ class Options:
         default="adam", metadata=_said(_one_of(optimizers.CODES), f"how steps are taken: {_names(optimizers.CODES)}")
     )
     learning_rate: Any = field(
-        default=None, metadata=_said(checks.positive, "length of the steps; by default what suits the optimizer", checks.is_many)
+        default=None,
+        metadata=_said(checks.positive_number, "length of the steps; by default what suits the optimizer", checks.is_many),
     )
     momentum: Any = field(
         default=0.9, metadata=_said(checks.fraction, "of momentum and nesterov: what is kept of the step before", checks.is_many)
