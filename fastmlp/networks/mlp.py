@@ -22,8 +22,8 @@ from fastmlp.networks.history import DivergedError, History, TrainingState
 from fastmlp.networks.layout import layer_table, parameter_count
 from fastmlp.networks.objective import Objective
 from fastmlp.networks.prediction import outputs
-from fastmlp.networks.records import expected_networks, network_arguments, of_networks
-from fastmlp.storage import NO_FIELDS, Expected, ModelKind, write_model
+from fastmlp.networks.records import expected_network, network_arguments, of_networks
+from fastmlp.storage import NO_FIELDS, ModelKind, write_model
 
 ON_STACK = 4096  # units of a network whose compiled form keeps them on the stack
 FEW = 32  # rows whose prediction is one kernel call with scratch on the stack
@@ -392,10 +392,4 @@ def default_loss(output: Output) -> Loss:
     return "squared_error" if output == "identity" else "cross_entropy"
 
 
-def _expected(header: dict[str, Any]) -> dict[str, Expected]:
-    if len(header["networks"]) > 1:
-        raise ValueError(f"its header declares {len(header['networks'])} networks")
-    return expected_networks(header)
-
-
-KIND = ModelKind(NO_FIELDS, NO_FIELDS, _expected, lambda record: MLP(**network_arguments(record)))
+KIND = ModelKind(NO_FIELDS, NO_FIELDS, expected_network, lambda record: MLP(**network_arguments(record)))

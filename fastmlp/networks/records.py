@@ -97,9 +97,16 @@ def _arrays(network: MLP) -> dict[str, np.ndarray]:
 # -- read -------------------------------------------------------------------------------------------------------------------------
 
 
+def expected_network(header: dict[str, Any]) -> dict[str, Expected]:
+    """The arrays of the one network of the list, as its entry says."""
+    if len(header["networks"]) > 1:
+        raise ValueError(f"its header declares {len(header['networks'])} networks")
+    return expected_networks(header)
+
+
 def expected_networks(header: dict[str, Any]) -> dict[str, Expected]:
     """The arrays of all networks of the list, as its entries say."""
-    return numbered(_expected_network(entry) for entry in header["networks"])
+    return numbered(_expected_entry(entry) for entry in header["networks"])
 
 
 def numbered(networks: Iterable[dict[str, Expected]]) -> dict[str, Expected]:
@@ -110,7 +117,7 @@ def numbered(networks: Iterable[dict[str, Expected]]) -> dict[str, Expected]:
     return {f"{name}_{index}": expected for index, network in enumerate(found) for name, expected in network.items()}
 
 
-def _expected_network(entry: Any) -> dict[str, Expected]:
+def _expected_entry(entry: Any) -> dict[str, Expected]:
     trained = isinstance(entry, dict) and entry.get("trained") is True
     fields = {**ARCHITECTURE_FIELDS, "trained": bool, **(HISTORY_FIELDS if trained else {})}
     check_fields("a network in its header", entry, fields, {**MADE_WITH_FIELDS, **NAMES_FIELDS, "state": dict})
