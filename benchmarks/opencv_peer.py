@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 
-from fastmlp.images import features
+from fastmlp.images import extractors
 
 JOB = 512  # files: so what a job costs in itself does not count
 
@@ -16,7 +16,7 @@ def classify_files(paths, classifier, threads):
 
     def classify(first):
         grays = [cv2.imread(path, cv2.IMREAD_GRAYSCALE) for path in paths[first : first + JOB]]
-        return classifier.scores(features.extract(grays, classifier.extractor)).argmax(axis=1)
+        return classifier.scores(extractors.extract(grays, classifier.extractor)).argmax(axis=1)
 
     with ThreadPoolExecutor(threads) as pool:
         parts = pool.map(classify, range(0, len(paths), JOB))

@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 import fastmlp
 from benchmarks import reference
 from benchmarks.work import CORES, Side, peer
-from fastmlp.images import features, reading
+from fastmlp.images import extractors, reading
 from fastmlp.kernels.compile import jit_alone
 from fastmlp.kernels.images import files
 
@@ -43,7 +43,7 @@ def test_features(versus, short, extractor, size):
         return np.array([one(image) for image in images])
 
     def ours():
-        return features.extract(images, extractor)
+        return extractors.extract(images, extractor)
 
     np.testing.assert_allclose(ours(), plain(), rtol=1e-12)
     rivals = {"plain NumPy": lambda: [Side(plain, len(images))]}
@@ -162,7 +162,7 @@ def small(classifier, request, tmp_path_factory):
 @pytest.fixture
 def compiled(monkeypatch):
     """Compiled code reads the files, however few they are."""
-    monkeypatch.setattr(reading, "FEW", 0)
+    monkeypatch.setattr(reading, "FILES_BY_PILLOW", 0)
 
 
 def test_classify_folder(versus, compiled, small):

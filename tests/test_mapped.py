@@ -14,7 +14,7 @@ from PIL import Image
 
 import fastmlp
 from fastmlp import arrays
-from fastmlp.images.features import extract
+from fastmlp.images.extractors import extract
 
 ROWS = 60
 NATIVE = ("f4", "f8", "u1", "i1", "i2", "i4", "i8", "u2", "u4", "u8", "?", "f2")

@@ -13,7 +13,7 @@ from test_readme import blocks
 
 import fastmlp
 from fastmlp import checks, labels, literals
-from fastmlp.images import classifier, features, fitting
+from fastmlp.images import classifier, extractors, fitting
 from fastmlp.kernels import activations, optimizers
 from fastmlp.networks import mlp as model
 from fastmlp.networks import population
@@ -149,7 +149,7 @@ def test_types_name_what_the_tables_hold():
         (literals.Schedule, optimizers.SCHEDULES),
         (literals.Init, options.INITS, initial.BIAS_SPREAD),
         (literals.Vote, population.VOTES),
-        (literals.ExtractorName, features.EXTRACTORS),
+        (literals.ExtractorName, extractors.EXTRACTORS),
         (literals.Method, fitting.METHODS),
         (literals.Decision, classifier.DECISIONS),
     ):

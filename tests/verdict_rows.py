@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastmlp.commands.classification.resuming import read_rows
-from fastmlp.commands.rows import CsvRows, JsonRows
+from fastmlp.commands.classification.rows import CsvRows, JsonRows
 from fastmlp.images.verdicts import Verdicts
 
 CLASSES = ["100 %", 'a "b", c', "multi\nline", "été"]

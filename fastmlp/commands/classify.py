@@ -12,9 +12,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastmlp.commands.arguments import ONE_FOR_EACH_CORE, Parser, either, name_of, positive
 from fastmlp.commands.info import load_image_classifier
-from fastmlp.commands.output import FINE, SOME_FAILED, check_target, interrupt_later, is_device, output, refuse_input, say
+from fastmlp.commands.output import FINE, SOME_FAILED, check_target, interrupt_later, is_device, opened_output, refuse_input, say
+from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, either, name_of, positive_whole
 from fastmlp.progress import Progress
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def declare(parser: Parser) -> None:
     parser.add_argument("--strict", action="store_true", help="what is no PNG fails, instead of being skipped")
     parser.add_argument("--unordered", action="store_true", help="rows come as they get ready, not in the order of names")
     parser.add_argument("--follow-symlinks", action="store_true", help="walk links to folders too")
-    parser.add_argument("--max-pixels", metavar="N", type=positive, default=SUPPRESS)
-    parser.add_argument("--threads", metavar="N", type=positive, default=SUPPRESS, help=ONE_FOR_EACH_CORE)
+    parser.add_argument("--max-pixels", metavar="N", type=positive_whole, default=SUPPRESS)
+    parser.add_argument("--threads", metavar="N", type=positive_whole, default=SUPPRESS, help=ONE_FOR_EACH_CORE)
 
 
 def _explanations() -> dict[str, str]:
@@ -78,9 +78,9 @@ def _run(args: Namespace) -> int:
     """Rows are written batch by batch, and Ctrl-C waits for the end of one: what an interrupted run wrote is whole."""
     from fastmlp.commands.classification.report import Report
     from fastmlp.commands.classification.resuming import Samples, among, read_rows
+    from fastmlp.commands.classification.rows import CsvRows, JsonRows, as_written
     from fastmlp.commands.classification.sources_in_turn import SourcesInTurn
     from fastmlp.commands.classification.tally import Tally
-    from fastmlp.commands.rows import CsvRows, JsonRows, as_written
     from fastmlp.images.pillow import MAX_PIXELS
 
     model = load_image_classifier(args.model)
@@ -113,7 +113,7 @@ def _run(args: Namespace) -> int:
         mode = "a" if end else "x" if beside and not args.resume else "w"
         kept = ", and --resume goes on with it"
         line = Progress(sys.stderr.isatty())
-        with output(args.output, beside, mode, kept) as file, line.of(tally.progress, stays=False) as show:
+        with opened_output(args.output, beside, mode, kept) as file, line.of(tally.progress, stays=False) as show:
             if end:
                 file.truncate(end)
             else:

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import fastmlp
-from fastmlp.commands.arguments import Parser, either, name_of, whole
 from fastmlp.commands.info import in_words, print_networks
 from fastmlp.commands.output import FINE, TEXT, ask, say
+from fastmlp.commands.parser import Parser, either, name_of, whole
 
 if TYPE_CHECKING:
     from fastmlp.commands.tutorials import Answer
 
-TASKS = ("circles", "toy")
+DEMOS = ("circles", "toy")
 
 
 def declare(parser: Parser) -> None:
-    parser.add_argument("task", metavar="TASK", nargs="?", type=name_of(TASKS), default=TASKS[0], help=either(TASKS))
+    parser.add_argument("task", metavar="TASK", nargs="?", type=name_of(DEMOS), default=DEMOS[0], help=either(DEMOS))
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("fastmlp-demo"), help="default: %(default)s")
     parser.add_argument("--seed", metavar="N", type=whole, default=0, help="default: %(default)s")
     parser.set_defaults(run=_run)
@@ -32,7 +32,7 @@ def _run(args: Namespace) -> int:
 
 def _circles(args: Namespace) -> int:
     from fastmlp.commands import tutorials
-    from fastmlp.commands.rows import FEATURES, features_head, features_text
+    from fastmlp.commands.classification.rows import FEATURES, features_head, features_text
     from fastmlp.writing import check_writable, replacing
 
     folder = tutorials.find_folder()
@@ -76,7 +76,8 @@ def _toy(args: Namespace) -> int:
     print(f"The data were made by {toy.maker}.")
     classifier = tutorials.train_classifier(toy, args.seed)
     print(f"classifier: {in_words(classifier)}")
-    print("accuracy {:.3f}, F1 {:.3f}".format(*tutorials.accuracy_and_f1(classifier, toy)))
+    found = classifier.evaluate(toy.X_test, toy.y_test)
+    print(f"accuracy {found.accuracy:.3f}, F1 {found.f1[1]:.3f}")
     try:
         print(f"drawn: {', '.join(map(str, tutorials.draw(args.out, classifier, toy)))}")
     except ImportError:
@@ -84,5 +85,6 @@ def _toy(args: Namespace) -> int:
     toy = tutorials.regression()
     regressor = tutorials.train_regressor(toy, args.seed)
     print(f"regressor: {in_words(regressor)}")
-    print("MSE {:.2f}, MAE {:.2f}".format(*tutorials.squared_and_absolute_error(regressor, toy)))
+    found = regressor.evaluate(toy.X_test, toy.y_test)
+    print(f"MSE {found.mse:.2f}, MAE {found.mae:.2f}")
     return FINE

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from fastmlp.commands.arguments import ONE_FOR_EACH_CORE, Parser, positive
 from fastmlp.commands.info import load_image_classifier
 from fastmlp.commands.output import FINE, SOME_FAILED, printable, say
+from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, positive_whole
 
 CONFUSION = 30  # classes up to which the confusion matrix is printed
 PAIRS = 10  # of classes that are confused
@@ -17,7 +17,7 @@ def declare(parser: Parser) -> None:
     parser.add_argument("model", metavar="MODEL.npz")
     parser.add_argument("folder", metavar="FOLDER", help="with one folder per class, or with answer files, as train takes it")
     parser.add_argument("--all", action="store_true", help=f"name all images that are taken for another class, not {WRONG}")
-    parser.add_argument("--threads", metavar="N", type=positive, help=ONE_FOR_EACH_CORE)
+    parser.add_argument("--threads", metavar="N", type=positive_whole, help=ONE_FOR_EACH_CORE)
     parser.set_defaults(run=_run)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 from itertools import chain, compress
 
-from fastmlp.commands.arguments import Parser, either
-from fastmlp.commands.output import FINE, SOME_FAILED, check_target, interrupt_later, is_device, output, say
+from fastmlp.commands.output import FINE, SOME_FAILED, check_target, interrupt_later, is_device, opened_output, say
+from fastmlp.commands.parser import Parser, either
 
 
 def declare(parser: Parser) -> None:
@@ -18,16 +18,16 @@ def declare(parser: Parser) -> None:
 
 
 def _explanations() -> dict[str, str]:
-    from fastmlp.images.features import EXTRACTORS
+    from fastmlp.images.extractors import EXTRACTORS
 
     return {"extractor": f"{either(EXTRACTORS)}; default: %(default)s"}
 
 
 def _run(args: Namespace) -> int:
     """Rows are written chunk by chunk."""
-    from fastmlp.commands.rows import FEATURES, features_head, features_text
+    from fastmlp.commands.classification.rows import FEATURES, features_head, features_text
     from fastmlp.images.reading import read_chunks
-    from fastmlp.images.sources import nothing_in
+    from fastmlp.images.sources.source import nothing_in
     from fastmlp.writing import free_unfinished
 
     beside = None
@@ -39,7 +39,7 @@ def _run(args: Namespace) -> int:
     if first is None:
         raise nothing_in(args.source)
     errors: list[str] = []
-    with output(args.output, beside, "x" if beside else "w") as file:
+    with opened_output(args.output, beside, "x" if beside else "w") as file:
         file.write(features_head(args.extractor))
         for paths, features, reasons, _, _ in chain([first], parts):
             fine = [reason is None for reason in reasons]

@@ -7,8 +7,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import fastmlp
-from fastmlp.commands.arguments import Parser
 from fastmlp.commands.output import FINE
+from fastmlp.commands.parser import Parser
 
 if TYPE_CHECKING:
     from fastmlp.images.classifier import ImageClassifier

@@ -17,8 +17,8 @@ from argparse import Namespace
 from importlib import import_module
 
 import fastmlp
-from fastmlp.commands.arguments import Parser, meant
 from fastmlp.commands.output import FINE, INTERRUPTED, NOTHING_DONE, TEXT, say
+from fastmlp.commands.parser import Parser, meant
 
 COMMANDS = {
     "demo": "tell circles from lines, or train on toy data: the two tutorials",

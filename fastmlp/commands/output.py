@@ -70,7 +70,7 @@ def _same_file(path: str, other: str) -> bool:
 
 
 @contextmanager
-def output(path: str | None, beside: str | None = None, mode: str = "w", then: str = "") -> Iterator[IO[str]]:
+def opened_output(path: str | None, beside: str | None = None, mode: str = "w", then: str = "") -> Iterator[IO[str]]:
     """The file at `path`, or stdout; an error of writing names it.
 
     Where there is a name `beside`, that file is moved to `path` when it is whole; else a message says where it is, and what then.

@@ -12,7 +12,9 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 import fastmlp
-from fastmlp.commands.arguments import (
+from fastmlp.commands.info import print_model
+from fastmlp.commands.output import FINE, INTERRUPTED, ask, check_target, say
+from fastmlp.commands.parser import (
     DTYPES,
     Parser,
     batch_size,
@@ -20,12 +22,10 @@ from fastmlp.commands.arguments import (
     layer_sizes,
     name_of,
     number,
-    positive,
+    positive_whole,
     several,
     whole,
 )
-from fastmlp.commands.info import print_model
-from fastmlp.commands.output import FINE, INTERRUPTED, ask, check_target, say
 
 if TYPE_CHECKING:
     from fastmlp.images.labelled import LabelledImages
@@ -47,13 +47,13 @@ SINGLE: dict[str, tuple[str, Callable[[str], Any]]] = {
     "patience": ("N", whole),
     "seed": ("N", whole),
     "data_seed": ("N", whole),
-    "members": ("N", positive),
+    "members": ("N", positive_whole),
     "halving": ("H", whole),
     "dtype": ("NAME", name_of(DTYPES)),
     "threads": ("N", whole),
 }
 HELD_OUT = 0.2  # of the images of each class, to measure by
-SHOWN = 10  # of the best of several networks
+BEST_SHOWN = 10  # of the best of several networks
 
 EPILOG = f"""\
 what is measured:
@@ -65,7 +65,7 @@ several networks:
   Several values of {either(f"--{name.replace('_', '-')}" for name in SWEPT)} make a network of each
   combination. With --members N, the combinations take turns until there are N networks. The seed of each is one more
   than that of the one before; the first has that of --seed, or one that is drawn. All are measured on the same rows,
-  which --data-seed chooses. The best {SHOWN} are printed as a table. The one of the smallest validation loss is saved, or
+  which --data-seed chooses. The best {BEST_SHOWN} are printed as a table. The one of the smallest validation loss is saved, or
   with --ensemble all that were not dropped by --halving and have not diverged, trained anew on all images as above: the
   ensemble's scores are the means of their probabilities.
 
@@ -101,32 +101,19 @@ def declare(parser: Parser) -> None:
 
 
 def _explanations() -> dict[str, str]:
-    from fastmlp import checks
-    from fastmlp.images.features import DEFAULT_EXTRACTOR, EXTRACTORS
+    from fastmlp.images.extractors import DEFAULT_EXTRACTOR, EXTRACTORS
     from fastmlp.images.fitting import METHODS
-    from fastmlp.kernels import optimizers
+    from fastmlp.training.options import explanation
 
-    return {
-        "extractor": f"{either(EXTRACTORS)}; default: {DEFAULT_EXTRACTOR}",
-        "method": either(METHODS),
-        "hidden": 'units of the hidden layers; "/" between alternatives',
-        "activation": f"of the hidden layers: {either(checks.ACTIVATIONS)}",
-        "optimizer": either(optimizers.CODES),
-        "momentum": "of the optimizers momentum and nesterov",
-        "schedule": f"how the learning rate falls: {either(optimizers.SCHEDULES)}",
-        "warmup": "in which the learning rate first rises",
-        "patience": "epochs to wait for a better loss",
-        "data_seed": "of the held-out rows and of the order; default: that of --seed",
-        "bootstrap": "draw the rows of each network with replacement",
-        "members": "how many networks to train; default: one for each combination of values",
-        "halving": "from time to time, only the best of H networks goes on",
-        "dtype": either(DTYPES),
-    }
+    texts = {name: explanation(name) for name in (*SWEPT, *SINGLE, "bootstrap")}
+    texts["hidden"] = 'units of each hidden layer, by default 100; "/" between alternatives'
+    texts["members"] += "; by default one for each combination of values"
+    return {"extractor": f"{either(EXTRACTORS)}; default: {DEFAULT_EXTRACTOR}", "method": either(METHODS), **texts}
 
 
 def _run(args: Namespace) -> int:
     """After Ctrl-C, what has been trained so far is saved under another name."""
-    from fastmlp.images.features import DEFAULT_EXTRACTOR
+    from fastmlp.images.extractors import DEFAULT_EXTRACTOR
     from fastmlp.images.fitting import train_labelled, train_members
     from fastmlp.images.labelled import labelled_images
     from fastmlp.storage import MODEL
@@ -159,7 +146,7 @@ def _run(args: Namespace) -> int:
     path = free_unfinished(args.output) if interrupted else args.output
     model.save(path)
     if population is not None:
-        print(population.table.best(SHOWN))
+        print(population.table.best(BEST_SHOWN))
     print_model(model)
     if interrupted:
         older = f"; {args.output} is as it was" if os.path.exists(args.output) else ""

@@ -1,4 +1,4 @@
-"""The two tutorials, computed; cli prints what comes of them.
+"""The two tutorials, computed: `fastmlp demo` tells what comes of them.
 
 Circles and lines: two 3-3-1 networks, of which the larger output decides, and the 3-3-2 softmax network of the sequel.
 Toy data: a 3-5-1 classifier and a 3-5-2 regressor, both by full-batch gradient descent.
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fastmlp.images.classifier import ImageClassifier
 from fastmlp.images.folders import classify_folder, train_folder
 from fastmlp.images.pillow import ImageError
-from fastmlp.images.sources import Source
+from fastmlp.images.sources.source import Source
 from fastmlp.networks.mlp import MLP
 from fastmlp.training.train import train
 from fastmlp.writing import FileKind, check_writable, replacing
@@ -158,19 +158,6 @@ def train_classifier(toy: Toy, seed: int) -> MLP:
 def train_regressor(toy: Toy, seed: int) -> MLP:
     """Its sibling with two linear outputs."""
     return train(toy.X_train, toy.y_train, seed=seed, **REGRESSOR)
-
-
-def accuracy_and_f1(model: MLP, toy: Toy) -> tuple[float, float]:
-    """On the test set: the share of right labels; the harmonic mean of precision and recall of class 1."""
-    predicted, right = model.predict(toy.X_test), toy.y_test
-    true_positives = np.sum((predicted == 1) & (right == 1))
-    return float(np.mean(predicted == right)), float(2 * true_positives / (np.sum(predicted == 1) + np.sum(right == 1)))
-
-
-def squared_and_absolute_error(model: MLP, toy: Toy) -> tuple[float, float]:
-    """On the test set: the mean squared error and the mean absolute error."""
-    errors = model.predict(toy.X_test) - toy.y_test
-    return float(np.mean(errors**2)), float(np.mean(np.abs(errors)))
 
 
 def draw(folder: Path, model: MLP, toy: Toy) -> list[Path]:

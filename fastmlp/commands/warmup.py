@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from argparse import Namespace
 
-from fastmlp.commands.arguments import Parser, either
 from fastmlp.commands.output import FINE
+from fastmlp.commands.parser import Parser, either
 
 
 def declare(parser: Parser) -> None:

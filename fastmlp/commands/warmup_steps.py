@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmlp import checks
-from fastmlp.commands.arguments import DTYPES
-from fastmlp.images import archives, reading
-from fastmlp.images.features import EXTRACTORS, extract
+from fastmlp.commands.parser import DTYPES
+from fastmlp.images import reading
+from fastmlp.images.extractors import EXTRACTORS, extract
+from fastmlp.images.sources import archives
 from fastmlp.kernels.compile import noticed_by
 from fastmlp.kernels.images.names import chosen_names, sorted_names
 from fastmlp.kernels.notice import EXPECTED, Notice, is_watched, put_line, wipe_line

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks
-from fastmlp.images.features import EXTRACTORS
+from fastmlp.images.extractors import EXTRACTORS
 from fastmlp.images.labelled import labelled_images
 from fastmlp.images.pillow import MAX_PIXELS
 from fastmlp.images.reading import read_chunk
-from fastmlp.images.sources import CHUNK, Chosen, Chunk, Chunks, Source
+from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chosen, Chunk
+from fastmlp.images.sources.source import Chunks, Source
 from fastmlp.images.verdicts import Batches, Verdicts
 from fastmlp.literals import Decision, ExtractorName
 from fastmlp.networks import records
@@ -120,7 +121,7 @@ class ImageClassifier(Copied):
         self,
         source: Source,
         threads: int | None = None,
-        batch_size: int = CHUNK,
+        batch_size: int = LARGEST_CHUNK,
         *,
         ordered: bool = True,
         strict: bool = False,

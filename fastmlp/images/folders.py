@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from fastmlp import checks
 from fastmlp.images.classifier import ClassifyOptions, ImageClassifier
-from fastmlp.images.features import DEFAULT_EXTRACTOR
+from fastmlp.images.extractors import DEFAULT_EXTRACTOR
 from fastmlp.images.fitting import METHODS, train_labelled
 from fastmlp.images.labelled import labelled_images
 from fastmlp.images.loading import load_model
 from fastmlp.images.reading import read_source
-from fastmlp.images.sources import Source, nothing_in
+from fastmlp.images.sources.source import Source, nothing_in
 from fastmlp.images.verdicts import Verdicts
 from fastmlp.literals import ExtractorName, Method
 from fastmlp.training.options import TrainOptions
@@ -46,7 +46,7 @@ def extract_features(source: Source, extractor: ExtractorName = "ink", threads: 
     source : path of a folder, of a tar or zip archive, or of one file; or an iterable of paths of files
         See `ImageClassifier.classify`.
     extractor : {"ink", "pixels"}
-        See fastmlp/images/features.py for what they are.
+        See fastmlp/images/extractors.py for what they are.
     threads : int, optional
         By default as many as there are cores. The results do not depend on it.
 
@@ -91,7 +91,7 @@ def train_folder(
         answer file is `name,1` or `name,0`, after an optional header `file_name,correct_answer`. Where there are answer
         files they decide, and the first one's order is the order of the samples.
     extractor : {"ink", "pixels"}
-        See fastmlp/images/features.py for what they are.
+        See fastmlp/images/extractors.py for what they are.
     method : {"softmax", "one-vs-rest"}
         One network with an output for each class, or for each class a network with one output, trained towards 1 for
         the images of its class and 0 for all others.

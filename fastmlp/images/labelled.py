@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
-from fastmlp.images.features import DEFAULT_EXTRACTOR, EXTRACTORS
+from fastmlp.images.extractors import DEFAULT_EXTRACTOR, EXTRACTORS
 from fastmlp.images.pillow import ImageError
 from fastmlp.images.reading import FeatureRows, read_source
-from fastmlp.images.sources import nothing_in
+from fastmlp.images.sources.source import nothing_in
 from fastmlp.writing import StrPath
 
 ANSWER_FILE = re.compile(r"correct-outputs-(.+)\.txt")

@@ -19,15 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
-from fastmlp.images import archives
-from fastmlp.images.features import EXTRACTORS, extract
+from fastmlp.images.extractors import EXTRACTORS, extract
 from fastmlp.images.pillow import MAX_PIXELS, SIGNATURE, ImageError, NoPNGError, decode, most_bytes, read_file, read_image
-from fastmlp.images.sources import Chunk, Chunks, Source
+from fastmlp.images.sources import archives
+from fastmlp.images.sources.chunk import Chunk
+from fastmlp.images.sources.source import Chunks, Source
 from fastmlp.kernels.compile import is_compiled
 from fastmlp.kernels.images import files, png
 from fastmlp.threads import in_threads, thread_count
 
-FEW = 1000  # files of a source that Pillow has read before compiled code is loaded from its cache
+FILES_BY_PILLOW = 1000  # files of a source that Pillow has read before compiled code is loaded from its cache
 FIRST_STEP = 64  # files of the first call
 STEP_SECONDS = 0.1  # of each later one, about: Ctrl-C waits for its end
 # What files.read is told in place of a folder and names, and in place of data and places.
@@ -55,7 +56,7 @@ def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int, stop
     """
     features = np.full((chunk.length, EXTRACTORS[extractor].size), np.nan)
     outcomes = np.full(chunk.length, files.REFUSED, np.uint8)
-    if chunk.known >= FEW or is_compiled(files.read):
+    if chunk.known >= FILES_BY_PILLOW or is_compiled(files.read):
         _read_compiled(features, outcomes, chunk, extractor, max_pixels, stop)
     paths = chunk.paths()
     errors: list[str | None] = [None] * chunk.length

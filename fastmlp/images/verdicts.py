@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.images.sources import Chosen, Chunk, Chunks, Source, nothing_in
+from fastmlp.images.sources.chunk import Chosen, Chunk
+from fastmlp.images.sources.source import Chunks, Source, nothing_in
 from fastmlp.networks.metrics import listing, short
 from fastmlp.threads import in_threads
 

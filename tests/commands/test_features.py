@@ -57,7 +57,7 @@ def test_features_are_whole_or_beside_their_place(is_there, error, many, tmp_pat
     output.write_bytes(older) if is_there else output.unlink()
     for name in ("f.unfinished.csv", "f.unfinished-2.csv"):
         with monkeypatch.context() as patch:
-            interrupt_after(patch, "fastmlp.commands.rows.features_text", 2, error)
+            interrupt_after(patch, "fastmlp.commands.classification.rows.features_text", 2, error)
             assert main(["features", str(many), "-o", str(output)]) == (130 if isinstance(error, KeyboardInterrupt) else 2)
         assert f"so far is in {tmp_path / name}" in capsys.readouterr().err
         kept = (tmp_path / name).read_bytes()

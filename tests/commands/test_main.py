@@ -12,7 +12,9 @@ import fastmlp
 from fastmlp import literals
 from fastmlp.commands import warmup_steps
 from fastmlp.commands.main import COMMANDS
-from fastmlp.images import features
+from fastmlp.commands.train import SINGLE, SWEPT
+from fastmlp.images import extractors
+from fastmlp.training.options import OPTIONS, explanation
 
 
 def test_help_names_the_commands():
@@ -36,14 +38,21 @@ def test_help_of_a_command_is_shown_in_two_ways(command, capsys):
 
 
 def test_names_in_the_help_are_those_of_the_tables(monkeypatch, capsys):
-    monkeypatch.setitem(features.EXTRACTORS, "another", features.EXTRACTORS["ink"])
+    monkeypatch.setitem(extractors.EXTRACTORS, "another", extractors.EXTRACTORS["ink"])
     monkeypatch.setitem(warmup_steps.PARTS, "yet another", [])
     for command in "train", "features":
         assert "ink, pixels or another; default: " in exits(f"{command} --help", capsys)[1].out
     assert "archives or yet another;" in exits("warmup --help", capsys)[1].out
-    text = exits("train --help", capsys)[1].out
+    words = exits("train --help", capsys)[1].out.split()
+    text = " ".join(words)
+    assert all(" ".join(explanation(name).split()) in text for name in (*SWEPT, *SINGLE) if name != "hidden")
     for names in literals.Activation, literals.Optimizer, literals.Schedule, literals.Method:
         assert all(name in text for name in get_args(names))
+
+
+def test_options_that_take_several_values_are_those_of_each_network():
+    assert all(OPTIONS[name].own is not None for name in SWEPT)
+    assert {name for name in SINGLE if OPTIONS[name].own is not None} == {"seed"}  # which differs for each by itself
 
 
 def test_wrong_usage_is_told_before_anything_heavy_is_imported():

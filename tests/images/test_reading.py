@@ -18,11 +18,12 @@ import pytest
 from pngs import KINDS, SIGNATURE, chunk, gray_png, header, png, random_samples
 
 from fastmlp import classify_folder, train_folder
-from fastmlp.images import reading, sources
-from fastmlp.images.features import EXTRACTORS, extract
+from fastmlp.images import reading
+from fastmlp.images.extractors import EXTRACTORS, extract
 from fastmlp.images.pillow import ImageError, read_image
 from fastmlp.images.reading import _spans, read_chunk
-from fastmlp.images.sources import Chunks
+from fastmlp.images.sources.chunk import LARGEST_CHUNK
+from fastmlp.images.sources.source import Chunks
 from fastmlp.kernels.images import files
 from fastmlp.kernels.images import png as kernels
 
@@ -36,29 +37,29 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are pipes, and
 @pytest.fixture(autouse=True)
 def one_chunk(monkeypatch):
     """The first chunk is as large as any."""
-    monkeypatch.setattr(sources, "FIRST", sources.CHUNK)
+    monkeypatch.setattr("fastmlp.images.sources.chunk.SMALLEST_CHUNK", LARGEST_CHUNK)
 
 
 # -- The ways to read --------------------------------------------------------------------------------------------------
 
 
 def by_pillow(patch):
-    patch.setattr(reading, "FEW", 10**9)
+    patch.setattr(reading, "FILES_BY_PILLOW", 10**9)
     patch.setattr(reading, "is_compiled", lambda kernel: False)
 
 
 def by_compiled_code(patch):
-    patch.setattr(reading, "FEW", 0)
+    patch.setattr(reading, "FILES_BY_PILLOW", 0)
 
 
 def without_system_calls(patch):
-    patch.setattr(reading, "FEW", 0)
+    patch.setattr(reading, "FILES_BY_PILLOW", 0)
     patch.setattr(files, "POSSIBLE", False)
 
 
 def in_turns(patch):
     """As on the first call of a process: some by Pillow, until compiled code is at hand."""
-    patch.setattr(reading, "FEW", 2)
+    patch.setattr(reading, "FILES_BY_PILLOW", 2)
 
 
 WAYS = [by_pillow, by_compiled_code, without_system_calls, in_turns]

@@ -51,7 +51,7 @@ FAILURES_SHOWN = 50
 THUMBNAIL_BYTES = 1_500_000  # of all of them, as HTML; a thousand classes take as much again at worst
 
 BINS = (HIGHEST - LOWEST) * BINS_PER_UNIT
-LARGEST = 1e300  # the difference of two such scores is still a number
+LARGEST_SCORE = 1e300  # the difference of two such scores is still a number
 
 
 class Candidate(NamedTuple):
@@ -298,4 +298,4 @@ class Report:
 
 
 def _finite(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.clip(np.nan_to_num(values.astype(np.float64)), -LARGEST, LARGEST)
+    return np.clip(np.nan_to_num(values.astype(np.float64)), -LARGEST_SCORE, LARGEST_SCORE)

@@ -19,11 +19,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.commands.rows import RowFormat, as_written, decimals
+from fastmlp.commands.classification.rows import RowFormat, as_written, decimals
 from fastmlp.images.classifier import ImageClassifier
-from fastmlp.images.features import extract
+from fastmlp.images.extractors import extract
 from fastmlp.images.pillow import MAX_PIXELS, read_image
-from fastmlp.images.sources import Chosen
+from fastmlp.images.sources.chunk import Chosen
 from fastmlp.images.verdicts import Verdicts
 
 ENCODING = ("utf-8", "surrogateescape")  # a file name may be any bytes

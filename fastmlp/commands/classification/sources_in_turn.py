@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from fastmlp.images.classifier import ImageClassifier
 from fastmlp.images.reading import reader
-from fastmlp.images.sources import Chosen, is_collection
+from fastmlp.images.sources.chunk import Chosen
+from fastmlp.images.sources.source import is_collection
 from fastmlp.images.verdicts import Verdicts
 
 Batch = tuple[Verdicts, int | None]  # and the number of files that come after it, if that is known

@@ -1,4 +1,4 @@
-"""From one gray image to one row of features; fastmlp/images/features.py says what the features are.
+"""From one gray image to one row of features; fastmlp/images/extractors.py says what the features are.
 
 image holds height * width levels, row by row; histogram (256,) int64 and marks (places_for(height * width),) uint8 are scratch; row
 (size,) float64 is written in place. Whatever is summed is an integer below 2^53, so the sums are exact in any order.

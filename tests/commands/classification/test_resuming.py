@@ -16,8 +16,8 @@ from verdict_rows import CLASSES, FORMATS, PATHS, encoded, only, read, same, ver
 import fastmlp
 from fastmlp.commands.classification import resuming
 from fastmlp.commands.classification.resuming import Samples, among
-from fastmlp.commands.rows import CsvRows, JsonRows, as_written
-from fastmlp.images.sources import Chunks
+from fastmlp.commands.classification.rows import CsvRows, JsonRows, as_written
+from fastmlp.images.sources.source import Chunks
 from fastmlp.images.verdicts import Verdicts
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from verdict_rows import CLASSES, FORMATS, PATHS, encoded, read, same, verdicts_of
 
-from fastmlp.commands.rows import CsvRows, JsonRows, as_written, decimals, features_head, features_text
+from fastmlp.commands.classification.rows import CsvRows, JsonRows, as_written, decimals, features_head, features_text
 
 
 def test_csv_is_what_the_csv_module_reads():

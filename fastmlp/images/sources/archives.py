@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import arrays
+from fastmlp.images.pillow import SIGNATURE
 from fastmlp.kernels.images import archive
 from fastmlp.kernels.images.names import chosen_names, keep_last, sorted_names, starts_of
 from fastmlp.writing import StrPath
@@ -26,7 +27,6 @@ NAME_ROOM = 64  # bytes of a name, on the average, that are made room for
 
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 ZIP_BEGINNINGS = (b"PK\3\4", b"PK\5\6")  # a member, or an archive without any
-PNG_BEGINNING = b"\x89PNG\r\n\x1a\n"  # a picture is one, whatever hides behind it
 
 STORED, DEFLATED, BZIP2, LZMA = 0, 8, 12, 14
 END_RECORD = struct.Struct("<4s4H2LH")  # of the central directory: signature, disks, entries, size, offset, length of comment
@@ -34,7 +34,7 @@ END_RECORD_64 = struct.Struct("<4sQ2H2L4Q")
 LOCATOR_64 = struct.Struct("<4sLQL")
 TAIL = END_RECORD.size + 2**16  # bytes at the end of a zip that hold the record, and a comment
 
-DAMAGE = {
+DAMAGED_AT = {
     archive.BAD_HEADER: "there is no right header at byte {}",
     archive.BAD_NUMBER: "the header at byte {} has no right size",
     archive.BAD_RECORD: "the extended header at byte {} cannot be read",
@@ -72,7 +72,7 @@ def _both_ends(path: StrPath) -> tuple[bytes, bytes]:
         return b"", b""
     with open(path, "rb") as file:
         beginning = file.read(archive.BLOCK)
-        if beginning.startswith((PNG_BEGINNING, *ZIP_BEGINNINGS)):
+        if beginning.startswith((SIGNATURE, *ZIP_BEGINNINGS)):  # a picture is one, whatever hides behind it
             return beginning, b""
         file.seek(-min(TAIL, os.fstat(file.fileno()).st_size), os.SEEK_END)
         return beginning, file.read()
@@ -89,7 +89,7 @@ def _kind(beginning: bytes, tail: bytes) -> str | None:
         header = np.frombuffer(bytearray(beginning), np.uint8)
         if archive.header_is_right(header, 0):
             return "tar"
-    if beginning.startswith(PNG_BEGINNING) or _compression(beginning):
+    if beginning.startswith(SIGNATURE) or _compression(beginning):
         return None
     return "zip" if _end_record(tail) >= 0 else None  # behind other bytes, as of a program that unpacks it
 
@@ -169,7 +169,7 @@ def _walk(
     if why == archive.TRUNCATED:
         raise ValueError(f"{os.fspath(path)} is truncated")
     if why != archive.END:
-        raise ValueError(f"{os.fspath(path)} is damaged: {DAMAGE[why].format(at)}")
+        raise ValueError(f"{os.fspath(path)} is damaged: {DAMAGED_AT[why].format(at)}")
     return np.concatenate(all_names), np.concatenate(all_places)
 
 

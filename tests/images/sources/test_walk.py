@@ -1,82 +1,19 @@
-"""Listing folders, lists and archives: which names come, in which order, and what stands in their way."""
+"""A folder is walked in order, with all folders in it, whatever lies there, and whatever cannot be listed."""
 
 import os
 import random
-import socket
-import stat
 import subprocess
 import sys
-import tarfile
 import tempfile
 import threading
-import zipfile
-from pathlib import Path
 
-import numpy as np
 import pytest
+from trees import AS_ROOT, NAMES, NOBODY, ODD_NAMES, ROOT, checked, checked_or_empty, failures, make, paths_of, skipped, sorted_walk
 
-from fastmlp.images import sources
-from fastmlp.images.sources import FEW, Chunks
-
-ROOT = Path(__file__).parents[2]
-AS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
-NOBODY = 65534
+from fastmlp.images.sources.source import Chunks
+from fastmlp.images.sources.walk import SORTED_BY_PYTHON
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="names are bytes, and there are pipes and devices")
-
-
-def make(folder, *names):
-    for name in names:
-        path = os.path.join(os.fsencode(folder), name if isinstance(name, bytes) else name.encode())
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
-
-
-def paths_of(source, **options):
-    return [path for chunk in Chunks(source, **options) for path in checked(chunk).paths()]
-
-
-def checked(chunk):
-    """A chunk whose parts agree about how many names there are."""
-    names = chunk.names.split(b"\0")
-    assert names.pop() == b""
-    assert chunk.length == len(names) == len(chunk.paths())
-    assert chunk.members is None or chunk.members.shape == (chunk.length, 4)
-    for index, name, why in chunk.failed:
-        assert chunk.paths()[index] == name
-        assert why
-    return chunk
-
-
-def failures(source, **options):
-    return {name: why for chunk in Chunks(source, **options) for _, name, why in checked(chunk).failed}
-
-
-def skipped(source, **options):
-    return sum(chunk.skipped for chunk in Chunks(source, **options))
-
-
-def sorted_walk(folder):
-    """The files that are not hidden, by os.walk and sorted."""
-    found = []
-    for place, folders, files in os.walk(os.fsencode(folder)):
-        folders[:] = [name for name in folders if not name.startswith(b".")]
-        place = os.path.relpath(place, os.fsencode(folder))
-        found += [os.path.normpath(os.path.join(place, name)) for name in files if not name.startswith(b".")]
-    return [os.fsdecode(name) for name in sorted(found)]
-
-
-ODD_NAMES = [b"caf\xe9.png", b"\xff\xfe", b"new\nline.png", b" ", b"tab\t.png", b"a\\b.png", b'"quoted",.png', "絵/絵.png".encode()]
-NAMES = ["b.png", "a/2.PNG", "a/10.png", "a.png", "a-b/c.png", "z/y/x.png", "notes.txt", "no ending", "A.png"]
-
-
-@pytest.fixture
-def tree(tmp_path):
-    make(tmp_path, *NAMES, ".hidden.png", ".git/d.png", "a/.b/c.png", "a/.c.png")
-    return tmp_path
-
-
-# -- The sorted walk ---------------------------------------------------------------------------------------------------
 
 
 def test_a_folder_is_walked_in_the_order_of_whole_paths(tree):
@@ -122,7 +59,7 @@ def test_a_large_folder_is_sorted_as_python_sorts(tmp_path):
     names = {b"x" + name for name in names} | {b"x" * k for k in range(1, 250)} | {b"a common beginning %d" % k for k in range(500)}
     make(tmp_path, *(name + b"/f" if number % 50 == 0 else name for number, name in enumerate(sorted(names))))
     assert len(names) > 4096
-    assert sum(map(len, names)) > FEW
+    assert sum(map(len, names)) > SORTED_BY_PYTHON
     chunks = Chunks(tmp_path)
     assert [path for chunk in chunks for path in checked(chunk).paths()] == sorted_walk(tmp_path)
     assert chunks.total == len(names)
@@ -157,14 +94,6 @@ def test_an_empty_folder_gives_no_names(tmp_path):
         assert [path for chunk in chunks for path in checked_or_empty(chunk)] == []
         assert chunks.total == 0
         assert chunks.within
-
-
-def checked_or_empty(chunk):
-    assert (chunk.length, chunk.names) == (0, b"")
-    return chunk.paths()
-
-
-# -- Links -------------------------------------------------------------------------------------------------------------
 
 
 def test_links_to_files_are_listed_and_links_to_folders_not_followed(tree):
@@ -208,29 +137,6 @@ def test_the_folder_itself_may_be_a_link(tree, tmp_path_factory):
     assert paths_of(link) == sorted(NAMES)
 
 
-# -- What is no file ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def odd_things(tree, monkeypatch):
-    """A folder with a pipe, a socket, links to them and, if may be, a device."""
-    os.mkfifo(tree / "pipe.png")
-    os.mkfifo(tree / ".hidden pipe")
-    os.symlink("pipe.png", tree / "to-pipe.png")
-    os.symlink("/dev/null", tree / "to-null.png")
-    things = ["pipe.png", "to-pipe.png", "to-null.png", "a/socket.png"]
-    monkeypatch.chdir(tree / "a")  # the address of a socket has to be short
-    with socket.socket(socket.AF_UNIX) as bound:
-        bound.bind("socket.png")
-    try:
-        os.mknod(tree / "null.png", stat.S_IFCHR | 0o666, os.makedev(1, 3))
-    except PermissionError:
-        pass
-    else:
-        things.append("null.png")
-    return tree, things
-
-
 def test_pipes_sockets_and_devices_are_skipped_and_counted(odd_things):
     folder, things = odd_things
     for ordered in (True, False):
@@ -259,14 +165,6 @@ def test_no_file_pipe_or_device_is_opened_while_listing(odd_things, monkeypatch)
     monkeypatch.setattr("builtins.open", refuse)
     for strict in (False, True):
         list(Chunks(folder, strict=strict, follow_symlinks=strict))
-
-
-def test_a_pipe_as_the_source_is_a_name_that_is_not_opened(tmp_path):
-    os.mkfifo(tmp_path / "pipe.png")
-    assert paths_of(tmp_path / "pipe.png") == [str(tmp_path / "pipe.png")]
-
-
-# -- Folders that cannot be listed -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -338,34 +236,12 @@ def test_what_another_user_may_not_see_are_failures(tmp_path):
         os.chmod(os.path.join(folder, "closed"), 0)
         os.chmod(os.path.join(folder, "names only"), 0o744)
         script = (
-            f"import os\nfrom fastmlp.images.sources import Chunks\nos.seteuid({NOBODY})\n"
+            f"import os\nfrom fastmlp.images.sources.source import Chunks\nos.seteuid({NOBODY})\n"
             f"for chunk in Chunks({folder!r}): print(chunk.names, [why for _, _, why in chunk.failed])"
         )
         output = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     names = b"closed/\0link.png\0names only/c.png\0open/b.png\0"
     assert output == f"{names} {[f'{folder}/closed/ cannot be listed: Permission denied']}\n"
-
-
-# -- Depth -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def deep(tmp_path):
-    """A function that makes so many folders in one another, with a file in each; however long the path becomes."""
-
-    def dig(depth, name):
-        place = os.open(tmp_path, os.O_RDONLY)
-        for _ in range(depth):
-            os.mkdir(name, dir_fd=place)
-            inner = os.open(name, os.O_RDONLY, dir_fd=place)
-            os.close(os.open("f", os.O_CREAT, dir_fd=inner))
-            os.close(place)
-            place = inner
-        os.close(place)
-        return tmp_path
-
-    yield dig
-    subprocess.run(["rm", "-rf", tmp_path], check=True)  # shutil.rmtree is recursive
 
 
 @pytest.mark.parametrize("follow", [False, True])
@@ -383,156 +259,6 @@ def test_a_folder_whose_path_is_too_long_for_the_system_is_a_failure(deep, order
     paths = paths_of(folder, ordered=ordered)
     assert len(paths) == 1 + failure[0].count("/") - 1
     assert set(paths) == {failure[0]} | {("d" * 99 + "/") * depth + "f" for depth in range(1, len(paths))}
-
-
-# -- Lists of files ----------------------------------------------------------------------------------------------------
-
-
-def test_one_file_and_lists_of_files_are_taken_as_they_are(tree):
-    assert paths_of(tree / "notes.txt") == paths_of(str(tree / "notes.txt")) == [str(tree / "notes.txt")]
-    assert paths_of(["none.png", tree / "b.png", tree, ""]) == ["none.png", str(tree / "b.png"), str(tree), ""]
-    assert paths_of(iter(["b.png", "a.png", "b.png"])) == ["b.png", "a.png", "b.png"]
-    assert paths_of([]) == paths_of(()) == []
-    assert not Chunks([]).within
-
-
-def test_lists_are_cut_in_chunks_and_their_total_is_known_if_they_have_a_length():
-    names = [f"{number}.png" for number in range(10)]
-    chunks = Chunks(names, size=4)
-    assert chunks.total == 10
-    assert [chunk.length for chunk in chunks] == [4, 4, 2]
-    generator = Chunks((name for name in names), size=5)
-    assert generator.total is None
-    assert [chunk.length for chunk in generator] == [5, 5]
-
-
-def test_lists_are_not_read_ahead():
-    taken = []
-    chunks = Chunks((taken.append(number) or f"{number}.png" for number in range(100)), size=10)
-    assert taken == []
-    next(chunks)
-    assert len(taken) == 10
-
-
-def test_names_that_no_file_can_have_are_failures():
-    names = ["a.png", "b\0c.png", "\ud800.png", "caf\udce9.png", "\0"]
-    assert paths_of(names) == names
-    assert failures(names) == {name: f"{name!r} cannot be the name of a file" for name in ("b\0c.png", "\ud800.png", "\0")}
-
-
-@pytest.mark.parametrize("source", [b"a.png", [b"a.png"], [7], 7, None])
-def test_what_is_no_path_is_refused(source):
-    with pytest.raises(TypeError):
-        list(Chunks(source))
-
-
-def test_bytes_are_no_path():
-    with pytest.raises(TypeError, match=r"a path must be a str or an os.PathLike of str; got b'a\.png'"):
-        Chunks(b"a.png")
-
-
-@pytest.mark.parametrize("source", ["nowhere", "", "a\0b", "\ud800", "b.png/c"])
-def test_a_path_where_nothing_is_is_an_error_at_once(tree, monkeypatch, source):
-    monkeypatch.chdir(tree)
-    with pytest.raises(FileNotFoundError, match=r" does not exist$"):
-        Chunks(source)
-
-
-# -- Archives ----------------------------------------------------------------------------------------------------------
-
-
-def archive_of(folder, kind, path):
-    """A tar or zip of a folder, in the order of os.walk."""
-    if kind == "tar":
-        with tarfile.open(path, "w", encoding="utf-8", errors="surrogateescape") as tar:
-            tar.add(folder, ".")
-        return path
-    with zipfile.ZipFile(path, "w") as archive:
-        for place, _, files in os.walk(folder):
-            for name in files:
-                archive.write(os.path.join(place, name), os.path.relpath(os.path.join(place, name), folder))
-    return path
-
-
-@pytest.mark.parametrize("kind", ["tar", "zip"])
-def test_an_archive_has_the_names_of_the_folder_it_was_made_of(tree, tmp_path_factory, kind):
-    make(tree, *(ODD_NAMES if kind == "tar" else []), "絵/絵.png", "new\nline.png", *(f"many/{number}" for number in range(50)))
-    path = archive_of(tree, kind, tmp_path_factory.mktemp("archives") / "files")
-    for size in (1, 7, 4096):
-        chunks = Chunks(path, size=size)
-        assert chunks.within
-        assert chunks.total == len(sorted_walk(tree))
-        parts = [checked(chunk) for chunk in chunks]
-        assert [name for part in parts for name in part.paths()] == sorted_walk(tree)
-        assert max(part.length for part in parts) <= size
-        assert sorted(paths_of(path, size=size, ordered=False), key=os.fsencode) == sorted_walk(tree)
-
-
-def test_a_tar_skips_what_the_folder_skips(odd_things, tmp_path_factory):
-    folder, things = odd_things
-    os.unlink(folder / "a/socket.png")  # tarfile leaves it out
-    tar = archive_of(folder, "tar", tmp_path_factory.mktemp("archives") / "files.tar")
-    assert paths_of(tar) == paths_of(folder)
-    assert skipped(tar) == len(things) - 1
-
-
-def test_an_archive_without_files_gives_no_names(tmp_path):
-    zipfile.ZipFile(tmp_path / "none.zip", "w").close()
-    assert [checked_or_empty(chunk) for chunk in Chunks(tmp_path / "none.zip")] == [[]]
-    assert Chunks(tmp_path / "none.zip").total == 0
-
-
-def test_files_of_no_bytes_and_of_zeros_are_no_archives(tmp_path):
-    (tmp_path / "empty.tar").write_bytes(b"")
-    (tmp_path / "zeros.tar").write_bytes(bytes(10240))
-    for path in tmp_path.iterdir():
-        assert paths_of(path) == [str(path)]
-
-
-def test_an_archive_in_a_list_is_a_file_like_any_other(tree, tmp_path_factory):
-    path = archive_of(tree, "tar", tmp_path_factory.mktemp("archives") / "files.tar")
-    assert paths_of([path]) == [str(path)]
-
-
-def test_what_is_compressed_as_a_whole_is_refused_at_once(tree, tmp_path_factory):
-    path = tmp_path_factory.mktemp("archives") / "files.tar.gz"
-    with tarfile.open(path, "w:gz") as tar:
-        tar.add(tree, ".")
-    with pytest.raises(ValueError, match=r"files\.tar\.gz is compressed by gzip; decompress it first"):
-        Chunks(path)
-
-
-# -- Leaving some out --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["folder", "tar", "list"])
-def test_a_chunk_without_some_of_its_names(tree, tmp_path_factory, kind):
-    os.mkfifo(tree / "pipe.png")
-    os.mkfifo(tree / "z/pipe.png")
-    source = tree
-    if kind == "tar":
-        source = archive_of(tree, "tar", tmp_path_factory.mktemp("archives") / "files.tar")
-    elif kind == "list":
-        source = [*NAMES, "a\0b", "last\0"]
-    (chunk,) = Chunks(source, strict=True)
-    assert len(chunk.failed) == (0 if kind == "tar" else 2)
-    paths, rng = chunk.paths(), np.random.default_rng(0)
-    for done in [*(rng.random((20, chunk.length)) < 0.4).tolist(), [True] * chunk.length, [False] * chunk.length]:
-        kept = [index for index, leave in enumerate(done) if not leave]
-        for form in (np.array(done), done, np.array(done, np.int64)):
-            left = chunk.without(form)
-            assert left.paths() == [paths[index] for index in kept]
-            assert left.length == len(kept)
-            assert {name: why for _, name, why in left.failed} == {
-                name: why for index, name, why in chunk.failed if not done[index]
-            }
-            assert all(left.paths()[index] == name for index, name, _ in left.failed)
-            assert left.skipped == chunk.skipped
-            if kind == "tar":
-                assert np.array_equal(left.members, chunk.members[kept])
-
-
-# -- Ending early ------------------------------------------------------------------------------------------------------
 
 
 def open_files():
@@ -568,7 +294,7 @@ def test_no_chunk_holds_more_than_its_size_of_a_huge_folder_at_once_if_not_order
     make(tmp_path, *map(str, range(100)))
     listed = []
     fsencode = os.fsencode
-    monkeypatch.setattr(sources.os, "fsencode", lambda text: listed.append(text.count("\0")) or fsencode(text))
+    monkeypatch.setattr(os, "fsencode", lambda text: listed.append(text.count("\0")) or fsencode(text))
     chunks = Chunks(tmp_path, ordered=False, size=10)
     next(chunks)
     assert max(listed) <= 10

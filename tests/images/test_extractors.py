@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from benchmarks import reference
-from fastmlp.images.features import EXTRACTORS, extract
+from fastmlp.images.extractors import EXTRACTORS, extract
 
 SHAPES = [(16, 16), (32, 32), (28, 28), (17, 31), (100, 7), (7, 100), (1, 1), (1, 50), (3, 3), (15, 16), (250, 240)]
 REFERENCES = {"ink": reference.ink_features, "pixels": reference.pixel_features}

@@ -11,7 +11,7 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.images.features import EXTRACTORS
+from fastmlp.images.extractors import EXTRACTORS
 from fastmlp.images.verdicts import Verdicts
 from fastmlp.writing import FileKind
 

@@ -59,7 +59,7 @@ def either(names: Iterable[str]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-def reading(kind: Callable[[str], Value], expected: str) -> Callable[[str], Value]:
+def value_of(kind: Callable[[str], Value], expected: str) -> Callable[[str], Value]:
     """What reads a value, or says what was expected."""
 
     def read(text: str) -> Value:
@@ -93,8 +93,8 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-whole = reading(int, "a whole number")
-positive = reading(_positive, "a positive whole number")
-number = reading(float, "a number")
-layer_sizes = reading(lambda text: tuple(map(int, text.split(","))), "units of each layer, such as 16 or 16,8")
-batch_size = reading(lambda text: None if text == "full" else int(text), "a whole number or full")
+whole = value_of(int, "a whole number")
+positive_whole = value_of(_positive, "a positive whole number")
+number = value_of(float, "a number")
+layer_sizes = value_of(lambda text: tuple(map(int, text.split(","))), "units of each layer, such as 16 or 16,8")
+batch_size = value_of(lambda text: None if text == "full" else int(text), "a whole number or full")

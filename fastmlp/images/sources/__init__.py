@@ -1,0 +1,1 @@
+"""Where images are: folders, archives and lists of files, as chunks of names."""

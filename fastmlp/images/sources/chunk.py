@@ -1,0 +1,61 @@
+"""Chunk: names of some files of a source, as the compiled reader takes them. It can be sent elsewhere.
+
+The names are bytes, one after another, each ended by a zero byte: a million of them are no million objects.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import chain, count, repeat, takewhile
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Chosen = Callable[[list[str]], NDArray[np.bool_]]  # says which of some paths are meant: paths -> (n,)
+
+SMALLEST_CHUNK = 64  # names of the first chunk; each further one has twice as many, so that threads share what takes long,
+LARGEST_CHUNK = 4096  # up to this, some 10 ms of work with small images
+
+
+class Chunk(NamedTuple):
+    """Some files of a source."""
+
+    place: str
+    """The folder that the names are relative to, or the archive that they are in; "" for paths as they were given."""
+    names: bytes
+    """Each ended by a zero byte, as the system writes them."""
+    length: int
+    members: NDArray[np.int64] | None = None
+    """(length, 4) where the members of an archive are: see archives.Members."""
+    failed: tuple[tuple[int, str, str], ...] = ()
+    """What cannot be read, as was found while listing: its place among the names, its name, and why."""
+    skipped: int = 0
+    """How many things there were beside them that are no regular files."""
+    known: int = 0
+    """How many files the source is known to have, at least."""
+
+    def paths(self) -> list[str]:
+        """The names as text, with "/" between folders."""
+        names = os.fsdecode(self.names).split("\0")[:-1]
+        for index, name, _ in self.failed:
+            names[index] = name
+        return names
+
+    def without(self, done: ArrayLike) -> Chunk:
+        """The chunk without some of its names."""
+        left = np.flatnonzero(np.logical_not(done)).tolist()
+        names = self.names.split(b"\0")
+        places = {old: new for new, old in enumerate(left)}
+        return self._replace(
+            names=b"".join(names[k] + b"\0" for k in left),
+            length=len(left),
+            members=None if self.members is None else self.members[left],
+            failed=tuple((places[k], name, why) for k, name, why in self.failed if k in places),
+        )
+
+
+def chunk_sizes(size: int) -> Iterator[int]:
+    """How many names there are in the first chunk, the second, and so on: in the end so many as are given."""
+    return chain(takewhile(lambda small: small < size, (SMALLEST_CHUNK << k for k in count())), repeat(size))

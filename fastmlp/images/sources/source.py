@@ -1,0 +1,154 @@
+"""Where images are, as chunks of names: folders, archives and lists of files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable, Iterator, Sized
+from contextlib import suppress
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from fastmlp import checks
+from fastmlp.images.sources import archives
+from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chunk, chunk_sizes
+from fastmlp.images.sources.walk import Walk, walked_chunks
+from fastmlp.writing import StrPath
+
+Source = StrPath | Iterable[StrPath]
+
+
+class Chunks(Iterator[Chunk]):
+    """The chunks of a source, in the order of the names' bytes, or of the list.
+
+    Parameters
+    ----------
+    source : path of a folder, of a tar or zip archive, or of one file; or an iterable of paths of files
+        Of a folder all files are listed, in all its folders; what begins with a dot is left out.
+    ordered : bool
+        If not, the names come as the system or the archive lists them.
+    strict : bool
+        Whether what is no regular file is a failure; else it is skipped.
+    follow_symlinks : bool
+        Whether links to folders are followed; not those that lead to a folder that they lie in.
+    size : int
+        Names in a chunk, at most; the first ones are smaller.
+
+    Attributes
+    ----------
+    total : int or None
+        How many files there are, once that is known.
+    within : bool
+        Whether the names are those within a folder or an archive.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the source is a path and nothing is there.
+    OSError, ValueError
+        If the folder cannot be listed; if the archive is damaged, or compressed as a whole.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        ordered: bool = True,
+        strict: bool = False,
+        follow_symlinks: bool = False,
+        size: int = LARGEST_CHUNK,
+    ) -> None:
+        self._total: int | None = None
+        self._walk: Walk | None = None
+        self.within = False
+        self._chunks: Generator[Chunk]
+        if not isinstance(source, str | bytes | os.PathLike | Iterable):
+            raise TypeError(f"source must be a path, or an iterable of paths; got {checks.shown(source)}")
+        if not isinstance(source, str | bytes | os.PathLike):
+            self._total = len(source) if isinstance(source, Sized) else None
+            self._chunks = _given(source, size)
+            return
+        path = path_of(source)
+        if not os.path.lexists(path):
+            raise FileNotFoundError(f"{path} does not exist")
+        if os.path.isdir(path):
+            self._walk = Walk(path, ordered, strict, follow_symlinks, size)
+            os.scandir(path).close()  # an error comes at once
+            self.within = True
+            self._chunks = walked_chunks(self._walk)
+        elif is_collection(path):
+            members = archives.members(path, ordered)
+            self.within = True
+            self._total = len(members.starts)
+            self._chunks = _archived(path, members, size)
+        else:
+            with suppress(OSError):  # which is told when it is read
+                if compression := archives.compression(path):
+                    raise ValueError(f"{path} is compressed by {compression}; decompress it first")
+            self._total = 1
+            self._chunks = _given([path], size)
+
+    @property
+    def total(self) -> int | None:
+        return self._walk.total if self._walk else self._total
+
+    def __next__(self) -> Chunk:
+        return next(self._chunks)
+
+    def close(self) -> None:
+        self._chunks.close()
+
+
+def is_collection(path: str) -> bool:
+    """Whether a path is that of a folder or an archive."""
+    try:
+        return os.path.isdir(path) or archives.kind(path) is not None
+    except OSError:
+        return False
+
+
+def nothing_in(source: Any) -> ValueError:
+    return ValueError(f"{os.fspath(source)} holds no PNG file")
+
+
+def path_of(source: Any) -> str:
+    path = checks.path("a path", source)
+    if not isinstance(path, str):
+        raise TypeError(f"a path must be a str or an os.PathLike of str; got {checks.shown(path)}")
+    return path
+
+
+def _given(paths: Iterable[StrPath], size: int) -> Generator[Chunk]:
+    iterator, known = iter(paths), len(paths) if isinstance(paths, Sized) else 0
+    listed = 0
+    for most in chunk_sizes(size):
+        names = [path_of(path) for path in islice(iterator, most)]
+        if not names:
+            return
+        listed += len(names)
+        failed = tuple(
+            (k, name, f"{name!r} cannot be the name of a file") for k, name in enumerate(names) if not _is_possible(name)
+        )
+        for k, _, _ in failed:
+            names[k] = ""
+        yield Chunk("", os.fsencode("\0".join(names) + "\0"), len(names), failed=failed, known=max(known, listed))
+
+
+def _is_possible(name: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+
+
+def _archived(path: str, members: archives.Members, size: int) -> Generator[Chunk]:
+    known, first = len(members.starts), 0
+    starts = np.append(members.starts, members.names.size)
+    for most in chunk_sizes(size):  # one at least, as something may have been skipped
+        last = min(first + most, known)
+        names = members.names[starts[first] : starts[last]].tobytes()
+        yield Chunk(path, names, last - first, members.places[first:last], skipped=0 if first else members.skipped, known=known)
+        first = last
+        if first == known:
+            return

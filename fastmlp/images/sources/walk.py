@@ -1,0 +1,198 @@
+"""The names of all files in a folder, and in the folders in it, in order, as chunks.
+
+A folder is listed by `os.scandir`, which says of each entry what it is; no file is asked for its status, but where a link stands
+for one.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Generator, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+
+from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chunk, chunk_sizes
+from fastmlp.kernels.images.names import chosen_names, sorted_names
+
+SORTED_BY_PYTHON = 1 << 15  # bytes of names at most; nothing need be compiled for them
+SLASH = ord("/")
+
+
+class _Folder(NamedTuple):
+    """A folder that is to be walked."""
+
+    name: bytes  # from the root on, and ended by "/" but for the root's own
+    above: tuple[tuple[int, int], ...] = ()  # device and number of the folders that it lies in, where links are followed
+
+
+class Walk:
+    """The files of a folder and of all folders in it, as parts: chunks of one folder each.
+
+    In a listing the names of folders end with "/", and so they sort as their files do: those of "a" between "a-b" and "ab".
+    """
+
+    def __init__(self, root: str, ordered: bool, strict: bool, follow_symlinks: bool, size: int) -> None:
+        self.root, self.ordered, self.strict, self.follow = root, ordered, strict, follow_symlinks
+        self.sizes = chunk_sizes(size)
+        self.size = next(self.sizes)  # of a chunk, and so of its parts
+        self.total: int | None = None  # files, when that is known
+        self.skipped = 0  # that no part has told yet
+
+    def parts(self) -> Iterator[Chunk]:
+        stack = [self._walk(_Folder(b""))]
+        while stack:  # not by calls within calls: Python has a limit for these
+            found = next(stack[-1], None)
+            if found is None:
+                stack.pop()
+            elif isinstance(found, _Folder):
+                stack.append(self._walk(found))
+            else:
+                yield found
+        yield self._part(b"", 0)
+
+    def _walk(self, folder: _Folder) -> Iterator[Chunk | _Folder]:
+        """The parts of a folder and the folders in it, in order; or some parts at a time, and the folders last."""
+        path = os.path.join(self.root, os.fsdecode(folder.name))
+        odd: dict[bytes, str] = {}
+        later = []
+        try:
+            above = folder.above
+            if self.follow:
+                status = os.stat(path)
+                if (status.st_dev, status.st_ino) in above:
+                    return
+                above += ((status.st_dev, status.st_ino),)
+            listings = self._listings(path, odd)
+            for names in [b"".join(listings)] if self.ordered else listings:
+                listing = _Listing(_sorted(names))
+                if self.ordered and not folder.name and not listing.folders:
+                    self.total = listing.length
+                at = 0
+                for stop in (*listing.folders, listing.length):
+                    while at < stop:
+                        last = min(at + self.size, stop)
+                        yield self._part(_within(folder.name, listing.names(at, last)), last - at)
+                        at = last
+                    at = stop + 1
+                    if stop == listing.length:
+                        break
+                    name = listing.names(stop, at)[:-1]
+                    if name in odd:
+                        yield self._failure(folder.name + name, odd[name])
+                    elif self.ordered:
+                        yield _Folder(folder.name + name, above)
+                    else:
+                        later.append(_Folder(folder.name + name, above))
+        except OSError as error:
+            if not folder.name:
+                raise
+            yield self._failure(folder.name, f"{path} cannot be listed: {error.strerror}")
+        yield from later
+
+    def _listings(self, path: str, odd: dict[bytes, str]) -> Iterator[bytes]:
+        """What a folder holds, some at a time: names, each ended by a zero byte."""
+        with os.scandir(path) as entries:
+            entry: os.DirEntry[str] | None
+            while True:
+                names, entry = [], None
+                for entry in islice(entries, LARGEST_CHUNK if self.ordered else self.size):
+                    name = entry.name if entry.is_file(follow_symlinks=False) else self._other(entry, odd)
+                    if name[:1] not in (".", ""):
+                        names.append(name)
+                if entry is None:
+                    return
+                if names:
+                    yield os.fsencode("\0".join(names) + "\0")
+
+    def _other(self, entry: os.DirEntry[str], odd: dict[bytes, str]) -> str:
+        """The name of what is no file, with "/" at the end unless it is a link that may be one; "" to pass it over."""
+        if entry.is_dir(follow_symlinks=False):
+            return entry.name + "/"
+        if entry.is_symlink():
+            try:
+                mode = entry.stat().st_mode
+            except OSError:  # it leads nowhere, to itself, or to where nobody may look: that is found when it is read
+                return entry.name
+            if stat.S_ISDIR(mode):
+                return entry.name + "/" if self.follow else ""
+            if stat.S_ISREG(mode):
+                return entry.name
+        if entry.name.startswith("."):
+            return ""
+        if self.strict:
+            odd[os.fsencode(entry.name + "/")] = f"{entry.path} is not a regular file"
+            return entry.name + "/"
+        self.skipped += 1
+        return ""
+
+    def _part(self, names: bytes, count: int) -> Chunk:
+        skipped, self.skipped = self.skipped, 0
+        return Chunk(self.root, names, count, skipped=skipped)
+
+    def _failure(self, name: bytes, why: str) -> Chunk:
+        """A part of one name, which ends with "/": whoever tries to read it all the same opens no device."""
+        return self._part(name + b"\0", 1)._replace(failed=((0, os.fsdecode(name), why),))
+
+
+def walked_chunks(walk: Walk) -> Generator[Chunk]:
+    """The parts of a walk, as many in a chunk as fit."""
+    before, waiting = 0, _Waiting()
+    for part in walk.parts():
+        if waiting.length and waiting.length + part.length > walk.size:
+            yield waiting.chunk(walk.root, max(before + waiting.length + part.length, walk.total or 0))
+            before, waiting, walk.size = before + waiting.length, _Waiting(), next(walk.sizes)
+        waiting.add(part)
+        if waiting.length >= walk.size:
+            yield waiting.chunk(walk.root, max(before + waiting.length, walk.total or 0))
+            before, waiting, walk.size = before + waiting.length, _Waiting(), next(walk.sizes)
+    walk.total = before + waiting.length
+    if waiting.length or waiting.skipped or not before:
+        yield waiting.chunk(walk.root, walk.total)
+
+
+class _Waiting:
+    """Parts that become a chunk."""
+
+    def __init__(self) -> None:
+        self.names: list[bytes] = []
+        self.failed: list[tuple[int, str, str]] = []
+        self.length = self.skipped = 0
+
+    def add(self, part: Chunk) -> None:
+        self.names.append(part.names)
+        self.failed += [(self.length + index, name, why) for index, name, why in part.failed]
+        self.length += part.length
+        self.skipped += part.skipped
+
+    def chunk(self, root: str, known: int) -> Chunk:
+        names = b"".join(self.names)
+        return Chunk(root, names, self.length, failed=tuple(self.failed), skipped=self.skipped, known=known)
+
+
+class _Listing:
+    """The sorted names of a folder, in places from 0 on."""
+
+    def __init__(self, blob: bytes) -> None:
+        self.blob = blob
+        octets = np.frombuffer(blob, np.uint8)
+        self.edges = np.concatenate([[0], np.flatnonzero(octets == 0) + 1])
+        self.length = len(self.edges) - 1
+        self.folders = np.flatnonzero(octets[self.edges[1:] - 2] == SLASH).tolist()
+
+    def names(self, first: int, last: int) -> bytes:
+        return self.blob[self.edges[first] : self.edges[last]]
+
+
+def _sorted(names: bytes) -> bytes:
+    if len(names) < SORTED_BY_PYTHON:
+        return b"".join(name + b"\0" for name in sorted(names.split(b"\0")[:-1]))
+    blob = np.frombuffer(bytearray(names), np.uint8)
+    return chosen_names(blob, *sorted_names(blob)).tobytes()
+
+
+def _within(folder: bytes, names: bytes) -> bytes:
+    """Names with that of their folder in front of each."""
+    return folder + names[:-1].replace(b"\0", b"\0" + folder) + b"\0" if folder else names
