@@ -5,28 +5,92 @@ W[l] of shape (n_in, n_out); the biases are absent when `bias` is False.
 """
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-# -- Activations, each with its derivative beside it, written in terms of the activation a = f(z) ----------------------
+# -- Activations, each with its derivative beside it ------------------------------------------------------------------
 
 
 def identity(z):
     return z
 
 
-def identity_derivative(a):
-    return np.ones_like(a)
+def identity_derivative(z):
+    return np.ones_like(z)
 
 
 def relu(z):
     return np.maximum(z, 0)
 
 
-def relu_derivative(a):
-    return (a > 0).astype(a.dtype)
+def relu_derivative(z):
+    return (z > 0).astype(z.dtype)
+
+
+def leaky_relu(z):
+    return np.where(z > 0, z, 0.01 * z)
+
+
+def leaky_relu_derivative(z):
+    return np.where(z > 0, 1, 0.01)
+
+
+def elu(z):
+    return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
+
+
+def elu_derivative(z):
+    return np.exp(np.minimum(z, 0))
+
+
+def softplus(z):
+    return np.logaddexp(0, z)
+
+
+def softplus_derivative(z):
+    return sigmoid(z)
+
+
+def gelu(z):
+    """z times the share of the standard normal distribution below z."""
+    return z * normal_share(z)
+
+
+def gelu_derivative(z):
+    return normal_share(z) + z * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+
+
+def normal_share(z):
+    return np.vectorize(lambda x: math.erfc(-x / math.sqrt(2)) / 2, otypes=[float])(z)
+
+
+def gelu_tanh(z):
+    return z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))) / 2
+
+
+def gelu_tanh_derivative(z):
+    t = np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))
+    return (1 + t) / 2 + z * (1 - t**2) * np.sqrt(2 / np.pi) * (1 + 3 * 0.044715 * z**2) / 2
+
+
+def silu(z):
+    return z * sigmoid(z)
+
+
+def silu_derivative(z):
+    s = sigmoid(z)
+    return s + z * s * (1 - s)
+
+
+def exp(z):
+    return np.exp(z)
+
+
+def exp_derivative(z):
+    return np.exp(z)
 
 
 def sigmoid(z):
@@ -34,16 +98,16 @@ def sigmoid(z):
     return np.where(z >= 0, 1, e) / (1 + e)
 
 
-def sigmoid_derivative(a):
-    return a * (1 - a)
+def sigmoid_derivative(z):
+    return sigmoid(z) * (1 - sigmoid(z))
 
 
 def tanh(z):
     return np.tanh(z)
 
 
-def tanh_derivative(a):
-    return 1 - a * a
+def tanh_derivative(z):
+    return 1 - np.tanh(z) ** 2
 
 
 def softmax(z):
@@ -52,12 +116,63 @@ def softmax(z):
 
 
 ACTIVATIONS = {
+    "elu": (elu, elu_derivative),
+    "exp": (exp, exp_derivative),
+    "gelu": (gelu, gelu_derivative),
+    "gelu_tanh": (gelu_tanh, gelu_tanh_derivative),
     "identity": (identity, identity_derivative),
+    "leaky_relu": (leaky_relu, leaky_relu_derivative),
     "relu": (relu, relu_derivative),
     "sigmoid": (sigmoid, sigmoid_derivative),
+    "silu": (silu, silu_derivative),
+    "softplus": (softplus, softplus_derivative),
     "tanh": (tanh, tanh_derivative),
 }
-OUTPUTS = {"identity": identity, "sigmoid": sigmoid, "softmax": softmax}
+OUTPUTS = {name: ACTIVATIONS[name][0] for name in ("exp", "identity", "sigmoid", "softplus")} | {"softmax": softmax}
+
+
+# -- Losses of outputs y for targets t, each with its derivative by y beside it; cross entropy is taken from the logits -----
+
+
+def squared_error(y, t, delta):
+    return 0.5 * (y - t) ** 2
+
+
+def squared_error_derivative(y, t, delta):
+    return y - t
+
+
+def absolute_error(y, t, delta):
+    return np.abs(y - t)
+
+
+def absolute_error_derivative(y, t, delta):
+    return np.sign(y - t)
+
+
+def huber(y, t, delta):
+    e = np.abs(y - t)
+    return np.where(e <= delta, 0.5 * e**2, delta * (e - 0.5 * delta))
+
+
+def huber_derivative(y, t, delta):
+    return np.clip(y - t, -delta, delta)
+
+
+def poisson(y, t, delta):
+    return y - t * np.log(y)
+
+
+def poisson_derivative(y, t, delta):
+    return 1 - t / y
+
+
+LOSSES = {
+    "absolute_error": (absolute_error, absolute_error_derivative),
+    "huber": (huber, huber_derivative),
+    "poisson": (poisson, poisson_derivative),
+    "squared_error": (squared_error, squared_error_derivative),
+}
 
 
 # -- The network -------------------------------------------------------------------------------------------------------
@@ -72,6 +187,7 @@ class Network:
     output: str
     loss: str
     bias: bool = True
+    huber_delta: float = 1.0
 
     def unpack(self, theta):
         """theta as a list of (W, b); a missing bias is zeros."""
@@ -91,12 +207,12 @@ class Network:
 
 
 def forward(network, theta, X):
-    """Activations of every layer, the input first, and the logits: the last pre-activation (N, K)."""
+    """Activations of every layer, the input first, and what they are the activations of, z; the last are the logits (N, K)."""
     functions = [ACTIVATIONS[name][0] for name in network.activations] + [OUTPUTS[network.output]]
-    a = [X]
+    a, z = [X], []
     for (w, b), f in zip(network.unpack(theta), functions, strict=True):
-        z = a[-1] @ w + b
-        a.append(f(z))
+        z.append(a[-1] @ w + b)
+        a.append(f(z[-1]))
     return a, z
 
 
@@ -107,8 +223,8 @@ def predict(network, theta, X):
 
 def sample_losses(network, output, logits, targets):
     """Loss of each sample (N,); targets (N, K), one-hot for softmax. Cross entropy is taken from the logits."""
-    if network.loss == "squared_error":
-        return 0.5 * ((output - targets) ** 2).sum(axis=1)
+    if network.loss in LOSSES:
+        return LOSSES[network.loss][0](output, targets, network.huber_delta).sum(axis=1)
     if network.output == "sigmoid":  # -t ln p - (1 - t) ln(1 - p), with p = 1 / (1 + exp(-z))
         nats = (np.logaddexp(0, logits) - targets * logits).sum(axis=1)
     else:  # -ln p of the right class
@@ -119,36 +235,34 @@ def sample_losses(network, output, logits, targets):
 
 def loss(network, theta, X, targets, weights=None):
     """Mean loss of the samples; with weights, the sum of weight times loss divided by N."""
-    a, logits = forward(network, theta, X)
-    losses = sample_losses(network, a[-1], logits, targets)
+    a, z = forward(network, theta, X)
+    losses = sample_losses(network, a[-1], z[-1], targets)
     return (losses if weights is None else weights * losses).mean()
 
 
-def output_backward(network, output, targets):
+def output_backward(network, output, logits, targets):
     """Derivative of each sample's loss by its logits (N, K)."""
     if network.loss == "cross_entropy":
         return output - targets  # for sigmoid and softmax alike
     if network.loss == "cross_entropy_bits":
         return (output - targets) / np.log(2).astype(output.dtype)
-    error = output - targets
-    if network.output == "identity":
-        return error
-    if network.output == "sigmoid":
-        return error * sigmoid_derivative(output)
-    return output * (error - (error * output).sum(axis=1, keepdims=True))  # the softmax's Jacobian times the error
+    by_output = LOSSES[network.loss][1](output, targets, network.huber_delta)
+    if network.output == "softmax":
+        return output * (by_output - (by_output * output).sum(axis=1, keepdims=True))  # the softmax's Jacobian times it
+    return by_output * ACTIVATIONS[network.output][1](logits)
 
 
 def backward(network, theta, X, targets, weights=None):
     """Gradient of `loss`, flat, in the order of theta."""
-    a, _ = forward(network, theta, X)
+    a, z = forward(network, theta, X)
     layers = network.unpack(theta)
-    dz = output_backward(network, a[-1], targets) / X.dtype.type(len(X))
+    dz = output_backward(network, a[-1], z[-1], targets) / X.dtype.type(len(X))
     if weights is not None:
         dz = dz * weights[:, None]
     gradients = [(a[-2].T @ dz, dz.sum(axis=0))]
     for layer in range(len(layers) - 1, 0, -1):
         derivative = ACTIVATIONS[network.activations[layer - 1]][1]
-        dz = (dz @ layers[layer][0].T) * derivative(a[layer])
+        dz = (dz @ layers[layer][0].T) * derivative(z[layer - 1])
         gradients.append((a[layer - 1].T @ dz, dz.sum(axis=0)))
     return network.pack(gradients[::-1])
 
@@ -175,6 +289,12 @@ def nesterov(theta, gradient, state, learning_rate, mu):
     theta += mu * v - learning_rate * gradient
 
 
+def rmsprop(theta, gradient, state, learning_rate, mu, rho=0.9, epsilon=1e-8):
+    """Tieleman & Hinton (2012)."""
+    s = state["s"] = rho * state.get("s", 0) + (1 - rho) * gradient**2
+    theta -= learning_rate * gradient / (np.sqrt(s) + epsilon)
+
+
 def adam(theta, gradient, state, learning_rate, mu, beta1=0.9, beta2=0.999, epsilon=1e-8):
     """Kingma & Ba (2015), algorithm 1."""
     t = state["t"] = state.get("t", 0) + 1
@@ -183,7 +303,33 @@ def adam(theta, gradient, state, learning_rate, mu, beta1=0.9, beta2=0.999, epsi
     theta -= learning_rate * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + epsilon)
 
 
-OPTIMIZERS = {"sgd": sgd, "momentum": momentum, "nesterov": nesterov, "adam": adam}
+def nadam(theta, gradient, state, learning_rate, mu, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """Dozat (2016), with a constant beta1."""
+    t = state["t"] = state.get("t", 0) + 1
+    m = state["m"] = beta1 * state.get("m", 0) + (1 - beta1) * gradient
+    v = state["v"] = beta2 * state.get("v", 0) + (1 - beta2) * gradient**2
+    ahead = beta1 * m / (1 - beta1 ** (t + 1)) + (1 - beta1) * gradient / (1 - beta1**t)
+    theta -= learning_rate * ahead / (np.sqrt(v / (1 - beta2**t)) + epsilon)
+
+
+OPTIMIZERS = {
+    "adam": adam,
+    "adamw": adam,
+    "momentum": momentum,
+    "nadam": nadam,
+    "nesterov": nesterov,
+    "rmsprop": rmsprop,
+    "sgd": sgd,
+}
+
+
+def step(network, theta, gradient, state, optimizer, learning_rate, mu, l2):
+    """One step down the gradient, in place; adamw takes learning_rate * l2 of the weights, for the others l2 is in the gradient."""
+    penalty = l2_gradient(network, theta, l2)
+    if optimizer == "adamw":
+        theta -= learning_rate * penalty
+        penalty = 0
+    OPTIMIZERS[optimizer](theta, gradient + penalty, state, learning_rate, mu)
 
 
 def rate_factors(schedule, epochs, warmup=0):
@@ -230,8 +376,7 @@ def train(
             rows = order[start : start + size]
             batch = X[rows], targets[rows], weights[rows]
             total += loss(network, theta, *batch) * len(rows)
-            gradient = backward(network, theta, *batch) + l2_gradient(network, theta, l2)
-            OPTIMIZERS[optimizer](theta, gradient, state, factor * learning_rate, mu)
+            step(network, theta, backward(network, theta, *batch), state, optimizer, factor * learning_rate, mu, l2)
         history.append(total / len(X))
     return theta, np.array(history)
 

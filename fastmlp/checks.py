@@ -10,17 +10,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from functools import wraps
 from inspect import Parameter, signature
 from itertools import pairwise
-from typing import Any, ParamSpec, TypeVar, get_args
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.kernels.activations import HIDDEN, OUTPUTS
+from fastmlp.kernels.losses import LOSSES
 from fastmlp.literals import Activation, Loss, Output
 
 Name = TypeVar("Name", bound=str)
-ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
-OUTPUTS: tuple[Output, ...] = get_args(Output)
-LOSSES: tuple[Loss, ...] = get_args(Loss)
 SHOWN = 60  # characters of a value that a message shows
 
 
@@ -139,7 +138,7 @@ def dtype(value: Any) -> Any:
     return kind.newbyteorder("=")
 
 
-def hidden(name: str, value: Any) -> tuple[int, ...]:
+def hidden_sizes(name: str, value: Any) -> tuple[int, ...]:
     """The units of each hidden layer."""
     many = isinstance(value, Sequence) and not isinstance(value, str | bytes)
     sizes = tuple(value) if many or (isinstance(value, np.ndarray) and value.ndim == 1) else (value,)
@@ -255,11 +254,11 @@ def activation_names(name: str, value: Any) -> Activation | tuple[Activation, ..
     if not isinstance(value, str | list | tuple):
         raise ValueError(f"{name} must be a name, or a sequence of names; got {shown(value)}")
     if isinstance(value, str):
-        return one_of(name, value, ACTIVATIONS)
-    return tuple(one_of(name, one, ACTIVATIONS) for one in value)
+        return one_of(name, value, HIDDEN)
+    return tuple(one_of(name, one, HIDDEN) for one in value)
 
 
-def activations(value: Activation | Sequence[Activation], hidden_layers: int) -> tuple[Activation, ...]:
+def activation_of_each(value: Activation | Sequence[Activation], hidden_layers: int) -> tuple[Activation, ...]:
     """One activation for each hidden layer."""
     names = activation_names("activation", value)
     each = (names,) * hidden_layers if isinstance(names, str) else names
@@ -276,16 +275,17 @@ def network(
         raise ValueError(f"layer_sizes must name inputs and outputs at least; got {layer_sizes}")
     for size in layer_sizes:
         positive_int("layer_sizes", size)
-    activations(names, len(layer_sizes) - 2)
+    activation_of_each(names, len(layer_sizes) - 2)
     one_of("output", output, OUTPUTS)
     one_of("loss", loss, LOSSES)
-    if loss != "squared_error" and output == "identity":
-        raise ValueError(f"the loss {loss!r} is for sigmoid and softmax outputs; output is 'identity'")
+    fitting = LOSSES[loss].outputs
+    if output not in fitting:
+        raise ValueError(f"the loss {loss!r} is for {' and '.join(fitting)} outputs; output is {output!r}")
     if known is None:
         return
     n_out = layer_sizes[-1]
-    if output == "identity":
-        raise ValueError("output must be 'sigmoid' or 'softmax' for a classifier; got 'identity'")
+    if OUTPUTS[output] != "probabilities":
+        raise ValueError(f"output must be 'sigmoid' or 'softmax' for a classifier; got {output!r}")
     if output == "sigmoid" and (n_out != 1 or len(known) != 2):
         raise ValueError(f"a sigmoid output is for two classes and one unit; got {len(known)} classes and {n_out} units")
     if output == "softmax" and n_out != len(known):

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks
 from fastmlp.checks import shown
+from fastmlp.kernels.losses import LOSSES
 from fastmlp.literals import Task
 
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -30,11 +31,13 @@ def _labels(name: str, value: ArrayLike) -> NDArray[Any]:
     return arrays.finite(name, array) if array.dtype.kind == "f" else array
 
 
-def probabilities(name: str, array: NDArray[Any], output: str) -> None:
-    """Rejects targets that cross-entropy cannot take."""
-    if array.min(initial=0) < 0 or array.max(initial=1) > 1:
-        raise ValueError(f"{name} must lie between 0 and 1 for cross-entropy; got {array.min()} to {array.max()}")
-    if output == "softmax" and np.abs(array.sum(axis=1) - 1).max(initial=0) > 1e-3:
+def in_range(name: str, array: NDArray[Any], loss: str, output: str) -> None:
+    """Rejects targets that a loss cannot take."""
+    low, high = LOSSES[loss].targets
+    if array.min(initial=low) < low or array.max(initial=high) > high:
+        expected = f"lie between {low} and {high}" if high < np.inf else f"be at least {low}"
+        raise ValueError(f"{name} must {expected} for the loss {loss!r}; got {array.min()} to {array.max()}")
+    if (low, high) == (0, 1) and output == "softmax" and np.abs(array.sum(axis=1) - 1).max(initial=0) > 1e-3:
         raise ValueError(f"the rows of {name} must sum to 1 for a softmax output")
 
 

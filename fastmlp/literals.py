@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-Activation = Literal["identity", "relu", "sigmoid", "tanh"]  # of a hidden layer
-Output = Literal["identity", "sigmoid", "softmax"]
-Loss = Literal["cross_entropy", "cross_entropy_bits", "squared_error"]
-Optimizer = Literal["sgd", "momentum", "nesterov", "adam"]
-Schedule = Literal["constant", "cosine", "linear"]  # of the learning rate
+from fastmlp.kernels.activations import Activation as Activation
+from fastmlp.kernels.activations import Output as Output
+from fastmlp.kernels.losses import Loss as Loss
+from fastmlp.kernels.optimizers import Optimizer as Optimizer
+from fastmlp.kernels.schedules import Schedule as Schedule
+
 Init = Literal["glorot", "he", "normal", "uniform"]
 Task = Literal["classification", "regression"]
 Vote = Literal["mean", "majority"]

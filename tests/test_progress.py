@@ -221,14 +221,14 @@ def test_a_clock():
 def test_warming_up_shows_each_kernel_as_it_goes_and_what_is_left(kernel, watch, monkeypatch):
     screen = watch(Screen())
     name = next(reversed(notice.EXPECTED))
-    ready = warmup.Step(lambda: None, ("batch.descend",))
+    ready = warmup.Step(lambda: None, ("batch.train_by_batches",))
     parts = {"mine": [warmup.Step(lambda: kernel(X[0]), (name,)), ready, ready], "another": [ready]}
     monkeypatch.setattr(warmup, "PARTS", parts)
     said = []
     warmup.warm_up(["mine"], said.append)
     (line,) = said
     assert re.fullmatch(rf"{name} in float64: \d+\.\d s", line)
-    seconds = 2 * notice.EXPECTED["batch.descend"][1]
+    seconds = 2 * notice.EXPECTED["batch.train_by_batches"][1]
     shown = screen.getvalue().replace("\r", "").split("  ")[0]
     assert shown == f"{name} in float64: about 7 s; after it 2 more, about {seconds} s"[: len(shown)] and len(shown) > 70
     assert screen.lines() == [""]

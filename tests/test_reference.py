@@ -3,7 +3,7 @@
 import autograd
 import numpy as np
 import pytest
-from cases import DEPTHS, HIDDEN_ACTIVATIONS, OUTPUT_LOSSES, autograd_loss, central_differences, network_of, problem
+from cases import COMBINATIONS, DEPTHS, autograd_loss, central_differences, network_of, problem
 
 from benchmarks import reference
 from benchmarks.reference import Network
@@ -11,8 +11,7 @@ from benchmarks.reference import Network
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("hidden", DEPTHS, ids=str)
-@pytest.mark.parametrize(("output", "loss"), OUTPUT_LOSSES)
-@pytest.mark.parametrize("activation", HIDDEN_ACTIVATIONS)
+@pytest.mark.parametrize(("activation", "output", "loss"), COMBINATIONS)
 def test_backward_is_the_derivative_of_loss(activation, output, loss, hidden, bias):
     network = network_of(activation, output, loss, hidden, bias=bias)
     theta, X, targets = problem(network, rows=7)
@@ -50,6 +49,13 @@ def test_one_epoch_of_sgd_worked_by_hand():
     assert history == [(4.5 + 0.5) / 2]
 
 
+def nadam_after_two():
+    """The moments are those of adam, below; the step is along the mean of the gradient as it will be."""
+    first = 1 - 0.5 * (0.9 * 0.1 / 0.19 + 1)
+    m, v = 0.09 + 0.1 * first, 0.000999 + 0.001 * first**2
+    return first - 0.5 * (0.9 * m / (1 - 0.9**3) + 0.1 * first / 0.19) / np.sqrt(v / 0.001999)
+
+
 @pytest.mark.parametrize(
     ("optimizer", "after_two"),
     [
@@ -60,6 +66,9 @@ def test_one_epoch_of_sgd_worked_by_hand():
         # m = 0.1, v = 0.001: mhat = vhat = 1, theta = 1 - 0.5 = 0.5, epsilon left out; m = 0.14, v = 0.001249,
         # mhat = 0.14 / 0.19, vhat = 0.001249 / 0.001999, theta = 0.5 - 0.5 mhat / sqrt(vhat)
         ("adam", 0.5 - 0.5 * (0.14 / 0.19) / np.sqrt(0.001249 / 0.001999)),
+        ("nadam", nadam_after_two()),
+        # s = 0.1, theta = 1 - 0.5 / sqrt(0.1) = -0.581138...; s = 0.09 + 0.1 theta^2, theta - 0.5 theta / sqrt(s)
+        ("rmsprop", -0.5811388300841898 * (1 - 0.5 / np.sqrt(0.09 + 0.1 * 0.5811388300841898**2))),
     ],
 )
 def test_two_steps_of_each_optimizer_worked_by_hand(optimizer, after_two):
@@ -67,6 +76,13 @@ def test_two_steps_of_each_optimizer_worked_by_hand(optimizer, after_two):
     for _ in range(2):
         reference.OPTIMIZERS[optimizer](theta, theta.copy(), state, learning_rate=0.5, mu=0.8)
     np.testing.assert_allclose(theta, after_two, atol=2e-8)  # what adam's epsilon of 1e-8 may move in two steps
+
+
+def test_adamw_takes_its_share_of_the_weights_beside_the_step_of_adam():
+    network = Network((1, 1), (), "identity", "squared_error")
+    theta = np.array([4.0, 3.0])
+    reference.step(network, theta, np.array([1.0, -1.0]), {}, "adamw", learning_rate=0.1, mu=0, l2=0.5)
+    np.testing.assert_allclose(theta, [4 - 0.1 * 0.5 * 4 - 0.1, 3 + 0.1], atol=1e-8)  # the first step of adam is the rate
 
 
 def test_l2_spares_the_biases():

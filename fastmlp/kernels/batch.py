@@ -1,297 +1,138 @@
 """Forward and backward over blocks of samples. Lanes are samples: a vector holds the samples of one unit, whatever the widths of
 the layers are.
 
-N samples, D inputs, H units of a layer, K outputs, P parameters, L layers, B lanes of a block, of which the first m are in use.
-Arrays of a block hold (units, B) numbers, flat, as theta and its gradient are; all are of one floating dtype, except
-
-layers (L, 5) int64: inputs, outputs, activation, where in theta the weights begin, and 1 if biases follow them, else 0.
+N samples, D inputs, H units of a layer, K outputs, P parameters, B lanes of a block, of which the first m are in use. Arrays of a
+block hold (units, B) numbers, flat, as theta and its gradient are; all are of one floating dtype.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp.kernels import elementary, optimizers
-from fastmlp.kernels.activations import SIGMOID, SOFTMAX, activate, activate_backward
+from fastmlp.kernels.activations import activate
 from fastmlp.kernels.barrier import meet
 from fastmlp.kernels.compile import jit, jit_flat, jit_inline, jit_part
-from fastmlp.kernels.dense import Rows, dense_backward_input, dense_backward_parameters, dense_forward, strips
-from fastmlp.kernels.simd import get, lanes_of, load, put, room, store, total, where, zeros
+from fastmlp.kernels.dense import dense_backward_input, dense_backward_parameters, dense_forward
+from fastmlp.kernels.layers import last_layer, layer_of
+from fastmlp.kernels.optimizers import move
+from fastmlp.kernels.output import block_loss, output_forward
+from fastmlp.kernels.product import Grid
+from fastmlp.kernels.simd import get, lanes_of, load, put, room, total, zeros
+from fastmlp.kernels.tiles import STRIP, Tiles, pack, strips
 
-CROSS_ENTROPY, SQUARED_ERROR = range(2)
-MOST_LANES = 16  # of a vector
 ROOM = 4096  # numbers of scratch for a few rows, on the stack
-STRIP = np.int64(32)  # samples of two vectors of float32, four of float64
 
 
-def rows_of(layers):
-    """Rows of a block: inputs, hidden units and logits, and the ones."""
-    return int(layers[0, 0] + layers[:, 1].sum() + layers[:, 4].sum())
-
-
-class Network(NamedTuple):
-    """What is trained: its layers, and the loss as a kind and a factor (1 / ln 2 for bits)."""
-
-    layers: np.ndarray
-    loss: int
-    loss_scale: float
-
-
-class Data(NamedTuple):
-    """Rows as the caller holds them. The network sees (x - shift) * scale."""
-
-    x: np.ndarray  # (N, D); a large one may be of a type of its own
-    y: np.ndarray  # (N, K), or (N, 1) class numbers that stand for one-hot rows
-    weight: np.ndarray  # (N,), or one for all
-    shift: np.ndarray  # (D,)
-    scale: np.ndarray  # (D,)
-
-
-class Tiles(NamedTuple):
-    """Blocks of rows with samples as lanes, flat: one that is packed anew for each block, or all of them, packed once and kept."""
-
-    inputs: np.ndarray  # (blocks, D, B), and a row of ones below each if there are biases
-    targets: np.ndarray  # (blocks, K, B)
-    weights: np.ndarray  # (blocks, B), 0 past the last sample
-    stride: int  # B
-    lanes: int  # samples of a block
-    kept: bool
-
-
-class Scratch(NamedTuple):
+class BatchScratch(NamedTuple):
     """What one worker writes while it works on a block, flat."""
 
     units: np.ndarray  # (units, B): activations of the hidden layers, a row of ones below each if there are biases; the logits
+    slopes: np.ndarray  # (units, B): the derivatives of those activations
     deltas: np.ndarray  # (2 * widest layer, B): dz of a layer and of the one below it, by turns
     spare: np.ndarray  # of dense_backward_parameters
 
 
-# -- the output ----------------------------------------------------------------------------------------------------------------
+class Worker(NamedTuple):
+    """What a worker has for itself."""
+
+    scratch: BatchScratch
+    tiles: Tiles
 
 
-@jit_part
-def _softmax(z, at, n_out, stride, n):
-    """z = softmax(z) over the rows, in place, for the samples at n; returns the greatest logits and the sums of e^(z - top)."""
-    top = load(z, at + n)
-    for k in range(at + stride, at + n_out * stride, stride):
-        x = load(z, k + n)
-        top = where(x > top, x, top)
-    sums = zeros(z)
-    for k in range(at, at + n_out * stride, stride):
-        e = elementary.exp(load(z, k + n) - top)
-        store(z, k + n, e)
-        sums += e
-    inverse = z.dtype.type(1) / sums
-    for k in range(at, at + n_out * stride, stride):
-        store(z, k + n, load(z, k + n) * inverse)
-    return top, sums
+class Sums(NamedTuple):
+    """What comes of chunks of rows."""
+
+    total: np.ndarray  # (P,): the gradient of all of them
+    gradients: np.ndarray  # (chunks, P): of each; or none, where none is wanted
+    losses: np.ndarray  # (chunks,) float64
 
 
-@jit_inline
-def _note(losses, place, period, loss):
-    """Adds a vector of losses at that place; returns the next one, which after a period is the first again."""
-    store(losses, place, load(losses, place) + loss)
-    place += lanes_of(losses)
-    return place if place < period else np.int64(0)
+class ChunkRange(NamedTuple):
+    """Rows start to stop - 1 of an order, in chunks of so many rows; and which of the chunks are meant, from first to last - 1."""
+
+    start: int
+    stop: int
+    rows: int
+    first: int
+    last: int
 
 
-@jit_inline
-def cross_entropy(z, t, w):
-    """w (-t log(p) - (1 - t) log(1 - p)) with p = sigmoid(z), by the logit: no log(0) exists. And its gradient by z, w (p - t)."""
-    p, softplus = elementary.sigmoid_and_softplus(z)
-    return w * ((elementary.positive(z) - t * z) + softplus), w * (p - t)
+class State(NamedTuple):
+    """How far a training has come."""
+
+    theta: np.ndarray  # (P,)
+    moments: np.ndarray  # (2, P): see optimizers.py
+    counters: np.ndarray  # (2,) int64: steps, and batches that are done
+    history: np.ndarray  # (E,) float64: the sum of the losses of each epoch
 
 
-@jit_inline
-def squared_error(a, t, w, half):
-    """w (a - t)^2 / 2, and its gradient by a, w (a - t)."""
-    e = a - t
-    return (e * e) * (w * half), w * e
+class Sizes(NamedTuple):
+    """Batches first to last - 1, counted over the epochs; how many rows a batch has, and a chunk of it."""
+
+    batch: int
+    chunk: int
+    first: int
+    last: int
 
 
-@jit_part
-def _cross_entropy_sigmoid(losses, period, d, z, at, tiles, tile, n_out, m):
-    stride, place = tiles.stride, np.int64(0)
-    for n in range(0, m, lanes_of(z)):
-        w = load(tiles.weights, tile * stride + n)
-        loss = zeros(z)
-        for k in range(0, n_out * stride, stride):
-            e, dz = cross_entropy(load(z, at + k + n), load(tiles.targets, tile * n_out * stride + k + n), w)
-            loss += e
-            store(d, k + n, dz)
-        place = _note(losses, place, period, loss)
+class Team(NamedTuple):
+    """So many threads call a kernel with the same arrays, each with a worker of its own."""
 
-
-@jit_part
-def _cross_entropy_softmax(losses, period, d, z, at, tiles, tile, n_out, m):
-    """w times -sum t log(p) = log(sum e^z) - sum t z, where sum t = 1 and p = softmax(z). d = w (p - t)."""
-    stride, one, place = tiles.stride, z.dtype.type(1), np.int64(0)
-    for n in range(0, m, lanes_of(z)):
-        w = load(tiles.weights, tile * stride + n)
-        loss = zeros(z)
-        for k in range(0, n_out * stride, stride):
-            loss -= load(tiles.targets, tile * n_out * stride + k + n) * load(z, at + k + n)
-        top, sums = _softmax(z, at, n_out, stride, n)
-        place = _note(losses, place, period, w * ((loss + top) + elementary.log1p(sums - one)))
-        for k in range(0, n_out * stride, stride):
-            store(d, k + n, w * (load(z, at + k + n) - load(tiles.targets, tile * n_out * stride + k + n)))
-
-
-@jit_part
-def _squared_error(losses, period, d, z, at, tiles, tile, n_out, m, code):
-    """w (a - t)^2 / 2 with a = f(z), in place. d = w (a - t) f'(z)."""
-    stride, half, place = tiles.stride, z.dtype.type(0.5), np.int64(0)
-    output_forward(z, at, n_out, stride, m, code)
-    for n in range(0, m, lanes_of(z)):
-        w = load(tiles.weights, tile * stride + n)
-        inner, loss = zeros(z), zeros(z)
-        for k in range(0, n_out * stride, stride):
-            a = load(z, at + k + n)
-            e, da = squared_error(a, load(tiles.targets, tile * n_out * stride + k + n), w, half)
-            loss += e
-            store(d, k + n, da)
-            inner += da * a
-        if code == SOFTMAX:
-            for k in range(0, n_out * stride, stride):
-                store(d, k + n, load(z, at + k + n) * (load(d, k + n) - inner))
-        place = _note(losses, place, period, loss)
-    activate_backward(d, np.int64(0), z, at, n_out, stride, m, code)
-
-
-@jit_flat
-def add_losses(losses, period, d, z, at, tiles, tile, n_out, m, code, loss):
-    """The weighted losses of the lanes of a tile, added to losses[lane % period], and their gradients by the logits z to the
-    beginning of d."""
-    if loss == SQUARED_ERROR:
-        _squared_error(losses, period, d, z, at, tiles, tile, n_out, m, code)
-    elif code == SIGMOID:
-        _cross_entropy_sigmoid(losses, period, d, z, at, tiles, tile, n_out, m)
-    else:
-        _cross_entropy_softmax(losses, period, d, z, at, tiles, tile, n_out, m)
-
-
-@jit_flat
-def block_loss(d, z, at, tiles, tile, n_out, m, code, loss):
-    """The weighted sum of the samples' losses, and its gradient by the logits z to the beginning of d."""
-    losses = room(z, MOST_LANES)
-    store(losses, np.int64(0), zeros(z))
-    add_losses(losses, lanes_of(z), d, z, at, tiles, tile, n_out, m, code, loss)
-    return np.float64(total(load(losses, np.int64(0))))
-
-
-@jit_part
-def output_forward(z, at, n_out, stride, m, code):
-    """The output's activation over the logits z, in place."""
-    if code == SOFTMAX:
-        for n in range(0, m, lanes_of(z)):
-            _softmax(z, at, n_out, stride, n)
-    else:
-        activate(z, at, n_out, stride, m, code)
+    me: int
+    threads: int
+    counter: np.ndarray  # (1,) int64: see barrier.py
 
 
 # -- a block -------------------------------------------------------------------------------------------------------------------
 
 
-@jit_inline
-def row_of(layers, layer):
-    return layers[layer, 0], layers[layer, 1], layers[layer, 2], layers[layer, 3], layers[layer, 4]
+@jit_flat
+def hidden_forward(units, slopes, to, x, theta, layers, m):
+    """Activations of every hidden layer and the logits of the last, below one another from place `to` on, from the inputs x; the
+    slopes of the activations likewise, unless there is no such array. Returns where the logits begin."""
+    a, last = x, layers.shape[0] - 1
+    for number in range(last + 1):
+        layer = layer_of(layers, number)
+        z = Grid(units, to, x.down, x.along)
+        dense_forward(z, a, theta, layer, m)
+        if number < last:
+            activate(units, slopes, to, layer.n_out, x.down, m, layer.activation)
+            to += (layer.n_out + layer.biased) * x.down
+        a = z
+    return to
 
 
 @jit_flat
-def hidden_forward(units, to, x, first, theta, layers, stride, m):
-    """Activations of every hidden layer and the logits of the last, below one another from place `to` on, from the inputs at
-    x[first]; returns where the logits begin."""
-    a, at = x, first
-    last = layers.shape[0] - 1
-    for layer in range(last + 1):
-        n_in, n_out, code, weights, biased = row_of(layers, layer)
-        dense_forward(Rows(units, to, stride), Rows(a, at, stride), theta, weights, n_in + biased, n_out, m)
-        if layer < last:
-            activate(units, to, n_out, stride, m, code)
-        a, at = units, to
-        to += (n_out + biased) * stride
-    return at
-
-
-@jit_flat
-def _hidden_backward(g, scratch, at, x, first, theta, layers, stride, m):
+def _backward(g, scratch, at, x, theta, layers, m):
     """Adds to g what the block contributes to the gradient, from the output's dz at the beginning of scratch.deltas."""
-    units, deltas, spare = scratch.units, scratch.deltas, scratch.spare
+    units, deltas, spare, stride = scratch.units, scratch.deltas, scratch.spare, x.down
     here, below = np.int64(0), deltas.size // 2
-    for layer in range(layers.shape[0] - 1, 0, -1):
-        n_in, n_out, _, weights, biased = row_of(layers, layer)
-        at -= (n_in + biased) * stride
-        a, dz = Rows(units, at, stride), Rows(deltas, here, stride)
-        dense_backward_parameters(g, weights, a, dz, n_in + biased, n_out, m, spare)
-        dense_backward_input(Rows(deltas, below, stride), a, dz, theta, weights, n_in, n_out, m, layers[layer - 1, 2])
+    for number in range(layers.shape[0] - 1, 0, -1):
+        layer = layer_of(layers, number)
+        at -= (layer.n_in + layer.biased) * stride
+        dz = Grid(deltas, here, stride, x.along)
+        dense_backward_parameters(g, Grid(units, at, stride, x.along), dz, layer, m, spare)
+        dense_backward_input(Grid(deltas, below, stride, x.along), dz, theta, layer, m, scratch.slopes, at)
         here, below = below, here
-    n_in, n_out, _, weights, biased = row_of(layers, np.int64(0))
-    dense_backward_parameters(g, weights, Rows(x, first, stride), Rows(deltas, here, stride), n_in + biased, n_out, m, spare)
-
-
-@jit
-def pack(tiles, tile, data, order, first, m):
-    """Rows order[first : first + m] of the data into a tile: samples become lanes. What stands past them weighs nothing."""
-    n_in, stride = data.shift.shape[0], tiles.stride
-    n_out = tiles.targets.size // tiles.weights.size
-    rows = tiles.inputs.size // tiles.weights.size
-    end = strips(m, tiles.inputs)
-    number = tiles.inputs.dtype.type
-    zero, one = number(0), number(1)
-    for d in range(n_in):
-        shift, scale = data.shift[d], data.scale[d]
-        out = (tile * rows + d) * stride
-        for n in range(m):
-            put(tiles.inputs, out + n, (number(get(data.x, np.int64(get(order, first + n)) * n_in + d)) - shift) * scale)
-        for n in range(m, end):
-            put(tiles.inputs, out + n, zero)
-    columns = data.y.shape[1]
-    for k in range(n_out):
-        out = (tile * n_out + k) * stride
-        for n in range(m):
-            t = get(data.y, np.int64(get(order, first + n)) * columns + min(k, columns - 1))
-            if columns < n_out:
-                t = one if t == k else zero
-            put(tiles.targets, out + n, t)
-    for n in range(m):
-        row = np.int64(get(order, first + n))
-        put(tiles.weights, tile * stride + n, get(data.weight, min(row, data.weight.shape[0] - 1)))
-    for n in range(m, end):
-        put(tiles.weights, tile * stride + n, zero)
-
-
-@jit
-def shuffle(orders, draws):
-    """Shuffles each row of orders (E, N), by draws (E, >= N) of 32 random bits: Fisher and Yates, in the form of Durstenfeld 1964.
-
-    A number below i + 1 is the upper half of its product with 32 bits (Lemire 2019, without his second draw: what that would
-    correct is less than one in 2^32 / N).
-    """
-    for e in range(orders.shape[0]):
-        row, bits = orders[e], draws[e]
-        for i in range(row.shape[0] - 1, 0, -1):
-            j = np.int64((np.uint64(bits[i]) * np.uint64(i + 1)) >> np.uint64(32))
-            other = row[j]
-            row[j] = row[i]
-            row[i] = other
+    dense_backward_parameters(g, x, Grid(deltas, here, stride, x.along), layer_of(layers, np.int64(0)), m, spare)
 
 
 # -- chunks and batches --------------------------------------------------------------------------------------------------------
 
 
 @jit_flat
-def chunk_losses(gradients, losses, scratch, tiles, data, order, span, chunk, theta, network):
-    """For chunks span[2] to span[3] - 1 of the rows order[span[0] : span[1]]: the weighted sum of the losses into losses[c] and, if
-    gradients has a row for each chunk, its gradient, unscaled, into gradients[c]."""
-    layers, stride = network.layers, tiles.stride
-    n_out, code = layers[layers.shape[0] - 1, 1], layers[layers.shape[0] - 1, 2]
+def chunk_losses(sums, worker, data, order, chunks, theta, network):
+    """Of each chunk c that is meant, the weighted sum of the losses into sums.losses[c], and unless sums.gradients is empty its
+    gradient, unscaled, into sums.gradients[c]."""
+    layers, tiles, scratch = network.layers, worker.tiles, worker.scratch
+    stride, along = tiles.stride, lanes_of(theta)
     rows = tiles.inputs.size // tiles.weights.size
-    for c in range(span[2], span[3]):
-        first = span[0] + c * chunk
-        last = min(first + chunk, span[1])
-        with_gradient = c < gradients.shape[0]
+    for c in range(chunks.first, chunks.last):
+        first = chunks.start + c * chunks.rows
+        last = min(first + chunks.rows, chunks.stop)
+        with_gradient = c < sums.gradients.shape[0]
         if with_gradient:
-            fill(gradients[c], theta.dtype.type(0))
+            fill(sums.gradients[c], theta.dtype.type(0))
         loss = 0.0
         for start in range(first, last, tiles.lanes):
             m = min(tiles.lanes, last - start)
@@ -301,31 +142,32 @@ def chunk_losses(gradients, losses, scratch, tiles, data, order, span, chunk, th
             else:
                 pack(tiles, tile, data, order, start, m)
             m = strips(m, theta)
-            x = tile * rows * stride
-            at = hidden_forward(scratch.units, np.int64(0), tiles.inputs, x, theta, layers, stride, m)
-            loss += block_loss(scratch.deltas, scratch.units, at, tiles, tile, n_out, m, code, network.loss)
+            x = Grid(tiles.inputs, tile * rows * stride, stride, along)
+            at = hidden_forward(scratch.units, scratch.slopes, np.int64(0), x, theta, layers, m)
+            loss += block_loss(scratch.deltas, Grid(scratch.units, at, stride, along), tiles, tile, m, network)
             if with_gradient:
-                _hidden_backward(gradients[c], scratch, at, tiles.inputs, x, theta, layers, stride, m)
-        losses[c] = loss
+                _backward(sums.gradients[c], scratch, at, x, theta, layers, m)
+        sums.losses[c] = loss
 
 
 @jit_part
 def fill(row, value):
+    """Writes the value to all places."""
     for n in range(row.shape[0]):
         row[n] = value
 
 
 @jit
-def add_chunks(total, gradients, losses, n_chunks, loss, low, high):
+def add_chunks(sums, n_chunks, loss, low, high):
     """total += the chunks' gradients, for the parameters low to high - 1; the loss so far plus theirs is returned. Chunks are added
     in their order."""
-    part = total[low:high]
-    for c in range(min(n_chunks, gradients.shape[0])):
-        g = gradients[c][low:high]
+    part = sums.total[low:high]
+    for c in range(min(n_chunks, sums.gradients.shape[0])):
+        g = sums.gradients[c][low:high]
         for i in range(part.shape[0]):
             part[i] += g[i]
     for c in range(n_chunks):
-        loss += losses[c]
+        loss += sums.losses[c]
     return loss
 
 
@@ -338,13 +180,10 @@ def to_mean(total, n_rows, network):
 
 
 @jit
-def step(theta, state, number, total, low, high, n_rows, network, rule, epoch):
-    """Ends a batch, the step of that number: moves the parameters low to high - 1 down their gradient."""
-    rule = optimizers.scheduled(rule, epoch)
+def end_batch(state, total, n_rows, network, rule, epoch, step, low, high):
+    """Ends a batch of so many rows, the step of that number: moves the parameters low to high - 1 down the gradient, the total."""
     to_mean(total[low:high], n_rows, network)
-    if rule.l2 > 0:
-        optimizers.add_l2(total, theta, network.layers, rule.l2, low, high)
-    optimizers.update(theta[low:high], state[0][low:high], state[1][low:high], total[low:high], rule, number)
+    move(state.theta, state.moments, total, network.layers, rule, epoch, step, low, high)
 
 
 @jit_inline
@@ -355,45 +194,38 @@ def _edge(size, part, parts):
 
 
 @jit
-def descend(
-    theta, state, counters, history, total, gradients, losses, scratch, tiles, data, order, sizes, network, rule, target, team
-):  # fmt: skip
-    """Batches first to last - 1, counted over the epochs; sizes is (batch_size, chunk, first, last).
+def train_by_batches(state, sums, worker, data, order, sizes, network, rule, target, team):
+    """Batches one after the other, each with a step of the rule down the gradient of its mean loss.
 
-    order has a row for each epoch that is touched, or one for all; history[e] gathers the losses of epoch e. After an epoch whose
-    mean loss is at most target or not finite, it stops; counters are the steps and the batches that are done.
-
-    team is (me, threads, counter): so many threads call this with the same arrays, but each with scratch and tiles of its own. Each
-    works on a share of the chunks, and when all have met, on a share of the parameters.
+    order has a row for each epoch that is touched, or one for all. After an epoch whose mean loss is at most target or not finite,
+    it stops. Each thread of the team works on a share of the chunks, and when all have met, on a share of the parameters.
     """
-    batch_size, chunk, first, last = sizes
-    me, threads, counter = team
-    n = order.shape[1]
-    batches = (n + batch_size - 1) // batch_size
+    theta, n, me, threads = state.theta, order.shape[1], team.me, team.threads
+    batches = (n + sizes.batch - 1) // sizes.batch
     low, high = _edge(theta.shape[0], me, threads), _edge(theta.shape[0], me + 1, threads)
-    steps, arrivals = counters[0], 0
-    for b in range(first, last):
+    steps, arrivals = state.counters[0], 0
+    for b in range(sizes.first, sizes.last):
         epoch = b // batches
-        rows = order[min(epoch - first // batches, order.shape[0] - 1)]
-        start = (b - epoch * batches) * batch_size
-        stop = min(start + batch_size, n)
-        n_chunks = (stop - start + chunk - 1) // chunk
-        span = (start, stop, n_chunks * me // threads, n_chunks * (me + 1) // threads)
-        chunk_losses(gradients, losses, scratch, tiles, data, rows, span, chunk, theta, network)
+        rows = order[min(epoch - sizes.first // batches, order.shape[0] - 1)]
+        start = (b - epoch * batches) * sizes.batch
+        stop = min(start + sizes.batch, n)
+        n_chunks = (stop - start + sizes.chunk - 1) // sizes.chunk
+        mine = ChunkRange(start, stop, sizes.chunk, n_chunks * me // threads, n_chunks * (me + 1) // threads)
+        chunk_losses(sums, worker, data, rows, mine, theta, network)
         arrivals += threads
         if threads > 1:
-            meet(counter, arrivals)
-        fill(total[low:high], theta.dtype.type(0))
-        loss = add_chunks(total, gradients, losses, n_chunks, 0.0, low, high)
+            meet(team.counter, arrivals)
+        fill(sums.total[low:high], theta.dtype.type(0))
+        loss = add_chunks(sums, n_chunks, 0.0, low, high)
         steps += 1
-        step(theta, state, steps, total, low, high, stop - start, network, rule, epoch)
+        end_batch(state, sums.total, stop - start, network, rule, epoch, steps, low, high)
         if me == 0:
-            history[epoch] += loss * network.loss_scale
-            counters[0], counters[1] = steps, b + 1
+            state.history[epoch] += loss * network.loss_scale
+            state.counters[0], state.counters[1] = steps, b + 1
         arrivals += threads
         if threads > 1:
-            meet(counter, arrivals)
-        if stop == n and not target < history[epoch] / n < np.inf:
+            meet(team.counter, arrivals)
+        if stop == n and not target < state.history[epoch] / n < np.inf:
             return
 
 
@@ -403,15 +235,15 @@ def predict(out, scratch, x, theta, layers, first, last, lanes, stride):
 
     Where out has two columns for one output, p, they are 1 - p and p. scratch holds rows_of(layers) * stride numbers.
     """
-    n_in, n_out, columns = x.shape[1], layers[layers.shape[0] - 1, 1], out.shape[1]
-    code = layers[layers.shape[0] - 1, 2]
+    n_in, columns, output, along = x.shape[1], out.shape[1], last_layer(layers), lanes_of(scratch)
     one, zero = x.dtype.type(1), x.dtype.type(0)
     units = n_in
-    for layer in range(layers.shape[0]):
-        if layers[layer, 4] > 0:
+    for number in range(layers.shape[0]):
+        layer = layer_of(layers, number)
+        if layer.biased > 0:
             for n in range(units * stride, (units + 1) * stride):
                 put(scratch, n, one)
-        units += layers[layer, 1] + layers[layer, 4]
+        units += layer.n_out + layer.biased
     units = (n_in + layers[0, 4]) * stride
     bad = zeros(scratch)
     for start in range(first, last, lanes):
@@ -423,16 +255,16 @@ def predict(out, scratch, x, theta, layers, first, last, lanes, stride):
                 put(scratch, row + n, get(x, (start + n) * n_in + d))
             for n in range(count, m):
                 put(scratch, row + n, zero)
-            for n in range(row, row + m, lanes_of(scratch)):
+            for n in range(row, row + m, along):
                 bad += load(scratch, n) - load(scratch, n)
-        at = hidden_forward(scratch, units, scratch, np.int64(0), theta, layers, stride, m)
-        output_forward(scratch, at, n_out, stride, m, code)
-        for k in range(n_out):
+        at = hidden_forward(scratch, None, units, Grid(scratch, np.int64(0), stride, along), theta, layers, m)
+        output_forward(scratch, at, output, stride, m)
+        for k in range(output.n_out):
             for n in range(count):
                 value = get(scratch, at + k * stride + n)
-                if columns > n_out:
+                if columns > output.n_out:
                     put(out, (start + n) * columns, one - value)
-                put(out, (start + n) * columns + columns - n_out + k, value)
+                put(out, (start + n) * columns + columns - output.n_out + k, value)
     return total(bad) == zero
 
 

@@ -6,16 +6,15 @@ import numpy as np
 from numba import types
 from numba.core.errors import NumbaTypeError
 
-from fastmlp.kernels import elementary
-from fastmlp.kernels.activations import SIGMOID, SOFTMAX
+from fastmlp.kernels.activations import IDENTITY, SOFTMAX, output_activation
 from fastmlp.kernels.compile import jit_alone
-from fastmlp.kernels.online import ACTIVATION, N_IN, N_OUT, OUTPUTS, forward, softmax, spread_out
+from fastmlp.kernels.online import ACTIVATION, N_IN, N_OUT, OUTPUTS, forward, softmax_of_units, spread_out
 from fastmlp.kernels.simd import as_tuple, get, put, room
 
 
 def frozen(theta, plan, edges, memory):
     """f(x) -> the output for D inputs x; for several outputs f(x) -> a tuple, which f(x, out) also writes to an array."""
-    places, _, _, real, ones, *_ = (memory[first:last].copy() for first, last in pairwise(edges))
+    places, _, _, _, real, ones, *_ = (memory[first:last].copy() for first, last in pairwise(edges))
     spread_out(places, plan, theta, False)
     last = plan[-1]
     n_in, n_out, at, code, size = int(plan[0, N_IN]), int(last[N_OUT]), int(last[OUTPUTS]), int(last[ACTIVATION]), real.size
@@ -31,12 +30,12 @@ def frozen(theta, plan, edges, memory):
         for d in range(n_in):
             put(units, size + d, places.dtype.type(x[d]))
         put(units, size + n_in, places.dtype.type(1))
-        forward(units, units, np.int64(size), np.int64(1), plan, places, real, ones)
+        forward(units, None, units, np.int64(size), np.int64(1), plan, places, real, ones)
         if code == SOFTMAX:
-            softmax(units, at, n_out)
-        elif code == SIGMOID:
+            softmax_of_units(units, at, n_out)
+        elif code != IDENTITY:
             for k in range(at, at + n_out):
-                put(units, k, elementary.sigmoid(get(units, k)))
+                put(units, k, output_activation(code, get(units, k))[0])
 
     if n_out == 1:
 

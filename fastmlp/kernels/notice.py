@@ -13,17 +13,17 @@ EXPECTED = {
     "archive.walk_tar": ("the list of a tar file", 4),
     "archive.walk_zip": ("the list of a zip file", 2),
     "batch.chunk_losses": ("loss and gradient", 3),
-    "batch.descend": ("training", 8),
+    "batch.train_by_batches": ("training", 8),
     "batch.predict": ("prediction", 3),
     "batch.predict_few": ("prediction of a few rows", 3),
     "files.read": ("reading of images", 12),
     "features.ink_features": ("features of images", 2),
     "features.pixel_features": ("features of images", 2),
     "names.sort_names": ("sorting of names", 3),
-    "online.descend": ("online training", 10),
-    "online.update": ("updates", 5),
-    "population.descend": ("training of many", 6),
-    "population.descend_online": ("online training of many", 12),
+    "online.train_by_samples": ("online training", 10),
+    "online.update_once": ("updates", 5),
+    "population.train_lanes_by_batches": ("training of many", 6),
+    "population_online.train_lanes_by_samples": ("online training of many", 12),
 }
 _asked = 0
 

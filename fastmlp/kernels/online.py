@@ -13,13 +13,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp.kernels import elementary
-from fastmlp.kernels.activations import RELU, SIGMOID, SOFTMAX, TANH
-from fastmlp.kernels.batch import SQUARED_ERROR, Tiles, block_loss, pack
+from fastmlp.kernels import activations, elementary
+from fastmlp.kernels.activations import SOFTMAX
 from fastmlp.kernels.compile import jit, jit_flat, jit_inline
-from fastmlp.kernels.dense import strips
-from fastmlp.kernels.optimizers import scheduled
-from fastmlp.kernels.simd import get, load_eight, put, store, total, where
+from fastmlp.kernels.layers import Network
+from fastmlp.kernels.losses import CROSS_ENTROPY, of_logit, of_output
+from fastmlp.kernels.output import block_loss
+from fastmlp.kernels.product import Grid
+from fastmlp.kernels.schedules import rate_factor
+from fastmlp.kernels.simd import get, lanes_of, load_eight, put, store, total
+from fastmlp.kernels.tiles import Tiles, pack, strips
+from fastmlp.kernels.trace import like, traced, where
 
 BLOCK = 256  # samples that are packed, and whose losses are summed, at once
 LANES = 8  # sixteen would make small layers wait longer for their sums
@@ -27,12 +31,13 @@ LANES = 8  # sixteen would make small layers wait longer for their sums
 N_IN, N_OUT, ACTIVATION, WEIGHTS, BIASED, WIDTH, PLACES, INPUTS, OUTPUTS, COLUMNS = range(10)
 
 
-class Scratch(NamedTuple):
+class OnlineScratch(NamedTuple):
     """What is written while samples are worked on: parts of one memory."""
 
-    plan: np.ndarray  # (L, COLUMNS) int64: the table of batch.py; a row's width; where a layer's rows, inputs and outputs begin
+    plan: np.ndarray  # (L, COLUMNS) int64: the table of layers.py; a row's width; where a layer's rows, inputs and outputs begin
     places: np.ndarray  # the parameters, in rows of whole vectors; what is no parameter is 0 and stays so
     units: np.ndarray  # the activations of the hidden layers, behind each its 1 if there are biases; the logits
+    slopes: np.ndarray  # the derivatives of those activations
     deltas: np.ndarray  # the gradients of the units, times the learning rate
     real: np.ndarray  # 1 for a unit, else 0
     ones: np.ndarray  # 1 for the 1 behind a layer, else 0
@@ -41,8 +46,16 @@ class Scratch(NamedTuple):
     tiles: Tiles  # one block
 
 
-def memory(layers, dtype, block):
-    """(plan, edges, memory): the plan of a Scratch for blocks of so many samples, and its parts, which lie between the edges."""
+class OnlineMemory(NamedTuple):
+    """All that is written while samples are worked on."""
+
+    plan: np.ndarray  # see OnlineScratch
+    edges: np.ndarray  # int64: where in the memory its other parts begin and end
+    memory: np.ndarray
+
+
+def online_memory(layers, dtype, block):
+    """That for blocks of so many samples."""
 
     def whole(count):
         return -(-count // LANES) * LANES
@@ -62,18 +75,18 @@ def memory(layers, dtype, block):
     none = [0] * len(real)
     logits = [0] * (outputs * block)
     tile = [0] * (first * block) + [1] * (biased * block)
-    parts = ([0] * places, none, none, real, ones, logits, logits, tile, logits, [0] * block)
+    parts = ([0] * places, none, none, none, real, ones, logits, logits, tile, logits, [0] * block)
     edges = np.cumsum([0] + [len(part) for part in parts])
-    return np.array(plan), edges, np.array([number for part in parts for number in part], dtype)
+    return OnlineMemory(np.array(plan), edges, np.array([number for part in parts for number in part], dtype))
 
 
 @jit_flat
 def _scratch(plan, edges, memory):
-    block = edges[10] - edges[9]
-    tiles = Tiles(memory[edges[7] : edges[8]], memory[edges[8] : edges[9]], memory[edges[9] : edges[10]], block, block, False)
-    return Scratch(
+    block = edges[11] - edges[10]
+    tiles = Tiles(memory[edges[8] : edges[9]], memory[edges[9] : edges[10]], memory[edges[10] : edges[11]], block, block, False)
+    return OnlineScratch(
         plan, memory[: edges[1]], memory[edges[1] : edges[2]], memory[edges[2] : edges[3]], memory[edges[3] : edges[4]],
-        memory[edges[4] : edges[5]], memory[edges[5] : edges[6]], memory[edges[6] : edges[7]], tiles,
+        memory[edges[4] : edges[5]], memory[edges[5] : edges[6]], memory[edges[6] : edges[7]], memory[edges[7] : edges[8]], tiles,
     )  # fmt: skip
 
 
@@ -92,22 +105,20 @@ def spread_out(places, plan, theta, back):
                     put(places, to, get(theta, at))
 
 
-@jit_flat
-def _activate(units, real, ones, at, z, code):
-    """Stores the activations of the units at `at`, from their z."""
-    y = z
-    if code == SIGMOID:
-        y = elementary.sigmoid(z)
-    elif code == TANH:
-        y = elementary.tanh(z)
-    elif code == RELU:
-        y = where(z > units.dtype.type(0), z, z - z)
-    store(units, at, where(load_eight(real, at) > units.dtype.type(0), y, load_eight(ones, at)))
+@jit_inline
+def _activate(units, slopes, real, ones, at, z, code):
+    """Stores the activations of the units at `at`, from their z, and their slopes if there is an array for them."""
+    zero = units.dtype.type(0)
+    y, slope = activations.hidden_activation(code, z)
+    is_real = load_eight(real, at) > zero
+    store(units, at, where(is_real, y, load_eight(ones, at)))
+    if slopes is not None:
+        store(slopes, at, where(is_real, slope, zero))
 
 
 @jit_flat
-def forward(units, x, sample, stride, plan, places, real, ones):
-    """All activations, and the logits of the last layer, from the inputs at x[sample], x[sample + stride], ..."""
+def forward(units, slopes, x, sample, stride, plan, places, real, ones):
+    """All activations, their slopes if there is room, and the logits, from the inputs x[sample], x[sample + stride], ..."""
     last = plan.shape[0] - 1
     h, width = np.int64(0), get(plan, WIDTH)
     end = sample + (get(plan, N_IN) + get(plan, BIASED)) * stride
@@ -122,7 +133,7 @@ def forward(units, x, sample, stride, plan, places, real, ones):
         if last == 0:
             store(units, h, z)
         else:
-            _activate(units, real, ones, h, z, get(plan, ACTIVATION))
+            _activate(units, slopes, real, ones, h, z, get(plan, ACTIVATION))
         h += LANES
     layer = COLUMNS
     while layer <= last * COLUMNS:
@@ -141,7 +152,7 @@ def forward(units, x, sample, stride, plan, places, real, ones):
         if layer < last * COLUMNS:
             h, end = get(plan, layer + OUTPUTS), get(plan, layer + COLUMNS + OUTPUTS)
             while h < end:
-                _activate(units, real, ones, h, load_eight(units, h), get(plan, layer + ACTIVATION))
+                _activate(units, slopes, real, ones, h, load_eight(units, h), get(plan, layer + ACTIVATION))
                 h += LANES
         layer += COLUMNS
 
@@ -154,7 +165,7 @@ def _backward(scratch, sample, decay):
     one = units.dtype.type(1)
     layer = (plan.shape[0] - 1) * COLUMNS
     while layer > 0:
-        width, code, at = get(plan, layer + WIDTH), get(plan, layer - COLUMNS + ACTIVATION), get(plan, layer + INPUTS)
+        width, at = get(plan, layer + WIDTH), get(plan, layer + INPUTS)
         first = get(plan, layer + OUTPUTS)
         end = first + get(plan, layer + N_OUT)
         d = np.int64(0)
@@ -172,14 +183,7 @@ def _backward(scratch, sample, decay):
                 gradient += w * delta
                 store(places, p, w * kept - a * delta)
                 h += 1
-            slope = real
-            if code == SIGMOID:
-                slope = a * (one - a)
-            elif code == TANH:
-                slope = one - a * a
-            elif code == RELU:
-                slope = where(a > units.dtype.type(0), real, real - real)
-            store(deltas, at + d, gradient * slope)
+            store(deltas, at + d, gradient * load_eight(scratch.slopes, at + d))
             d += LANES
         layer -= COLUMNS
     h, width = np.int64(0), get(plan, WIDTH)
@@ -197,7 +201,7 @@ def _backward(scratch, sample, decay):
 
 
 @jit_inline
-def softmax(z, at, n_out):
+def softmax_of_units(z, at, n_out):
     """softmax(z), in place."""
     top, sums = get(z, at), z.dtype.type(0)
     for k in range(at, at + n_out):
@@ -210,80 +214,92 @@ def softmax(z, at, n_out):
         put(z, k, get(z, k) / sums)
 
 
+@traced
+def _delta_of_logit(loss, code, z, t, parameter):
+    return of_logit(loss, code, z, t, parameter)[1]
+
+
+@traced
+def _delta_of_probability(loss, p, t, parameter):
+    return of_output(loss, p, p, like(p, 1.0), t, parameter)[1]
+
+
 @jit_flat
-def _output_delta(scratch, sample, loss, rate):
-    """Notes the logits, and makes the deltas of the output: rate times the gradient of the loss by the logits (see batch.py)."""
-    plan, units, targets, stride = scratch.plan, scratch.units, scratch.tiles.targets, scratch.tiles.stride
+def _output_deltas(scratch, sample, loss, parameter, rate):
+    """Notes the logits, and makes the deltas of the output: rate times the gradient of the loss by the logits."""
+    plan, units, deltas = scratch.plan, scratch.units, scratch.deltas
+    targets, stride = scratch.tiles.targets, scratch.tiles.stride
     last = (plan.shape[0] - 1) * COLUMNS
     at, n_out, code = get(plan, last + OUTPUTS), get(plan, last + N_OUT), get(plan, last + ACTIVATION)
-    zero, one = units.dtype.type(0), units.dtype.type(1)
-    k = np.int64(0)
-    while k < n_out:
-        put(scratch.logits, k * stride + sample, get(units, at + k))
-        k += 1
     if code == SOFTMAX:
-        softmax(units, at, n_out)
-    inner = zero
+        for k in range(n_out):
+            put(scratch.logits, k * stride + sample, get(units, at + k))
+        softmax_of_units(units, at, n_out)
+        inner = units.dtype.type(0)
+        for k in range(n_out):
+            p, t = get(units, at + k), get(targets, k * stride + sample)
+            gradient = p - t
+            if loss != CROSS_ENTROPY:
+                gradient = _delta_of_probability(loss, p, t, parameter)
+                inner += p * gradient
+            put(deltas, at + k, rate * gradient)
+        if loss != CROSS_ENTROPY:
+            for k in range(n_out):
+                put(deltas, at + k, get(units, at + k) * (get(deltas, at + k) - rate * inner))
+        return
     k = np.int64(0)
     while k < n_out:
-        a, slope = get(units, at + k), one
-        if code == SIGMOID:
-            a = elementary.sigmoid(a)
-            if loss == SQUARED_ERROR:
-                slope = a * (one - a)
-        e = a - get(targets, k * stride + sample)
-        inner += a * e
-        put(scratch.deltas, at + k, (rate * slope) * e)
+        z, t = get(units, at + k), get(targets, k * stride + sample)
+        put(scratch.logits, k * stride + sample, z)
+        put(deltas, at + k, rate * _delta_of_logit(loss, code, z, t, parameter))
         k += 1
-    if code == SOFTMAX and loss == SQUARED_ERROR:
-        for k in range(n_out):
-            a = get(units, at + k)
-            put(scratch.deltas, at + k, rate * (a * ((a - get(targets, k * stride + sample)) - inner)))
 
 
 @jit_flat
-def _steps(scratch, layers, loss, scale, rate, decay, count):
+def _steps(scratch, network, rate, decay, count):
     """One update from each of the first samples of the tile; returns the weighted sum of their losses."""
     units, tiles, logits, zero = scratch.units, scratch.tiles, scratch.logits, np.int64(0)
+    parameter = units.dtype.type(network.loss_parameter)
     for sample in range(count):
-        forward(units, tiles.inputs, sample, tiles.stride, scratch.plan, scratch.places, scratch.real, scratch.ones)
-        _output_delta(scratch, sample, loss, rate * get(tiles.weights, sample))
+        forward(units, scratch.slopes, tiles.inputs, sample, tiles.stride, scratch.plan, scratch.places, scratch.real, scratch.ones)
+        _output_deltas(scratch, sample, network.loss, parameter, rate * get(tiles.weights, sample))
         _backward(scratch, sample, decay)
-    n_out, code = layers[layers.shape[0] - 1, 1], layers[layers.shape[0] - 1, 2]
-    m = strips(count, logits)
-    return block_loss(scratch.spare, logits, zero, tiles, zero, n_out, m, code, loss) * scale
+    z = Grid(logits, zero, tiles.stride, lanes_of(logits))
+    return block_loss(scratch.spare, z, tiles, zero, strips(count, logits), network) * network.loss_scale
 
 
 @jit
-def descend(theta, counters, history, plan, edges, memory, data, order, begin, last, network, rule, target):
-    """Samples begin to last - 1, counted over the epochs; the rest is as in batch.descend, with batches of one and plain SGD."""
-    scratch, scale = _scratch(plan, edges, memory), network.loss_scale
+def train_by_samples(state, work, data, order, first, last, network, rule, target):
+    """Samples first to last - 1, counted over the epochs, each with an update by plain gradient descent; the rest is as in
+    batch.train_by_batches."""
+    theta, history, scratch = state.theta, state.history, _scratch(work.plan, work.edges, work.memory)
     n = order.shape[1]
-    spread_out(scratch.places, plan, theta, False)
-    s = begin
+    spread_out(scratch.places, work.plan, theta, False)
+    s = first
     while s < last:
         epoch = s // n
-        place, row_of_order = s - epoch * n, min(epoch - begin // n, order.shape[0] - 1)
+        place, row_of_order = s - epoch * n, min(epoch - first // n, order.shape[0] - 1)
         count = min(scratch.tiles.lanes, n - place, last - s)
         pack(scratch.tiles, np.int64(0), data, order[row_of_order], place, count)
-        now = scheduled(rule, epoch)
-        rate, decay = theta.dtype.type(now.learning_rate * scale), theta.dtype.type(1 - now.learning_rate * now.l2)
-        history[epoch] += _steps(scratch, network.layers, network.loss, scale, rate, decay, count)
+        now = rule.learning_rate * rate_factor(rule.method.schedule, epoch)
+        rate, decay = theta.dtype.type(now * network.loss_scale), theta.dtype.type(1 - now * rule.l2)
+        history[epoch] += _steps(scratch, network, rate, decay, count)
         s += count
         if place + count == n and not target < history[epoch] / n < np.inf:
             break
-    counters[1] = s
-    spread_out(scratch.places, plan, theta, True)
+    state.counters[1] = s
+    spread_out(scratch.places, work.plan, theta, True)
 
 
 @jit
-def update(theta, plan, edges, memory, x, y, layers, loss, scale, rate):
-    """One update from one sample, x (D,) and y (K,) or a class number (1,); returns its loss.
+def update_once(theta, plan, edges, memory, x, y, layers, loss, numbers, rate):
+    """One update from one sample, x (D,) and y (K,) or a class number (1,); returns its loss. numbers (2,) are the scale and the
+    parameter of the loss.
 
     If x or y is not finite, it does nothing and returns NaN. All arguments are arrays and numbers: taking a tuple apart would last
     longer than the rest.
     """
-    scratch, number = _scratch(plan, edges, memory), theta.dtype.type
+    scratch, number, network = _scratch(plan, edges, memory), theta.dtype.type, Network(layers, loss, numbers[0], numbers[1])
     inputs, targets, stride = scratch.tiles.inputs, scratch.tiles.targets, scratch.tiles.stride
     n_out, columns = layers[layers.shape[0] - 1, 1], y.shape[0]
     bad = number(0)
@@ -300,6 +316,6 @@ def update(theta, plan, edges, memory, x, y, layers, loss, scale, rate):
         return np.nan
     put(scratch.tiles.weights, np.int64(0), number(1))
     spread_out(scratch.places, plan, theta, False)
-    value = _steps(scratch, layers, loss, scale, number(rate * scale), number(1), np.int64(1))
+    value = _steps(scratch, network, number(rate * network.loss_scale), number(1), np.int64(1))
     spread_out(scratch.places, plan, theta, True)
     return value

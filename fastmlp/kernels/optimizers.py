@@ -1,138 +1,190 @@
-"""Update rules over one flat parameter vector, of a gradient of the same shape.
+"""Optimizers: a table, whose row is all that there is to know of one. To add one: its function, its row, and its name.
 
-The state is (2, P): the velocity of momentum and nesterov in its first row; Adam's two moments. Each rule is written once, for
-numbers and for vectors: of a parameter, what it becomes.
+The function of an optimizer is that of one parameter: from it, its moments (as many numbers as the optimizer keeps of each), its
+gradient g and the factors of the step it gives the parameter and the moments after the step.
 """
 
-import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 from fastmlp.kernels.compile import jit_inline, jit_part
-from fastmlp.kernels.simd import square_root
+from fastmlp.kernels.schedules import AS_GIVEN, RateSchedule, rate_factor
+from fastmlp.kernels.trace import choose, like, square_root, traced
 
-SGD, MOMENTUM, NESTEROV, ADAM = range(4)
-CODES = {"sgd": SGD, "momentum": MOMENTUM, "nesterov": NESTEROV, "adam": ADAM}
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-CONSTANT, COSINE, LINEAR = range(3)
-SCHEDULES = {"constant": CONSTANT, "cosine": COSINE, "linear": LINEAR}
+# What a type checker knows of the names; a test holds them against the table.
+Optimizer = Literal["adam", "adamw", "momentum", "nadam", "nesterov", "rmsprop", "sgd"]
 
-
-class Schedule(NamedTuple):
-    """How the learning rate changes from epoch to epoch."""
-
-    code: int
-    warmup: float  # epochs
-    epochs: int
-    before: int = 0  # epochs of an earlier training, that this one goes on from: they count for the warmup
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of adam and its kin
+RHO = 0.9  # of rmsprop
 
 
-AS_GIVEN = Schedule(CONSTANT, 0.0, 1)
+class Factors(NamedTuple):
+    """Those of a step, in the type of the parameters."""
+
+    rate: float
+    momentum: float
+    rate1: float  # rate / (1 - beta1^step), which makes the first moment unbiased
+    rate2: float  # the same of the next step
+    unbias: float  # 1 / (1 - beta2^step), of the second moment
+
+
+@traced
+def _sgd(theta, g, f):
+    """theta - r g"""
+    return theta - f.rate * g
+
+
+@traced
+def _momentum(theta, v, g, f):
+    """v = m v - r g, which moves theta."""
+    v = f.momentum * v - f.rate * g
+    return theta + v, v
+
+
+@traced
+def _nesterov(theta, v, g, f):
+    """The same, and theta moves on by m v - r g."""
+    v = f.momentum * v - f.rate * g
+    return theta + (f.momentum * v - f.rate * g), v
+
+
+@traced
+def _rmsprop(theta, s, g, f):
+    """r g, divided by the root of a mean of the squares of g."""
+    s = like(g, RHO) * s + like(g, 1 - RHO) * (g * g)
+    return theta - f.rate * g / (square_root(s) + like(g, EPSILON)), s
+
+
+def _moments(v, s, g):
+    """Running means of g and of its squares."""
+    return like(g, BETA1) * v + like(g, 1 - BETA1) * g, like(g, BETA2) * s + like(g, 1 - BETA2) * (g * g)
+
+
+@traced
+def _adam(theta, v, s, g, f):
+    """r times the mean of g, divided by the root of the mean of its squares, both without the bias of their beginning at 0."""
+    v, s = _moments(v, s, g)
+    return theta - f.rate1 * v / (square_root(s * f.unbias) + like(g, EPSILON)), v, s
+
+
+@traced
+def _nadam(theta, v, s, g, f):
+    """adam, with the mean of g as it will be after another such g."""
+    v, s = _moments(v, s, g)
+    step = f.rate2 * (like(g, BETA1) * v) + f.rate1 * (like(g, 1 - BETA1) * g)
+    return theta - step / (square_root(s * f.unbias) + like(g, EPSILON)), v, s
+
+
+class OptimizerRow(NamedTuple):
+    """What there is to know of an optimizer."""
+
+    name: str
+    function: Callable[..., Any]
+    moments: int  # numbers that it keeps of each parameter
+    learning_rate: float  # that it has by default, see training
+    source: str
+    adaptive: bool = False  # whether its steps are about as long as the rate, however steep the loss is
+    decoupled: bool = False  # whether l2 takes rate * l2 of a weight itself, and is not in the gradient that the moments see
+
+
+TABLE = (
+    OptimizerRow("sgd", _sgd, 0, 0.1, ""),
+    OptimizerRow("momentum", _momentum, 1, 0.01, "Polyak 1964"),
+    OptimizerRow("nesterov", _nesterov, 1, 0.01, "Sutskever et al. 2013, in the form of Bengio et al. 2012"),
+    OptimizerRow("rmsprop", _rmsprop, 1, 0.006, "Tieleman and Hinton 2012", adaptive=True),
+    OptimizerRow("adam", _adam, 2, 0.006, "Kingma and Ba 2014, algorithm 1", adaptive=True),
+    OptimizerRow("adamw", _adam, 2, 0.006, "Loshchilov and Hutter 2019, algorithm 2", adaptive=True, decoupled=True),
+    OptimizerRow("nadam", _nadam, 2, 0.006, "Dozat 2016, with a constant beta1", adaptive=True),
+)
+OPTIMIZERS: dict[Any, OptimizerRow] = {row.name: row for row in TABLE}
+CODES = {row.name: code for code, row in enumerate(TABLE)}
+SGD = CODES["sgd"]
+_BY_MOMENTS = [{CODES[row.name]: row.function for row in TABLE if row.moments == count} for count in range(3)]
+
+
+class Method(NamedTuple):
+    """A way to go down a gradient, apart from its numbers."""
+
+    optimizer: int
+    moments: int
+    decoupled: bool
+    schedule: RateSchedule = AS_GIVEN
 
 
 class Rule(NamedTuple):
-    """An update rule and its numbers."""
+    """A method and its numbers."""
 
-    optimizer: int
+    method: Method
     learning_rate: float
     momentum: float
     l2: float
-    schedule: Schedule = AS_GIVEN
+
+
+def method_of(name, schedule=AS_GIVEN):
+    """The method of an optimizer."""
+    return Method(CODES[name], OPTIMIZERS[name].moments, OPTIMIZERS[name].decoupled, schedule)
+
+
+@traced
+def step0(code, theta, g, f):
+    """A step of an optimizer that keeps no moments."""
+    return choose(code, _BY_MOMENTS[0], theta, g, f)
+
+
+@traced
+def step1(code, theta, v, g, f):
+    """A step of an optimizer that keeps one."""
+    return choose(code, _BY_MOMENTS[1], theta, v, g, f)
+
+
+@traced
+def step2(code, theta, v, s, g, f):
+    """A step of an optimizer that keeps two."""
+    return choose(code, _BY_MOMENTS[2], theta, v, s, g, f)
+
+
+@jit_inline
+def factors(number, rate, momentum, moments, step):
+    """The factors of a step, counted from 1, for a rate and a momentum of the type of the parameters, whose number() it is."""
+    bias1, bias_next, bias2 = 1.0, 1.0, 1.0
+    if moments == 2:
+        bias1, bias_next, bias2 = 1 - BETA1**step, 1 - BETA1 ** (step + 1), 1 - BETA2**step
+    return Factors(rate, momentum, rate * number(1 / bias1), rate * number(1 / bias_next), number(1 / bias2))
 
 
 @jit_part
-def rate_factor(schedule, epoch):
-    """What the learning rate is multiplied by in an epoch, counted from 0: what the schedule gives for its middle.
-
-    It rises linearly from 0 to 1 in the warmup; then it falls to 0, linearly or as half a period of the cosine (Loshchilov and
-    Hutter 2017, equation 5, without restarts).
-    """
-    done = epoch + 0.5
-    if schedule.before + done < schedule.warmup:
-        return (schedule.before + done) / schedule.warmup
-    warmup = max(schedule.warmup - schedule.before, 0.0)  # what is left of it
-    part = (done - warmup) / (schedule.epochs - warmup)
-    if schedule.code == COSINE:
-        return 0.5 * (1.0 + math.cos(math.pi * part))
-    return 1.0 - part if schedule.code == LINEAR else 1.0
-
-
-@jit_part
-def scheduled(rule, epoch):
-    """The rule, with the learning rate that its schedule gives for an epoch."""
-    rate = rule.learning_rate * rate_factor(rule.schedule, epoch)
-    return Rule(rule.optimizer, rate, rule.momentum, rule.l2, rule.schedule)
-
-
-@jit_part
-def add_l2(g, theta, layers, l2, low, high):
-    """g += l2 * W for the weights from place low to high, not the biases: the gradient of l2 / 2 * sum(W^2)."""
-    strength = theta.dtype.type(l2)
+def _add_weights(g, theta, layers, strength, low, high):
+    """g += strength * W for the weights from place low to high, not the biases."""
+    factor = theta.dtype.type(strength)
     for layer in range(layers.shape[0]):
         at = layers[layer, 3]
         first, last = max(at, low), min(at + layers[layer, 0] * layers[layer, 1], high)
         for i in range(first, last):
-            g[i] += strength * theta[i]
-
-
-@jit_inline
-def sgd(theta, g, rate):
-    """theta - r g"""
-    return theta - rate * g
-
-
-@jit_inline
-def velocity(v, g, rate, momentum):
-    """m v - r g, which moves theta. nesterov: Sutskever et al. 2013, in the form of Bengio et al. 2012."""
-    return momentum * v - rate * g
-
-
-class Factors(NamedTuple):
-    """Those of a step of Adam, in the type of the parameters."""
-
-    keep1: float
-    take1: float
-    keep2: float
-    take2: float
-    rate: float  # of the learning rate: 1 / (1 - beta1^step)
-    unbias: float  # 1 / (1 - beta2^step)
-    epsilon: float
-
-
-@jit_inline
-def factors(number, step):
-    """The factors of a step, counted from 1."""
-    return Factors(
-        number(BETA1), number(1 - BETA1), number(BETA2), number(1 - BETA2),
-        number(1 / (1 - BETA1**step)), number(1 / (1 - BETA2**step)), number(EPSILON),
-    )  # fmt: skip
-
-
-@jit_inline
-def adam(theta, v, s, g, rate, f):
-    """Kingma and Ba 2014, algorithm 1: theta and both moments, after a step of the rate times f.rate."""
-    v = f.keep1 * v + f.take1 * g
-    s = f.keep2 * s + f.take2 * (g * g)
-    return theta - rate * v / (square_root(s * f.unbias) + f.epsilon), v, s
+            g[i] += factor * theta[i]
 
 
 @jit_part
-def update(theta, v, s, g, rule, step):
-    """One step (counted from 1) down the gradient g, of as many parameters as are given; v and s are their rows of the state."""
-    number = theta.dtype.type
-    rate, momentum = number(rule.learning_rate), number(rule.momentum)
-    if rule.optimizer == SGD:
+def _update(theta, v, s, g, rule, rate, step):
+    """One step (counted from 1) down the gradient g, of as many parameters as are given; v and s are their rows of the moments."""
+    number, method = theta.dtype.type, rule.method
+    code, f = method.optimizer, factors(number, number(rate), number(rule.momentum), method.moments, step)
+    if method.moments == 0:
         for i in range(theta.shape[0]):
-            theta[i] = sgd(theta[i], g[i], rate)
-    elif rule.optimizer == MOMENTUM:
+            theta[i] = step0(code, theta[i], g[i], f)
+    elif method.moments == 1:
         for i in range(theta.shape[0]):
-            v[i] = velocity(v[i], g[i], rate, momentum)
-            theta[i] += v[i]
-    elif rule.optimizer == NESTEROV:
-        for i in range(theta.shape[0]):
-            v[i] = velocity(v[i], g[i], rate, momentum)
-            theta[i] += velocity(v[i], g[i], rate, momentum)
+            theta[i], v[i] = step1(code, theta[i], v[i], g[i], f)
     else:
-        f = factors(number, step)
-        rate *= f.rate
         for i in range(theta.shape[0]):
-            theta[i], v[i], s[i] = adam(theta[i], v[i], s[i], g[i], rate, f)
+            theta[i], v[i], s[i] = step2(code, theta[i], v[i], s[i], g[i], f)
+
+
+@jit_part
+def move(theta, moments, g, layers, rule, epoch, step, low, high):
+    """Moves the parameters low to high - 1 down their gradient g, which l2 / 2 * sum(W^2) may be a part of."""
+    rate = rule.learning_rate * rate_factor(rule.method.schedule, epoch)
+    if rule.l2 > 0 and rule.method.decoupled:
+        _add_weights(theta, theta, layers, -rate * rule.l2, low, high)
+    elif rule.l2 > 0:
+        _add_weights(g, theta, layers, rule.l2, low, high)
+    _update(theta[low:high], moments[0][low:high], moments[1][low:high], g[low:high], rule, rate, step)

@@ -1,18 +1,22 @@
-"""Products of matrices whose elements are vectors: of each lane its own, in tiles that stay in registers.
+"""Products of matrices of vectors, in tiles whose sums stay in registers.
 
-Each sum is added in its order, whatever the sizes: a lane's result does not depend on the tile that it stands in.
+Of z = a @ b, all elements of z and b are vectors, and those of a too, or numbers that stand for all lanes. Each sum is added in its
+order, whatever the sizes: a lane's result does not depend on the tile that it stands in.
 """
 
+from itertools import product as pairs
 from typing import NamedTuple
 
 import numpy as np
+from numba import types
 
 from fastmlp.kernels.compile import jit_inline, jit_part
-from fastmlp.kernels.simd import load, store, zeros
+from fastmlp.kernels.simd import compiles, load, load_number, load_vector, spread, store, store_vector, vector_of, zeros
+from fastmlp.kernels.trace import traced
 
 
 class Grid(NamedTuple):
-    """Vectors in a flat array: where the first is, and how far apart they are along two axes."""
+    """The elements of a matrix in a flat array: where the first is, and how far apart they are along two axes."""
 
     array: np.ndarray
     at: int
@@ -20,97 +24,148 @@ class Grid(NamedTuple):
     along: int
 
 
-@jit_inline
-def _four_by_four(z, p, down, along, a, q, a_down, a_along, b, r, b_down, b_along, depth, more):
-    z00, z01, z02, z03, z10, z11, z12, z13 = zeros(z), zeros(z), zeros(z), zeros(z), zeros(z), zeros(z), zeros(z), zeros(z)
-    z20, z21, z22, z23, z30, z31, z32, z33 = zeros(z), zeros(z), zeros(z), zeros(z), zeros(z), zeros(z), zeros(z), zeros(z)
-    p1, p2, p3 = p + down, p + 2 * down, p + 3 * down
-    if more:
-        z00, z01, z02, z03 = load(z, p), load(z, p + along), load(z, p + 2 * along), load(z, p + 3 * along)
-        z10, z11, z12, z13 = load(z, p1), load(z, p1 + along), load(z, p1 + 2 * along), load(z, p1 + 3 * along)
-        z20, z21, z22, z23 = load(z, p2), load(z, p2 + along), load(z, p2 + 2 * along), load(z, p2 + 3 * along)
-        z30, z31, z32, z33 = load(z, p3), load(z, p3 + along), load(z, p3 + 2 * along), load(z, p3 + 3 * along)
-    for _ in range(depth):
-        b0, b1, b2, b3 = load(b, r), load(b, r + b_along), load(b, r + 2 * b_along), load(b, r + 3 * b_along)
-        x = load(a, q)
-        z00 += x * b0
-        z01 += x * b1
-        z02 += x * b2
-        z03 += x * b3
-        x = load(a, q + a_down)
-        z10 += x * b0
-        z11 += x * b1
-        z12 += x * b2
-        z13 += x * b3
-        x = load(a, q + 2 * a_down)
-        z20 += x * b0
-        z21 += x * b1
-        z22 += x * b2
-        z23 += x * b3
-        x = load(a, q + 3 * a_down)
-        z30 += x * b0
-        z31 += x * b1
-        z32 += x * b2
-        z33 += x * b3
-        q += a_along
-        r += b_down
-    _store_four(z, p, along, z00, z01, z02, z03)
-    _store_four(z, p1, along, z10, z11, z12, z13)
-    _store_four(z, p2, along, z20, z21, z22, z23)
-    _store_four(z, p3, along, z30, z31, z32, z33)
+@traced
+def add_products(sums, x, y):
+    """sums + x y^T, of a column x and a row y; all as tuples, the sums row by row."""
+    return tuple(each + one * other for each, (one, other) in zip(sums, pairs(x, y), strict=True))
 
 
-@jit_inline
-def _store_four(z, p, along, z0, z1, z2, z3):
-    store(z, p, z0)
-    store(z, p + along, z1)
-    store(z, p + 2 * along, z2)
-    store(z, p + 3 * along, z3)
+@traced
+def multiply(x, y):
+    """Element by element."""
+    return tuple(one * other for one, other in zip(x, y, strict=True))
 
 
-@jit_inline
-def _four_by_one(z, p, down, a, q, a_down, a_along, b, r, b_down, depth, more):
-    z0, z1, z2, z3 = zeros(z), zeros(z), zeros(z), zeros(z)
-    if more:
-        z0, z1, z2, z3 = load(z, p), load(z, p + down), load(z, p + 2 * down), load(z, p + 3 * down)
-    for _ in range(depth):
-        x = load(b, r)
-        z0 += load(a, q) * x
-        z1 += load(a, q + a_down) * x
-        z2 += load(a, q + 2 * a_down) * x
-        z3 += load(a, q + 3 * a_down) * x
-        q += a_along
-        r += b_down
-    _store_four(z, p, down, z0, z1, z2, z3)
+def loader(height, width, read):
+    """What reads a tile of so many elements from a place on, with a step down and one along, as a tuple, row by row."""
+
+    def tile(array, at, down, along):
+        return tuple(read(array, at + i * down + j * along) for i, j in pairs(range(height), range(width)))
+
+    def of(array, at, down, along):
+        return types.UniTuple(vector_of(array), height * width)
+
+    @compiles(tile, result=of, kinds=[(types.Array, *[types.Integer] * 3)])
+    def _(context, builder, signature, array, at, down, along):
+        kind, vector = signature.args[0], signature.return_type.dtype
+        one = {load: load_vector, spread: load_number}[read]
+        elements = [one(context, builder, kind, array, place, vector) for place in _places(builder, at, down, along, height, width)]
+        return context.make_tuple(builder, signature.return_type, elements)
+
+    return tile
 
 
-@jit_inline
-def _one_by_one(z, p, a, q, a_along, b, r, b_down, depth, more):
-    value = zeros(z)
-    if more:
-        value = load(z, p)
-    for _ in range(depth):
-        value += load(a, q) * load(b, r)
-        q += a_along
-        r += b_down
-    store(z, p, value)
+def writer(height, width):
+    """What writes such a tile."""
+
+    def tile(array, at, down, along, values):
+        for value, (i, j) in zip(values, pairs(range(height), range(width)), strict=True):
+            store(array, at + i * down + j * along, value)
+
+    @compiles(
+        tile, result=lambda array, at, down, along, values: types.none, kinds=[(types.Array, *[types.Integer] * 3, types.BaseTuple)]
+    )
+    def _(context, builder, signature, array, at, down, along, values):
+        for k, place in enumerate(_places(builder, at, down, along, height, width)):
+            store_vector(context, builder, signature.args[0], array, place, builder.extract_value(values, k))
+        return context.get_dummy_value()
+
+    return tile
 
 
-@jit_part
-def product(z, a, b, rows, columns, depth, more):
-    """z = a @ b in each lane, added to what is there if more: a (rows, depth), b (depth, columns)."""
-    for i in range(0, rows - 3, 4):
-        p, q = z.at + i * z.down, a.at + i * a.down
-        for j in range(0, columns - 3, 4):
-            _four_by_four(z.array, p + j * z.along, z.down, z.along, a.array, q, a.down, a.along,
-                          b.array, b.at + j * b.along, b.down, b.along, depth, more)  # fmt: skip
-        for j in range(columns // 4 * 4, columns):
-            _four_by_one(z.array, p + j * z.along, z.down, a.array, q, a.down, a.along,
-                         b.array, b.at + j * b.along, b.down, depth, more)  # fmt: skip
-    for i in range(rows // 4 * 4, rows):
-        p, q = z.at + i * z.down, a.at + i * a.down
-        for j in range(0, columns - 3, 4):
-            _four_by_one(z.array, p + j * z.along, z.along, b.array, b.at + j * b.along, b.along, b.down,
-                         a.array, q, a.along, depth, more)  # fmt: skip
-        for j in range(columns // 4 * 4, columns):
-            _one_by_one(z.array, p + j * z.along, a.array, q, a.along, b.array, b.at + j * b.along, b.down, depth, more)
+def _places(builder, at, down, along, height, width):
+    """Where the elements of a tile are, row by row."""
+    row, places = at, []
+    for i in range(height):
+        row = builder.add(row, down) if i else row
+        place = row
+        for j in range(width):
+            place = builder.add(place, along) if j else place
+            places.append(place)
+    return places
+
+
+def nothing(height, width):
+    """A tile of zeros."""
+
+    def tile(array):
+        return (zeros(array),) * (height * width)
+
+    @compiles(tile, result=lambda array: types.UniTuple(vector_of(array), height * width), kinds=[(types.Array,)])
+    def _(context, builder, signature, array):
+        return context.get_constant_null(signature.return_type)
+
+    return tile
+
+
+def tile_of(height, width, read):
+    """What computes a tile of so many sums, where `read` gives an element of a: `load`, or `spread` for numbers."""
+    zeros_of, z_of, column_of, row_of, write = (
+        nothing(height, width), loader(height, width, load), loader(height, 1, read), loader(1, width, load), writer(height, width)
+    )  # fmt: skip
+
+    @jit_inline
+    def tile(z, p, a, q, b, r, depth, more, slopes, s):
+        sums = zeros_of(z.array)
+        if more:
+            sums = z_of(z.array, p, z.down, z.along)
+        for _ in range(depth):
+            sums = add_products(sums, column_of(a.array, q, a.down, a.along), row_of(b.array, r, b.down, b.along))
+            q += a.along
+            r += b.down
+        if s >= 0:
+            sums = multiply(sums, z_of(slopes, s, z.down, z.along))
+        write(z.array, p, z.down, z.along, sums)
+
+    return tile
+
+
+def column_of(height, tall, low):
+    """What computes a column of tiles: tall ones, of that height, and at its end such as are one row high."""
+
+    @jit_inline
+    def column(z, a, b, rows, depth, more, slopes, first):
+        p, q, s, s_down = z.at, a.at, first, z.down if first >= 0 else SAME
+        for _ in range(rows // height):
+            tall(z, p, a, q, b, b.at, depth, more, slopes, s)
+            p, q, s = p + height * z.down, q + height * a.down, s + height * s_down
+        for _ in range(rows % height):
+            low(z, p, a, q, b, b.at, depth, more, slopes, s)
+            p, q, s = p + z.down, q + a.down, s + s_down
+
+    return column
+
+
+def product_of(height, width, read, odd_columns):
+    """What multiplies matrices in tiles of so many sums; all are whole tiles wide, unless their columns may be odd."""
+    wide = column_of(height, tile_of(height, width, read), tile_of(1, width, read))
+    narrow = column_of(height, tile_of(height, 1, read), tile_of(1, 1, read))
+
+    @jit_part
+    def product(z, a, b, rows, columns, depth, more, slopes, first):
+        """z = a @ b, added to what is there if more: a (rows, depth), b (depth, columns).
+
+        If `first` is not negative, the sums are multiplied by the slopes that stand from there on, as far apart as those of z.
+        """
+        for done in range(0, depth, DEPTH):
+            count = min(DEPTH, depth - done)
+            s = first if done + count == depth else NONE
+            a_part, b_at = Grid(a.array, a.at + done * a.along, a.down, a.along), b.at + done * b.down
+            j = SAME
+            while j + width <= columns:
+                here, there = Grid(z.array, z.at + j * z.along, z.down, z.along), Grid(b.array, b_at + j * b.along, b.down, b.along)
+                wide(here, a_part, there, rows, count, more or done > 0, slopes, s + j * z.along if s >= 0 else NONE)
+                j += width
+            while odd_columns and j < columns:
+                here, there = Grid(z.array, z.at + j * z.along, z.down, z.along), Grid(b.array, b_at + j * b.along, b.down, b.along)
+                narrow(here, a_part, there, rows, count, more or done > 0, slopes, s + j * z.along if s >= 0 else NONE)
+                j += 1
+
+    return product
+
+
+DEPTH = 64  # terms of a sum that are added at once: what a row of tiles reads stays in the first-level cache
+NONE, SAME = np.int64(-1), np.int64(0)  # as plain literals they would be of types of their own
+
+by_vectors = product_of(4, 4, load, odd_columns=True)
+by_numbers = product_of(4, 2, spread, odd_columns=False)

@@ -15,28 +15,12 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import lower_builtin, models, register_model, type_callable
+from numba.extending import lower_builtin, type_callable
 from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
 
-BYTES = 64
-WIDE = 4
-
-
-class Vector(types.Type):
-    """Lanes of numbers, or of truth values, of one type."""
-
-    def __init__(self, dtype, lanes):
-        self.dtype, self.lanes = dtype, lanes
-        super().__init__(name=f"Vector({dtype}, {lanes})")
-
-
-@register_model(Vector)
-class _VectorModel(models.PrimitiveModel):
-    def __init__(self, dmm, fe_type):
-        element = ir.IntType(1) if fe_type.dtype == types.boolean else dmm.lookup(fe_type.dtype).get_value_type()
-        super().__init__(dmm, fe_type, ir.VectorType(element, fe_type.lanes))
-
+from fastmlp.kernels.trace import Traced, filled
+from fastmlp.kernels.vectors import BYTES, WIDE, Vector
 
 # -- how the functions below are compiled --------------------------------------------------------------------------------------
 
@@ -57,21 +41,6 @@ def compiles(*functions, result, kinds):
     return decorate
 
 
-def _spread(builder, value, lanes):
-    """A number in all lanes; a vector as it is."""
-    if isinstance(value.type, ir.VectorType):
-        return value
-    vector = ir.VectorType(value.type, lanes)
-    if isinstance(value, ir.Constant):
-        return ir.Constant(vector, [value.constant] * lanes)
-    first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.IntType(32)(0))
-    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes))
-
-
-def _unary(x):
-    return x if isinstance(x, (Vector, types.Float)) else None
-
-
 def _binary(x, y):
     vector = x if isinstance(x, Vector) else y
     return vector if isinstance(vector, Vector) and x in (vector, vector.dtype) and y in (vector, vector.dtype) else None
@@ -82,147 +51,23 @@ def _comparison(x, y):
     return vector and Vector(types.boolean, vector.lanes)
 
 
-ONE = [(Vector,), (types.Float,)]
-TWO = [(Vector, Vector), (Vector, types.Float), (types.Float, Vector)]
-
-
-def _operation(*functions, result, emit):
-    @compiles(*functions, result=result, kinds=TWO)
+def _operation(*functions, result=_binary):
+    @compiles(*functions, result=result, kinds=[(Vector, Vector), (Vector, types.Float), (types.Float, Vector)])
     def _(context, builder, signature, x, y):
-        lanes = signature.return_type.lanes
-        return emit(builder, _spread(builder, x, lanes), _spread(builder, y, lanes))
+        return functions[0](Traced(builder, x), Traced(builder, y)).value
 
 
-# a * b + c becomes one FMA; nothing is reordered.
-_FLAGS = ("contract",)
-_operation(operator.add, operator.iadd, result=_binary, emit=lambda builder, x, y: builder.fadd(x, y, flags=_FLAGS))
-_operation(operator.sub, operator.isub, result=_binary, emit=lambda builder, x, y: builder.fsub(x, y, flags=_FLAGS))
-_operation(operator.mul, operator.imul, result=_binary, emit=lambda builder, x, y: builder.fmul(x, y, flags=_FLAGS))
-_operation(operator.truediv, operator.itruediv, result=_binary, emit=lambda builder, x, y: builder.fdiv(x, y, flags=_FLAGS))
-_operation(operator.lt, result=_comparison, emit=lambda builder, x, y: builder.fcmp_ordered("<", x, y))
-_operation(operator.gt, result=_comparison, emit=lambda builder, x, y: builder.fcmp_ordered(">", x, y))
+_operation(operator.add, operator.iadd)
+_operation(operator.sub, operator.isub)
+_operation(operator.mul, operator.imul)
+_operation(operator.truediv, operator.itruediv)
+_operation(operator.lt, result=_comparison)
+_operation(operator.gt, result=_comparison)
 
 
-@compiles(operator.neg, result=_unary, kinds=[(Vector,)])
+@compiles(operator.neg, result=lambda x: x if isinstance(x, Vector) else None, kinds=[(Vector,)])
 def _(context, builder, signature, x):
-    return builder.fneg(x)
-
-
-# -- functions of numbers and of vectors ---------------------------------------------------------------------------------------
-
-
-def where(condition, x, y):
-    """x where the condition holds, else y."""
-    return np.where(condition, x, y) if isinstance(condition, np.ndarray) else x if condition else y
-
-
-def _where(condition, x, y):
-    if isinstance(condition, Vector):
-        return next((ty for ty in (x, y) if isinstance(ty, Vector)), Vector(x, condition.lanes))
-    return x if condition == types.boolean and x == y else None
-
-
-@compiles(where, result=_where, kinds=[(types.Any, types.Any, types.Any)])
-def _(context, builder, signature, condition, x, y):
-    if isinstance(signature.return_type, Vector):
-        x, y = (_spread(builder, value, signature.return_type.lanes) for value in (x, y))
-    return builder.select(condition, x, y)
-
-
-def magnitude(x):
-    """|x|"""
-    return np.abs(x)
-
-
-def square_root(x):
-    """The square root of x."""
-    return np.sqrt(x)
-
-
-def copysign(x, y):
-    """|x| with the sign of y."""
-    return np.copysign(x, y)
-
-
-def _intrinsic(name):
-    def emit(context, builder, signature, *args):
-        ty = args[0].type
-        suffix = f"v{ty.count}{ty.element.intrinsic_name}" if isinstance(ty, ir.VectorType) else ty.intrinsic_name
-        function = ir.FunctionType(ty, [ty] * len(args))
-        return builder.call(cgutils.get_or_insert_function(builder.module, function, f"{name}.{suffix}"), args)
-
-    return emit
-
-
-compiles(magnitude, result=_unary, kinds=ONE)(_intrinsic("llvm.fabs"))
-compiles(square_root, result=_unary, kinds=ONE)(_intrinsic("llvm.sqrt"))
-compiles(copysign, result=lambda x, y: x if x == y else None, kinds=[(Vector, Vector), (types.Float, types.Float)])(
-    _intrinsic("llvm.copysign")
-)
-
-
-# -- the bits of numbers -------------------------------------------------------------------------------------------------------
-
-_FORMATS = {32: (23, 127), 64: (52, 1023)}  # bits: of the mantissa, and the exponent's bias
-
-
-def _format(x):
-    x = np.asarray(x)
-    mantissa, bias = _FORMATS[8 * x.itemsize]
-    return np.dtype(f"i{x.itemsize}").type, mantissa, bias
-
-
-def power_of_two(x):
-    """The number whose exponent, bias included, is the integer in the low bits of x."""
-    integer, mantissa, _ = _format(x)
-    return (x.view(integer) << integer(mantissa)).view(x.dtype)
-
-
-def binary_exponent(x):
-    """(k, 2^-k) for x > 0, with 2^-k x in [sqrt(1/2), sqrt(2))."""
-    integer, mantissa, bias = _format(x)
-    k = (x.view(integer) - x.dtype.type(0.5**0.5).view(integer)) >> integer(mantissa)
-    return k.astype(x.dtype), ((integer(bias) - k) << integer(mantissa)).view(x.dtype)
-
-
-class _Bits:
-    """Integers as wide as the numbers of a type, and in as many lanes."""
-
-    def __init__(self, builder, ty):
-        self.builder, self.number = builder, ty
-        real = ty.element if isinstance(ty, ir.VectorType) else ty
-        self.width = 32 if isinstance(real, ir.FloatType) else 64
-        self.mantissa, self.bias = _FORMATS[self.width]
-        self.dtype = np.dtype(f"f{self.width // 8}").type
-        integer = ir.IntType(self.width)
-        self.type = ir.VectorType(integer, ty.count) if isinstance(ty, ir.VectorType) else integer
-
-    def every(self, value):
-        return ir.Constant(self.type, [value] * self.type.count if isinstance(self.type, ir.VectorType) else value)
-
-    def of(self, value):
-        """The bits of a number that is known in advance."""
-        return self.every(int(self.dtype(value).view(f"i{self.width // 8}")))
-
-    def to_number(self, bits):
-        return self.builder.bitcast(bits, self.number)
-
-
-@compiles(power_of_two, result=_unary, kinds=ONE)
-def _(context, builder, signature, x):
-    bits = _Bits(builder, x.type)
-    return bits.to_number(builder.shl(builder.bitcast(x, bits.type), bits.every(bits.mantissa)))
-
-
-@compiles(binary_exponent, result=lambda x: types.UniTuple(x, 2) if _unary(x) else None, kinds=ONE)
-def _(context, builder, signature, x):
-    bits = _Bits(builder, x.type)
-    k = builder.ashr(builder.sub(builder.bitcast(x, bits.type), bits.of(0.5**0.5)), bits.every(bits.mantissa))
-    # 1.5 * 2^mantissa holds an integer in its low bits. Without AVX-512, converting 64-bit integers costs more than the logarithm.
-    shifter = bits.of(1.5 * 2.0**bits.mantissa)
-    number = builder.fsub(bits.to_number(builder.add(k, shifter)), bits.to_number(shifter))
-    inverse = bits.to_number(builder.shl(builder.sub(bits.every(bits.bias), k), bits.every(bits.mantissa)))
-    return context.make_tuple(builder, signature.return_type, [number, inverse])
+    return (-Traced(builder, x)).value
 
 
 # -- sums of lanes -------------------------------------------------------------------------------------------------------------
@@ -282,7 +127,7 @@ def lanes_of(array):
 
 @compiles(lanes_of, result=lambda array: types.intp if isinstance(array, types.Array) else None, kinds=[(types.Array,)])
 def _(context, builder, signature, array):
-    return context.get_constant(types.intp, _vector_of(signature.args[0]).lanes)
+    return context.get_constant(types.intp, vector_of(signature.args[0]).lanes)
 
 
 def load(array, i):
@@ -354,15 +199,15 @@ def _places(array, i, count):
 
 
 def _eight_of(array, i):
-    return Vector(array.dtype, 8) if _vector_of(array) else None
+    return Vector(array.dtype, 8) if vector_of(array) else None
 
 
 def _wide_of(array, i=None):
-    vector = _vector_of(array)
+    vector = vector_of(array)
     return vector and Vector(vector.dtype, WIDE * vector.lanes)
 
 
-def _vector_of(array, i=None):
+def vector_of(array, i=None):
     return (
         Vector(array.dtype, BYTES * 8 // array.dtype.bitwidth) if isinstance(array, types.Array) and array.layout == "C" else None
     )
@@ -377,25 +222,40 @@ def pointer_to(context, builder, kind, array, i, count=1):
     return builder.gep(memory.data, [i])
 
 
-@compiles(load, result=_vector_of, kinds=[(types.Array, types.Integer)])
-@compiles(load_eight, result=_eight_of, kinds=[(types.Array, types.Integer)])
-@compiles(load_wide, result=_wide_of, kinds=[(types.Array, types.Integer)])
-def _(context, builder, signature, array, i):
-    kind = context.get_value_type(signature.return_type)
-    value = builder.load(builder.bitcast(pointer_to(context, builder, signature.args[0], array, i, kind.count), kind.as_pointer()))
-    value.align = kind.element.get_abi_size(context.target_data)
+def load_vector(context, builder, kind, array, i, vector):
+    """The code that reads a vector of that Numba type."""
+    value_type = context.get_value_type(vector)
+    pointer = pointer_to(context, builder, kind, array, i, vector.lanes)
+    value = builder.load(builder.bitcast(pointer, value_type.as_pointer()))
+    value.align = value_type.element.get_abi_size(context.target_data)
     return value
 
 
+def load_number(context, builder, kind, array, i, vector):
+    """The code that reads a number to all lanes."""
+    return filled(builder, builder.load(pointer_to(context, builder, kind, array, i)), vector.lanes)
+
+
+def store_vector(context, builder, kind, array, i, x):
+    """The code that writes a vector."""
+    pointer = builder.bitcast(pointer_to(context, builder, kind, array, i, x.type.count), x.type.as_pointer())
+    builder.store(x, pointer, align=x.type.element.get_abi_size(context.target_data))
+
+
+@compiles(load, result=vector_of, kinds=[(types.Array, types.Integer)])
+@compiles(load_eight, result=_eight_of, kinds=[(types.Array, types.Integer)])
+@compiles(load_wide, result=_wide_of, kinds=[(types.Array, types.Integer)])
+def _(context, builder, signature, array, i):
+    return load_vector(context, builder, signature.args[0], array, i, signature.return_type)
+
+
 def _stored(array, i, x):
-    return types.none if _vector_of(array) and getattr(x, "dtype", x) == array.dtype else None
+    return types.none if vector_of(array) and getattr(x, "dtype", x) == array.dtype else None
 
 
 @compiles(store, result=_stored, kinds=[(types.Array, types.Integer, types.Any)])
 def _(context, builder, signature, array, i, x):
-    x = _spread(builder, x, _vector_of(signature.args[0]).lanes)
-    pointer = builder.bitcast(pointer_to(context, builder, signature.args[0], array, i, x.type.count), x.type.as_pointer())
-    builder.store(x, pointer, align=x.type.element.get_abi_size(context.target_data))
+    store_vector(context, builder, signature.args[0], array, i, filled(builder, x, vector_of(signature.args[0]).lanes))
     return context.get_dummy_value()
 
 
@@ -440,7 +300,7 @@ def _read(context, builder, kind, array, i):
     return builder.bitcast(builder.or_(magnitude, builder.shl(builder.and_(word, bits(0x8000)), bits(16))), ir.FloatType())
 
 
-@compiles(get, result=lambda array, i: _number_of(array) if _vector_of(array) else None, kinds=[(types.Array, types.Integer)])
+@compiles(get, result=lambda array, i: _number_of(array) if vector_of(array) else None, kinds=[(types.Array, types.Integer)])
 def _(context, builder, signature, array, i):
     return _read(context, builder, signature.args[0], array, i)
 
@@ -451,15 +311,14 @@ def _(context, builder, signature, array, i, x):
     return context.get_dummy_value()
 
 
-@compiles(spread, result=_vector_of, kinds=[(types.Array, types.Integer)])
+@compiles(spread, result=vector_of, kinds=[(types.Array, types.Integer)])
 @compiles(spread_wide, result=_wide_of, kinds=[(types.Array, types.Integer)])
 def _(context, builder, signature, array, i):
-    value = builder.load(pointer_to(context, builder, signature.args[0], array, i))
-    return _spread(builder, value, signature.return_type.lanes)
+    return load_number(context, builder, signature.args[0], array, i, signature.return_type)
 
 
 def _gathered(like, array, rows, first, step, shift, across):
-    return _vector_of(like) if array.layout == rows.layout == "C" else None
+    return vector_of(like) if array.layout == rows.layout == "C" else None
 
 
 @compiles(gather, result=_gathered, kinds=[(types.Array, types.Array, types.Array, *[types.Integer] * 4)])
@@ -492,7 +351,7 @@ def _(context, builder, signature, array, i, count):
     return context.make_tuple(builder, signature.return_type, numbers)
 
 
-@compiles(zeros, result=lambda array: _vector_of(array), kinds=[(types.Array,)])
+@compiles(zeros, result=lambda array: vector_of(array), kinds=[(types.Array,)])
 @compiles(zeros_wide, result=lambda array: _wide_of(array), kinds=[(types.Array,)])
 def _(context, builder, signature, array):
     return context.get_constant_null(signature.return_type)

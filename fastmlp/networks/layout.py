@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastmlp.kernels import batch
 from fastmlp.kernels.activations import CODES
+from fastmlp.kernels.tiles import STRIP, Tiles
 
 BLOCK_BYTES = 1 << 16  # of a block's arrays: between the first-level cache and the second
 
@@ -22,7 +23,7 @@ def parameter_count(layer_sizes: Sequence[int], bias: bool) -> int:
 
 
 def layer_table(layer_sizes: Sequence[int], activations: Sequence[str], output: str, bias: bool) -> NDArray[np.int64]:
-    """What the kernels know of a network: see kernels/batch.py."""
+    """What the kernels know of a network: see kernels/layers.py."""
     rows, at = [], 0
     for (n_in, n_out), activation in zip(pairwise(layer_sizes), (*activations, output), strict=True):
         rows.append((n_in, n_out, CODES[activation], at, int(bias)))
@@ -33,22 +34,22 @@ def layer_table(layer_sizes: Sequence[int], activations: Sequence[str], output: 
 def block_lanes(layers: NDArray[np.int64], itemsize: int, rows: int) -> int:
     """Samples of a block: whole strips, as many as the cache holds, or as there are."""
     most = BLOCK_BYTES // (itemsize * (int(layers[0, 0]) + _unit_rows(layers) + int(layers[:, 1].max())))
-    strip = int(batch.STRIP)
+    strip = int(STRIP)
     return strip * max(1, min(most, rows + strip - 1) // strip)
 
 
 def stride_of(lanes: int) -> int:
     """How far apart the rows of a block are: rows a power of two apart share the few places of the cache where they may stand."""
-    return lanes + int(batch.STRIP) // 2
+    return lanes + int(STRIP) // 2
 
 
 def _unit_rows(layers: NDArray[np.int64]) -> int:
-    """Rows of batch.Scratch.units."""
+    """Rows of batch.BatchScratch.units."""
     return int((layers[:-1, 1] + layers[:-1, 4]).sum() + layers[-1, 1])
 
 
 def units(layers: NDArray[np.int64], dtype: DTypeLike, stride: int) -> NDArray[Any]:
-    """batch.Scratch.units, with the rows of ones."""
+    """batch.BatchScratch.units, with the rows of ones."""
     rows = aligned((_unit_rows(layers), stride), dtype)
     at = 0
     for width, biased in layers[:-1, (1, 4)].tolist():
@@ -57,23 +58,24 @@ def units(layers: NDArray[np.int64], dtype: DTypeLike, stride: int) -> NDArray[A
     return rows.reshape(-1)
 
 
-def batch_scratch(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int) -> batch.Scratch:
+def batch_scratch(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int) -> batch.BatchScratch:
     stride = stride_of(lanes)
-    widths = [(n_in + biased, -(-n_out // batch.STRIP) * batch.STRIP) for n_in, n_out, _, _, biased in layers.tolist()]
-    return batch.Scratch(
+    widths = [(n_in + biased, -(-n_out // STRIP) * STRIP) for n_in, n_out, _, _, biased in layers.tolist()]
+    return batch.BatchScratch(
         units=units(layers, dtype, stride),
+        slopes=aligned((_unit_rows(layers) * stride,), dtype),
         deltas=aligned((2 * int(layers[:, 1].max()) * stride,), dtype),
         spare=aligned((max((lanes + rows) * width for rows, width in widths),), dtype),
     )
 
 
-def tiles(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int, blocks: int = 0, stride: int | None = None) -> batch.Tiles:
+def empty_tiles(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int, blocks: int = 0, stride: int | None = None) -> Tiles:
     """Room for one block that is packed anew each time, or for all of them."""
     n, stride = max(blocks, 1), stride or stride_of(lanes)
     n_in, biased = int(layers[0, 0]), int(layers[0, 4])
     inputs = aligned((n, n_in + biased, stride), dtype)
     inputs[:, n_in:] = 1
-    return batch.Tiles(
+    return Tiles(
         inputs=inputs.reshape(-1),
         targets=aligned((n * int(layers[-1, 1]) * stride,), dtype),
         weights=aligned((n * stride,), dtype),

@@ -14,7 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, labels
 from fastmlp.kernels import batch, online
+from fastmlp.kernels.activations import OUTPUTS
 from fastmlp.kernels.frozen import frozen
+from fastmlp.kernels.layers import Network, rows_of
+from fastmlp.kernels.losses import CODES, LOSSES
+from fastmlp.kernels.tiles import STRIP
 from fastmlp.literals import Activation, Loss, Output
 from fastmlp.networks import metrics
 from fastmlp.networks.copied import Copied
@@ -27,11 +31,6 @@ from fastmlp.storage import NO_FIELDS, ModelKind, write_model
 
 ON_STACK = 4096  # units of a network whose compiled form keeps them on the stack
 FEW = 32  # rows whose prediction is one kernel call with scratch on the stack
-LOSSES = {  # name: kind, and the factor that makes nats bits
-    "cross_entropy": (batch.CROSS_ENTROPY, 1.0),
-    "cross_entropy_bits": (batch.CROSS_ENTROPY, 1.0 / float(np.log(2.0))),
-    "squared_error": (batch.SQUARED_ERROR, 1.0),
-}
 
 
 class MLP(Copied):
@@ -144,7 +143,7 @@ class MLP(Copied):
         return cls(
             sizes,
             np.concatenate([array.ravel() for part in parts for array in part]),
-            activations=checks.activations(activation, len(sizes) - 2),
+            activations=checks.activation_of_each(activation, len(sizes) - 2),
             output=output,
             loss_name=default_loss(output) if loss is None else loss,
             bias=bool(vectors),
@@ -173,12 +172,13 @@ class MLP(Copied):
 
     @cached_property
     def layers(self) -> NDArray[np.int64]:
-        """The layers as the kernels read them: see kernels/batch.py."""
+        """The layers as the kernels read them: see kernels/layers.py."""
         return layer_table(self.layer_sizes, self.activations, self.output, self.bias)
 
     @cached_property
-    def network(self) -> batch.Network:
-        return batch.Network(self.layers, *LOSSES[self.loss_name])
+    def network(self) -> Network:
+        """The network as the kernels read it."""
+        return Network(self.layers, CODES[self.loss_name], LOSSES[self.loss_name].scale, 1.0)
 
     def __repr__(self) -> str:
         kind = "regressor" if self.classes is None else f"classifier of {len(self.classes)}"
@@ -310,8 +310,8 @@ class MLP(Copied):
         ready = type(learning_rate) is float and 0.0 < learning_rate < math.inf
         rate = learning_rate if ready else checks.positive_number("learning_rate", learning_rate)
         with self._updating:
-            plan, edges, memory, layers, kind, scale = self._online
-            loss: float = online.update(theta, plan, edges, memory, row, target, layers, kind, scale, rate)
+            plan, edges, memory, layers, code, numbers = self._online
+            loss: float = online.update_once(theta, plan, edges, memory, row, target, layers, code, numbers, rate)
         if not abs(loss) < math.inf:
             arrays.finite("x", row)
             raise DivergedError(0, loss, rate)
@@ -335,7 +335,7 @@ class MLP(Copied):
             is something else than an array or a tuple of numbers of one type.
         """
         checks.at_most("the network's units", sum(self.layer_sizes), ON_STACK, "to run on the stack")
-        return frozen(arrays.finite("theta", self.theta), *online.memory(self.layers, self.dtype, 0))
+        return frozen(arrays.finite("theta", self.theta), *online.online_memory(self.layers, self.dtype, 0))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the network, its classes and its history to one .npz file; `fastmlp.load` reads it back exactly.
@@ -354,8 +354,7 @@ class MLP(Copied):
         if self.classes is not None:
             return labels.class_numbers(name, y, self.classes, n, self.dtype)
         targets = arrays.targets(name, y, n, self.layer_sizes[-1], self.dtype)
-        if self.loss_name != "squared_error":
-            labels.probabilities(name, targets, self.output)
+        labels.in_range(name, targets, self.loss_name, self.output)
         return targets
 
     def _outputs(self, X: ArrayLike, columns: int) -> NDArray[Any]:
@@ -380,16 +379,17 @@ class MLP(Copied):
     @cached_property
     def _online(self) -> tuple[Any, ...]:
         """What updates write to, and the network: for whoever holds the lock."""
-        return *online.memory(self.layers, self.dtype, int(batch.STRIP)), *self.network
+        layers, code, *numbers = self.network
+        return *online.online_memory(self.layers, self.dtype, int(STRIP)), layers, code, np.array(numbers)
 
     @cached_property
     def _is_small(self) -> bool:
         """Whether a block of it fits in the stack's room for kernels."""
-        return batch.rows_of(self.layers) * int(batch.STRIP) <= batch.ROOM
+        return rows_of(self.layers) * int(STRIP) <= batch.ROOM
 
 
 def default_loss(output: Output) -> Loss:
-    return "squared_error" if output == "identity" else "cross_entropy"
+    return "cross_entropy" if OUTPUTS.get(output) == "probabilities" else "squared_error"
 
 
 KIND = ModelKind(NO_FIELDS, NO_FIELDS, expected_network, lambda record: MLP(**network_arguments(record)))

@@ -14,8 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, labels
 from fastmlp.kernels import barrier, batch
+from fastmlp.kernels.layers import Network
 from fastmlp.kernels.simd import readable
-from fastmlp.networks.layout import batch_scratch, block_lanes, tiles
+from fastmlp.kernels.tiles import Data, pack
+from fastmlp.networks.layout import batch_scratch, block_lanes, empty_tiles
 from fastmlp.threads import LONGEST_CALL, LastingWorkers, Map, shares, thread_count, threads_for
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ class Objective:
         x = arrays.matrix("X", X, dtype, columns=network.layer_sizes[0], names=network.feature_names)
         targets = network.targets(y, len(x))
         weights = labels.sample_weights(sample_weight, None, network.classes, targets, dtype)
-        data = batch.Data(readable(x), targets, weights, np.zeros(x.shape[1], dtype), np.ones(x.shape[1], dtype))
+        data = Data(readable(x), targets, weights, np.zeros(x.shape[1], dtype), np.ones(x.shape[1], dtype))
         n, parameters = len(x), network.theta.size
         threads = threads_for(n * parameters, threads)
         self.network, self._rows, self._busy = network, n, Lock()
@@ -146,8 +148,8 @@ class ChunkedLoss:
 
     def __init__(
         self,
-        network: batch.Network,
-        data: batch.Data,
+        network: Network,
+        data: Data,
         order: NDArray[np.int32],
         most_rows: int,
         parameters: int,
@@ -167,24 +169,24 @@ class ChunkedLoss:
         self.threads = min(threads_for(work, threads), n_chunks)
         per_call = n_chunks if self.in_kernel else max(1, min(32, LONGEST_CALL // (self.chunk * parameters)))
         self.wave = min(n_chunks, self.threads * per_call)
-        self.scratch = [batch_scratch(layers, dtype, lanes) for _ in range(max(self.threads, self.team))]
+        workers = max(self.threads, self.team)
         blocks = -(-most_rows // lanes)
         columns = int(layers[0, 0] + layers[-1, 1]) + 1
         if keep_tiles and blocks * lanes * columns * dtype.itemsize <= TILE_BYTES:
-            kept = tiles(layers, dtype, lanes, blocks)
+            kept = empty_tiles(layers, dtype, lanes, blocks)
             for block in range(blocks):
                 first = block * lanes
-                batch.pack(kept, block, data, order, first, min(lanes, most_rows - first))
-            self.tiles = [kept] * len(self.scratch)
+                pack(kept, block, data, order, first, min(lanes, most_rows - first))
+            all_tiles = [kept] * workers
         else:
-            self.tiles = [tiles(layers, dtype, lanes) for _ in self.scratch]
-        self.losses = np.zeros(self.wave)
-        self.gradients = np.zeros((self.wave, parameters), dtype=dtype)
+            all_tiles = [empty_tiles(layers, dtype, lanes) for _ in range(workers)]
+        self.workers = [batch.Worker(batch_scratch(layers, dtype, lanes), own) for own in all_tiles]
         self.total = np.zeros(parameters, dtype=dtype)
+        self.sums = batch.Sums(self.total, np.zeros((self.wave, parameters), dtype=dtype), np.zeros(self.wave))
 
     def sum_loss(self, theta: NDArray[Any], start: int, stop: int, share_out: Map, *, gradient: bool = True) -> float:
         """The weighted sum of the losses of rows order[start : stop]; its gradient, unscaled, comes to stand in `total`."""
-        gradients = self.gradients if gradient else self.gradients[:0]
+        sums = self.sums if gradient else self.sums._replace(gradients=self.sums.gradients[:0])
         self.total[:] = 0
         loss = 0.0
         for first in range(start, stop, self.wave * self.chunk):
@@ -192,14 +194,11 @@ class ChunkedLoss:
 
             def work(job: tuple[int, tuple[int, int]], first: int = first) -> None:
                 worker, share = job
-                span = (first, stop, *share)
-                batch.chunk_losses(
-                    gradients, self.losses, self.scratch[worker], self.tiles[worker], self.data, self.order, span, self.chunk,
-                    theta, self.network,
-                )  # fmt: skip
+                chunks = batch.ChunkRange(first, stop, self.chunk, *share)
+                batch.chunk_losses(sums, self.workers[worker], self.data, self.order, chunks, theta, self.network)
 
             share_out(work, list(enumerate(shares(n_chunks, self.threads))))
-            loss = batch.add_chunks(self.total, gradients, self.losses, n_chunks, loss, 0, self.total.size)
+            loss = batch.add_chunks(sums, n_chunks, loss, 0, self.total.size)
         return loss * self.network.loss_scale
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastmlp import arrays
 from fastmlp.kernels import batch
+from fastmlp.kernels.layers import rows_of
 from fastmlp.networks.layout import aligned, block_lanes, stride_of
 from fastmlp.threads import LONGEST_CALL, threads_for, workers
 
@@ -21,7 +22,7 @@ def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], col
     lanes = block_lanes(layers, theta.dtype.itemsize, n)
 
     def work(first: int) -> None:
-        block = aligned((batch.rows_of(layers) * stride_of(lanes),), theta.dtype)
+        block = aligned((rows_of(layers) * stride_of(lanes),), theta.dtype)
         some = arrays.floating(x[first : first + rows], theta.dtype)
         batch.predict(out[first : first + rows], block, some, theta, layers, 0, len(some), lanes, stride_of(lanes))
 
@@ -42,7 +43,7 @@ def outputs_in_turn(
     """`outputs` of one network after the other for the same rows, on this thread, each in the place of the one before."""
     out = np.empty((len(x), columns), dtype=x.dtype)
     lanes = block_lanes(layers, x.dtype.itemsize, len(x))
-    block = aligned((batch.rows_of(layers) * stride_of(lanes),), x.dtype)
+    block = aligned((rows_of(layers) * stride_of(lanes),), x.dtype)
     for theta in thetas:
         batch.predict(out, block, x, theta, layers, 0, len(x), lanes, stride_of(lanes))
         yield out

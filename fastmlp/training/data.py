@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, labels
-from fastmlp.kernels import batch
 from fastmlp.kernels.simd import readable
+from fastmlp.kernels.tiles import Data, shuffle
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.objective import every_row
 from fastmlp.training.initial import BOOTSTRAP, HELD_OUT, ORDER, stream
@@ -44,7 +44,7 @@ class Parts(NamedTuple):
 class TrainingData(NamedTuple):
     """What a network is trained on."""
 
-    data: batch.Data
+    data: Data
     rows: NDArray[np.int32]  # to train on
     order: int | None  # the seed that they are shuffled by
     held_out: MeasuredRows | None
@@ -86,7 +86,7 @@ class RowOrders:
         orders[:] = self.rows
         if self.shuffle is not None:
             draws = self.shuffle.bit_generator.random_raw(len(orders) * self._words)
-            batch.shuffle(orders, draws.view(np.uint32).reshape(len(orders), -1))
+            shuffle(orders, draws.view(np.uint32).reshape(len(orders), -1))
 
 
 class Own(NamedTuple):
@@ -181,7 +181,7 @@ class Dataset:
         weights_of = own.weights, by_class, own.bootstrap, None if alike else rows_of
         weights = once(("weights", weights_of), partial(self._weights, network, given, own, rows, by_class))
         order = own.order if (batch_size or len(rows)) < len(rows) else None
-        data = batch.Data(readable(self.x), targets, weights, *inputs)
+        data = Data(readable(self.x), targets, weights, *inputs)
         return TrainingData(data, rows, order, held_out, outputs, Parts(rows_of, order, rows_of, targets_of, weights_of))
 
     def _once(self, key: Hashable, make: Callable[[], Any]) -> Any:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastmlp.kernels import batch, online, optimizers
 from fastmlp.kernels.simd import readable
+from fastmlp.kernels.tiles import Data
 from fastmlp.networks.history import DivergedError, History, TrainingState
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.objective import ChunkedLoss
@@ -39,7 +40,7 @@ class Stopping(NamedTuple):
 
     @classmethod
     def of(cls, options: Options) -> Stopping:
-        return cls(options.epochs, -1.0 if options.target_loss is None else options.target_loss, options.patience)
+        return cls(options.epochs, -np.inf if options.target_loss is None else options.target_loss, options.patience)
 
 
 def divergence(
@@ -104,13 +105,13 @@ class Descent:
         threads: int,
         state: TrainingState | None = None,
     ) -> None:
-        """From the beginning, or from the state of a training of which rule.schedule.before epochs count as those before."""
+        """From the beginning, or from the state of a training of which rule.method.schedule.before epochs count as those before."""
         n = self.rows = len(data.rows)
         self.network, self.data, self.rule, self.stopping, self.threads = network, data.data, rule, stopping, threads
         self.theta = network.theta
         self.batch_size = min(batch_size or n, n)
         self.batches = -(-n // self.batch_size)
-        self.orders = RowOrders(data.rows, data.order, rule.schedule.before)
+        self.orders = RowOrders(data.rows, data.order, rule.method.schedule.before)
         self.order = data.rows[None]  # a row for each epoch that the next kernel call touches, or one for all
         self.sums = np.zeros(1)  # of the losses of each epoch
         self.counters = np.array([0 if state is None else state.steps, 0], np.int64)  # steps; batches that are done
@@ -123,20 +124,20 @@ class Descent:
         self.best_epoch, self.best = 0, self.theta.copy()
         self.before: tuple[NDArray[Any], ...] | None = None  # theta, moments and counters, as the epoch began that is under way
         # Plain SGD on one sample has kernels of its own, where the lanes are neurons.
-        self.one_by_one = self.batch_size == 1 and rule.optimizer == optimizers.SGD
+        self.one_by_one = self.batch_size == 1 and rule.method.optimizer == optimizers.SGD
         if self.one_by_one:
-            self.memory = online.memory(network.layers, network.dtype, online.BLOCK)
+            self.memory = online.online_memory(network.layers, network.dtype, online.BLOCK)
         else:
             self.work = self._chunked(self.data, data.rows, self.batch_size, keep_tiles=self.batches == 1)
         self.held_out = None if data.held_out is None else self._measured(data.held_out)
         self.pace = Pace(1 if self.one_by_one else self.work.team, max(1, FIRST_CALL // (self.batch_size * self.theta.size)))
 
-    def _chunked(self, data: batch.Data, order: NDArray[np.int32], rows: int, *, keep_tiles: bool) -> ChunkedLoss:
+    def _chunked(self, data: Data, order: NDArray[np.int32], rows: int, *, keep_tiles: bool) -> ChunkedLoss:
         return ChunkedLoss(self.network.network, data, order, rows, self.theta.size, self.threads, keep_tiles=keep_tiles)
 
     def _measured(self, rows: MeasuredRows) -> ChunkedLoss:
         """The loss over rows that are measured after each epoch."""
-        data = batch.Data(readable(rows.x), rows.y, np.ones(1, self.theta.dtype), self.data.shift, self.data.scale)
+        data = Data(readable(rows.x), rows.y, np.ones(1, self.theta.dtype), self.data.shift, self.data.scale)
         return self._chunked(data, rows.order, len(rows.order), keep_tiles=True)
 
     @property
@@ -244,22 +245,21 @@ class Descent:
     def _advance(self, first: int, last: int, threads: int, share_out: Map) -> None:
         """Batches first to last - 1, counted over the epochs, by so many threads that meet in the kernel."""
         network, target = self.network.network, self.stopping.target_loss
+        state = batch.State(self.theta, self.moments, self.counters, self.sums)
         if self.one_by_one:
-            online.descend(
-                self.theta, self.counters, self.sums, *self.memory, self.data, self.order, first, last, network, self.rule, target
-            )  # fmt: skip
+            online.train_by_samples(state, self.memory, self.data, self.order, first, last, network, self.rule, target)
             return
         work = self.work
         if work.in_kernel:
-            sizes = (self.batch_size, work.chunk, first, last)
+            sizes = batch.Sizes(self.batch_size, work.chunk, first, last)
             counter = np.zeros(1, dtype=np.int64)
 
             def member(me: int) -> None:
                 if threads > 1:
                     to_own_core(me)
-                batch.descend(
-                    self.theta, self.moments, self.counters, self.sums, work.total, work.gradients, work.losses, work.scratch[me],
-                    work.tiles[me], self.data, self.order, sizes, network, self.rule, target, (me, threads, counter),
+                team = batch.Team(me, threads, counter)
+                batch.train_by_batches(
+                    state, work.sums, work.workers[me], self.data, self.order, sizes, network, self.rule, target, team
                 )  # fmt: skip
 
             share_out(member, list(range(threads)))
@@ -271,7 +271,7 @@ class Descent:
             stop = min(start + self.batch_size, self.rows)
             self.sums[epoch] += work.sum_loss(self.theta, start, stop, share_out)
             size, step = self.theta.size, int(self.counters[0]) + 1
-            batch.step(self.theta, self.moments, step, work.total, 0, size, stop - start, network, self.rule, epoch)
+            batch.end_batch(state, work.total, stop - start, network, self.rule, epoch, step, 0, size)
             self.counters[:] = step, b + 1
             if place + 1 == self.batches and not target < self.sums[epoch] / self.rows < np.inf:
                 return

@@ -97,16 +97,15 @@ class TrainingGroup(NamedTuple):
     places: NDArray[np.intp]  # (m,) in the population
     theta: NDArray[Any]  # (m, P): the first, for scaled inputs and targets; they become the last
     numbers: NDArray[Any]  # (m, 3): learning rate, momentum, l2
-    optimizer: int
+    method: optimizers.Method
     batch_size: int  # at most the number of rows
     stopping: Stopping
     data: list[TrainingData]  # what each learns, or the one that all do
-    schedule: optimizers.Schedule = optimizers.AS_GIVEN
 
     @property
     def online(self) -> bool:
         """Whether each update is from one sample, by plain gradient descent: that has a kernel of its own."""
-        return self.batch_size == 1 and self.optimizer == optimizers.SGD
+        return self.batch_size == 1 and self.method.optimizer == optimizers.SGD
 
     def data_of(self, member: int) -> TrainingData:
         return self.data[member if len(self.data) > 1 else 0]
@@ -191,7 +190,7 @@ class SamplesAsLanes:
         if member not in self.descents:
             group = self.group
             rate, momentum, l2 = group.numbers[member].tolist()
-            rule = optimizers.Rule(group.optimizer, rate, momentum, l2, group.schedule)
+            rule = optimizers.Rule(group.method, rate, momentum, l2)
             network = group.network.like(group.theta[member])
             self.descents[member] = Descent(network, group.data_of(member), rule, group.stopping, group.batch_size, self.threads)
         return self.descents[member]

@@ -38,7 +38,7 @@ def untrained(
         own = given.layer_sizes[1:-1]
         checks.same("hidden", own if wanted.hidden is None else wanted.hidden, own)
         checks.same("activation", given.activations if wanted.activation is None
-                    else checks.activations(wanted.activation, len(own)), given.activations)  # fmt: skip
+                    else checks.activation_of_each(wanted.activation, len(own)), given.activations)  # fmt: skip
         checks.same("output", given.output if wanted.output is None else wanted.output, given.output)
         checks.same("bias", given.bias if wanted.bias is None else wanted.bias, given.bias)
         return MLP(
@@ -57,7 +57,7 @@ def untrained(
         n_out = arrays.columns("y", y)
     sizes = (x.shape[1], *hidden, n_out)
     bias = wanted.bias is not False
-    activations = checks.activations(ACTIVATION if wanted.activation is None else wanted.activation, len(hidden))
+    activations = checks.activation_of_each(ACTIVATION if wanted.activation is None else wanted.activation, len(hidden))
     parameters = parameter_count(sizes, bias)
     checks.enough_memory(f"a network of {parameters} parameters", parameters * np.dtype(dtype).itemsize)
     loss = default_loss(output) if wanted.loss is None else wanted.loss

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels import optimizers, population
-from fastmlp.kernels.simd import BYTES, WIDE, readable
+from fastmlp.kernels import population, population_online
+from fastmlp.kernels.simd import readable
+from fastmlp.kernels.vectors import BYTES, WIDE
 from fastmlp.networks import layout
 from fastmlp.threads import Map
 from fastmlp.training.data import Parts, RowOrders, TrainingData
@@ -45,7 +46,7 @@ class NetworksAsLanes:
         self.work = self.block * group.network.theta.size * self.width // 4  # of a batch, in what one network costs
         self.seconds = 0.0  # for a batch, once that is known
         self.epoch = 0
-        self.scratch: SimpleQueue[population.Scratch] = SimpleQueue()
+        self.scratch: SimpleQueue[population.LaneScratch] = SimpleQueue()
         self.common = self._material(group.data) if len(group.data) == 1 else None  # to all lanes
         members = np.arange(len(group.places))
         self.filled = [self._fill(members[at : at + self.width]) for at in range(0, len(members), self.width)]
@@ -60,7 +61,7 @@ class NetworksAsLanes:
         parameters, dtype = group.network.theta.size, group.theta.dtype
         data = [group.data_of(member) for member in members.tolist()]
         material = self.common or self._material(data[:1] if _agree(data, *Parts._fields) else data)
-        count, moments = len(members), {optimizers.SGD: 0, optimizers.ADAM: 2}.get(group.optimizer, 1)
+        count, moments = len(members), group.method.moments
         block = layout.aligned(((2 + moments) * parameters + group.numbers.shape[1], width), dtype)
         theta, kept, rest = block[:parameters], block[parameters : 2 * parameters], block[2 * parameters :]
         state, numbers = rest[: moments * parameters], rest[moments * parameters :]
@@ -68,7 +69,7 @@ class NetworksAsLanes:
         theta[:, :count], numbers[:, :count] = group.theta[members].T, group.numbers[members].T  # empty lanes are 0
         marks[population.ENDED, count:] = 1  # and have ended
         for lane, (old, place) in enumerate(before):
-            for name, array in {"theta": theta, "state": state, "kept": kept, "marks": marks, "best": best}.items():
+            for name, array in {"theta": theta, "moments": state, "kept": kept, "marks": marks, "best": best}.items():
                 array[:, lane] = getattr(old.arrays, name)[place::width]
         if before:
             orders = [old.orders[min(place, len(old.orders) - 1)] for old, place in before]
@@ -76,7 +77,7 @@ class NetworksAsLanes:
         else:
             orders = [one.row_orders() for one in (data[:1] if material.one_order else data)]
         flat = [array.reshape(-1) for array in (theta, state, kept, numbers, material.shift, material.scale, marks, best)]
-        return _Lanes(members, population.Strip(*flat), orders, material.data, material.held_out, self.epoch * self.batches)
+        return _Lanes(members, population.Lanes(*flat), orders, material.data, material.held_out, self.epoch * self.batches)
 
     def _material(self, data: list[TrainingData]) -> _Material:
         """What the members of some lanes learn from, each for itself or all the same."""
@@ -102,10 +103,10 @@ class NetworksAsLanes:
 
     def _data(
         self, x: NDArray[Any], y: NDArray[Any], weights: NDArray[Any], order: NDArray[np.int32], alike: bool = False
-    ) -> population.Data:
-        return population.Data(x, y, weights, order, self.group.network.classes is not None, alike)
+    ) -> population.LaneData:
+        return population.LaneData(x, y, weights, order, self.group.network.classes is not None, alike)
 
-    def _held_out(self, data: list[TrainingData]) -> population.Data | None:
+    def _held_out(self, data: list[TrainingData]) -> population.LaneData | None:
         """The rows to measure, of all or of each."""
         first = data[0].held_out
         if first is None:
@@ -115,21 +116,25 @@ class NetworksAsLanes:
         y = _side_by_side([rows.y for rows in (held[:1] if _agree(data, "targets") else held)])
         return self._data(readable(first.x), y, np.ones((1, 1), self.group.theta.dtype), order)
 
-    def _scratch(self) -> population.Scratch:
+    def _scratch(self) -> population.LaneScratch:
         layers, dtype, width = self.group.network.layers, self.group.theta.dtype, self.width
         # Rows are an odd number of vectors apart, so that they stand in different sets of the cache.
         stride = (BLOCK + 1) * width
-        tiles = layout.tiles(layers, dtype, min(BLOCK, self.block), 1, stride)
+        tiles = layout.empty_tiles(layers, dtype, min(BLOCK, self.block), 1, stride)
         if self.group.online:
-            tiles = layout.tiles(layers, dtype, 1, self.block, width)
-        return population.Scratch(
-            units=layout.units(layers, dtype, stride),
-            few=layout.aligned((int(layers[:, 1].sum()) * width,), dtype),
+            tiles = layout.empty_tiles(layers, dtype, 1, self.block, width)
+        units = layout.units(layers, dtype, stride)
+        few, few_slopes = (layout.aligned((int(layers[:, 1].sum()) * width,), dtype) for _ in range(2))
+        return population.LaneScratch(
+            units=units,
+            slopes=layout.aligned(units.shape, dtype),
+            few=few,
+            few_slopes=few_slopes,
             deltas=layout.aligned((2 * int(layers[:, 1].max()) * stride,), dtype),
             gradient=layout.aligned((0 if self.group.online else self.group.network.theta.size * width,), dtype),
             losses=layout.aligned((width,), dtype),
             tiles=tiles,
-            measured=layout.tiles(layers, dtype, BLOCK, 1, stride),
+            measured=layout.empty_tiles(layers, dtype, BLOCK, 1, stride),
         )
 
     # -- going on ----------------------------------------------------------------------------------------------------------------
@@ -144,8 +149,8 @@ class NetworksAsLanes:
 
     def _go_on(self, lanes: _Lanes, total: int, halted: Callable[[], bool], _: Map | None) -> None:
         group, scratch = self.group, self.scratch.get()
-        limits = population.Limits(group.stopping.target_loss, group.stopping.patience or 0)
-        kernel = population.descend_online if group.online else population.descend
+        ends = population.Ends(group.stopping.target_loss, group.stopping.patience or 0)
+        kernel = population_online.train_lanes_by_samples if group.online else population.train_lanes_by_batches
         try:
             while lanes.done < total and not halted():
                 first = lanes.done
@@ -158,7 +163,7 @@ class NetworksAsLanes:
                 began = time.perf_counter()
                 running = kernel(
                     lanes.arrays, scratch, lanes.data, lanes.held_out, lanes.sums.reshape(-1), lanes.measured.reshape(-1),
-                    (self.block, first, last, first), group.network.network, (group.optimizer, group.schedule), limits,
+                    population.LaneSizes(self.block, first, last, first), group.network.network, group.method, ends,
                 )  # fmt: skip
                 self.seconds = max(1e-9, (time.perf_counter() - began) / (last - first))
                 self._note(lanes, first // self.batches, last // self.batches)
@@ -243,8 +248,8 @@ class _Material(NamedTuple):
     one_order: bool  # for all
     shift: NDArray[Any]
     scale: NDArray[Any]
-    data: population.Data  # but for the order
-    held_out: population.Data
+    data: population.LaneData  # but for the order
+    held_out: population.LaneData
 
 
 class _Whole(NamedTuple):
@@ -260,10 +265,10 @@ class _Lanes:
     """Members in their lanes, as far as they have come."""
 
     members: NDArray[np.intp]
-    arrays: population.Strip
+    arrays: population.Lanes
     orders: list[RowOrders]  # one for each member, or one for all
-    data: population.Data
-    held_out: population.Data
+    data: population.LaneData
+    held_out: population.LaneData
     done: int  # batches
     sums: NDArray[np.float64] = field(default_factory=lambda: NOTHING)  # of the losses of the epochs of a kernel call
     measured: NDArray[np.float64] = field(default_factory=lambda: NOTHING)

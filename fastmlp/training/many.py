@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks
-from fastmlp.kernels import optimizers
 from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
 from fastmlp.networks.ensemble import Group
 from fastmlp.networks.history import PopulationHistory
@@ -282,8 +281,8 @@ class TrainingOfMany(Training):
         else:
             theta[:] = [options.init[member].theta for member in members]
         group = TrainingGroup(
-            network, np.array(members), theta, self.numbers[members].astype(theta.dtype), optimizers.CODES[options.optimizer],
-            min(kind.batch_size or len(data[0].rows), len(data[0].rows)), Stopping.of(options), data, options.rate_schedule(),
+            network, np.array(members), theta, self.numbers[members].astype(theta.dtype), options.method(),
+            min(kind.batch_size or len(data[0].rows), len(data[0].rows)), Stopping.of(options), data,
         )  # fmt: skip
         if not isinstance(options.init, str):
             for rows, one in group.alike():

@@ -15,13 +15,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import checks, labels
-from fastmlp.kernels import optimizers
+from fastmlp.kernels import optimizers, schedules
+from fastmlp.kernels.activations import HIDDEN as HIDDEN_ACTIVATIONS
+from fastmlp.kernels.activations import OUTPUTS
+from fastmlp.kernels.losses import LOSSES
+from fastmlp.kernels.optimizers import OPTIMIZERS
 from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
 from fastmlp.networks.history import TrainingState
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
 
-LEARNING_RATES = {"sgd": 0.1, "momentum": 0.01, "nesterov": 0.01, "adam": 0.006}
 MOST_OF_ADAM = 0.06
 STEEP = 16  # units, beyond which the loss is so steep that plain gradient descent has to take shorter steps
 HIDDEN, BATCH_SIZE = (100,), 32
@@ -113,20 +116,19 @@ class Options:
         default=None, metadata=_said(checks.ways, "successive halving: the best one in so many goes on", of=MANY)
     )
     hidden: Any = field(
-        default=None, metadata=_said(checks.hidden, "units of the hidden layers, by default 100; () for none", _is_list, False)
+        default=None,
+        metadata=_said(checks.hidden_sizes, "units of the hidden layers, by default 100; () for none", _is_list, recorded=False),
     )
     activation: Any = field(
         default=None,
         metadata=_said(
-            checks.activation_names, f"of the hidden layers, one or one for each: {_names(checks.ACTIVATIONS)}", _is_list, False
+            checks.activation_names, f"of the hidden layers, one or one for each: {_names(HIDDEN_ACTIVATIONS)}", _is_list, False
         ),
     )
     output: Output | None = field(
-        default=None, metadata=_said(_one_of(checks.OUTPUTS), f"of the outputs: {_names(checks.OUTPUTS)}", recorded=False)
+        default=None, metadata=_said(_one_of(OUTPUTS), f"of the outputs: {_names(OUTPUTS)}", recorded=False)
     )
-    loss: Loss | None = field(
-        default=None, metadata=_said(_one_of(checks.LOSSES), f"what is minimised: {_names(checks.LOSSES)}", recorded=False)
-    )
+    loss: Loss | None = field(default=None, metadata=_said(_one_of(LOSSES), f"what is minimised: {_names(LOSSES)}", recorded=False))
     bias: bool | None = field(
         default=None, metadata=_said(checks.yes_or_no, "whether layers have biases, by default", recorded=False)
     )
@@ -148,7 +150,7 @@ class Options:
     )
     l2: Any = field(default=None, metadata=_said(checks.not_negative, "strength of the penalty on squared weights", checks.is_many))
     schedule: Any = field(
-        default=None, metadata=_said(_one_of(optimizers.SCHEDULES), f"of the learning rate: {_names(optimizers.SCHEDULES)}")
+        default=None, metadata=_said(_one_of(schedules.CODES), f"of the learning rate: {_names(schedules.CODES)}")
     )
     warmup: float = field(default=0.0, metadata=_said(checks.not_negative, "epochs in which the learning rate first rises from 0"))
     epochs: Any = field(default=None, metadata=_said(checks.positive_int, "passes over the rows, at most"))
@@ -234,9 +236,11 @@ class Options:
         """What is told later of a training by this function."""
         return {name: getattr(self, name) for name, option in OPTIONS.items() if option.recorded and function in option.of}
 
-    def rate_schedule(self, before: int = 0) -> optimizers.Schedule:
-        """The learning rate over the epochs, as the kernels take it, after so many epochs of an earlier training."""
-        return optimizers.Schedule(optimizers.SCHEDULES[self.schedule], self.warmup, self.epochs, before)
+    def method(self, before: int = 0) -> optimizers.Method:
+        """The optimizer and its learning rate over the epochs, as the kernels take them, after so many epochs of an earlier
+        training."""
+        schedule = schedules.RateSchedule(schedules.CODES[self.schedule], self.warmup, self.epochs, before)
+        return optimizers.method_of(self.optimizer, schedule)
 
 
 OPTIONS = {one.name: Option(one.name, one.default, **one.metadata) for one in fields(Options)}
@@ -264,12 +268,12 @@ def _each(name: str, values: Any, check: Callable[[str, Any], Any]) -> Any:
 def _defaults(optimizer: str, own_rate: bool, steady: bool, x: NDArray[Any]) -> dict[str, Any]:
     """Those for inputs (N, D), where a learning rate is given or not. benchmarks/test_quality.py measures how good they are."""
     rows, columns = x.shape
-    if optimizer != "adam":
+    if not OPTIMIZERS[optimizer].adaptive:
         return {"l2": 0.0, "schedule": "constant", "epochs": 200}
     enough = 30 * (1000 / rows) ** (1 / 8) * math.sqrt(min(1.0, 64 / columns))
     fewest = min(200, math.ceil(200 * BATCH_SIZE / rows))
     return {
-        "l2": 0.0 if own_rate else min(2 / rows, 0.01),
+        "l2": 0.0 if own_rate else 0.01 if OPTIMIZERS[optimizer].decoupled else min(2 / rows, 0.01),
         "schedule": "constant" if own_rate or steady else "cosine",
         "epochs": max(6, fewest, round(enough)),
     }
@@ -279,8 +283,8 @@ def default_rate(optimizer: str, network: MLP) -> float:
     """The learning rate for a network. Adam's steps are as long as the rate whatever the gradient is: it is higher where fewer
     units share the way. Those of the others grow with the gradient, as that does with the units: it is lower where there are
     many."""
-    hidden, rate = network.layer_sizes[1:-1] or (1,), LEARNING_RATES[optimizer]
-    if optimizer == "adam":
+    hidden, rate = network.layer_sizes[1:-1] or (1,), OPTIMIZERS[optimizer].learning_rate
+    if OPTIMIZERS[optimizer].adaptive:
         return min(MOST_OF_ADAM, rate * math.sqrt(max(1.0, HIDDEN[0] / min(hidden))))
     return rate * min(1.0, STEEP / max(hidden))
 

@@ -179,7 +179,7 @@ def train(
         network.theta = unfold(network, init.theta[None], data.inputs, data.outputs)[0]
     before = epochs_before(state, options.seed, options.data_seed)
     rate = default_rate(optimizer, network) if options.learning_rate is None else options.learning_rate
-    rule = optimizers.Rule(optimizers.CODES[optimizer], rate, options.momentum, options.l2, options.rate_schedule(before))
+    rule = optimizers.Rule(options.method(before), rate, options.momentum, options.l2)
     descent = Descent(network, data, rule, Stopping.of(options), options.batch_size, thread_count(options.threads), state)
     TrainingOfOne(descent, on_epoch, options.progress).go([[descent]])
     if descent.stopped_by == "diverged":

@@ -5,8 +5,8 @@ import numba
 import numpy as np
 import pytest
 from cases import (
+    COMBINATIONS,
     DEPTHS,
-    HIDDEN_ACTIVATIONS,
     OUTPUT_LOSSES,
     autograd_loss,
     central_differences,
@@ -23,8 +23,7 @@ ROWS = (1, 2, 7, 33) if numba.config.DISABLE_JIT else (1, 2, 7, 33, 257, 1000)  
 
 
 @pytest.mark.parametrize("hidden", DEPTHS, ids=str)
-@pytest.mark.parametrize(("output", "loss"), OUTPUT_LOSSES)
-@pytest.mark.parametrize("activation", HIDDEN_ACTIVATIONS)
+@pytest.mark.parametrize(("activation", "output", "loss"), COMBINATIONS)
 def test_gradient_is_the_derivative_of_the_loss(activation, output, loss, hidden):
     network = network_of(activation, output, loss, hidden)
     theta, X, targets = problem(network, rows=7)
@@ -43,8 +42,7 @@ def test_gradient_is_the_derivative_of_the_loss(activation, output, loss, hidden
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("hidden", DEPTHS, ids=str)
-@pytest.mark.parametrize(("output", "loss"), OUTPUT_LOSSES)
-@pytest.mark.parametrize("activation", HIDDEN_ACTIVATIONS)
+@pytest.mark.parametrize(("activation", "output", "loss"), COMBINATIONS)
 def test_loss_and_gradient_are_those_of_the_reference(activation, output, loss, hidden, bias, dtype):
     network = network_of(activation, output, loss, hidden, bias=bias)
     for rows in ROWS:

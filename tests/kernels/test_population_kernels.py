@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 import pytest
-from cases import HIDDEN_ACTIVATIONS, OUTPUT_LOSSES, mlp, network_of, parameter_count
+from cases import EVERY_NETWORK, OUTPUT_LOSSES, mlp, network_of, parameter_count, slow
 
 from benchmarks import reference
 from benchmarks.reference import Network
-from fastmlp.kernels import activations, batch, optimizers, population
-from fastmlp.kernels import product as matrices
-from fastmlp.kernels.optimizers import AS_GIVEN, Schedule
+from fastmlp.kernels import optimizers, output, population, population_online, schedules
+from fastmlp.kernels.activations import OUTPUTS
 from fastmlp.kernels.population import BEST, DIVERGED, ENDED, PATIENCE, RUNNING, TARGET_LOSS, WHY
-from fastmlp.kernels.product import Grid
+from fastmlp.kernels.product import NONE, Grid, by_vectors
+from fastmlp.kernels.schedules import AS_GIVEN, RateSchedule
+from fastmlp.kernels.tiles import Data, Tiles, shuffle
 from fastmlp.training.data import MeasuredRows, Parts, RowOrders, TrainingData
 from fastmlp.training.descent import Stopping
 from fastmlp.training.groups import Outcomes, TrainingGroup
@@ -30,7 +31,7 @@ KERNELS = ("descend", "descend_online")
 OWN = ("order", "scale", "y", "weight")  # what members may have each for itself, or all in common
 EPOCHS = 1 if INTERPRETED else 2
 DIFFERENT = 5  # members: they stand in turn in the lanes, so that each is in many of them, beside others each time
-RATES = {"sgd": 0.02, "momentum": 0.02, "nesterov": 0.02, "adam": 0.01}
+RATES = {row.name: 0.01 if row.adaptive else 0.02 for row in optimizers.TABLE}
 MARK = -7777.0  # where nothing may be written
 BINARY = network_of("sigmoid", "sigmoid", "cross_entropy", (4,), outputs=1)
 SOFTMAX = network_of("tanh", "softmax", "cross_entropy_bits", (5, 2))
@@ -49,7 +50,7 @@ by_kernel = pytest.mark.parametrize("kernel", KERNELS)
 
 @numba.njit
 def product(z, a, b, rows, columns, depth, more):
-    matrices.product(z, a, b, rows, columns, depth, more)
+    by_vectors(z, a, b, rows, columns, depth, more, z.array, NONE)
 
 
 def places_of(grid, shape):
@@ -127,12 +128,13 @@ def members_of(
     rng = np.random.default_rng(0)
     learned = data_of(rng, network, dtype, rows, held, own, **data)
     theta = (0.5 * rng.normal(size=(DIFFERENT, parameter_count(network)))).astype(dtype)
-    numbers = np.array([(RATES[optimizer] * (1 + k / 4), 0.5 + 0.1 * k, 0.04 * k) for k in range(DIFFERENT)], dtype)
+    rate = slow(network, RATES[optimizer])
+    numbers = np.array([(rate * (1 + k / 4), 0.5 + 0.1 * k, 0.04 * k) for k in range(DIFFERENT)], dtype)
     template = mlp(network, theta[0], np.arange(max(2, network.sizes[-1])) if data.get("class_numbers") else None)
     turn = np.arange(members) % DIFFERENT
     return TrainingGroup(
-        template, np.arange(members), theta[turn], numbers[turn], optimizers.CODES[optimizer], min(batch_size, rows),
-        Stopping(0, -np.inf, None), [learned[k] for k in turn], schedule,
+        template, np.arange(members), theta[turn], numbers[turn], optimizers.method_of(optimizer, schedule), min(batch_size, rows),
+        Stopping(0, -np.inf, None), [learned[k] for k in turn],
     )  # fmt: skip
 
 
@@ -147,8 +149,9 @@ def data_of(rng, network, dtype, rows, held, own, *, class_numbers=False, shuffl
         return (10 * rng.normal(size=(count, inputs))).astype(x_type or dtype)
 
     def y_of(count):
-        if network.output == "identity":
-            return rng.normal(size=(count, outputs)).astype(dtype)
+        if OUTPUTS[network.output] == "numbers":
+            draw = rng.standard_normal if network.output == "identity" else rng.random
+            return draw((count, outputs)).astype(dtype)
         if network.output == "sigmoid":
             return rng.integers(0, 2, (count, outputs)).astype(dtype)
         numbers = rng.integers(0, outputs, count)
@@ -173,7 +176,7 @@ def data_of(rng, network, dtype, rows, held, own, *, class_numbers=False, shuffl
 
     return [
         TrainingData(
-            batch.Data(x, targets[k], weights[k], shifts[k], scales[k]), orders[k], seeds[k],
+            Data(x, targets[k], weights[k], shifts[k], scales[k]), orders[k], seeds[k],
             MeasuredRows(x_held, held_targets[k], held_orders[k]) if held else None, None, parts_of(k),
         )
         for k in range(DIFFERENT)
@@ -192,7 +195,7 @@ def expected(group, member, epochs):
     model, data = group.network, group.data[member]
     network = Network(model.layer_sizes, model.activations, model.output, model.loss_name, model.bias)
     rate, mu, l2 = group.numbers[member].tolist()
-    optimizer = list(reference.OPTIMIZERS.values())[group.optimizer]
+    optimizer = optimizers.TABLE[group.method.optimizer].name
 
     def seen(rows):
         y = rows.y.astype(float)
@@ -205,15 +208,15 @@ def expected(group, member, epochs):
     theta, state = group.theta[member].astype(float), {}
     thetas, sums, measured = [], np.zeros(epochs), np.zeros(epochs)
     orders = data.row_orders().next(epochs)
-    names = {code: name for name, code in optimizers.SCHEDULES.items()}
-    factors = reference.rate_factors(names[group.schedule.code], epochs, group.schedule.warmup)
+    schedule = group.method.schedule
+    factors = reference.rate_factors(schedules.TABLE[schedule.code].name, epochs, schedule.warmup)
     for epoch in range(epochs):
         order = orders[min(epoch, len(orders) - 1)]
         for start in range(0, len(order), group.batch_size):
             rows = order[start : start + group.batch_size]
             sums[epoch] += len(rows) * reference.loss(network, theta, x[rows], y[rows], weights[rows])
             gradient = reference.backward(network, theta, x[rows], y[rows], weights[rows])
-            optimizer(theta, gradient + reference.l2_gradient(network, theta, l2), state, rate * factors[epoch], mu)
+            reference.step(network, theta, gradient, state, optimizer, rate * factors[epoch], mu, l2)
         thetas.append(theta.copy())
         if data.held_out is not None:
             held, targets = (array[data.held_out.order] for array in seen(data.held_out))
@@ -238,8 +241,8 @@ def descend(group, epochs, calls=None):
     """The kernel over whole strips, in calls of so many batches each, or in one, until no member goes on."""
     strips = NetworksAsLanes(group, Outcomes(len(group.places), 0, False), 1)
     scratch = spoiled(strips.scratch.get())
-    kernel = population.descend_online if strips.group.online else population.descend
-    limits = population.Limits(group.stopping.target_loss, group.stopping.patience or 0)
+    kernel = population_online.train_lanes_by_samples if strips.group.online else population.train_lanes_by_batches
+    limits = population.Ends(group.stopping.target_loss, group.stopping.patience or 0)
     ends = np.cumsum(calls or [epochs * strips.batches]).tolist()
     assert ends[-1] == epochs * strips.batches
     whole: list[Any] = []
@@ -254,7 +257,7 @@ def descend(group, epochs, calls=None):
             if running:
                 running = kernel(
                     arrays, scratch, strip.data, strip.held_out, strip.sums.reshape(-1), strip.measured.reshape(-1),
-                    (strips.block, first, last, first), group.network.network, (group.optimizer, group.schedule), limits,
+                    population.LaneSizes(strips.block, first, last, first), group.network.network, group.method, limits,
                 )  # fmt: skip
             thetas.append(arrays.theta.reshape(-1, strips.width).T.copy())
         kept, marks, best = (array.reshape(-1, strips.width).T for array in (arrays.kept, arrays.marks, arrays.best))
@@ -269,7 +272,7 @@ def descend(group, epochs, calls=None):
 def spoiled(scratch):
     """NaN wherever a kernel may not rely on what it finds: all but the rows of ones and the sums of losses, which begin at 0."""
     tiles = (array for some in (scratch.tiles, scratch.measured) for array in (some.inputs, some.targets, some.weights))
-    for array in (scratch.units, scratch.few, scratch.deltas, scratch.gradient, *tiles):
+    for array in (scratch.units, scratch.slopes, scratch.few, scratch.few_slopes, scratch.deltas, scratch.gradient, *tiles):
         array[array != 1] = np.nan
     return scratch
 
@@ -295,15 +298,6 @@ def compare(group, epochs=2):
 
 # -- the same as the reference -----------------------------------------------------------------------------------------
 
-EVERY_NETWORK = [
-    (activation, output, loss, dtype)
-    for activation in HIDDEN_ACTIVATIONS
-    for output, loss in OUTPUT_LOSSES
-    for dtype in DTYPES
-    # Not relu in float32: a sum may have another sign than the exact one, and relu another slope.
-    if activation != "relu" or dtype is np.float64
-]
-
 
 @by_kernel
 @pytest.mark.parametrize("bias", [True] if INTERPRETED else [True, False])
@@ -326,11 +320,11 @@ def test_every_optimizer_is_that_of_the_reference(network, optimizer, batch_size
 
 
 @by_kernel
-@pytest.mark.parametrize("name", optimizers.SCHEDULES)
+@pytest.mark.parametrize("name", schedules.CODES)
 def test_schedules_are_those_of_the_reference(name, kernel):
     network = network_of("tanh", "softmax", "cross_entropy", (3,))
     epochs = 2 if INTERPRETED else 5
-    compare(members_of(network, float, kernel, schedule=Schedule(optimizers.SCHEDULES[name], 1.2, epochs)), epochs)
+    compare(members_of(network, float, kernel, schedule=RateSchedule(schedules.CODES[name], 1.2, epochs)), epochs)
 
 
 @by_dtype
@@ -408,7 +402,7 @@ def test_the_loss_of_a_sample_is_that_before_the_update_that_it_caused(kernel, d
     group = members_of(network, dtype, kernel, batch_size=1, rows=3)
     ones, zeros = np.ones((3, 1), dtype), np.zeros((3, 1), dtype)
     data = TrainingData(
-        batch.Data(ones, zeros, ones[0], zeros[0], ones[0]), np.arange(3, dtype=np.int32), None, None, None, Parts(*[None] * 5)
+        Data(ones, zeros, ones[0], zeros[0], ones[0]), np.arange(3, dtype=np.int32), None, None, None, Parts(*[None] * 5)
     )
     group.numbers[:] = 0.5, 0, 0
     group.theta[:, 0] = 2.0 ** np.arange(len(group.places))
@@ -501,8 +495,8 @@ def test_what_is_no_number_stays_in_its_lane(value, optimizer, kernel, dtype):
 )
 def test_the_same_bits_in_however_many_calls(kernel, optimizer, rows, calls, dtype):
     for own in (OWN,) if INTERPRETED else (OWN, ()):
-        for shuffle in (True,) if INTERPRETED else (True, False):
-            some = {"optimizer": optimizer, "batch_size": 2, "rows": rows, "held": 2, "own": own, "shuffle": shuffle}
+        for shuffled in (True,) if INTERPRETED else (True, False):
+            some = {"optimizer": optimizer, "batch_size": 2, "rows": rows, "held": 2, "own": own, "shuffle": shuffled}
             group = members_of(REGRESSOR, dtype, kernel, **some)._replace(stopping=Stopping(0, 0.9, 1))
             whole, parts = descend(group, 2), descend(group, 2, calls)
             every = np.arange(len(group.places))
@@ -614,41 +608,42 @@ def test_what_has_ended_stays_as_it_was_while_others_go_on(kernel, dtype):
 
 
 @numba.njit
-def add_losses(losses, period, d, z, at, tiles, tile, n_out, m, code, loss):
-    batch.add_losses(losses, period, d, z, at, tiles, tile, n_out, m, code, loss)
+def add_losses(losses, period, d, z, tiles, tile, m, network):
+    output.add_losses(losses, period, d, z, tiles, tile, m, network)
 
 
 @pytest.mark.parametrize("dtype", DTYPES if INTERPRETED else DTYPES[:1])  # as part of the kernels both are compiled anyway
 @pytest.mark.parametrize("strips", [1, 4])  # vectors of a period
 @pytest.mark.parametrize("outputs", [1, 3])
-@pytest.mark.parametrize(("output", "loss"), [pair for pair in OUTPUT_LOSSES if not pair[1].endswith("bits")])
-def test_losses_are_added_up_at_their_places_in_a_period(output, loss, outputs, strips, dtype):
+@pytest.mark.parametrize(("function", "loss"), [pair for pair in OUTPUT_LOSSES if not pair[1].endswith("bits")])
+def test_losses_are_added_up_at_their_places_in_a_period(function, loss, outputs, strips, dtype):
     period, rng = strips * 64 // np.dtype(dtype).itemsize, np.random.default_rng(0)
     m, stride, at, tile = 3 * period, 4 * period, 5, 1
-    network = Network((1, outputs), (), output, loss)
+    network = Network((1, outputs), (), function, loss)
     logits = (3 * rng.normal(size=(outputs, m))).astype(dtype)
     targets = rng.random((outputs, m)).astype(dtype)
-    if output == "softmax":
+    if function == "softmax":
         targets = np.eye(outputs, dtype=dtype)[rng.integers(0, outputs, m)].T
     weights, before = rng.random(m).astype(dtype), rng.random(period).astype(dtype)
 
     z = np.full(at + outputs * stride, np.nan, dtype)
     z[at:].reshape(outputs, stride)[:, :m] = logits
-    tiles = batch.Tiles(
+    tiles = Tiles(
         np.empty(0, dtype), np.full(2 * outputs * stride, np.nan, dtype), np.full(2 * stride, np.nan, dtype), stride, 3, True
     )
     tiles.targets.reshape(2, outputs, stride)[tile, :, :m] = targets
     tiles.weights.reshape(2, stride)[tile, :m] = weights
     losses, d = np.append(before, np.full(5, MARK, dtype)), np.full(outputs * stride + 5, MARK, dtype)
-    codes = {"squared_error": batch.SQUARED_ERROR, "cross_entropy": batch.CROSS_ENTROPY}
-    add_losses(losses, period, d, z, at, tiles, tile, outputs, m, activations.CODES[output], codes[loss])
+    kernels_network = mlp(network, np.zeros(parameter_count(network), dtype)).network
+    add_losses(losses, period, d, Grid(z, at, stride, period // strips), tiles, tile, m, kernels_network)
 
     exact = [array.astype(float).T for array in (logits, targets)]
-    right = reference.OUTPUTS[output](exact[0])
+    right = reference.OUTPUTS[function](exact[0])
     each = weights * reference.sample_losses(network, right, *exact)
-    slopes = weights[:, None] * reference.output_backward(network, right, exact[1])
+    slopes = weights[:, None] * reference.output_backward(network, right, *exact)
     # Logarithms, exponentials and products round to some 4 ulps of the largest number that is added, for each output and sample.
-    eps = 4 * np.finfo(dtype).eps * np.abs(exact[0]).max() * (outputs + 2)
+    largest = max(np.abs(numbers).max() for numbers in (exact[0], each, slopes))
+    eps = 4 * np.finfo(dtype).eps * largest * (outputs + 2)
     np.testing.assert_allclose(losses[:period], before + each.reshape(3, period).sum(axis=0), rtol=0, atol=3 * eps)
     np.testing.assert_allclose(d[: outputs * stride].reshape(outputs, stride)[:, :m], slopes.T, rtol=0, atol=eps)
     d[: outputs * stride].reshape(outputs, stride)[:, :m] = MARK
@@ -659,7 +654,7 @@ def test_shuffled_rows_are_a_permutation_whatever_the_draws():
     rows = np.array([3, 3, 8, 1, 90, 7, 5], np.int32)
     for bits in (0, 1, 2**31, 2**32 - 1):
         orders = np.tile(rows, (2, 1))
-        batch.shuffle(orders, np.full((2, 8), bits, np.uint32))
+        shuffle(orders, np.full((2, 8), bits, np.uint32))
         assert (np.sort(orders) == np.sort(rows)).all()
     orders = RowOrders(np.arange(101, dtype=np.int32), 0).next(20)
     assert (np.sort(orders) == np.arange(101)).all()

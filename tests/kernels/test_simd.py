@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from numba.core.errors import NumbaError
 
-from fastmlp.kernels import simd
-from fastmlp.kernels.simd import get, lanes_of, load, load_eight, load_wide, put, room, store, where
+from fastmlp.kernels import simd, trace
+from fastmlp.kernels.simd import get, lanes_of, load, load_eight, load_wide, put, room, store
+from fastmlp.kernels.trace import where
 
 pytestmark = pytest.mark.kernels
 
@@ -120,7 +121,7 @@ def test_where_takes_two_numbers_for_all_lanes_and_one_truth_for_all_lanes(dtype
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("function", "plain"), [(operator.neg, np.negative), (simd.magnitude, np.abs)], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(("function", "plain"), [(operator.neg, np.negative), (trace.magnitude, np.abs)], ids=lambda f: f.__name__)
 def test_negation_and_magnitude_are_those_of_numpy(function, plain, dtype):
     _, x = pairs(dtype)
     for row in both(function, x):
@@ -132,7 +133,7 @@ def test_the_square_root_is_that_of_numpy(dtype):
     _, x = pairs(dtype)
     with np.errstate(all="ignore"):
         expected = np.sqrt(x)
-    for row in both(simd.square_root, x):
+    for row in both(trace.square_root, x):
         same_numbers(row, expected)
 
 
@@ -141,9 +142,9 @@ def test_copysign_takes_the_sign_of_zeros_infinities_and_nan(dtype):
     @numba.njit
     def loop(out, x, y):
         for n in range(0, x.size, lanes_of(x)):
-            store(out, n, simd.copysign(load(x, n), load(y, n)))
+            store(out, n, trace.copysign(load(x, n), load(y, n)))
         for n in range(x.size):
-            put(out, x.size + n, simd.copysign(get(x, n), get(y, n)))
+            put(out, x.size + n, trace.copysign(get(x, n), get(y, n)))
 
     x, y = pairs(dtype)
     out = np.empty((2, x.size), dtype)
@@ -161,7 +162,7 @@ def test_power_of_two_has_every_exponent_of_a_normal_number(dtype):
     info = np.finfo(dtype)
     exponents = np.arange(info.minexp, info.maxexp)
     x = padded(dtype(1.5 * 2.0**info.nmant) + (exponents + (info.maxexp - 1)).astype(dtype))
-    for powers in both(simd.power_of_two, x):
+    for powers in both(trace.power_of_two, x):
         same_bits(powers[: exponents.size], np.ldexp(dtype(1), exponents))
 
 
@@ -169,11 +170,11 @@ def test_power_of_two_has_every_exponent_of_a_normal_number(dtype):
 def test_binary_exponent_brings_numbers_of_every_exponent_beside_one(dtype):
     @numba.njit
     def exponent(x):
-        return simd.binary_exponent(x)[0]
+        return trace.binary_exponent(x)[0]
 
     @numba.njit
     def inverse(x):
-        return simd.binary_exponent(x)[1]
+        return trace.binary_exponent(x)[1]
 
     info = np.finfo(dtype)
     exponents = np.arange(info.minexp + 2, info.maxexp - 2)  # 2^-k has to be a normal number too

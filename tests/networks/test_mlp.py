@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cases import HIDDEN_ACTIVATIONS, OUTPUT_LOSSES, mlp, network_of, problem
+from cases import EVERY_NETWORK, mlp, network_of, problem, slow
 
 import fastmlp
 from benchmarks import reference
@@ -299,9 +299,7 @@ def test_theta_is_live_and_weights_are_its_views():
 
 
 @pytest.mark.kernels
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("output", "loss"), OUTPUT_LOSSES)
-@pytest.mark.parametrize("activation", HIDDEN_ACTIVATIONS)
+@pytest.mark.parametrize(("activation", "output", "loss", "dtype"), EVERY_NETWORK)
 def test_an_update_is_one_step_down_the_gradient_of_one_row(activation, output, loss, dtype):
     for number, hidden in enumerate([(), (7,), (8, 9), (17, 1, 8)]):
         one, several = (2, 9) if output == "softmax" else (1, 3)
@@ -321,13 +319,13 @@ def check_updates(network, dtype):
         y = targets[:, 0] > 0
     else:
         classes, y = None, targets
-    model = mlp(network, theta, classes)
+    model, rate = mlp(network, theta, classes), slow(network, 0.1)
     tolerance = 8 * np.finfo(dtype).eps * len(network.sizes) * np.sqrt(max(network.sizes))  # see tests/test_gradients.py
     for x, label, row, target in zip(X, y, X.astype(float), targets.astype(float), strict=True):
         before = model.theta.astype(float)
-        value = model.update(x, label, 0.1)
+        value = model.update(x, label, rate)
         np.testing.assert_allclose(value, reference.loss(network, before, row[None], target[None]), rtol=tolerance)
-        expected = before - 0.1 * reference.backward(network, before, row[None], target[None])
+        expected = before - rate * reference.backward(network, before, row[None], target[None])
         np.testing.assert_allclose(model.theta, expected, rtol=tolerance, atol=tolerance)
     assert not np.array_equal(model.theta, theta)
 

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from cases import (
     BINARY,
-    HIDDEN_ACTIVATIONS,
-    OUTPUT_LOSSES,
+    EVERY_NETWORK,
     RATES,
     REGRESSOR,
     SOFTMAX,
@@ -24,6 +23,7 @@ from cases import (
     network_of,
     one_sentence,
     problem,
+    slow,
     toy,
     without_bias,
 )
@@ -46,7 +46,8 @@ def compare(network, dtype=np.float64, rows=ROWS, epochs=EPOCHS, **options):
     """
     theta, X, targets = problem(network, rows, dtype)
     y, classes = labels_of(network, targets)
-    options = {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": 7, **options}
+    options = {"optimizer": "sgd", "batch_size": 7, **options}
+    options["learning_rate"] = slow(network, options.get("learning_rate", 0.1))
     model = fastmlp.train(X, y, init=mlp(network, theta, classes), epochs=epochs, shuffle=False, standardize=False, **options)
     options["batch_size"] = min(options["batch_size"] or rows, rows)
     expected, history = reference.train(
@@ -138,17 +139,8 @@ def test_no_width_leaves_a_remainder_behind(activation, sizes):
 
 
 @pytest.mark.kernels
-@pytest.mark.parametrize(("output", "loss"), OUTPUT_LOSSES)
-@pytest.mark.parametrize(
-    ("activation", "dtype"),  # not relu in float32: a sum may have another sign than the exact one, and relu another slope
-    [
-        *((activation, np.float64) for activation in HIDDEN_ACTIVATIONS),
-        ("identity", np.float32),
-        ("sigmoid", np.float32),
-        ("tanh", np.float32),
-    ],
-)
-def test_sample_by_sample_every_network_is_trained_as_the_reference_trains_it(activation, dtype, output, loss):
+@pytest.mark.parametrize(("activation", "output", "loss", "dtype"), EVERY_NETWORK)
+def test_sample_by_sample_every_network_is_trained_as_the_reference_trains_it(activation, output, loss, dtype):
     rows = 8 if numba.config.DISABLE_JIT else 260  # compiled, more than are packed at once
     options = {"rows": rows, "epochs": 1, "batch_size": 1, "learning_rate": 0.02}
     options |= {"l2": 0.05, "sample_weight": 0.5 + np.arange(rows) % 3}
@@ -973,14 +965,19 @@ def test_ctrl_c_during_the_kernels_gives_the_network_so_far(batch_size, threads)
 @pytest.mark.parametrize("options", [{"batch_size": 1, "optimizer": "sgd"}, {"batch_size": 16}, {"batch_size": None}], ids=str)
 @pytest.mark.parametrize(
     "where",
-    [(descent.Descent, "_advance"), (descent.Descent, "_validate"), (objective.ChunkedLoss, "sum_loss"), (descent.batch, "step")],
+    [
+        (descent.Descent, "_advance"),
+        (descent.Descent, "_validate"),
+        (objective.ChunkedLoss, "sum_loss"),
+        (descent.batch, "end_batch"),
+    ],
     ids=lambda where: where[1],
 )
 def test_after_ctrl_c_weights_history_and_message_are_of_the_same_epoch(where, options, validation, monkeypatch):
     """Wherever it comes: after a kernel call, within an epoch or at its end; before an epoch is measured; before a step counts."""
     X, y = toy(rows=100)
     options = {"seed": 0, "validation": validation, "schedule": "constant", **options}
-    if where[1] in ("sum_loss", "step"):  # of batches so large that Python goes from one to the next
+    if where[1] in ("sum_loss", "end_batch"):  # of batches so large that Python goes from one to the next
         monkeypatch.setattr(objective, "LONGEST_BATCH", 0)
     whole = {epochs: fastmlp.train(X, y, epochs=epochs, **options) for epochs in range(1, 5)}
     monkeypatch.setattr(descent.Pace, "next", lambda *_: (1, 3))

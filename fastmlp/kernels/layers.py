@@ -1,0 +1,47 @@
+"""What the kernels know of a network.
+
+layers (L, 5) int64 has a row for each layer: inputs, outputs, the code of its activation, where in theta its weights begin, and 1
+if biases follow them, else 0. Biases are the weights of one more input, which is always 1.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastmlp.kernels.compile import jit_inline
+
+
+class Layer(NamedTuple):
+    """A row of `layers`."""
+
+    n_in: int
+    n_out: int
+    activation: int
+    weights: int
+    biased: int
+
+
+class Network(NamedTuple):
+    """Its layers, and the loss that it is trained for: see losses.py."""
+
+    layers: np.ndarray
+    loss: int
+    loss_scale: float
+    loss_parameter: float
+
+
+@jit_inline
+def layer_of(layers, number):
+    """A layer, counted from 0 at the inputs."""
+    return Layer(layers[number, 0], layers[number, 1], layers[number, 2], layers[number, 3], layers[number, 4])
+
+
+@jit_inline
+def last_layer(layers):
+    """The one that gives the logits."""
+    return layer_of(layers, layers.shape[0] - 1)
+
+
+def rows_of(layers):
+    """Rows of a block of samples: inputs, hidden units and logits, and the ones."""
+    return int(layers[0, 0] + layers[:, 1].sum() + layers[:, 4].sum())
