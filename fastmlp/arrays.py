@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
-from itertools import pairwise
 from numbers import Real
 from typing import Any
 
@@ -267,27 +266,3 @@ def by_member(name: str, value: ArrayLike, outputs: bool = False) -> NDArray[Any
         shapes = "(N,), (N, members) or (N, members, outputs)" if outputs else "(N,) or (N, members)"
         raise ValueError(f"{name} must have shape {shapes}; got {array.shape}")
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-
-
-def parameters(weights: Sequence[ArrayLike], biases: Sequence[ArrayLike] | None) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-    """Matrices and vectors, of one dtype, that fit one another."""
-    if len(weights) == 0:
-        raise ValueError("weights must hold a matrix for each layer; got none")
-    matrices = [matrix(f"weights[{i}]", w) for i, w in enumerate(weights)]
-    vectors = [] if biases is None else [numbers(f"biases[{i}]", b) for i, b in enumerate(biases)]
-    if biases is not None and len(vectors) != len(matrices):
-        raise ValueError(f"biases must have one vector for each of {len(matrices)} layers; got {len(vectors)}")
-    for i, (before, after) in enumerate(pairwise(matrices)):
-        if before.shape[1] != after.shape[0]:
-            raise ValueError(
-                f"weights[{i + 1}] must have {before.shape[1]} rows, one for each unit before it; got shape {after.shape}"
-            )
-    for i, (w, b) in enumerate(zip(matrices, vectors, strict=False)):
-        if b.shape != (w.shape[1],):
-            raise ValueError(f"biases[{i}] must have shape ({w.shape[1]},); got {b.shape}")
-    single = all(array.dtype == np.float32 for array in (*matrices, *vectors))
-    dtype = np.float32 if single else np.float64
-    return (
-        [floating(w, dtype) for w in matrices],
-        [finite(f"biases[{i}]", floating(b, dtype)) for i, b in enumerate(vectors)],
-    )

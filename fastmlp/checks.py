@@ -15,9 +15,8 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels.activations import HIDDEN, OUTPUTS
-from fastmlp.kernels.losses import LOSSES
-from fastmlp.literals import Activation, Loss, Output
+from fastmlp.kernels.activations import HIDDEN
+from fastmlp.literals import Activation
 
 Name = TypeVar("Name", bound=str)
 SHOWN = 60  # characters of a value that a message shows
@@ -256,45 +255,3 @@ def activation_names(name: str, value: Any) -> Activation | tuple[Activation, ..
     if isinstance(value, str):
         return one_of(name, value, HIDDEN)
     return tuple(one_of(name, one, HIDDEN) for one in value)
-
-
-def activation_of_each(value: Activation | Sequence[Activation], hidden_layers: int) -> tuple[Activation, ...]:
-    """One activation for each hidden layer."""
-    names = activation_names("activation", value)
-    each = (names,) * hidden_layers if isinstance(names, str) else names
-    if len(each) != hidden_layers:
-        raise ValueError(f"activation must be one name, or one for each of {hidden_layers} hidden layers; got {len(each)}")
-    return each
-
-
-def network(
-    layer_sizes: tuple[int, ...], names: tuple[Activation, ...], output: Output, loss: Loss, known: NDArray[Any] | None
-) -> None:
-    """Rejects what does not make a network."""
-    if len(layer_sizes) < 2:
-        raise ValueError(f"layer_sizes must name inputs and outputs at least; got {layer_sizes}")
-    for size in layer_sizes:
-        positive_int("layer_sizes", size)
-    activation_of_each(names, len(layer_sizes) - 2)
-    one_of("output", output, OUTPUTS)
-    one_of("loss", loss, LOSSES)
-    fitting = LOSSES[loss].outputs
-    if output not in fitting:
-        raise ValueError(f"the loss {loss!r} is for {' and '.join(fitting)} outputs; output is {output!r}")
-    if known is None:
-        return
-    n_out = layer_sizes[-1]
-    if OUTPUTS[output] != "probabilities":
-        raise ValueError(f"output must be 'sigmoid' or 'softmax' for a classifier; got {output!r}")
-    if output == "sigmoid" and (n_out != 1 or len(known) != 2):
-        raise ValueError(f"a sigmoid output is for two classes and one unit; got {len(known)} classes and {n_out} units")
-    if output == "softmax" and n_out != len(known):
-        raise ValueError(f"a softmax output has a unit for each class; got {len(known)} classes and {n_out} units")
-
-
-def feature_names(value: Sequence[str] | None, count: int) -> tuple[str, ...] | None:
-    """A name for each input, or None."""
-    names = None if value is None else tuple(value)
-    if names is not None and (len(names) != count or not all(isinstance(name, str) for name in names)):
-        raise ValueError(f"feature_names must be {count} strings, one for each input; got {shown(value)}")
-    return names

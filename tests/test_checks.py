@@ -10,6 +10,8 @@ from inputs import BOTH, MODEL, PNG, POPULATION, Frame, X, Y, told, train, train
 
 import fastmlp
 from fastmlp import checks
+from fastmlp.kernels.activations import OUTPUTS
+from fastmlp.kernels.optimizers import OPTIMIZERS
 
 # -- arguments ------------------------------------------------------------------------------------------------------------------
 
@@ -22,7 +24,8 @@ def test_validation_rows_may_be_a_list_of_two(train):
 
 NO_CLASS = "class_weight must not be zero for all classes of rows that count; got 0 for each of them"
 WEIGHTS = "class_weight must be a mapping from classes to factors, or 'balanced'; got"
-RULES = "optimizer must be one of 'adam', 'momentum', 'nesterov', 'sgd'; got"
+RULES = f"optimizer must be one of {', '.join(map(repr, sorted(OPTIMIZERS)))}; got"
+KNOWN_OUTPUTS = f"output must be one of {', '.join(map(repr, sorted(OUTPUTS)))}; got"
 
 
 @BOTH
@@ -36,7 +39,7 @@ RULES = "optimizer must be one of 'adam', 'momentum', 'nesterov', 'sgd'; got"
         ({"class_weight": {0: 0, 1: 0}}, NO_CLASS),
         ({"class_weight": {0: 0}, "sample_weight": 1 - Y}, NO_CLASS),
         ({"class_weight": X}, f"{WEIGHTS} ndarray of shape (20, 3)"),
-        ({"output": X.tolist()}, "output must be one of 'identity', 'sigmoid', 'softmax'; got list of length 20"),
+        ({"output": X.tolist()}, f"{KNOWN_OUTPUTS} list of length 20"),
         ({"epochs": [b"secret"] * 7}, "epochs must be a positive whole number; got list of length 7"),
         ({"optimizer": "secret" * 100}, f"{RULES} '{'secret' * 10}'..."),
     ],

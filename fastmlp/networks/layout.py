@@ -17,11 +17,6 @@ from fastmlp.kernels.tiles import STRIP, Tiles
 BLOCK_BYTES = 1 << 16  # of a block's arrays: between the first-level cache and the second
 
 
-def parameter_count(layer_sizes: Sequence[int], bias: bool) -> int:
-    """P, the number of parameters of a network."""
-    return sum((n_in + bias) * n_out for n_in, n_out in pairwise(layer_sizes))
-
-
 def layer_table(layer_sizes: Sequence[int], activations: Sequence[str], output: str, bias: bool) -> NDArray[np.int64]:
     """What the kernels know of a network: see kernels/layers.py."""
     rows, at = [], 0

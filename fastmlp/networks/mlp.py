@@ -14,16 +14,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, labels
 from fastmlp.kernels import batch, online
-from fastmlp.kernels.activations import OUTPUTS
 from fastmlp.kernels.frozen import frozen
 from fastmlp.kernels.layers import Network, rows_of
 from fastmlp.kernels.losses import CODES, LOSSES
 from fastmlp.kernels.tiles import STRIP
 from fastmlp.literals import Activation, Loss, Output
 from fastmlp.networks import metrics
+from fastmlp.networks.architecture import (
+    activation_of_each,
+    check_architecture,
+    default_loss,
+    named_features,
+    parameter_count,
+    weights_and_biases,
+)
 from fastmlp.networks.copied import Copied
 from fastmlp.networks.history import DivergedError, History, TrainingState
-from fastmlp.networks.layout import layer_table, parameter_count
+from fastmlp.networks.layout import layer_table
 from fastmlp.networks.objective import Objective
 from fastmlp.networks.prediction import outputs
 from fastmlp.networks.records import expected_network, network_arguments, of_networks
@@ -93,8 +100,8 @@ class MLP(Copied):
         self.history: History | Any = history  # or None, which `train` never leaves: type checkers need not ask
         self.made_with = dict(made_with or {})
         self.state = state
-        checks.network(self.layer_sizes, self.activations, output, loss_name, classes)
-        self.feature_names = checks.feature_names(feature_names, self.layer_sizes[0])
+        check_architecture(self.layer_sizes, self.activations, output, loss_name, classes)
+        self.feature_names = named_features(feature_names, self.layer_sizes[0])
         self._updating = Lock()  # held by who updates
         if theta.shape != (parameter_count(self.layer_sizes, bias),):
             raise ValueError(
@@ -136,14 +143,14 @@ class MLP(Copied):
         ValueError
             If the shapes do not fit together, a value is not finite, or a name is unknown.
         """
-        matrices, vectors = arrays.parameters(weights, biases)
+        matrices, vectors = weights_and_biases(weights, biases)
         sizes = (matrices[0].shape[0], *(matrix.shape[1] for matrix in matrices))
         parts = zip(matrices, vectors, strict=True) if vectors else ((matrix,) for matrix in matrices)
         known = None if classes is None else labels.ascending_classes(classes)
         return cls(
             sizes,
             np.concatenate([array.ravel() for part in parts for array in part]),
-            activations=checks.activation_of_each(activation, len(sizes) - 2),
+            activations=activation_of_each(activation, len(sizes) - 2),
             output=output,
             loss_name=default_loss(output) if loss is None else loss,
             bias=bool(vectors),
@@ -386,10 +393,6 @@ class MLP(Copied):
     def _is_small(self) -> bool:
         """Whether a block of it fits in the stack's room for kernels."""
         return rows_of(self.layers) * int(STRIP) <= batch.ROOM
-
-
-def default_loss(output: Output) -> Loss:
-    return "cross_entropy" if OUTPUTS.get(output) == "probabilities" else "squared_error"
 
 
 KIND = ModelKind(NO_FIELDS, NO_FIELDS, expected_network, lambda record: MLP(**network_arguments(record)))

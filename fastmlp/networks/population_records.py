@@ -21,8 +21,8 @@ from fastmlp.networks.mlp import MLP
 from fastmlp.networks.records import (
     ARCHITECTURE_FIELDS,
     NAMES_FIELDS,
-    architecture,
     architecture_arguments,
+    architecture_entry,
     check_made_with,
     expected_architecture,
     made_with_entry,
@@ -58,7 +58,7 @@ def of_population(population: Population) -> Record:
             arrays[f"classes_{index}"] = network.classes
     header = {
         "kind": "population",
-        "networks": [architecture(network) | {"members": len(members)} for network, members, _ in population.groups],
+        "networks": [architecture_entry(network) | {"members": len(members)} for network, members, _ in population.groups],
         "epochs": history.loss.shape[1],
         "validation": history.validation_loss is not None,
         "same_targets": bool(population.same_targets),

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp import checks
+from fastmlp.networks.architecture import parameter_count
 from fastmlp.networks.history import History, TrainingState
-from fastmlp.networks.layout import parameter_count
 from fastmlp.storage import Expected, Fields, Record, check_fields, check_finite, check_type
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ def of_networks(kind: str, networks: Iterable[MLP], **more: Any) -> Record:
     for index, network in enumerate(networks):
         if not np.isfinite(network.theta).all():
             raise ValueError("the model cannot be saved: its theta has a value that is not finite")
-        entries.append(architecture(network) | _history_entry(network) | made_with_entry(network) | _state_entry(network))
+        entries.append(architecture_entry(network) | _history_entry(network) | made_with_entry(network) | _state_entry(network))
         arrays |= {f"{name}_{index}": array for name, array in _arrays(network).items()}
     return Record({"kind": kind, "networks": entries, **more}, arrays)
 
 
-def architecture(network: MLP) -> dict[str, Any]:
+def architecture_entry(network: MLP) -> dict[str, Any]:
     """What a network is, whatever its parameters are."""
     names = {} if network.feature_names is None else {"feature_names": list(network.feature_names)}
     return names | {

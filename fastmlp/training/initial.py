@@ -13,9 +13,9 @@ from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, labels
+from fastmlp.networks.architecture import activation_of_each, default_loss, parameter_count
 from fastmlp.networks.history import TrainingState
-from fastmlp.networks.layout import parameter_count
-from fastmlp.networks.mlp import MLP, default_loss
+from fastmlp.networks.mlp import MLP
 from fastmlp.training.options import ACTIVATION, HIDDEN, Options
 from fastmlp.training.scaling import Scaling, fold
 
@@ -38,7 +38,7 @@ def untrained(
         own = given.layer_sizes[1:-1]
         checks.same("hidden", own if wanted.hidden is None else wanted.hidden, own)
         checks.same("activation", given.activations if wanted.activation is None
-                    else checks.activation_of_each(wanted.activation, len(own)), given.activations)  # fmt: skip
+                    else activation_of_each(wanted.activation, len(own)), given.activations)  # fmt: skip
         checks.same("output", given.output if wanted.output is None else wanted.output, given.output)
         checks.same("bias", given.bias if wanted.bias is None else wanted.bias, given.bias)
         return MLP(
@@ -57,7 +57,7 @@ def untrained(
         n_out = arrays.columns("y", y)
     sizes = (x.shape[1], *hidden, n_out)
     bias = wanted.bias is not False
-    activations = checks.activation_of_each(ACTIVATION if wanted.activation is None else wanted.activation, len(hidden))
+    activations = activation_of_each(ACTIVATION if wanted.activation is None else wanted.activation, len(hidden))
     parameters = parameter_count(sizes, bias)
     checks.enough_memory(f"a network of {parameters} parameters", parameters * np.dtype(dtype).itemsize)
     loss = default_loss(output) if wanted.loss is None else wanted.loss
