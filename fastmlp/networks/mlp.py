@@ -274,7 +274,7 @@ class MLP(Copied):
         ValueError
             As `predict` does, and if y does not fit X or holds a label that is not in `classes`.
         """
-        return Objective.once(self, X, y).value()
+        return Objective(self, X, y, lay_out=False).value()
 
     def gradient(self, X: ArrayLike, y: ArrayLike) -> NDArray[Any]:
         """The gradient (P,) of `loss(X, y)` by `theta`, in its order: W0, b0, W1, b1, ...
@@ -284,7 +284,7 @@ class MLP(Copied):
         ValueError
             As `loss` does.
         """
-        return Objective.once(self, X, y).gradient()
+        return Objective(self, X, y, lay_out=False).gradient()
 
     def update(self, x: ArrayLike, y: Any, learning_rate: float) -> float:
         """One step of stochastic gradient descent from one sample, in place.

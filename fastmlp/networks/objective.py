@@ -37,7 +37,7 @@ class Objective:
     """The loss of a network over rows, and its gradient, for any parameters: what a solver minimises.
 
     What can be done once is done once: the arguments are checked, the rows laid out, memory and threads made. So a call costs what
-    its arithmetic costs, and each after the first is a call on the same rows.
+    its arithmetic costs.
 
     Parameters
     ----------
@@ -51,6 +51,9 @@ class Objective:
         How much each row counts; scaled to a mean of 1. By default all alike.
     threads : int, optional
         How many threads may take part, where the rows are so many that it pays; by default one for each core.
+    lay_out : bool
+        Whether rows of up to 32 MB are copied once as the arithmetic goes through them, or for each call. Once pays from the second
+        call on.
 
     Attributes
     ----------
@@ -74,19 +77,14 @@ class Objective:
     """
 
     def __init__(
-        self, network: MLP, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, threads: int | None = None
-    ) -> None:
-        self._prepare(network, X, y, sample_weight, thread_count(threads), keep_tiles=True)
-
-    @classmethod
-    def once(cls, network: MLP, X: ArrayLike, y: ArrayLike) -> Objective:
-        """One for a single call, for which it does not pay to lay the rows out."""
-        objective = cls.__new__(cls)
-        objective._prepare(network, X, y, None, thread_count(None), keep_tiles=False)
-        return objective
-
-    def _prepare(
-        self, network: MLP, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, threads: int, *, keep_tiles: bool
+        self,
+        network: MLP,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        threads: int | None = None,
+        *,
+        lay_out: bool = True,
     ) -> None:
         if not hasattr(network, "layer_sizes"):
             raise ValueError(f"network must be an MLP; got {type(network).__name__}")
@@ -96,9 +94,9 @@ class Objective:
         weights = labels.sample_weights(sample_weight, None, network.classes, targets, dtype)
         data = Data(readable(x), targets, weights, np.zeros(x.shape[1], dtype), np.ones(x.shape[1], dtype))
         n, parameters = len(x), network.theta.size
-        threads = threads_for(n * parameters, threads)
+        count = threads_for(n * parameters, thread_count(threads))
         self.network, self._rows, self._busy = network, n, Lock()
-        self._work = ChunkedLoss(network.network, data, every_row(n), n, parameters, threads, keep_tiles=keep_tiles)
+        self._work = ChunkedLoss(network.network, data, every_row(n), n, parameters, count, keep_tiles=lay_out)
         self._workers = LastingWorkers(self._work.threads)
 
     def __repr__(self) -> str:

@@ -81,6 +81,15 @@ def test_the_same_bits_for_any_thread_count_and_threads_are_begun_once(dtype, sh
         assert value == told[0][0] and np.array_equal(gradient, told[0][1])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_same_bits_whether_rows_are_laid_out_once_or_for_each_call(dtype):
+    for network in (BINARY, SOFTMAX, REGRESSOR):
+        model, X, y, _ = model_of(network, rows=1000, dtype=dtype)
+        weights = np.linspace(0, 2, 1000)
+        once, each = (Objective(model, X, y, weights, lay_out=lay_out).value_and_gradient() for lay_out in (True, False))
+        assert once[0] == each[0] and np.array_equal(once[1], each[1])
+
+
 def test_small_work_begins_no_thread(monkeypatch):
     def refuse(*_):
         raise AssertionError("a pool was made")
