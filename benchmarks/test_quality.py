@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from benchmarks.conftest import digits
+from benchmarks.tables import times
 
 datasets = pytest.importorskip("sklearn.datasets")
 
@@ -108,7 +108,7 @@ def compare(X, y, task):
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_defaults(benchmark, table, short, name):
+def test_defaults(benchmark, measured, short, name):
     if short and name not in SHORT:
         pytest.skip("not in the short form")
     X, y = prepared(name)
@@ -116,12 +116,8 @@ def test_defaults(benchmark, table, short, name):
     ours(X, y, task)  # compiled
     scores, seconds = np.moveaxis(benchmark.pedantic(compare, args=(X, y, task)), 2, 0)
     mean, error = scores.mean(axis=0), scores.std(axis=0, ddof=1) / np.sqrt(FOLDS)
-    speed = float(np.median(seconds[:, 1] / seconds[:, 0]))
-    low, high = np.quantile(seconds[:, 1] / seconds[:, 0], [0.25, 0.75])
-    ahead = round((mean[0] - mean[1]) / max(error[1], 1e-9), 6)
-    verdict = f"{-ahead:.1f} standard errors below" if ahead < 0 else "better" if ahead > 0 else "equal"
-    benchmark.extra_info |= {"score": mean.tolist(), "standard error": error.tolist(), "times as fast": speed}
+    ratios = seconds[:, 1] / seconds[:, 0]
     what = f"{name}, {X.shape[0]} x {X.shape[1]}" + ("" if task == "regression" else f", {len(np.unique(y))} classes")
-    figure = f"{digits(speed)}x ({digits(low)} to {digits(high)})"
-    table(what, f"{mean[0]:.4f}", f"scikit-learn {mean[1]:.4f} +- {error[1]:.4f}: {verdict}", figure)
+    rival = {"name": "scikit-learn", "form": f"{mean[1]:.3f} ± {error[1]:.3f}", "figure": times(ratios)}
+    measured(what, f"{mean[0]:.3f}", [rival], scores=mean.tolist(), **{"times as fast": float(np.median(ratios))})
     assert np.isfinite(scores).all()

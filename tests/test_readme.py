@@ -17,7 +17,7 @@ from fastmlp import literals
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "fastmlp/README.md", "benchmarks/README.md", "data/README.md")
-LONG = re.compile("take minutes|takes hours")  # in the paragraph before: not for tests
+LONG = re.compile("take minutes|takes an hour")  # in the paragraph before: not for tests
 SHOWN = re.compile(r"<.*?>|\[.*?\]|\([\d, ]*\)|-?\d[\d.]*")  # a result, at the beginning of a comment
 FRACTION = re.compile(r"-?\d+\.(\d+)(e[-+]?\d+)?(\.\.\.)?")
 NUMBER = re.compile(r"-?\d+(\.\d+)?(e[-+]?\d+)?|nan")

@@ -55,6 +55,8 @@ def show(epoch: int, loss: float, validation_loss: float | None) -> bool:
 
 
 fastmlp.train(X, y, on_epoch=show)
+objective = fastmlp.Objective(loaded, X, y, sample_weight=[1, 2, 1], threads=2)
+print(objective.value(loaded.theta) < 0.1, loaded.theta - 0.1 * objective.gradient(loaded.theta))
 classifier = fastmlp.train_folder("data", extractor="pixels", method="one-vs-rest", epochs=30, on_epoch=lambda *losses: None)
 evaluation: fastmlp.Evaluation = classifier.evaluate("data")
 verdicts = fastmlp.classify_folder(classifier, ["a.png"], ordered=False, max_pixels=100)
@@ -78,6 +80,8 @@ fastmlp.train(X, y).history.losses
 fastmlp.train(X, y).predict_probability(X)
 fastmlp.train(X, y).evaluate(X, y).acuracy
 fastmlp.MLP.from_weights([X], activation="sigmod")
+fastmlp.Objective(X, y)
+fastmlp.Objective(fastmlp.train(X, y), X, y).gradients
 fastmlp.train_many(X, y, member=3)
 fastmlp.train_many(X, y, learning_rate="fast")
 fastmlp.train_many(X, y, activation=["tanh", "rely"])
