@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastmlp.training.many import grid, train_many
     from fastmlp.training.train import train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Public names load on first use: importing NumPy and Numba costs half a second, which `fastmlp --help` need not pay.
 _ROOMS = {
