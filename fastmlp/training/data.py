@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -111,15 +111,15 @@ class Dataset:
     by_member: bool  # whether second axes of y and of the weights are those of the members
     made: dict[Hashable, Any] = field(default_factory=dict)  # what several members share
 
-    @cached_property
+    @property
     def own_targets(self) -> bool:
         return self.by_member and self.y.ndim > 1 and self.y.shape[1] > 1
 
-    @cached_property
+    @property
     def own_weights(self) -> bool:
         return self.by_member and self.weights is not None and self.weights.ndim > 1
 
-    @cached_property
+    @property
     def holds_out(self) -> bool:
         """Whether rows are held out by chance."""
         return self.options.validation is not None and not isinstance(self.options.validation, tuple)
@@ -149,18 +149,21 @@ class Dataset:
 
     def own(self, members: Sequence[int]) -> list[Own]:
         """What each of these members has for itself."""
-        options, seeds = self.options, self.seeds
-        data_seeds = [seeds[member] if options.data_seed is None else options.data_seed for member in members]
-        return [
-            Own(
-                member if self.own_targets else None,
-                member if self.own_weights else None,
-                seed if self.holds_out else None,
-                seed if options.shuffle else None,
-                seeds[member] if options.bootstrap else None,
+        options, targets, weights, holds_out = self.options, self.own_targets, self.own_weights, self.holds_out
+        found = []
+        for member in members:
+            seed = self.seeds[member]
+            data_seed = seed if options.data_seed is None else options.data_seed
+            found.append(
+                Own(
+                    member if targets else None,
+                    member if weights else None,
+                    data_seed if holds_out else None,
+                    data_seed if options.shuffle else None,
+                    seed if options.bootstrap else None,
+                )
             )
-            for member, seed in zip(members, data_seeds, strict=True)
-        ]
+        return found
 
     def learned(self, network: MLP, batch_size: int | None, own: Own, kind: int = 0) -> TrainingData:
         """What a network learns; networks that take targets alike are of one kind."""
@@ -170,9 +173,12 @@ class Dataset:
         rows, held = once(("rows", rows_of), partial(self._rows, network, given, own.held_out))
         standardize = is_standardized(network, options.standardize)
         inputs = once(("inputs", rows_of, standardize), partial(input_scaling, network, self.x, rows, standardize))
-        targets_of = kind, column, rows_of if standardize and network.output == "identity" else None
-        outputs = once(("outputs", targets_of), partial(output_scaling, network, given, rows, standardize))
-        targets = once(("targets", targets_of), partial(scaled, given, outputs))
+        outputs, targets = None, given
+        targets_of: Hashable = kind, column
+        if standardize and network.output == "identity":
+            targets_of = kind, column, rows_of
+            outputs = once(("outputs", targets_of), partial(output_scaling, network, given, rows))
+            targets = once(("targets", targets_of), partial(scaled, given, outputs))
         held_out = None if held is None else MeasuredRows(self.x, targets, held)
         if isinstance(options.validation, tuple):
             held_out = once(("held out", targets_of), partial(self._rows_beside, network, column or 0, outputs))

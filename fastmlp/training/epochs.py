@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
-from threading import Event
 from typing import Protocol
 
 from fastmlp.progress import Progress
@@ -42,7 +41,7 @@ class Training:
     def __init__(self, rungs: list[int], threads: int, epoch_by_epoch: bool, progress: bool) -> None:
         self.rungs, self.threads, self.epoch_by_epoch = rungs, threads, epoch_by_epoch  # rungs: epochs, the last ones at the end
         self.line = Progress(progress)
-        self.interrupted = Event()
+        self.interrupted = False
         self.at_work: list[InTraining] = []
         self.begun = 0  # networks that are at work, or have been
 
@@ -67,7 +66,7 @@ class Training:
         with self.line.of(self._state):
             for wave in waves:
                 self._to_the_end(wave)
-        message = self._told_after_interrupt() if self.interrupted.is_set() else None
+        message = self._told_after_interrupt() if self.interrupted else None
         if message is not None:
             warnings.warn(message, RuntimeWarning, stacklevel=4)
 
@@ -75,17 +74,17 @@ class Training:
         self.at_work = wave
         self.begun += sum(len(part.running()) for part in wave)
         try:
-            if not self.interrupted.is_set():
+            if not self.interrupted:
                 with workers(self.threads) as share_out:
                     try:
                         self._to_last_epoch(share_out)
                     except KeyboardInterrupt:
-                        self.interrupted.set()  # or the threads would go on
+                        self.interrupted = True  # or the threads would go on
                         raise
         except KeyboardInterrupt:
             pass
         for part in wave:
-            part.drop(None, "interrupt" if self.interrupted.is_set() else "epochs")
+            part.drop(None, "interrupt" if self.interrupted else "epochs")
         self.at_work = []
 
     def _to_last_epoch(self, share_out: Map) -> None:
@@ -114,4 +113,4 @@ class Training:
     def _halted(self) -> bool:
         """What jobs ask between two calls of a kernel."""
         self.line.update()
-        return self.interrupted.is_set()
+        return self.interrupted

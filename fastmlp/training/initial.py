@@ -98,10 +98,13 @@ def stream(seed: int, number: int) -> np.random.Generator:
 
 def first_thetas(init: str, network: MLP, seeds: Sequence[int]) -> NDArray[Any]:
     """The first parameters (m, P) of networks like this one, with those seeds."""
-    factors = np.concatenate([
-        np.repeat((_spread_of(init, n_in, n_out), BIAS_SPREAD[init]), (n_in * n_out, n_out * network.bias))
-        for n_in, n_out in pairwise(network.layer_sizes)
-    ])  # fmt: skip
+    factors, at = np.empty(network.theta.size), 0
+    for n_in, n_out in pairwise(network.layer_sizes):
+        factors[at : at + n_in * n_out] = _spread_of(init, n_in, n_out)
+        at += n_in * n_out
+        if network.bias:
+            factors[at : at + n_out] = BIAS_SPREAD[init]
+            at += n_out
     draws = np.empty((len(seeds), len(factors)))
     for row, seed in zip(draws, seeds, strict=True):
         if init in ("glorot", "uniform"):

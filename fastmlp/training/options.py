@@ -203,12 +203,11 @@ class Options:
 
         What is left to a default takes it. `state` is what the training goes on from.
         """
-        values: dict[str, Any] = {}
-        for name, default, check, _, own, *_ in OPTIONS.values():
-            value = given.get(name, default)
-            if value is not default:
-                value = _each(name, value, check) if members and own is not None and own(value) else check(name, value)
-            values[name] = value
+        values = dict(DEFAULTS)
+        for name, value in given.items():
+            if name in values and value is not values[name]:
+                check, own = OPTIONS[name].check, OPTIONS[name].own
+                values[name] = _each(name, value, check) if members and own is not None and own(value) else check(name, value)
         if values["patience"] is not None and values["validation"] is None:
             raise ValueError("patience needs validation: a fraction of the rows, or (X, y)")
         steady = values["keep_state"] or state is not None  # nobody knows the last epoch
@@ -234,7 +233,7 @@ class Options:
 
     def record(self, function: str) -> dict[str, Any]:
         """What is told later of a training by this function."""
-        return {name: getattr(self, name) for name, option in OPTIONS.items() if option.recorded and function in option.of}
+        return {name: getattr(self, name) for name in RECORDED[function]}
 
     def method(self, before: int = 0) -> optimizers.Method:
         """The optimizer and its learning rate over the epochs, as the kernels take them, after so many epochs of an earlier
@@ -244,6 +243,8 @@ class Options:
 
 
 OPTIONS = {one.name: Option(one.name, one.default, **one.metadata) for one in fields(Options)}
+DEFAULTS = {name: option.default for name, option in OPTIONS.items()}
+RECORDED = {function: [name for name, one in OPTIONS.items() if one.recorded and function in one.of] for function in BOTH}
 
 
 def explanation(name: str) -> str:

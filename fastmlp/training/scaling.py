@@ -3,6 +3,7 @@ columns."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,39 +34,43 @@ def input_scaling(network: MLP, x: NDArray[Any], rows: NDArray[np.int32], wanted
     return Scaling(np.zeros(x.shape[1], network.dtype), np.ones(x.shape[1], network.dtype))
 
 
-def output_scaling(network: MLP, y: NDArray[Any], rows: NDArray[np.int32], wanted: bool) -> Scaling | None:
-    """That of a regressor's targets; None where they stay as they are."""
-    return _scaling("y", y, rows, network.dtype) if wanted and network.output == "identity" else None
+def output_scaling(network: MLP, y: NDArray[Any], rows: NDArray[np.int32]) -> Scaling:
+    return _scaling("y", y, rows, network.dtype)
 
 
 def scaled(y: NDArray[Any], outputs: Scaling | None) -> NDArray[Any]:
     return y if outputs is None else (y - outputs.shift) * outputs.scale
 
 
-def _scaling(name: str, x: NDArray[Any], order: NDArray[np.int32], dtype: Any) -> Scaling:
+def _scaling(name: str, x: NDArray[Any], rows: NDArray[np.int32], dtype: Any) -> Scaling:
     """To a mean of 0 and a deviation of 1 over those rows. A constant column is only shifted."""
     step = max(1, arrays.BLOCK // x.shape[1])
-    starts = range(0, len(order), step)
+    starts = range(0, len(rows), step)
+    only = _as_seen(x[rows], dtype) if len(starts) == 1 else None
 
-    def block(at: int) -> NDArray[np.float64]:
-        """Some rows, as the kernels see them."""
-        return x[order[at : at + step]].astype(dtype, copy=False).astype(np.float64, copy=False)
-
-    def deviation_of(unit: Any) -> NDArray[np.float64]:
-        return unit * np.sqrt(sum(np.square((block(at) - mean) / unit).sum(axis=0) for at in starts) / len(order))
+    def blocks() -> Iterator[NDArray[np.float64]]:
+        return (_as_seen(x[rows[at : at + step]], dtype) for at in starts) if only is None else iter((only,))
 
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        mean = sum(block(at).sum(axis=0) for at in starts) / len(order)
-        deviation = deviation_of(1.0)
-        if deviation.min() < SQUARES_UNDERFLOW or np.isinf(deviation).any():
-            largest = np.max([np.abs(block(at) - mean).max(axis=0) for at in starts], axis=0)
-            deviation = deviation_of(np.where(largest > 0, largest, 1.0))
-    if not np.isfinite(deviation).all():
-        column = f"column {int(np.argmin(np.isfinite(deviation)))} of {name}"
+        mean = sum(block.sum(axis=0) for block in blocks()) / len(rows)
+        deviation = np.sqrt(sum(np.square(block - mean).sum(axis=0) for block in blocks()) / len(rows))
+        finite = np.isfinite(deviation)
+        if deviation.min() < SQUARES_UNDERFLOW or not finite.all():
+            largest = np.max([np.abs(block - mean).max(axis=0) for block in blocks()], axis=0)
+            unit = np.where(largest > 0, largest, 1.0)
+            deviation = unit * np.sqrt(sum(np.square((block - mean) / unit).sum(axis=0) for block in blocks()) / len(rows))
+            finite = np.isfinite(deviation)
+    if not finite.all():
+        column = f"column {int(np.argmin(finite))} of {name}"
         raise ValueError(f"{column} is too large to be standardized; scale it down, or give standardize=False")
     limits = np.finfo(dtype)
     deviation[deviation <= limits.eps * np.abs(mean) + limits.tiny] = 1.0
     return Scaling(mean.astype(dtype), (1 / deviation).astype(dtype))
+
+
+def _as_seen(rows: NDArray[Any], dtype: Any) -> NDArray[np.float64]:
+    """Rows as the kernels see them."""
+    return rows.astype(dtype, copy=False).astype(np.float64, copy=False)
 
 
 def fold(network: MLP, theta: NDArray[Any], inputs: Scaling, outputs: Scaling | None) -> None:
