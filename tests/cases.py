@@ -89,6 +89,12 @@ def toy(rows=60, seed=0):
     return rng.normal(size=(rows, 3)) + 2 * y[:, None], y
 
 
+def r2(model, X, y):
+    """The share of the variance of each output that is explained, the smallest."""
+    wrong = np.square(y - model.predict(X)).sum(axis=0)
+    return float(np.min(1 - wrong / np.square(y - np.mean(y, axis=0)).sum(axis=0)))
+
+
 def mlp(network, theta, classes=None):
     """The network as a fastmlp.MLP with a theta of its own."""
     return MLP(

@@ -25,8 +25,6 @@ TOO_LONG = {
     "kernels/images/inflate.py",
     "kernels/batch.py",
     "kernels/simd.py",
-    "training/test_training.py",
-    "training/test_many.py",
     "kernels/test_population_kernels.py",
 }
 OF_ONE_NAME = {"Scratch", "output", "population", "read", "scratch"}

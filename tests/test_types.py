@@ -16,7 +16,7 @@ from fastmlp import labels, literals
 from fastmlp.images import classifier, extractors, fitting
 from fastmlp.kernels import activations, losses, optimizers, schedules
 from fastmlp.networks import population
-from fastmlp.training import initial, many, options
+from fastmlp.training import initial, options
 
 START = """\
 import numpy as np
@@ -167,13 +167,5 @@ def options_of(function):
 
 
 def test_options_that_are_handed_on_have_the_types_of_those_who_take_them():
-    own, handed_on = options_of(fastmlp.train), get_type_hints(options.TrainOptions)
-    assert own.keys() == handed_on.keys()
-    assert {name for name in own if own[name] != handed_on[name]} == {"on_epoch"}  # with other arguments in one-vs-rest
     own = options_of(fastmlp.ImageClassifier.classify)
     assert {"batch_size": int, **own} == get_type_hints(classifier.ClassifyOptions)
-
-
-def test_what_makes_a_grid_is_an_option_of_train_many():
-    assert get_type_hints(many.Choices).keys() <= options_of(fastmlp.train_many).keys()
-    assert options_of(fastmlp.train).keys() <= options_of(fastmlp.train_many).keys() | {"keep_state"}

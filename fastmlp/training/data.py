@@ -44,7 +44,7 @@ class Parts(NamedTuple):
 class TrainingData(NamedTuple):
     """What a network is trained on."""
 
-    data: Data
+    arrays: Data
     rows: NDArray[np.int32]  # to train on
     order: int | None  # the seed that they are shuffled by
     held_out: MeasuredRows | None
@@ -53,7 +53,7 @@ class TrainingData(NamedTuple):
 
     @property
     def inputs(self) -> Scaling:
-        return Scaling(self.data.shift, self.data.scale)
+        return Scaling(self.arrays.shift, self.arrays.scale)
 
     def row_orders(self) -> RowOrders:
         return RowOrders(self.rows, self.order)

@@ -107,7 +107,7 @@ class Descent:
     ) -> None:
         """From the beginning, or from the state of a training of which rule.method.schedule.before epochs count as those before."""
         n = self.rows = len(data.rows)
-        self.network, self.data, self.rule, self.stopping, self.threads = network, data.data, rule, stopping, threads
+        self.network, self.data, self.rule, self.stopping, self.threads = network, data.arrays, rule, stopping, threads
         self.theta = network.theta
         self.batch_size = min(batch_size or n, n)
         self.batches = -(-n // self.batch_size)

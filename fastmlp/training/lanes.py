@@ -83,10 +83,10 @@ class NetworksAsLanes:
         """What the members of some lanes learn from, each for itself or all the same."""
         one_order, one_scale = _agree(data, "rows", "order"), _agree(data, "inputs")
         padded = data + data[:1] * (self.width - len(data) if len(data) > 1 else 0)
-        shift, scale = (self._columns(np.array([getattr(one.data, name) for one in padded])) for name in ("shift", "scale"))
-        y = _side_by_side([one.data.y for one in (padded[:1] if _agree(data, "targets") else padded)])
-        weights = _side_by_side([one.data.weight for one in (padded[:1] if _agree(data, "weights") else padded)])
-        learned = self._data(padded[0].data.x, y, weights, NO_ORDER, alike=one_order and one_scale)
+        shift, scale = (self._columns(np.array([getattr(one.arrays, name) for one in padded])) for name in ("shift", "scale"))
+        y = _side_by_side([one.arrays.y for one in (padded[:1] if _agree(data, "targets") else padded)])
+        weights = _side_by_side([one.arrays.weight for one in (padded[:1] if _agree(data, "weights") else padded)])
+        learned = self._data(padded[0].arrays.x, y, weights, NO_ORDER, alike=one_order and one_scale)
         return _Material(one_order, shift, scale, learned, self._held_out(padded) or learned)
 
     def _online_block(self) -> int:

@@ -92,7 +92,7 @@ def _are_networks(value: Any) -> bool:
 BOTH, ONE, MANY = ("train", "train_many"), ("train",), ("train_many",)
 
 
-def _said(
+def _about(
     check: Callable[[str, Any], Any],
     text: str,
     own: Callable[[Any], bool] | None = None,
@@ -111,89 +111,95 @@ class Options:
     """How to train, once all is checked and nothing is left to a default but what follows from the network: its shape, and the
     learning rate. An option that each member has for itself is a list, or a range, with a value for each."""
 
-    members: int | None = field(default=None, metadata=_said(checks.positive_int, "how many networks", recorded=False, of=MANY))
+    members: int | None = field(default=None, metadata=_about(checks.positive_int, "how many networks", recorded=False, of=MANY))
     halving: int | None = field(
-        default=None, metadata=_said(checks.ways, "successive halving: the best one in so many goes on", of=MANY)
+        default=None, metadata=_about(checks.ways, "successive halving: the best one in so many goes on", of=MANY)
     )
     hidden: Any = field(
         default=None,
-        metadata=_said(checks.hidden_sizes, "units of the hidden layers, by default 100; () for none", _is_list, recorded=False),
+        metadata=_about(checks.hidden_sizes, "units of the hidden layers, by default 100; () for none", _is_list, recorded=False),
     )
     activation: Any = field(
         default=None,
-        metadata=_said(
+        metadata=_about(
             checks.activation_names, f"of the hidden layers, one or one for each: {_names(HIDDEN_ACTIVATIONS)}", _is_list, False
         ),
     )
     output: Output | None = field(
-        default=None, metadata=_said(_one_of(OUTPUTS), f"of the outputs: {_names(OUTPUTS)}", recorded=False)
+        default=None, metadata=_about(_one_of(OUTPUTS), f"of the outputs: {_names(OUTPUTS)}", recorded=False)
     )
-    loss: Loss | None = field(default=None, metadata=_said(_one_of(LOSSES), f"what is minimised: {_names(LOSSES)}", recorded=False))
+    loss: Loss | None = field(
+        default=None, metadata=_about(_one_of(LOSSES), f"what is minimised: {_names(LOSSES)}", recorded=False)
+    )
     bias: bool | None = field(
-        default=None, metadata=_said(checks.yes_or_no, "whether layers have biases, by default", recorded=False)
+        default=None, metadata=_about(checks.yes_or_no, "whether layers have biases, by default", recorded=False)
     )
     task: Task | None = field(
-        default=None, metadata=_said(_one_of(labels.TASKS), f"{_names(labels.TASKS)}; by default as y looks", recorded=False)
+        default=None, metadata=_about(_one_of(labels.TASKS), f"{_names(labels.TASKS)}; by default as y looks", recorded=False)
     )
     batch_size: Any = field(
-        default=BATCH_SIZE, metadata=_said(_or_none(checks.positive_int), "rows of a batch; all if there is no number", _is_list)
+        default=BATCH_SIZE, metadata=_about(_or_none(checks.positive_int), "rows of a batch; all if there is no number", _is_list)
     )
     optimizer: Optimizer = field(
-        default="adam", metadata=_said(_one_of(optimizers.CODES), f"how steps are taken: {_names(optimizers.CODES)}")
+        default="adam", metadata=_about(_one_of(optimizers.CODES), f"how steps are taken: {_names(optimizers.CODES)}")
     )
     learning_rate: Any = field(
         default=None,
-        metadata=_said(checks.positive_number, "length of the steps; by default what suits the optimizer", checks.is_many),
+        metadata=_about(checks.positive_number, "length of the steps; by default what suits the optimizer", checks.is_many),
     )
     momentum: Any = field(
-        default=0.9, metadata=_said(checks.fraction, "of momentum and nesterov: what is kept of the step before", checks.is_many)
+        default=0.9, metadata=_about(checks.fraction, "of momentum and nesterov: what is kept of the step before", checks.is_many)
     )
-    l2: Any = field(default=None, metadata=_said(checks.not_negative, "strength of the penalty on squared weights", checks.is_many))
+    l2: Any = field(
+        default=None, metadata=_about(checks.not_negative, "strength of the penalty on squared weights", checks.is_many)
+    )
     schedule: Any = field(
-        default=None, metadata=_said(_one_of(schedules.CODES), f"of the learning rate: {_names(schedules.CODES)}")
+        default=None, metadata=_about(_one_of(schedules.CODES), f"of the learning rate: {_names(schedules.CODES)}")
     )
-    warmup: float = field(default=0.0, metadata=_said(checks.not_negative, "epochs in which the learning rate first rises from 0"))
-    epochs: Any = field(default=None, metadata=_said(checks.positive_int, "passes over the rows, at most"))
-    shuffle: bool = field(default=True, metadata=_said(checks.yes_or_no, "whether each epoch takes the rows in a new order"))
+    warmup: float = field(default=0.0, metadata=_about(checks.not_negative, "epochs in which the learning rate first rises from 0"))
+    epochs: Any = field(default=None, metadata=_about(checks.positive_int, "passes over the rows, at most"))
+    shuffle: bool = field(default=True, metadata=_about(checks.yes_or_no, "whether each epoch takes the rows in a new order"))
     target_loss: float | None = field(
-        default=None, metadata=_said(checks.not_negative, "stop after an epoch with such a loss, or less")
+        default=None, metadata=_about(checks.not_negative, "stop after an epoch with such a loss, or less")
     )
     validation: Any = field(
-        default=None, metadata=_said(checks.rows_beside, "fraction of the rows to hold out and measure, or (X, y)")
+        default=None, metadata=_about(checks.rows_beside, "fraction of the rows to hold out and measure, or (X, y)")
     )
     patience: int | None = field(
-        default=None, metadata=_said(checks.positive_int, "epochs to wait for a better validation loss; the best weights are kept")
+        default=None, metadata=_about(checks.positive_int, "epochs to wait for a better validation loss; the best weights are kept")
     )
-    sample_weight: Any = field(default=None, metadata=_said(_as_given, "weight of each row in the loss"))  # of members, its columns
-    class_weight: Any = field(default=None, metadata=_said(_as_given, "factor for the rows of each class, or balanced"))
+    sample_weight: Any = field(
+        default=None, metadata=_about(_as_given, "weight of each row in the loss")
+    )  # of members, its columns
+    class_weight: Any = field(default=None, metadata=_about(_as_given, "factor for the rows of each class, or balanced"))
     standardize: bool | None = field(
-        default=None, metadata=_said(checks.yes_or_no, "whether to train on columns of mean 0 and deviation 1")
+        default=None, metadata=_about(checks.yes_or_no, "whether to train on columns of mean 0 and deviation 1")
     )
     init: Any = field(
         default="glorot",
-        metadata=_said(_init, f"how weights begin: {_names(INITS)}; or a network to go on from", _are_networks),
+        metadata=_about(_init, f"how weights begin: {_names(INITS)}; or a network to go on from", _are_networks),
     )
     keep_state: bool = field(
         default=False,
-        metadata=_said(checks.yes_or_no, "whether to keep what a later training goes on from", recorded=False, of=ONE),
+        metadata=_about(checks.yes_or_no, "whether to keep what a later training goes on from", recorded=False, of=ONE),
     )
     bootstrap: bool = field(
-        default=False, metadata=_said(checks.yes_or_no, "whether each network sees a draw of the rows with replacement")
+        default=False, metadata=_about(checks.yes_or_no, "whether each network sees a draw of the rows with replacement")
     )
     seed: Any = field(
-        default=None, metadata=_said(_seed, "of the initial weights, the order, the rows held out", checks.is_many, False)
+        default=None, metadata=_about(_seed, "of the initial weights, the order, the rows held out", checks.is_many, False)
     )
     data_seed: int | None = field(
-        default=None, metadata=_said(checks.seed, "of the order and the rows held out, if these have one of their own")
+        default=None, metadata=_about(checks.seed, "of the order and the rows held out, if these have one of their own")
     )
-    dtype: Any = field(default=None, metadata=_said(_dtype, "what to compute in: float32, float64", recorded=False))
+    dtype: Any = field(default=None, metadata=_about(_dtype, "what to compute in: float32, float64", recorded=False))
     threads: int | None = field(
-        default=None, metadata=_said(checks.positive_int, "how many threads; by default one for each core", recorded=False)
+        default=None, metadata=_about(checks.positive_int, "how many threads; by default one for each core", recorded=False)
     )
     on_epoch: Callable[..., Any] | None = field(
-        default=None, metadata=_said(checks.callback, "called after each epoch; true stops", recorded=False)
+        default=None, metadata=_about(checks.callback, "called after each epoch; true stops", recorded=False)
     )
-    progress: bool = field(default=False, metadata=_said(checks.yes_or_no, "whether to show how far it is", recorded=False))
+    progress: bool = field(default=False, metadata=_about(checks.yes_or_no, "whether to show how far it is", recorded=False))
 
     @classmethod
     def checked(

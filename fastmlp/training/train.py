@@ -74,13 +74,16 @@ def train(
     hidden : int or sequence of int
         Units of the hidden layers, by default (100,); () for none.
     activation : str or sequence of str
-        Of the hidden layers, one name or one for each: "sigmoid", "tanh", "relu" (the default), "identity".
+        Of the hidden layers, one name or one for each: "relu" (the default), "leaky_relu", "elu", "gelu", "gelu_tanh" (its
+        approximation), "silu", "softplus", "sigmoid", "tanh", "identity".
     output : str
-        "sigmoid", "softmax" or "identity". By default one sigmoid unit for two classes, softmax for more, identity for a regressor.
+        Of a classifier "sigmoid" or "softmax", of a regressor also "identity", or "softplus" and "exp", which are positive. By
+        default one sigmoid unit for two classes, softmax for more, identity for a regressor.
     loss : str
-        "cross_entropy" (in nats), "cross_entropy_bits", or "squared_error": half the squared error, summed over the outputs. The
-        default is squared_error for an identity output, cross_entropy for the others. Where targets are standardised, it is that
-        of the standardised ones.
+        "cross_entropy" (in nats) and "cross_entropy_bits", for sigmoid and softmax outputs; "squared_error", half of it,
+        "absolute_error" and "huber" (delta 1), summed over the outputs; "poisson", for positive outputs. The default is
+        cross_entropy for sigmoid and softmax outputs, squared_error for the others. Where targets are standardised, it is that of
+        the standardised ones.
     bias : bool
         Whether the layers have biases; yes by default.
     task : str
@@ -88,25 +91,28 @@ def train(
     batch_size : int or None
         Rows of a batch: 1 for per-sample updates, None for all. The last batch of an epoch may be smaller.
     optimizer : str
-        "sgd" (plain gradient descent), "momentum", "nesterov" or "adam" (beta1 0.9, beta2 0.999, epsilon 1e-8).
+        "sgd" (plain gradient descent), "momentum", "nesterov"; or one of those whose steps are about as long as the rate, however
+        steep the loss is: "adam", "adamw", "nadam" (beta1 0.9, beta2 0.999, epsilon 1e-8), "rmsprop" (rho 0.9).
     learning_rate : float
-        By default for adam 0.006, and where the narrowest hidden layer has H < 100 units sqrt(100 / H) times as much, at most 0.06;
-        0.1 for sgd, 0.01 for momentum and nesterov, and where the widest hidden layer has H > 16 units 16 / H of that.
+        By default for adam and its kin 0.006, and where the narrowest hidden layer has H < 100 units sqrt(100 / H) times as much,
+        at most 0.06; 0.1 for sgd, 0.01 for momentum and nesterov, and where the widest hidden layer has H > 16 units 16 / H of
+        that.
     momentum : float
         Of "momentum" and "nesterov": from 0 to below 1.
     l2 : float
-        Adds l2 / 2 times the sum of the squared weights (not biases) to what is minimised. The losses in `history` are without it.
-        By default 2 / N, but at most 0.01, for adam with its default learning rate (which makes the prior of each weight a normal
-        distribution of variance 1/2), else 0.
+        Adds l2 / 2 times the sum of the squared weights (not biases) to what is minimised; with adamw, each step takes l2 times
+        the rate of each weight instead. The losses in `history` are without it. By default, for adam and its kin with their default
+        learning rate, 2 / N, but at most 0.01 (which makes the prior of each weight a normal distribution of variance 1/2), with
+        adamw 0.01; else 0.
     schedule : str
         How the learning rate changes from epoch to epoch: "constant", or after `warmup` falling to 0: "cosine" (half a period,
-        Loshchilov and Hutter 2017), "linear". The rate of an epoch is that of its middle. By default cosine for adam with its
-        default learning rate, else constant.
+        Loshchilov and Hutter 2017), "linear". The rate of an epoch is that of its middle. By default cosine for adam and its kin
+        with their default learning rate, else constant.
     warmup : float
         Epochs in which the learning rate first rises linearly from 0.
     epochs : int
-        Passes over the rows, at most. By default for adam 30 (1000 / N)^(1/8), of which D > 64 columns need only a share of
-        sqrt(64 / D); but at least 6, and as many as make 200 batches of 32 rows, up to 200. For the others 200.
+        Passes over the rows, at most. By default for adam and its kin 30 (1000 / N)^(1/8), of which D > 64 columns need only a
+        share of sqrt(64 / D); but at least 6, and as many as make 200 batches of 32 rows, up to 200. For the others 200.
     shuffle : bool
         Whether batches are drawn in a new order in each epoch. A full batch has no order.
     target_loss : float

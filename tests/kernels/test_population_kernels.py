@@ -201,10 +201,10 @@ def expected(group, member, epochs):
         y = rows.y.astype(float)
         if model.classes is not None and network.sizes[-1] > 1:
             y = np.eye(network.sizes[-1])[rows.y[:, 0].astype(int)]
-        return (rows.x - data.data.shift.astype(float)) * data.data.scale, y
+        return (rows.x - data.arrays.shift.astype(float)) * data.arrays.scale, y
 
-    x, y = seen(data.data)
-    weights = np.broadcast_to(data.data.weight, len(x)).astype(float)
+    x, y = seen(data.arrays)
+    weights = np.broadcast_to(data.arrays.weight, len(x)).astype(float)
     theta, state = group.theta[member].astype(float), {}
     thetas, sums, measured = [], np.zeros(epochs), np.zeros(epochs)
     orders = data.row_orders().next(epochs)
@@ -447,12 +447,12 @@ def test_a_member_is_the_same_to_the_last_bit_in_any_lane_and_alone(network, opt
 @pytest.mark.parametrize("value", [np.nan] if INTERPRETED else [np.nan, np.inf, -np.inf])
 def test_what_is_no_number_stays_in_its_lane(value, optimizer, kernel, dtype):
     def with_data(data, **changes):
-        return data._replace(data=data.data._replace(**changes))
+        return data._replace(data=data.arrays._replace(**changes))
 
     group = members_that_share_nothing(SOFTMAX, dtype, kernel, optimizer, rows=4)
     x = group.data[0].data.x
     x = np.append(x, np.full((1, x.shape[1]), value, dtype), axis=0)  # a row that only those take that are to fail
-    more = [(np.append(data.data.y, data.data.y[:1], axis=0), np.append(data.data.weight, dtype(1))) for data in group.data]
+    more = [(np.append(data.arrays.y, data.arrays.y[:1], axis=0), np.append(data.arrays.weight, dtype(1))) for data in group.data]
     learned = [with_data(data, x=x, y=y, weight=weight) for data, (y, weight) in zip(group.data, more, strict=True)]
     group = group._replace(learned=learned)
     outcome = descend(group, 2)
@@ -463,7 +463,7 @@ def test_what_is_no_number_stays_in_its_lane(value, optimizer, kernel, dtype):
             return data._replace(rows=np.full_like(data.rows, len(x) - 1))
         if what == "held y":
             return data._replace(held_out=data.held_out._replace(y=np.full_like(data.held_out.y, value)))
-        return with_data(data, **{what: np.full_like(getattr(data.data, what), value)})
+        return with_data(data, **{what: np.full_like(getattr(data.arrays, what), value)})
 
     for what in ("theta", "numbers", "x", "y", "weight", "shift", "scale", "held y"):
         other = group._replace(theta=group.theta.copy(), numbers=group.numbers.copy(), learned=list(learned))
