@@ -12,8 +12,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastmlp.commands.console import FINE, SOME_FAILED, check_target, interrupt_later, is_device, opened_output, refuse_input, say
 from fastmlp.commands.info import load_image_classifier
-from fastmlp.commands.output import FINE, SOME_FAILED, check_target, interrupt_later, is_device, opened_output, refuse_input, say
 from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, either, name_of, positive_whole
 from fastmlp.progress import Progress
 
@@ -51,6 +51,7 @@ examples:
 
 
 def declare(parser: Parser) -> None:
+    """The arguments, and what runs."""
     parser.formatter_class, parser.epilog, parser.explanations = argparse.RawDescriptionHelpFormatter, EPILOG, _explanations
     parser.set_defaults(run=_run)
     parser.add_argument("model", metavar="MODEL.npz")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import fastmlp
+from fastmlp.commands.console import FINE, TEXT, ask, say
 from fastmlp.commands.info import in_words, print_networks
-from fastmlp.commands.output import FINE, TEXT, ask, say
 from fastmlp.commands.parser import Parser, either, name_of, whole
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ DEMOS = ("circles", "toy")
 
 
 def declare(parser: Parser) -> None:
+    """The arguments, and what runs."""
     parser.add_argument("task", metavar="TASK", nargs="?", type=name_of(DEMOS), default=DEMOS[0], help=either(DEMOS))
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("fastmlp-demo"), help="default: %(default)s")
     parser.add_argument("--seed", metavar="N", type=whole, default=0, help="default: %(default)s")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from fastmlp.commands.console import FINE, SOME_FAILED, printable, say
 from fastmlp.commands.info import load_image_classifier
-from fastmlp.commands.output import FINE, SOME_FAILED, printable, say
 from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, positive_whole
 
 CONFUSION = 30  # classes up to which the confusion matrix is printed
@@ -14,6 +14,7 @@ WRONG = 20  # images that are named
 
 
 def declare(parser: Parser) -> None:
+    """The arguments, and what runs."""
     parser.add_argument("model", metavar="MODEL.npz")
     parser.add_argument("folder", metavar="FOLDER", help="with one folder per class, or with answer files, as train takes it")
     parser.add_argument("--all", action="store_true", help=f"name all images that are taken for another class, not {WRONG}")

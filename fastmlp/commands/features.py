@@ -5,11 +5,12 @@ from __future__ import annotations
 from argparse import Namespace
 from itertools import chain, compress
 
-from fastmlp.commands.output import FINE, SOME_FAILED, check_target, interrupt_later, is_device, opened_output, say
+from fastmlp.commands.console import FINE, SOME_FAILED, check_target, interrupt_later, is_device, opened_output, say
 from fastmlp.commands.parser import Parser, either
 
 
 def declare(parser: Parser) -> None:
+    """The arguments, and what runs."""
     parser.add_argument("source", metavar="SOURCE", help="a folder of PNG files, or one PNG file")
     parser.add_argument("--extractor", metavar="NAME", default="ink")
     parser.add_argument("-o", "--output", metavar="FILE", help="default: stdout")

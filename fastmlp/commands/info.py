@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import fastmlp
-from fastmlp.commands.output import FINE
+from fastmlp.commands.console import FINE
 from fastmlp.commands.parser import Parser
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def declare(parser: Parser) -> None:
+    """The arguments, and what runs."""
     parser.add_argument("model", metavar="MODEL.npz")
     parser.set_defaults(run=_run)
 

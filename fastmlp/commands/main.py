@@ -17,7 +17,7 @@ from argparse import Namespace
 from importlib import import_module
 
 import fastmlp
-from fastmlp.commands.output import FINE, INTERRUPTED, NOTHING_DONE, TEXT, say
+from fastmlp.commands.console import FINE, INTERRUPTED, NOTHING_DONE, TEXT, say
 from fastmlp.commands.parser import Parser, meant
 
 COMMANDS = {

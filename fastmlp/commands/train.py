@@ -12,8 +12,8 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 import fastmlp
+from fastmlp.commands.console import FINE, INTERRUPTED, ask, check_target, say
 from fastmlp.commands.info import print_model
-from fastmlp.commands.output import FINE, INTERRUPTED, ask, check_target, say
 from fastmlp.commands.parser import (
     DTYPES,
     Parser,
@@ -82,6 +82,7 @@ examples:
 
 
 def declare(parser: Parser) -> None:
+    """The arguments, and what runs."""
     parser.formatter_class, parser.epilog, parser.explanations = argparse.RawDescriptionHelpFormatter, EPILOG, _explanations
     parser.set_defaults(run=_run)
     parser.add_argument("folder", metavar="FOLDER", help="with one folder per class, or with answer files")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from argparse import Namespace
 
-from fastmlp.commands.output import FINE
+from fastmlp.commands.console import FINE
 from fastmlp.commands.parser import Parser, either
 
 
 def declare(parser: Parser) -> None:
+    """The arguments, and what runs."""
     parser.add_argument("parts", metavar="NAME", nargs="*")
     parser.set_defaults(run=_run)
     parser.explanations = _explanations

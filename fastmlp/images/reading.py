@@ -31,9 +31,9 @@ from fastmlp.threads import in_threads, thread_count
 FILES_BY_PILLOW = 1000  # files of a source that Pillow has read before compiled code is loaded from its cache
 FIRST_STEP = 64  # files of the first call
 STEP_SECONDS = 0.1  # of each later one, about: Ctrl-C waits for its end
-# What files.read is told in place of a folder and names, and in place of data and places.
-IN_MEMORY = -1, np.empty(0, np.uint8), np.empty(0, np.int64)
-NOWHERE = np.empty(0, np.uint8), np.empty((0, 4), np.int64)
+# What read_files is given in place of a folder, and in place of memory.
+NO_FOLDER = files.InFolder(-1, np.empty(0, np.uint8), np.empty(0, np.int64))
+NO_MEMORY = files.InMemory(np.empty(0, np.uint8), np.empty((0, 4), np.int64))
 
 
 class FeatureRows(NamedTuple):
@@ -56,7 +56,7 @@ def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int, stop
     """
     features = np.full((chunk.length, EXTRACTORS[extractor].size), np.nan)
     outcomes = np.full(chunk.length, files.REFUSED, np.uint8)
-    if chunk.known >= FILES_BY_PILLOW or is_compiled(files.read):
+    if chunk.known >= FILES_BY_PILLOW or is_compiled(files.read_files):
         _read_compiled(features, outcomes, chunk, extractor, max_pixels, stop)
     paths = chunk.paths()
     errors: list[str | None] = [None] * chunk.length
@@ -152,12 +152,12 @@ def _read_compiled(
     stop: Event | None,
 ) -> None:
     """Fills the rows of features that the compiled reader knows, and the outcomes."""
-    code, scratch = EXTRACTORS[extractor].code, files.scratch()
+    code, scratch = EXTRACTORS[extractor].code, files.file_scratch()
     max_pixels = min(max_pixels, png.PIXELS)  # any integer becomes one that compiled code takes
     if chunk.members is not None:
-        data, members = archives.mapped(chunk.place), chunk.members
+        archive = files.InMemory(archives.mapped(chunk.place), chunk.members)
         for first, last in _spans(chunk.length, stop):
-            files.read(features, outcomes, scratch, *IN_MEMORY, data, members, first, last, code, max_pixels)
+            files.read_files(features, outcomes, scratch, NO_FOLDER, archive, first, last, code, max_pixels)
     elif files.POSSIBLE:
         names = np.frombuffer(bytearray(chunk.names), np.uint8)
         starts = np.concatenate([[0], np.flatnonzero(names == 0)[:-1] + 1])
@@ -165,19 +165,20 @@ def _read_compiled(
             folder = os.open(chunk.place or ".", files.FOLDER_FLAGS)
         except OSError:
             return  # each file will tell
+        named = files.InFolder(folder, names, starts)
         try:
             for first, last in _spans(chunk.length, stop):
-                files.read(features, outcomes, scratch, folder, names, starts, *NOWHERE, first, last, code, max_pixels)
+                files.read_files(features, outcomes, scratch, named, NO_MEMORY, first, last, code, max_pixels)
         finally:
             os.close(folder)
     else:
         paths = [os.path.join(chunk.place, path) for path in chunk.paths()]
         for first, last in _spans(chunk.length, stop, most=256):  # as they are all in memory at a time
             rows, results = features[first:last], outcomes[first:last]
-            files.read(rows, results, scratch, *IN_MEMORY, *_contents(paths[first:last]), 0, last - first, code, max_pixels)
+            files.read_files(rows, results, scratch, NO_FOLDER, _contents(paths[first:last]), 0, last - first, code, max_pixels)
 
 
-def _contents(paths: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _contents(paths: list[str]) -> files.InMemory:
     """The contents of files, and their places there; of one that is too large or cannot be read, a place to be refused."""
     data, places = bytearray(), np.zeros((len(paths), 4), np.int64)
     for place, path in zip(places, paths, strict=True):
@@ -187,15 +188,14 @@ def _contents(paths: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         except ImageError:
             place[2] = -1
         place[1] = place[3] = len(data) - place[0]
-    return np.frombuffer(data, np.uint8), places
+    return files.InMemory(np.frombuffer(data, np.uint8), places)
 
 
 def read_compiled(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8] | None:
     """The gray levels (H, W) that the compiled reader makes of a file's contents; None where it leaves the answer to Pillow."""
-    features, outcomes, scratch = np.empty((1, EXTRACTORS["ink"].size)), np.empty(1, np.uint8), files.scratch()
-    place = np.array([[0, len(data), 0, len(data)]])
-    content = np.frombuffer(bytearray(data), np.uint8)
-    files.read(features, outcomes, scratch, *IN_MEMORY, content, place, 0, 1, EXTRACTORS["ink"].code, min(max_pixels, png.PIXELS))
+    features, outcomes, scratch = np.empty((1, EXTRACTORS["ink"].size)), np.empty(1, np.uint8), files.file_scratch()
+    content = files.InMemory(np.frombuffer(bytearray(data), np.uint8), np.array([[0, len(data), 0, len(data)]]))
+    files.read_files(features, outcomes, scratch, NO_FOLDER, content, 0, 1, EXTRACTORS["ink"].code, min(max_pixels, png.PIXELS))
     if outcomes[0] != files.READ:
         return None
     height, width = scratch.shape

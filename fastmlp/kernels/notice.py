@@ -16,7 +16,7 @@ EXPECTED = {
     "batch.train_by_batches": ("training", 8),
     "batch.predict": ("prediction", 3),
     "batch.predict_few": ("prediction of a few rows", 3),
-    "files.read": ("reading of images", 12),
+    "files.read_files": ("reading of images", 12),
     "features.ink_features": ("features of images", 2),
     "features.pixel_features": ("features of images", 2),
     "names.sort_names": ("sorting of names", 3),

@@ -90,6 +90,7 @@ class Samples:
         self._least_certain: list[_Row] = []
 
     def add(self, verdicts: Verdicts) -> None:
+        """Keep some of these rows, if they are among the first or the least certain."""
         good = np.flatnonzero([error is None for error in verdicts.errors])
         scores = verdicts.scores[good]
         ordered = np.sort(np.abs(scores) if scores.shape[1] == 1 else scores, axis=1)

@@ -20,6 +20,7 @@ class Tally:
         self.left: int | None = None  # files that follow, if that is known
 
     def add(self, verdicts: Verdicts) -> None:
+        """Count some rows."""
         self._labels.update(verdicts.labels)
         self.skipped += verdicts.skipped
 
@@ -47,6 +48,7 @@ class Tally:
         return words, 0.0 if self.left is None else done / max(1, done + self.left)
 
     def summary(self) -> str:
+        """What there was of each class, and how fast it came."""
         seconds = time.monotonic() - self._start
         counts = [(label, count) for label, count in self._labels.items() if label is not None]
         if len(counts) > LISTED:

@@ -109,10 +109,12 @@ def is_collection(path: str) -> bool:
 
 
 def nothing_in(source: Any) -> ValueError:
+    """The error for a folder or an archive without images."""
     return ValueError(f"{os.fspath(source)} holds no PNG file")
 
 
 def path_of(source: Any) -> str:
+    """A path as text; a TypeError for bytes, and for what is no path."""
     path = checks.path("a path", source)
     if not isinstance(path, str):
         raise TypeError(f"a path must be a str or an os.PathLike of str; got {checks.shown(path)}")

@@ -22,17 +22,33 @@ POSSIBLE = os.name == "posix"  # elsewhere Python reads the files
 READ, NO_PNG, REFUSED = 0, 1, 2  # what became of a file; Pillow has to say what is wrong with a refused one
 
 
-class Scratch(NamedTuple):
+class FileScratch(NamedTuple):
     """What a thread needs for its files."""
 
-    png: png.Scratch
+    png: png.PngScratch
     histogram: Any  # (256,) int64
     marks: Any  # uint8, see features.py
     shape: Any  # (2,) int64: height and width of the last image
 
 
-def scratch():
-    return Scratch(png.scratch(), np.empty(256, np.int64), np.empty(places_for(png.PIXELS), np.uint8), np.zeros(2, np.int64))
+def file_scratch():
+    marks = np.empty(places_for(png.PIXELS), np.uint8)
+    return FileScratch(png.png_scratch(), np.empty(256, np.int64), marks, np.zeros(2, np.int64))
+
+
+class InFolder(NamedTuple):
+    """Files by their names."""
+
+    folder: Any  # an open one, or -1 where the files are in memory
+    names: Any  # uint8, as seen from the folder
+    starts: Any  # (n,) int64: where each name begins
+
+
+class InMemory(NamedTuple):
+    """Files that are mapped, or read."""
+
+    data: Any  # uint8
+    places: Any  # (n, 4) int64, see fastmlp/images/sources/archives.py
 
 
 # -- system calls: -1 tells that one failed ----------------------------------------------------------------------------------------
@@ -98,13 +114,14 @@ def _(context, builder, signature, file):
 
 
 @jit
-def read(features, outcomes, scratch, folder, names, starts, data, places, first, last, extractor, max_pixels):
+def read_files(features, outcomes, scratch, in_folder, in_memory, first, last, extractor, max_pixels):
     """The features of files first to last - 1, and what became of each; its gray levels and their shape are left in the scratch.
 
-    features (n, size) float64; outcomes (n,) uint8; where it is not READ, a row of features means nothing. The files are those
-    whose names begin at starts (n,) int64 of names, uint8, as seen from an open folder; or where folder is -1, those at places of
-    data, uint8. places (n, 4) int64 are as in fastmlp/archives.py.
+    features (n, size) float64; outcomes (n,) uint8; where it is not READ, a row of features means nothing. The files are those in
+    an InFolder, or those in an InMemory where its folder is -1.
     """
+    folder, names, starts = in_folder
+    data, places = in_memory
     for k in range(first, last):
         content, start, stop = scratch.png.file, np.int64(0), np.int64(-1)
         if folder >= 0:
@@ -118,7 +135,7 @@ def read(features, outcomes, scratch, folder, names, starts, data, places, first
         if stop >= start:
             outcomes[k] = NO_PNG
             if png.is_png(content, start, stop):
-                height, width = png.read(scratch.png, content, start, stop, max_pixels)
+                height, width = png.read_png(scratch.png, content, start, stop, max_pixels)
                 scratch.shape[0], scratch.shape[1] = height, width
                 outcomes[k] = REFUSED
                 if height > 0:

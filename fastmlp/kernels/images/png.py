@@ -12,6 +12,7 @@ import numpy as np
 from fastmlp.kernels.compile import jit_flat, jit_inline, jit_part
 from fastmlp.kernels.images import inflate
 from fastmlp.kernels.images.bytes import big_endian, copy, eight, item, set_byte, set_eight
+from fastmlp.kernels.images.checksums import crc32
 from fastmlp.kernels.simd import put
 
 FILE_BYTES = 1 << 20  # of a file: from some 500 x 500 pixels on, Pillow is about as fast
@@ -25,7 +26,7 @@ NONE, SUB, UP, AVERAGE, PAETH = range(5)
 SMALLEST = 8 + 25 + 13 + 12  # signature, header, an IDAT chunk, end
 
 
-class Scratch(NamedTuple):
+class PngScratch(NamedTuple):
     """What reading an image needs; all are uint8 but the last."""
 
     file: Any  # its bytes, where it was not mapped
@@ -33,11 +34,11 @@ class Scratch(NamedTuple):
     lines: Any  # the picture, uncompressed: a line of zeros, then each line behind its filter type
     gray: Any  # the result: H * W levels
     levels: Any  # the level of each palette entry, or of each sample of few bits
-    codes: Any  # int32, see kernels/inflate.py
+    codes: Any  # int32, see inflate.py
 
 
-def scratch():
-    return Scratch(
+def png_scratch():
+    return PngScratch(
         np.empty(FILE_BYTES, np.uint8),
         np.empty(FILE_BYTES, np.uint8),
         np.empty(RAW_BYTES + inflate.SLACK, np.uint8),
@@ -68,7 +69,7 @@ class Picture(NamedTuple):
 
 
 @jit_flat
-def read(scratch, data, start, stop, max_pixels):
+def read_png(scratch, data, start, stop, max_pixels):
     """Fills scratch.gray from the file data[start:stop] whose signature was found right: (height, width), height 0 if refused.
 
     Whatever the bytes are, only places within the arrays are touched.
@@ -138,7 +139,7 @@ def _take_apart(stream, data, start, stop, max_pixels):
             return _refused()
         length, kind = big_endian(data, at), big_endian(data, at + 4)
         body, end = at + 8, at + 8 + length
-        if end + 4 > stop or inflate.crc32(data, at + 4, end) != big_endian(data, end):
+        if end + 4 > stop or crc32(data, at + 4, end) != big_endian(data, end):
             return _refused()
         if kind == IDAT:
             if length == 0 or (size > 0 and at != idat_end) or size + length > FILE_BYTES:

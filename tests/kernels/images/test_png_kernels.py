@@ -13,7 +13,7 @@ from fastmlp.images.extractors import extract
 from fastmlp.images.pillow import ImageError, read_image
 from fastmlp.images.reading import read_compiled
 from fastmlp.kernels.compile import jit
-from fastmlp.kernels.images import inflate
+from fastmlp.kernels.images import checksums, inflate
 from fastmlp.kernels.images import png as kernels
 
 COMPILED = not numba.config.DISABLE_JIT
@@ -31,14 +31,14 @@ def inflated(out, limit, codes, data, stop):
 @jit
 def adler32s(out, data, sizes):
     for k in range(sizes.shape[0]):
-        high, low = inflate.adler32(data, sizes[k])
+        high, low = checksums.adler32(data, sizes[k])
         out[k] = high << 16 | low
 
 
 @jit
 def crc32s(out, data, starts, stops):
     for k in range(starts.shape[0]):
-        out[k] = inflate.crc32(data, starts[k], stops[k])
+        out[k] = checksums.crc32(data, starts[k], stops[k])
 
 
 @jit

@@ -1,4 +1,4 @@
-"""What all commands do with their output: exit codes, messages, questions, and files that are whole or beside their place."""
+"""What all commands tell and write: exit codes, messages, questions, and files that are whole or beside their place."""
 
 from __future__ import annotations
 
