@@ -1,11 +1,12 @@
 """The Numba type of vectors: lanes of numbers, or of truth values, as one value of compiled code."""
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.extending import models, register_model
 
 BYTES = 64
 WIDE = 4
+REGISTERS = 32 if binding.get_host_cpu_features().get("avx512f") else 8  # of the processor, in vectors
 
 
 class Vector(types.Type):
