@@ -103,6 +103,7 @@ def mlp(network, theta, classes=None):
         activations=network.activations,
         output=network.output,
         loss_name=network.loss,
+        huber_delta=network.huber_delta,
         bias=network.bias,
         classes=classes,
     )

@@ -54,11 +54,9 @@ class MLP(Copied):
     weights, biases : tuples of arrays
         Views of theta of shapes (n_in, n_out) and (n_out,); `biases` is empty for a network without them.
     activations : tuple of str
-        One for each hidden layer: "sigmoid", "tanh", "relu" or "identity".
-    output : str
-        "sigmoid", "softmax" or "identity".
-    loss_name : str
-        "cross_entropy", "cross_entropy_bits" or "squared_error".
+        One for each hidden layer; see `train` for the names, also of outputs and losses.
+    output, loss_name, huber_delta
+        The activation of the outputs, and what `loss` measures; see `train`.
     classes : array or None
         The sorted labels of a classifier.
     history : History or None
@@ -83,6 +81,7 @@ class MLP(Copied):
         activations: Sequence[Activation],
         output: Output,
         loss_name: Loss,
+        huber_delta: float = 1.0,
         bias: bool = True,
         classes: NDArray[Any] | None = None,
         history: History | None = None,
@@ -95,6 +94,7 @@ class MLP(Copied):
         self.activations = tuple(activations)
         self.output = output
         self.loss_name = loss_name
+        self.huber_delta = checks.positive_number("huber_delta", huber_delta)
         self.bias = bias
         self.classes = classes
         self.history: History | Any = history  # or None, which `train` never leaves: type checkers need not ask
@@ -120,6 +120,7 @@ class MLP(Copied):
         output: Output = "identity",
         classes: ArrayLike | None = None,
         loss: Loss | None = None,
+        huber_delta: float = 1.0,
     ) -> MLP:
         """A network from arrays, which are copied.
 
@@ -130,13 +131,11 @@ class MLP(Copied):
         biases : sequence of (n_out,) arrays, optional
             One for each layer; None for a network without biases.
         activation : str or sequence of str
-            Of the hidden layers: "sigmoid", "tanh", "relu" or "identity"; one name, or one for each.
-        output : str
-            "sigmoid", "softmax" or "identity".
+            Of the hidden layers, one name or one for each.
+        output, loss, huber_delta
+            As for `train`, which has the names. The loss is what `loss` and `gradient` measure.
         classes : array, optional
             The labels, in ascending order: two for one sigmoid unit, else one for each output.
-        loss : str, optional
-            What `loss` and `gradient` measure; by default "squared_error" for an identity output, else "cross_entropy".
 
         Raises
         ------
@@ -153,6 +152,7 @@ class MLP(Copied):
             activations=activation_of_each(activation, len(sizes) - 2),
             output=output,
             loss_name=default_loss(output) if loss is None else loss,
+            huber_delta=huber_delta,
             bias=bool(vectors),
             classes=known,
         )
@@ -185,7 +185,8 @@ class MLP(Copied):
     @cached_property
     def network(self) -> Network:
         """The network as the kernels read it."""
-        return Network(self.layers, CODES[self.loss_name], LOSSES[self.loss_name].scale, 1.0)
+        row = LOSSES[self.loss_name]
+        return Network(self.layers, CODES[row.name], row.scale, 1.0 if row.parameter is None else getattr(self, row.parameter))
 
     def __repr__(self) -> str:
         kind = "regressor" if self.classes is None else f"classifier of {len(self.classes)}"

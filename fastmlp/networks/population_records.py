@@ -20,7 +20,7 @@ from fastmlp.networks.history import PopulationHistory
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.records import (
     ARCHITECTURE_FIELDS,
-    NAMES_FIELDS,
+    MORE_FIELDS,
     architecture_arguments,
     architecture_entry,
     check_made_with,
@@ -90,7 +90,7 @@ def expected_population(header: dict[str, Any]) -> dict[str, Expected]:
 
 
 def _expected_group(entry: Any) -> dict[str, Expected]:
-    check_fields("a group in its header", entry, GROUP_FIELDS, NAMES_FIELDS)
+    check_fields("a group in its header", entry, GROUP_FIELDS, MORE_FIELDS)
     if entry["members"] < 1:
         raise ValueError(f"a group in its header must have members; got {entry['members']}")
     return {**expected_architecture(entry, entry["members"]), "members": Expected(np.dtype(np.int64), entry["members"])}

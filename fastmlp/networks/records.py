@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp import checks
+from fastmlp.kernels.losses import LOSSES
 from fastmlp.networks.architecture import parameter_count
 from fastmlp.networks.history import History, TrainingState
 from fastmlp.storage import Expected, Fields, Record, check_fields, check_finite, check_type
@@ -30,7 +31,7 @@ ARCHITECTURE_FIELDS: Fields = {
 }  # fmt: skip
 HISTORY_FIELDS: Fields = {"epochs": int, "stopped_by": str, "validation": bool}
 STATE_FIELDS: Fields = {"optimizer": str, "seed": int, "epochs": int, "steps": int, "outputs": bool}
-NAMES_FIELDS: Fields = {"feature_names": list}  # that may be missing
+MORE_FIELDS: Fields = {"feature_names": list, "huber_delta": float}  # of an architecture, that may be missing
 MADE_WITH_FIELDS: Fields = {"made_with": dict}  # that may be missing
 
 # -- written ----------------------------------------------------------------------------------------------------------------------
@@ -51,15 +52,20 @@ def of_networks(kind: str, networks: Iterable[MLP], **more: Any) -> Record:
 def architecture_entry(network: MLP) -> dict[str, Any]:
     """What a network is, whatever its parameters are."""
     names = {} if network.feature_names is None else {"feature_names": list(network.feature_names)}
-    return names | {
-        "layer_sizes": [int(size) for size in network.layer_sizes],
-        "activations": list(network.activations),
-        "output": network.output,
-        "loss_name": network.loss_name,
-        "bias": bool(network.bias),
-        "dtype": network.theta.dtype.name,
-        "classes": network.classes is not None,
-    }
+    parameter = LOSSES[network.loss_name].parameter
+    return (
+        names
+        | ({} if parameter is None else {parameter: float(getattr(network, parameter))})
+        | {
+            "layer_sizes": [int(size) for size in network.layer_sizes],
+            "activations": list(network.activations),
+            "output": network.output,
+            "loss_name": network.loss_name,
+            "bias": bool(network.bias),
+            "dtype": network.theta.dtype.name,
+            "classes": network.classes is not None,
+        }
+    )
 
 
 def made_with_entry(model: Any) -> dict[str, Any]:
@@ -120,7 +126,7 @@ def numbered(networks: Iterable[dict[str, Expected]]) -> dict[str, Expected]:
 def _expected_entry(entry: Any) -> dict[str, Expected]:
     trained = isinstance(entry, dict) and entry.get("trained") is True
     fields = {**ARCHITECTURE_FIELDS, "trained": bool, **(HISTORY_FIELDS if trained else {})}
-    check_fields("a network in its header", entry, fields, {**MADE_WITH_FIELDS, **NAMES_FIELDS, "state": dict})
+    check_fields("a network in its header", entry, fields, {**MADE_WITH_FIELDS, **MORE_FIELDS, "state": dict})
     check_made_with(entry)
     expected = expected_architecture(entry)
     if "state" in entry:
@@ -175,6 +181,7 @@ def architecture_arguments(record: Record, index: int) -> dict[str, Any]:
     return {name: entry[name] for name in ("layer_sizes", "activations", "output", "loss_name", "bias")} | {
         "classes": record.arrays.get(f"classes_{index}"),
         "feature_names": entry.get("feature_names"),
+        "huber_delta": entry.get("huber_delta", 1.0),
     }
 
 

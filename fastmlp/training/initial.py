@@ -44,6 +44,7 @@ def untrained(
         return MLP(
             given.layer_sizes, np.zeros(given.theta.size, dtype), activations=given.activations, output=given.output,
             loss_name=given.loss_name if wanted.loss is None else wanted.loss, bias=given.bias, classes=given.classes,
+            huber_delta=given.huber_delta if wanted.huber_delta is None else wanted.huber_delta,
             feature_names=arrays.same_columns("X", feature_names, given.feature_names),
         )  # fmt: skip
     hidden = HIDDEN if wanted.hidden is None else wanted.hidden
@@ -63,7 +64,7 @@ def untrained(
     loss = default_loss(output) if wanted.loss is None else wanted.loss
     return MLP(
         sizes, np.zeros(parameters, dtype), activations=activations, output=output, loss_name=loss, bias=bias, classes=classes,
-        feature_names=feature_names,
+        huber_delta=1.0 if wanted.huber_delta is None else wanted.huber_delta, feature_names=feature_names,
     )  # fmt: skip
 
 

@@ -49,6 +49,7 @@ def train_many(
     activation: Activation | Sequence[Activation | tuple[Activation, ...]] | None = None,
     output: Output | None = None,
     loss: Loss | None = None,
+    huber_delta: float | None = None,
     bias: bool | None = None,
     task: Task | None = None,
     batch_size: int | Sequence[int | None] | None = BATCH_SIZE,

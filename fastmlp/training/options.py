@@ -131,6 +131,12 @@ class Options:
     loss: Loss | None = field(
         default=None, metadata=_about(_one_of(LOSSES), f"what is minimised: {_names(LOSSES)}", recorded=False)
     )
+    huber_delta: float | None = field(
+        default=None,
+        metadata=_about(
+            checks.positive_number, "where the loss huber goes over from squared to absolute; 1 by default", recorded=False
+        ),
+    )
     bias: bool | None = field(
         default=None, metadata=_about(checks.yes_or_no, "whether layers have biases, by default", recorded=False)
     )
@@ -320,6 +326,7 @@ class TrainOptions(TypedDict, total=False):
     activation: Activation | Sequence[Activation] | None
     output: Output | None
     loss: Loss | None
+    huber_delta: float | None
     bias: bool | None
     task: Task | None
     batch_size: int | None

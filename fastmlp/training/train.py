@@ -33,6 +33,7 @@ def train(
     activation: Activation | Sequence[Activation] | None = None,
     output: Output | None = None,
     loss: Loss | None = None,
+    huber_delta: float | None = None,
     bias: bool | None = None,
     task: Task | None = None,
     batch_size: int | None = BATCH_SIZE,
@@ -81,9 +82,12 @@ def train(
         default one sigmoid unit for two classes, softmax for more, identity for a regressor.
     loss : str
         "cross_entropy" (in nats) and "cross_entropy_bits", for sigmoid and softmax outputs; "squared_error", half of it,
-        "absolute_error" and "huber" (delta 1), summed over the outputs; "poisson", for positive outputs. The default is
+        "absolute_error" and "huber", summed over the outputs; "poisson", for positive outputs. The default is
         cross_entropy for sigmoid and softmax outputs, squared_error for the others. Where targets are standardised, it is that of
         the standardised ones.
+    huber_delta : float
+        Of "huber": how far an output may be from its target before the loss goes over from squared to absolute; by default 1, or
+        that of the network to go on from. Where targets are standardised, it is measured in their deviations.
     bias : bool
         Whether the layers have biases; yes by default.
     task : str

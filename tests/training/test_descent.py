@@ -93,6 +93,13 @@ def test_schedules_are_those_of_the_reference(schedule, batch_size):
     compare(REGRESSOR, schedule=schedule, batch_size=batch_size, warmup=1, optimizer="adam", learning_rate=0.01)
 
 
+@pytest.mark.kernels
+@pytest.mark.parametrize("batch_size", [1, 7])
+@pytest.mark.parametrize("delta", [0.3, 2.5])
+def test_the_delta_of_huber_is_that_of_the_reference(delta, batch_size):
+    compare(Network((3, 4, 2), ("tanh",), "identity", "huber", huber_delta=delta), batch_size=batch_size)
+
+
 def test_the_rate_of_an_epoch_is_that_of_its_middle():
     # By hand: one weight w, x = 1, t = 0, the slope of the loss is w: each epoch multiplies w by 1 - rate.
     model = fastmlp.MLP.from_weights([[[1.0]]], [[0.0]])

@@ -59,6 +59,7 @@ OPTIONS = {
     "uniform": {"init": "uniform"},
     "softmax of two": {"output": "softmax"},
     "regression": {"task": "regression"},
+    "huber_delta": {"task": "regression", "loss": "huber", "huber_delta": 0.3},
     "large batch": {"batch_size": ROWS - 1},
     "beyond the data": {"batch_size": 10 * ROWS},
 }

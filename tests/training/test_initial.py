@@ -64,6 +64,28 @@ def test_y_says_whether_to_classify():
     assert fastmlp.train(X, ["a", "b"] * 30, epochs=1).classes.tolist() == ["a", "b"]
 
 
+def test_the_delta_of_huber_stays_with_the_network(tmp_path):
+    X, _ = toy()
+    options = {"loss": "huber", "epochs": 1, "hidden": 2}
+    assert fastmlp.train(X, X[:, 0], **options).huber_delta == 1
+    model = fastmlp.train(X, X[:, 0], huber_delta=0.25, **options)
+    population = fastmlp.train_many(X, X[:, 0], huber_delta=0.25, members=2, **options)
+    error = np.abs(model.predict(X) - X[:, 0])
+    np.testing.assert_allclose(
+        model.loss(X, X[:, 0]), np.where(error < 0.25, error**2 / 2, 0.25 * (error - 0.125)).mean(), rtol=1e-12
+    )
+    for one in (model, population):
+        one.save(tmp_path / "model.npz")
+    assert [member.huber_delta for member in fastmlp.load(tmp_path / "model.npz")] == [0.25, 0.25]
+    model.save(tmp_path / "model.npz")
+    loaded = fastmlp.load(tmp_path / "model.npz")
+    assert loaded.loss(X, X[:, 0]) == model.loss(X, X[:, 0])
+    assert fastmlp.train(X, X[:, 0], init=loaded, epochs=1).huber_delta == 0.25
+    assert fastmlp.train(X, X[:, 0], init=loaded, epochs=1, huber_delta=2).huber_delta == 2
+    with pytest.raises(ValueError, match="huber_delta must be a positive number; got 0"):
+        fastmlp.MLP.from_weights([np.eye(3)], loss="huber", huber_delta=0)
+
+
 # -- The first weights ---------------------------------------------------------------------------------------------------------
 
 

@@ -139,7 +139,18 @@ def test_defaults_depend_on_the_optimizer_and_the_learning_rate():
 @BY_FUNCTION
 def test_the_record_tells_what_decides_on_the_result(function):
     told = Options.checked({}, X).record(function)
-    silent = {"hidden", "activation", "output", "loss", "bias", "task", "dtype", "seed", "members"}  # the model itself says it
+    silent = {
+        "hidden",
+        "activation",
+        "output",
+        "loss",
+        "huber_delta",
+        "bias",
+        "task",
+        "dtype",
+        "seed",
+        "members",
+    }  # the model itself says it
     silent |= {"threads", "on_epoch", "progress", "keep_state"}  # it changes no bit
     assert told.keys() == options_of(function).keys() - silent
 
