@@ -22,6 +22,8 @@ from model_files import (
 import fastmlp
 from fastmlp import storage
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def saved(tmp_path):

@@ -28,6 +28,7 @@ def test_the_demo_asks_on_a_terminal_until_an_empty_line(tmp_path):
         assert process.wait(PATIENCE) == 0
 
 
+@pytest.mark.versions
 def test_the_demo_gets_ten_of_ten_right_from_any_folder(tmp_path):
     process = run("demo", cwd=tmp_path)
     assert (process.returncode, process.stderr) == (0, b"")

@@ -24,6 +24,8 @@ from pngs import (
 
 from fastmlp.images.pillow import ImageError, read_image
 
+pytestmark = pytest.mark.versions
+
 GRADIENT = np.arange(256, dtype=np.uint8).reshape(16, 16)
 WHITE = np.full((16, 16), 255, np.uint8)
 END = chunk(b"IEND")

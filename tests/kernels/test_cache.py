@@ -19,7 +19,7 @@ from fastmlp.kernels.compile import jit
 PACKAGE = Path(cache.__file__).parent.parent
 X = np.array([1.0, 2.0])
 
-pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+pytestmark = [pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled"), pytest.mark.versions]
 
 
 def tenfold(x):

@@ -10,7 +10,7 @@ from cases import ulps
 
 from fastmlp.kernels import elementary
 
-pytestmark = pytest.mark.kernels
+pytestmark = [pytest.mark.kernels, pytest.mark.versions]
 
 FUNCTIONS = ("exp", "exp_minus_one", "log", "log1p", "sigmoid", "tanh", "softplus")
 DTYPES = (np.float32, np.float64)

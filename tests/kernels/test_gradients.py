@@ -17,7 +17,7 @@ from cases import (
 
 from benchmarks import reference
 
-pytestmark = pytest.mark.kernels
+pytestmark = [pytest.mark.kernels, pytest.mark.versions]
 
 ROWS = (1, 2, 7, 33) if numba.config.DISABLE_JIT else (1, 2, 7, 33, 257, 1000)  # odd ends of lanes and of blocks
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from model_files import assert_refused, history, network, rewrite_entry, round_trip, same_network
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def saved(tmp_path):

@@ -61,6 +61,7 @@ def compare(network, dtype=np.float64, rows=ROWS, epochs=EPOCHS, **options):
 # -- The same numbers as the reference -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.versions
 @pytest.mark.kernels
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("bias", [True, False])

@@ -10,6 +10,7 @@ from members import BATCH_SIZES, EPOCHS, MEMBERS, NETWORKS, PRECISIONS, ROWS, al
 import fastmlp
 
 
+@pytest.mark.versions
 @pytest.mark.kernels
 @PRECISIONS
 @BATCH_SIZES

@@ -69,6 +69,7 @@ def sample(colour_type, depth):
 # -- The two readers ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.versions
 @pytest.mark.kernels
 def test_the_two_readers_agree_on_files_whole_and_damaged():
     counts, different = outcomes(itertools.islice(small(files(0, 10**9)), FILES))

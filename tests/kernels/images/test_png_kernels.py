@@ -20,7 +20,7 @@ COMPILED = not numba.config.DISABLE_JIT
 STRATEGIES = [zlib.Z_DEFAULT_STRATEGY, zlib.Z_FILTERED, zlib.Z_HUFFMAN_ONLY, zlib.Z_RLE, zlib.Z_FIXED]
 COVERED = [(colour_type, depth) for colour_type, depth in KINDS if depth < 16]
 
-pytestmark = pytest.mark.kernels
+pytestmark = [pytest.mark.kernels, pytest.mark.versions]
 
 
 @jit
