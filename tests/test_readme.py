@@ -134,3 +134,14 @@ def test_the_readme_names_all_that_train_takes():
     vocabulary = (literals.Activation, literals.Output, literals.Loss, literals.Optimizer, literals.Schedule, literals.Init)
     names = {name for kind in vocabulary for name in get_args(kind)}
     assert names | inspect.signature(fastmlp.train).parameters.keys() <= told
+
+
+def test_the_house_has_the_rooms_that_are_told_of():
+    rooms, folder = set(), []
+    for line in next(blocks("text", readme="fastmlp/README.md")).text.splitlines():
+        name, depth = line.split()[0], (len(line) - len(line.lstrip())) // 2
+        folder[depth:] = [name]
+        rooms |= {"".join(folder)} if name.endswith(".py") else set()
+    package = ROOT / "fastmlp"
+    files = {path.relative_to(package) for path in package.rglob("*.py")}
+    assert rooms == {path.as_posix() for path in files if path.name != "__init__.py" or path.parent == Path()}
