@@ -1,6 +1,6 @@
 """PNG files without end, from a seed: whole ones of every kind, and ones that were damaged in every way we could think of.
 
-Files come in families: a whole picture, some damaged copies of it, and a picture whose deflate stream was written bit by bit,
+Files come in groups: a whole picture, some damaged copies of it, and a picture whose deflate stream was written bit by bit,
 with or without a flaw. Damage is mostly done under right checksums (CRC-32, often Adler-32 too), so that what lies behind them is
 reached. Scalars are drawn from `random.Random`, which takes a fifth of NumPy's time for one number.
 """
@@ -18,7 +18,7 @@ from pngs import ADAM7, CHANNELS, KINDS, SIGNATURE, chunk
 
 COVERED = [kind for kind in KINDS if kind[1] <= 8]  # what the compiled reader must read, when not interlaced
 LARGE = (32_800, 40_000)  # bytes of a picture in which a match can reach back as far as the format allows
-DAMAGED_COPIES = 8  # in each family
+DAMAGED_COPIES = 8  # in each group
 
 
 class Picture(NamedTuple):
@@ -31,7 +31,7 @@ class Picture(NamedTuple):
 
 def files(seed, count):
     """Files of every kind, whole and damaged."""
-    return itertools.islice(itertools.chain.from_iterable(family(seed, number) for number in itertools.count()), count)
+    return itertools.islice(itertools.chain.from_iterable(group(seed, number) for number in itertools.count()), count)
 
 
 def valid_files(seed, count):
@@ -41,7 +41,7 @@ def valid_files(seed, count):
         yield joined(chunks_of(rng, ordinary_picture(rng), fewest=1))
 
 
-def family(seed, number):
+def group(seed, number):
     rng = random.Random(f"{seed} {number}")
     picture = ordinary_picture(rng) if rng.random() < 0.6 else odd_picture(rng)
     chunks = chunks_of(rng, picture)

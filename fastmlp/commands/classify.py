@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastmlp.images.verdicts import Verdicts
     from fastmlp.writing import FileKind
 
-FORMATS = ("csv", "jsonl")
+FORMATS = ("csv", "jsonl")  # those of rows.ROW_FORMATS
 
 EPILOG = """\
 rows:
@@ -79,14 +79,13 @@ def _run(args: Namespace) -> int:
     """Rows are written batch by batch, and Ctrl-C waits for the end of one: what an interrupted run wrote is whole."""
     from fastmlp.commands.classification.report import Report
     from fastmlp.commands.classification.resuming import Samples, among, read_rows
-    from fastmlp.commands.classification.rows import CsvRows, JsonRows, as_written
+    from fastmlp.commands.classification.rows import ROW_FORMATS, CsvRows, as_written
     from fastmlp.commands.classification.sources_in_turn import SourcesInTurn
     from fastmlp.commands.classification.tally import Tally
     from fastmlp.images.pillow import MAX_PIXELS
 
     model = load_image_classifier(args.model)
-    as_json = (args.format or Path(args.output or "").suffix.lower()) in ("jsonl", ".jsonl")
-    rows = (JsonRows if as_json else CsvRows)(model.classes)
+    rows = ROW_FORMATS.get(args.format or _ending(args.output or ""), CsvRows)(model.classes)
     targets, beside = _targets(args, rows.kind)
     sources, tally = SourcesInTurn(args.sources), Tally(model.classes)
     report = Report(model.classes) if args.report is not None else None
@@ -150,8 +149,9 @@ def _targets(args: Namespace, kind: FileKind) -> tuple[list[str], str | None]:
         check_target(args.report, PAGE, inputs if output is None else [*inputs, output])
     if output is not None and not is_device(output):
         refuse_input(output, inputs)
-        if args.format is None and Path(output).suffix.lower() not in ("", ".csv", ".jsonl"):
-            raise ValueError(f"{output} cannot be written: its name must end in .csv or .jsonl, or --format say what it is to hold")
+        if args.format is None and _ending(output) not in ("", *FORMATS):
+            endings = either(f".{name}" for name in FORMATS)
+            raise ValueError(f"{output} cannot be written: its name must end in {endings}, or --format say what it is to hold")
         left = unfinished(output)
         if os.path.lexists(left):
             if not args.resume:
@@ -162,6 +162,10 @@ def _targets(args: Namespace, kind: FileKind) -> tuple[list[str], str | None]:
         if beside or not args.resume:  # else what is there has to be rows of the same classes
             check_writable(output, kind)
     return [path for path in (output, beside, args.report) if path is not None], beside
+
+
+def _ending(path: str) -> str:
+    return Path(path).suffix.lower().removeprefix(".")
 
 
 def _begun(batches: Iterator[Batch], may_be_empty: bool) -> Iterator[Batch]:

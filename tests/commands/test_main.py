@@ -11,6 +11,8 @@ from processes import run
 import fastmlp
 from fastmlp import literals
 from fastmlp.commands import warmup_steps
+from fastmlp.commands.classification.rows import ROW_FORMATS
+from fastmlp.commands.classify import FORMATS
 from fastmlp.commands.main import COMMANDS
 from fastmlp.commands.train import SINGLE, SWEPT
 from fastmlp.images import extractors
@@ -48,6 +50,10 @@ def test_names_in_the_help_are_those_of_the_tables(monkeypatch, capsys):
     assert all(" ".join(explanation(name).split()) in text for name in (*SWEPT, *SINGLE) if name != "hidden")
     for names in literals.Activation, literals.Optimizer, literals.Schedule, literals.Method:
         assert all(name in text for name in get_args(names))
+
+
+def test_formats_of_rows_are_those_that_there_are():
+    assert tuple(ROW_FORMATS) == FORMATS
 
 
 def test_options_that_take_several_values_are_those_of_each_network():

@@ -135,6 +135,9 @@ class JsonRows(RowFormat):
         return paths, labels, np.array([list(row.values()) for row in by_class], np.float64), statuses, errors
 
 
+ROW_FORMATS: dict[str, type[CsvRows] | type[JsonRows]] = {"csv": CsvRows, "jsonl": JsonRows}  # by the endings of files
+
+
 def features_head(extractor: str) -> str:
     """What stands before the first row of a file of features."""
     return ",".join(["file_name", *EXTRACTORS[extractor].columns]) + "\n"

@@ -3,7 +3,7 @@
 What the compiled reader gives, Pillow must give too, pixel for pixel; what it leaves to Pillow costs time, but is never wrong.
 The tests try some thousand files. As many more as you like, and the PNG files of any folders, are tried by
 
-    python tests/test_differential.py 200000 [folder ...] [--seed 1]
+    PYTHONPATH=tests python tests/kernels/images/test_differential.py 200000 [folder ...] [--seed 1]
 
 It counts the answers, keeps every file on which the two differ, and exits with 1 if there was one.
 """
