@@ -3,7 +3,6 @@ columns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,19 +45,22 @@ def _scaling(name: str, x: NDArray[Any], rows: NDArray[np.int32], dtype: Any) ->
     """To a mean of 0 and a deviation of 1 over those rows. A constant column is only shifted."""
     step = max(1, arrays.BLOCK // x.shape[1])
     starts = range(0, len(rows), step)
-    only = _as_seen(x[rows], dtype) if len(starts) == 1 else None
+    whole: NDArray[np.float64] | None = None
 
-    def blocks() -> Iterator[NDArray[np.float64]]:
-        return (_as_seen(x[rows[at : at + step]], dtype) for at in starts) if only is None else iter((only,))
+    def block(at: int) -> NDArray[np.float64]:
+        """Some rows, as the kernels see them. Nobody holds them, nor what they are made of, while the next ones are made."""
+        return x[rows[at : at + step]].astype(dtype, copy=False).astype(np.float64, copy=False) if whole is None else whole
 
+    if len(starts) == 1:
+        whole = block(0)
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        mean = sum(block.sum(axis=0) for block in blocks()) / len(rows)
-        deviation = np.sqrt(sum(np.square(block - mean).sum(axis=0) for block in blocks()) / len(rows))
+        mean = sum(block(at).sum(axis=0) for at in starts) / len(rows)
+        deviation = np.sqrt(sum(np.square(block(at) - mean).sum(axis=0) for at in starts) / len(rows))
         finite = np.isfinite(deviation)
         if deviation.min() < SQUARES_UNDERFLOW or not finite.all():
-            largest = np.max([np.abs(block - mean).max(axis=0) for block in blocks()], axis=0)
+            largest = np.max([np.abs(block(at) - mean).max(axis=0) for at in starts], axis=0)
             unit = np.where(largest > 0, largest, 1.0)
-            deviation = unit * np.sqrt(sum(np.square((block - mean) / unit).sum(axis=0) for block in blocks()) / len(rows))
+            deviation = unit * np.sqrt(sum(np.square((block(at) - mean) / unit).sum(axis=0) for at in starts) / len(rows))
             finite = np.isfinite(deviation)
     if not finite.all():
         column = f"column {int(np.argmin(finite))} of {name}"
@@ -66,11 +68,6 @@ def _scaling(name: str, x: NDArray[Any], rows: NDArray[np.int32], dtype: Any) ->
     limits = np.finfo(dtype)
     deviation[deviation <= limits.eps * np.abs(mean) + limits.tiny] = 1.0
     return Scaling(mean.astype(dtype), (1 / deviation).astype(dtype))
-
-
-def _as_seen(rows: NDArray[Any], dtype: Any) -> NDArray[np.float64]:
-    """Rows as the kernels see them."""
-    return rows.astype(dtype, copy=False).astype(np.float64, copy=False)
 
 
 def fold(network: MLP, theta: NDArray[Any], inputs: Scaling, outputs: Scaling | None) -> None:
