@@ -154,7 +154,7 @@ def test_only_the_commands_print():
 
 def test_kernels_neither_raise_nor_draw():
     for path, tree in sources().items():
-        if wing_of(path) == "kernels" and path != "kernels/compile.py":
+        if wing_of(path) == "kernels" and path not in ("kernels/compile.py", "kernels/numba_internals.py"):
             assert path in ("kernels/frozen.py", "kernels/trace.py") or not any(
                 isinstance(node, ast.Raise) for node in ast.walk(tree)
             ), path

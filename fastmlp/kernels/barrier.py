@@ -13,6 +13,7 @@ from llvmlite import ir
 from numba import types
 
 from fastmlp.kernels.compile import jit_part
+from fastmlp.kernels.numba_internals import call
 from fastmlp.kernels.simd import compiles, pointer_to
 
 POSSIBLE = os.name == "posix" and not numba.config.DISABLE_JIT  # type: ignore[attr-defined]  # interpreted threads would count wrongly
@@ -44,8 +45,7 @@ def _(context, builder, signature, counter, i):
 
 @compiles(_give_way, result=lambda: types.none, kinds=[()])
 def _(context, builder, signature):
-    yield_core = ir.FunctionType(ir.IntType(32), [])
-    builder.call(numba.core.cgutils.get_or_insert_function(builder.module, yield_core, "sched_yield"), [])
+    call(builder, "sched_yield", ir.IntType(32), [])
     return context.get_dummy_value()
 
 

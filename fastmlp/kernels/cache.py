@@ -6,7 +6,6 @@ its machine code depends on; and its first bytes are the checksum of the rest, s
 """
 
 import hashlib
-import pickle
 import sys
 import time
 import uuid
@@ -16,8 +15,8 @@ from pathlib import Path
 import llvmlite
 import numba
 import numpy as np
-from numba.core import caching, compiler, serialize
-from numba.misc.appdirs import AppDirs
+
+from fastmlp.kernels.numba_internals import KeptCode, processor, user_cache_folder
 
 CHECKSUM = 16  # bytes
 SETTINGS = ("OPT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT")  # of Numba, that change the code
@@ -46,34 +45,32 @@ def _folders():
     own = f"fastmlp-{_digest(str(sources).encode()).hexdigest()}"  # as sources in several places share the others
     if numba.config.CACHE_DIR:
         return [Path(numba.config.CACHE_DIR, own)]
-    return [sources / "__pycache__", Path(AppDirs("numba", appauthor=False).user_cache_dir, own)]
+    return [sources / "__pycache__", user_cache_folder() / own]
 
 
 SOURCES = _sources()
 FOLDERS = _folders() if SOURCES else []
 
 
-class KernelCache(caching.NullCache):
-    """Of one kernel: Numba asks it before it compiles, and hands it what it has compiled."""
+class KernelCache(KeptCode):
+    """Of one kernel."""
 
     def __init__(self, function):
         self.name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
 
-    def load_overload(self, signature, target):
+    def find(self, signature, codegen):
         """What an earlier process has compiled, from the first folder that holds it whole."""
-        target.refresh()
-        name = self._file(signature, target.codegen())
+        name = self._file(signature, codegen)
         for folder in FOLDERS:
             with suppress(OSError):
                 content = memoryview((folder / name).read_bytes())
                 if content[:CHECKSUM] == _digest(content[CHECKSUM:], CHECKSUM).digest():
-                    return compiler.CompileResult._rebuild(target, *pickle.loads(content[CHECKSUM:]))
+                    return content[CHECKSUM:]
         return None
 
-    def save_overload(self, signature, result):
-        """Keeps it in the first folder that can be written, if any."""
-        content = serialize.dumps(result._reduce())
-        name = self._file(signature, result.codegen)
+    def keep(self, signature, codegen, content):
+        """In the first folder that can be written, if any."""
+        name = self._file(signature, codegen)
         for folder in FOLDERS:
             with suppress(OSError):
                 _write(folder / name, _digest(content, CHECKSUM).digest() + content)
@@ -82,7 +79,7 @@ class KernelCache(caching.NullCache):
 
     def _file(self, signature, codegen):
         settings = [str(getattr(numba.config, name, None)) for name in SETTINGS]
-        key = repr((signature, codegen.magic_tuple(), VERSIONS, settings))  # the tuple tells the processor
+        key = repr((signature, processor(codegen), VERSIONS, settings))
         return f"{self.name}-{SOURCES}-{_digest(key.encode()).hexdigest()}.nbc"
 
 

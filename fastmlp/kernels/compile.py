@@ -12,10 +12,10 @@ import time
 from contextlib import contextmanager
 
 import numba
-from numba.core import event
 
 from fastmlp.kernels.cache import KernelCache
 from fastmlp.kernels.notice import Notice
+from fastmlp.kernels.numba_internals import CompileListener, compile_within, keep_by, kept_by, listen
 
 VERSION = numba.__version__
 EXACT = {"contract"}  # a * b + c becomes one FMA; nothing is reordered, so a lane's result never depends on its neighbours
@@ -45,9 +45,8 @@ def _decorator(cache, **options):
     def decorate(function):
         kernel = numba.njit(**options)(function)
         if cache:
-            kernel._cache = KernelCache(function)
-        if not numba.config.DISABLE_JIT:
-            kernel.compile = _interrupted_later()(kernel.compile)
+            keep_by(kernel, KernelCache(function))
+        compile_within(kernel, _interrupted_later)
         return kernel
 
     return decorate
@@ -72,30 +71,30 @@ def is_compiled(kernel) -> bool:
     return not numba.config.DISABLE_JIT and bool(kernel.signatures)  # type: ignore[attr-defined]
 
 
-class _Listener(event.Listener):
+class _Listener(CompileListener):
     """Gives notice of each kernel that has to be compiled, because the cache does not hold it, but not of its parts."""
 
     def __init__(self):
         self.notice, self.depth, self.kernel, self.began = Notice(), 0, None, 0.0
 
-    def on_start(self, compiling):
+    def begins(self, kernel, types):
         self.depth += 1
         if self.depth > 1:
             return
-        cache = getattr(compiling.data["dispatcher"], "_cache", None)
+        kept = kept_by(kernel)
         self.kernel, self.began = None, time.perf_counter()
-        if isinstance(cache, KernelCache):
-            self.kernel = cache.name, next(iter(re.findall(r"float\d\d", str(compiling.data["args"]))), None)
+        if kept is not None:
+            self.kernel = kept.name, next(iter(re.findall(r"float\d\d", str(types))), None)
             self.notice.begin(*self.kernel)
 
-    def on_end(self, _):
+    def ends(self):
         self.depth -= 1
         if self.depth == 0 and self.kernel is not None:
             self.notice.end(*self.kernel, time.perf_counter() - self.began)
 
 
 _LISTENER = _Listener()
-event.register("numba:compile", _LISTENER)
+listen(_LISTENER)
 
 
 @contextmanager

@@ -4,10 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 from numba import types
-from numba.core.errors import NumbaTypeError
 
 from fastmlp.kernels.activations import IDENTITY, SOFTMAX, output_activation
 from fastmlp.kernels.compile import jit_alone
+from fastmlp.kernels.numba_internals import ask_first
 from fastmlp.kernels.online import ACTIVATION, N_IN, N_OUT, OUTPUTS, forward, softmax_of_units, spread_out
 from fastmlp.kernels.simd import as_tuple, get, put, room
 
@@ -58,19 +58,17 @@ def frozen(theta, plan, edges, memory):
                     out[k] = get(units, at + k)
             return as_tuple(units, at, n_out)
 
-    if hasattr(function, "_compile_for_args"):  # not with the JIT off
-        _tell(function, n_in, n_out)
+    ask_first(function, *_asked(n_in, n_out))
     return function
 
 
-def _tell(function, n_in, n_out):
-    """Arguments of a type that the function cannot take are told in a sentence, in place of what Numba says of its code."""
+def _asked(n_in, n_out):
+    """What tells of arguments of a type that the function cannot take: where Python calls it, and where compiled code does."""
     numbers = (types.Integer, types.Float, types.Boolean)
     expected = {
         "x": f"an array, or a tuple, of {n_in} numbers of one type",
         "out": f"a writable array of {n_out} numbers",
     }
-    compile_for, template_for = function._compile_for_args, function.get_call_template
 
     def wrong(name, kind):
         if name not in expected or (name == "out" and isinstance(kind, types.NoneType | types.Omitted)):
@@ -80,10 +78,10 @@ def _tell(function, n_in, n_out):
         one_row = isinstance(kind, types.Array) and kind.ndim == 1 and (name == "x" or kind.mutable)
         return not one_row or not isinstance(kind.dtype, numbers) or kind.dtype == types.float16
 
-    def from_python(*args, **kwargs):
+    def from_python(args, kwargs, type_of):
         for name, value in {**dict(zip(expected, args, strict=False)), **kwargs}.items():
             try:
-                kind = None if isinstance(value, np.ma.MaskedArray) else function.typeof_pyval(value)
+                kind = None if isinstance(value, np.ma.MaskedArray) else type_of(value)
             except ValueError:  # it knows no such thing
                 kind = None
             if wrong(name, kind):
@@ -92,12 +90,11 @@ def _tell(function, n_in, n_out):
                 if isinstance(value, np.ndarray):
                     what = f"{'masked ' * np.ma.isMaskedArray(value)}{value.dtype} of shape {value.shape}"
                 raise ValueError(f"{name} must be {expected[name]}; got {what}")
-        return compile_for(*args, **kwargs)
 
     def from_compiled_code(args, kws):
         for name, kind in {**dict(zip(expected, args, strict=False)), **kws}.items():
             if wrong(name, kind):
-                raise NumbaTypeError(f"{name} must be {expected[name]}; got {kind}")
-        return template_for(args, kws)
+                return f"{name} must be {expected[name]}; got {kind}"
+        return None
 
-    function._compile_for_args, function.get_call_template = from_python, from_compiled_code
+    return from_python, from_compiled_code

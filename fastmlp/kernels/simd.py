@@ -14,11 +14,9 @@ import operator
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
-from numba.np.arrayobj import populate_array
-from numba.np.numpy_support import from_dtype
 
+from fastmlp.kernels.numba_internals import array_on_stack, check_bounds, number_type
 from fastmlp.kernels.trace import Traced, filled
 from fastmlp.kernels.vectors import BYTES, WIDE, Vector
 
@@ -109,15 +107,7 @@ def _room_of(array, count):
 
 @compiles(room, result=_room_of, kinds=[(types.Array, types.Any)])
 def _(context, builder, signature, array, count):
-    ty, count = signature.return_type, signature.args[1].literal_value
-    memory = context.make_array(ty)(context, builder)
-    number = context.get_data_type(ty.dtype)
-    with builder.goto_entry_block():  # cgutils.alloca_once would fill it with zeros, at each call
-        data = builder.alloca(ir.ArrayType(number, count))
-    data.align = BYTES
-    shape, itemsize = context.get_constant(types.intp, count), context.get_constant(types.intp, ty.dtype.bitwidth // 8)
-    populate_array(memory, builder.bitcast(data, number.as_pointer()), [shape], [itemsize], itemsize, meminfo=None)
-    return memory._getvalue()
+    return array_on_stack(context, builder, signature.return_type, signature.args[1].literal_value, BYTES)
 
 
 def lanes_of(array):
@@ -218,7 +208,7 @@ def pointer_to(context, builder, kind, array, i, count=1):
     memory = context.make_array(kind)(context, builder, array)
     if context.enable_boundscheck:
         for place in (i, builder.add(i, ir.Constant(i.type, count - 1))):
-            cgutils.do_boundscheck(context, builder, place, memory.nitems)
+            check_bounds(context, builder, place, memory.nitems)
     return builder.gep(memory.data, [i])
 
 
@@ -278,7 +268,7 @@ def _number_of(kind):
     held = _held(kind)
     if held is None:
         return kind.dtype
-    return types.float32 if held.str[1:] == "f2" else from_dtype(held.newbyteorder("="))
+    return types.float32 if held.str[1:] == "f2" else number_type(held.newbyteorder("="))
 
 
 def _read(context, builder, kind, array, i):
@@ -347,7 +337,7 @@ def _tuple_of(array, i, count):
 @compiles(as_tuple, result=_tuple_of, kinds=[(types.Array, types.Integer, types.Any)])
 def _(context, builder, signature, array, i, count):
     pointer = pointer_to(context, builder, signature.args[0], array, i, signature.return_type.count)
-    numbers = [builder.load(cgutils.gep_inbounds(builder, pointer, k)) for k in range(signature.return_type.count)]
+    numbers = [builder.load(builder.gep(pointer, [ir.IntType(64)(k)])) for k in range(signature.return_type.count)]
     return context.make_tuple(builder, signature.return_type, numbers)
 
 

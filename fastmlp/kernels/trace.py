@@ -13,9 +13,9 @@ import inspect
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
 
+from fastmlp.kernels.numba_internals import call, code_context
 from fastmlp.kernels.vectors import Vector
 
 _CONTRACT = ("contract",)  # a * b + c becomes one FMA; nothing is reordered
@@ -119,10 +119,7 @@ class Traced:
         ty = self.value.type
         suffix = f"v{ty.count}{ty.element.intrinsic_name}" if isinstance(ty, ir.VectorType) else ty.intrinsic_name
         values = [self.value, *(self.filled(other).value for other in others)]
-        function = ir.FunctionType(ty, [ty] * len(values))
-        return self.with_value(
-            self.builder.call(cgutils.get_or_insert_function(self.builder.module, function, f"{name}.{suffix}"), values)
-        )
+        return self.with_value(call(self.builder, f"{name}.{suffix}", ty, values))
 
 
 def _exactly(value, element):
@@ -174,9 +171,7 @@ def traced(function):
     @functools.cache
     def result_type(*kinds):
         """By a trial run, whose code is thrown away."""
-        from numba.core.registry import cpu_target
-
-        context = cpu_target.target_context
+        context = code_context()
         block = ir.Function(ir.Module(), ir.FunctionType(ir.VoidType(), [context.get_value_type(kind) for kind in kinds]), "trial")
         builder = ir.IRBuilder(block.append_basic_block())
         return _type_of(function(*(_traced_of(context, builder, *pair) for pair in zip(kinds, block.args, strict=True))))

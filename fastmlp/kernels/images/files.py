@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 
 from fastmlp.kernels.compile import jit
 from fastmlp.kernels.images import png
 from fastmlp.kernels.images.features import INK, ink_features, pixel_features, places_for
+from fastmlp.kernels.numba_internals import call
 from fastmlp.kernels.simd import compiles, pointer_to
 
 POSSIBLE = os.name == "posix"  # elsewhere Python reads the files
@@ -84,13 +84,12 @@ _INT, _LONG = ir.IntType(32), ir.IntType(64)
 
 def _call(builder, name, result, arguments, *, more=False):
     """Calls a function of the C library, which may take more arguments than are given."""
-    kind = ir.FunctionType(result, [argument.type for argument in arguments], more)
-    value = builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+    value = call(builder, name, result, arguments, more=more)
     return value if result is _LONG else builder.sext(value, _LONG)
 
 
 def _address(context, builder, kind, array, i):
-    return builder.bitcast(pointer_to(context, builder, kind, array, i), cgutils.voidptr_t)
+    return builder.bitcast(pointer_to(context, builder, kind, array, i), ir.IntType(8).as_pointer())
 
 
 @compiles(_open_at, result=lambda folder, names, start: types.int64, kinds=[(types.Integer, types.Array, types.Integer)])

@@ -1,0 +1,141 @@
+"""What is taken from inside Numba, which may change it without notice: all of it is here, with the reason, and has a test.
+
+It was tried with Numba 0.61 to 0.68; `pyproject.toml` allows no later one. From the public parts of Numba and llvmlite (`njit`,
+`types`, `extending`, `ir`) the other rooms take what they need themselves.
+"""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+from llvmlite import ir
+from numba.core import caching, cgutils, compiler, event, serialize
+from numba.core.errors import NumbaTypeError
+from numba.core.registry import cpu_target
+from numba.misc.appdirs import AppDirs
+from numba.np.arrayobj import populate_array
+from numba.np.numpy_support import from_dtype
+
+# -- code that is built by hand: what the public parts of Numba leave open ---------------------------------------------------------
+
+
+def call(builder, name, result, arguments, *, more=False):
+    """Calls a function of LLVM or of the C library, which may take more arguments than are given. llvmlite alone would declare it
+    again at each call."""
+    kind = ir.FunctionType(result, [argument.type for argument in arguments], more)
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+
+def check_bounds(context, builder, place, size):
+    """Raises an IndexError where a place is outside an array of that size, as Numba's own indexing does where it checks."""
+    cgutils.do_boundscheck(context, builder, place, size)
+
+
+def array_on_stack(context, builder, kind, count, alignment):
+    """An array of that Numba type, 1-D, of so many numbers that are not set to anything. Numba has none that needs no heap."""
+    memory, number = context.make_array(kind)(context, builder), context.get_data_type(kind.dtype)
+    with builder.goto_entry_block():  # cgutils.alloca_once would fill it with zeros, at each call
+        data = builder.alloca(ir.ArrayType(number, count))
+    data.align = alignment
+    shape, itemsize = (ir.IntType(64)(size) for size in (count, kind.dtype.bitwidth // 8))
+    populate_array(memory, builder.bitcast(data, number.as_pointer()), [shape], [itemsize], itemsize, meminfo=None)
+    return memory._getvalue()
+
+
+def number_type(dtype):
+    """The Numba type of a number of that dtype."""
+    return from_dtype(np.dtype(dtype))
+
+
+def code_context():
+    """What builds code for this processor, for who has to know LLVM's types before Numba builds any."""
+    return cpu_target.target_context
+
+
+# -- compiled kernels, kept -----------------------------------------------------------------------------------------------------
+
+
+class KeptCode(caching.NullCache):
+    """What Numba asks before it compiles a kernel, and hands what it has compiled: `find` and `keep` are to be made. Its own caches
+    follow no source but the kernel's file, and cannot live with a damaged file or a folder that cannot be written."""
+
+    def find(self, signature, codegen):
+        """The bytes that were kept for the types and the code generator, or None."""
+        raise NotImplementedError
+
+    def keep(self, signature, codegen, content):
+        """Keeps bytes."""
+        raise NotImplementedError
+
+    def load_overload(self, signature, target):
+        target.refresh()
+        content = self.find(signature, target.codegen())
+        return None if content is None else compiler.CompileResult._rebuild(target, *pickle.loads(content))
+
+    def save_overload(self, signature, result):
+        self.keep(signature, result.codegen, serialize.dumps(result._reduce()))
+
+
+def keep_by(kernel, kept):
+    """Makes a kernel ask and hand to that KeptCode."""
+    kernel._cache = kept
+
+
+def kept_by(kernel):
+    """The KeptCode of a kernel, if it has one."""
+    cache = getattr(kernel, "_cache", None)
+    return cache if isinstance(cache, KeptCode) else None
+
+
+def processor(codegen):
+    """What the machine code is for."""
+    return codegen.magic_tuple()
+
+
+def user_cache_folder():
+    """Where Numba keeps what it compiles for this user."""
+    return Path(AppDirs("numba", appauthor=False).user_cache_dir)
+
+
+# -- compiling, watched and asked -----------------------------------------------------------------------------------------------
+
+
+class CompileListener(event.Listener):
+    """Hears when a function begins to be compiled, and its parts within that: `begins(kernel, types)`, and when it `ends()`."""
+
+    def on_start(self, compiling):
+        self.begins(compiling.data["dispatcher"], compiling.data["args"])
+
+    def on_end(self, _):
+        self.ends()
+
+
+def listen(listener):
+    """From now on it hears of each."""
+    event.register("numba:compile", listener)
+
+
+def ask_first(function, from_python, from_compiled_code):
+    """Makes a function of `njit` reject arguments before it compiles for them, as what Numba says of its code tells nobody what was
+    wrong: from_python(arguments, keywords, type_of) may raise an error, from_compiled_code(types, keywords) return a message."""
+    if not hasattr(function, "_compile_for_args"):  # with the JIT off
+        return
+    compile_for, template_for = function._compile_for_args, function.get_call_template
+
+    def asked(*args, **kwargs):
+        from_python(args, kwargs, function.typeof_pyval)
+        return compile_for(*args, **kwargs)
+
+    def asked_by_code(args, kws):
+        message = from_compiled_code(args, kws)
+        if message:
+            raise NumbaTypeError(message)
+        return template_for(args, kws)
+
+    function._compile_for_args, function.get_call_template = asked, asked_by_code
+
+
+def compile_within(kernel, block):
+    """Makes each compile of a kernel happen within a block, a context manager that can be entered again and again."""
+    if hasattr(kernel, "_compile_for_args"):
+        kernel.compile = block()(kernel.compile)

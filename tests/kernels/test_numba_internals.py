@@ -1,0 +1,162 @@
+"""What is taken from inside Numba still does what it is taken for, and no other room takes anything from there."""
+
+import re
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+from llvmlite import ir
+from numba import types
+
+import fastmlp
+from fastmlp.kernels import numba_internals as internals
+from fastmlp.kernels.simd import compiles
+
+pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+PACKAGE = Path(fastmlp.__file__).parent
+
+
+def test_only_one_room_takes_anything_from_inside_numba():
+    inside = re.compile(
+        r"numba\.(core|np|misc)\b|\._(compile|cache|rebuild|reduce)\w*\b|typeof_pyval|get_call_template|magic_tuple"
+    )
+    rooms = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if inside.search(path.read_text())}
+    assert rooms == {"kernels/numba_internals.py"}
+
+
+def test_the_numba_that_is_allowed_is_the_one_that_it_was_tried_with():
+    first, last = re.search(r"tried with Numba ([\d.]+) to ([\d.]+)", internals.__doc__).groups()
+    project = (PACKAGE.parent / "pyproject.toml").read_text()
+    major, minor = last.split(".")
+    assert f'"numba>={first},<{major}.{int(minor) + 1}"' in project
+    assert tuple(map(int, first.split("."))) <= tuple(map(int, numba.__version__.split(".")[:2])) <= (int(major), int(minor))
+
+
+def absolute(x):
+    """|x|, by LLVM."""
+
+
+@compiles(absolute, result=lambda x: x, kinds=[(types.Float,)])
+def _(context, builder, signature, x):
+    return internals.call(builder, f"llvm.fabs.{x.type.intrinsic_name}", x.type, [x])
+
+
+def eleven(like):
+    """An array of eleven numbers."""
+
+
+@compiles(eleven, result=lambda like: types.Array(like.dtype, 1, "C"), kinds=[(types.Array,)])
+def _(context, builder, signature, like):
+    return internals.array_on_stack(context, builder, signature.return_type, 11, 64)
+
+
+def checked(i):
+    """The place i of an array of 3."""
+
+
+@compiles(checked, result=lambda i: types.int64, kinds=[(types.Integer,)])
+def _(context, builder, signature, i):
+    internals.check_bounds(context, builder, i, ir.IntType(64)(3))
+    return i
+
+
+def test_functions_of_llvm_are_called_more_than_once_in_a_module():
+    assert numba.njit(lambda x: absolute(x) + absolute(-x))(-2.5) == 5
+
+
+def test_an_array_on_the_stack_has_its_size_its_type_and_its_alignment():
+    @numba.njit
+    def filled(like):
+        array = eleven(like)
+        for i in range(array.size):
+            array[i] = i
+        return array.size, array.itemsize, array.sum(), array.ctypes.data % 64
+
+    assert filled(np.zeros(1, np.float32)) == (11, 4, 55, 0)
+
+
+def test_places_outside_raise_an_index_error():
+    @numba.njit
+    def place(i):
+        return checked(i)
+
+    assert place(2) == 2
+    with pytest.raises(IndexError):
+        place(3)
+
+
+def test_types_are_those_of_numba():
+    assert internals.number_type(">i2".replace(">", "=")) == types.int16
+    assert internals.number_type(np.uint64) == types.uint64
+    assert internals.code_context().get_value_type(types.float32) == ir.FloatType()
+
+
+def test_what_was_kept_runs_and_what_was_not_is_asked_for():
+    kept = {}
+
+    class Kept(internals.KeptCode):
+        content = kept
+
+        def find(self, signature, codegen):
+            assert internals.processor(codegen)
+            return self.content.get(str(signature))
+
+        def keep(self, signature, codegen, content):
+            self.content[str(signature)] = content
+
+    def kernel_of():
+        kernel = numba.njit(lambda x: x + 1)
+        internals.keep_by(kernel, Kept())
+        assert isinstance(internals.kept_by(kernel), Kept)
+        return kernel
+
+    assert internals.kept_by(numba.njit(lambda x: x)) is None
+    first = kernel_of()
+    assert first(1) == 2 and len(Kept.content) == 1 and not first.stats.cache_hits
+    second = kernel_of()
+    assert second(1) == 2 and second.stats.cache_hits
+
+
+def test_the_folder_of_the_user_is_that_of_numba():
+    assert internals.user_cache_folder().name == "numba" or "numba" in internals.user_cache_folder().parts
+
+
+def test_a_listener_hears_of_each_compile_within_a_block_and_what_is_asked_first_is_told():
+    heard = []
+
+    class Listener(internals.CompileListener):
+        def begins(self, kernel, kinds):
+            heard.append((kernel, str(kinds)))
+
+        def ends(self):
+            heard.append("end")
+
+    class Block:
+        def __call__(self, function):
+            def within(*args):
+                heard.append("block")
+                return function(*args)
+
+            return within
+
+    kernel = numba.njit(lambda x: x * 2)
+    internals.compile_within(kernel, Block)
+    listener = Listener()
+    internals.listen(listener)
+    assert kernel(3) == 6
+    assert heard[0] == "block" and heard[1][0] is kernel and "int64" in heard[1][1] and heard[-1] == "end"
+    numba.core.event.unregister("numba:compile", listener)
+
+    def from_python(args, keywords, type_of):
+        if not isinstance(type_of(args[0]), types.Integer):
+            raise ValueError("whole numbers only")
+
+    internals.ask_first(
+        kernel, from_python, lambda kinds, keywords: None if isinstance(kinds[0], types.Integer) else "whole, please"
+    )
+    assert kernel(np.int32(4)) == 8
+    with pytest.raises(ValueError, match="whole numbers only"):
+        kernel(1.5)
+    with pytest.raises(numba.core.errors.TypingError, match="whole, please"):
+        numba.njit(lambda x: kernel(x))(1.5)
