@@ -158,7 +158,7 @@ def test_bytes_are_refused_without_a_name():
 
 def test_missing_files_and_impossible_names_are_refused(tmp_path):
     assert refusal(tmp_path / "none.png") == f"{tmp_path / 'none.png'} cannot be read: No such file or directory"
-    assert "null byte" in refusal("a\0b.png")
+    assert "embedded null" in refusal("a\0b.png")  # byte, or character, as Python says it
     assert "cannot be read" in refusal("x" * 5000)
 
 
