@@ -13,7 +13,7 @@ import fastmlp
 from fastmlp.kernels import numba_internals as internals
 from fastmlp.kernels.simd import compiles
 
-pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+pytestmark = [pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled"), pytest.mark.versions]
 PACKAGE = Path(fastmlp.__file__).parent
 
 
