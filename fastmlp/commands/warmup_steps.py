@@ -80,7 +80,7 @@ def _in_both(run: Callable[[str], None], *kernels: str) -> list[Step]:
 PARTS = {
     "train": _in_both(_train, "batch.train_by_batches", "batch.chunk_losses", "batch.predict", "batch.predict_few"),
     "update": _in_both(_update, "online.train_by_samples", "online.update_once"),
-    "many": _in_both(_many, "population.train_lanes_by_batches", "population_online.train_lanes_by_samples"),
+    "many": _in_both(_many, "many_batches.train_lanes_by_batches", "many_online.train_lanes_by_samples"),
     "folders": [Step(_folders, ("features.ink_features", "features.pixel_features", "files.read_files", "names.sort_names"))],
     "archives": [Step(_archives, ("archive.walk_tar", "archive.walk_zip"))],
 }

@@ -22,8 +22,8 @@ EXPECTED = {
     "names.sort_names": ("sorting of names", 3),
     "online.train_by_samples": ("online training", 10),
     "online.update_once": ("updates", 5),
-    "population.train_lanes_by_batches": ("training of many", 6),
-    "population_online.train_lanes_by_samples": ("online training of many", 12),
+    "many_batches.train_lanes_by_batches": ("training of many", 6),
+    "many_online.train_lanes_by_samples": ("online training of many", 12),
 }
 _asked = 0
 

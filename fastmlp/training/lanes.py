@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels import population, population_online
+from fastmlp.kernels import many_batches, many_online
 from fastmlp.kernels.simd import readable
 from fastmlp.kernels.vectors import BYTES, WIDE
 from fastmlp.networks import layout
@@ -23,7 +23,7 @@ from fastmlp.training.descent import CALL_SECONDS, FIRST_CALL, ORDER_ENTRIES, en
 from fastmlp.training.epochs import Job
 from fastmlp.training.groups import Outcomes, TrainingGroup
 
-STOPPED_BY = np.array(["epochs", "target_loss", "patience", "diverged"])  # by the marks of kernels/population.py
+STOPPED_BY = np.array(["epochs", "target_loss", "patience", "diverged"])  # by the marks of kernels/many_batches.py
 ONLINE_BLOCK = 8  # samples that are laid out at once for updates from single samples
 ONLINE_BYTES = 1 << 16  # of rows that are so few that they are all laid out at once
 BLOCK = 16  # samples of a block of a batch
@@ -46,7 +46,7 @@ class NetworksAsLanes:
         self.work = self.block * group.network.theta.size * self.width // 4  # of a batch, in what one network costs
         self.seconds = 0.0  # for a batch, once that is known
         self.epoch = 0
-        self.scratch: SimpleQueue[population.LaneScratch] = SimpleQueue()
+        self.scratch: SimpleQueue[many_batches.LaneScratch] = SimpleQueue()
         self.common = self._material(group.data) if len(group.data) == 1 else None  # to all lanes
         members = np.arange(len(group.places))
         self.filled = [self._fill(members[at : at + self.width]) for at in range(0, len(members), self.width)]
@@ -67,7 +67,7 @@ class NetworksAsLanes:
         state, numbers = rest[: moments * parameters], rest[moments * parameters :]
         marks, best = np.zeros((3, width), np.int64), np.zeros((1, width))
         theta[:, :count], numbers[:, :count] = group.theta[members].T, group.numbers[members].T  # empty lanes are 0
-        marks[population.ENDED, count:] = 1  # and have ended
+        marks[many_batches.ENDED, count:] = 1  # and have ended
         for lane, (old, place) in enumerate(before):
             for name, array in {"theta": theta, "moments": state, "kept": kept, "marks": marks, "best": best}.items():
                 array[:, lane] = getattr(old.arrays, name)[place::width]
@@ -77,7 +77,7 @@ class NetworksAsLanes:
         else:
             orders = [one.row_orders() for one in (data[:1] if material.one_order else data)]
         flat = [array.reshape(-1) for array in (theta, state, kept, numbers, material.shift, material.scale, marks, best)]
-        return _Lanes(members, population.Lanes(*flat), orders, material.data, material.held_out, self.epoch * self.batches)
+        return _Lanes(members, many_batches.Lanes(*flat), orders, material.data, material.held_out, self.epoch * self.batches)
 
     def _material(self, data: list[TrainingData]) -> _Material:
         """What the members of some lanes learn from, each for itself or all the same."""
@@ -103,10 +103,10 @@ class NetworksAsLanes:
 
     def _data(
         self, x: NDArray[Any], y: NDArray[Any], weights: NDArray[Any], order: NDArray[np.int32], alike: bool = False
-    ) -> population.LaneData:
-        return population.LaneData(x, y, weights, order, self.group.network.classes is not None, alike)
+    ) -> many_batches.LaneData:
+        return many_batches.LaneData(x, y, weights, order, self.group.network.classes is not None, alike)
 
-    def _held_out(self, data: list[TrainingData]) -> population.LaneData | None:
+    def _held_out(self, data: list[TrainingData]) -> many_batches.LaneData | None:
         """The rows to measure, of all or of each."""
         first = data[0].held_out
         if first is None:
@@ -116,7 +116,7 @@ class NetworksAsLanes:
         y = _side_by_side([rows.y for rows in (held[:1] if _agree(data, "targets") else held)])
         return self._data(readable(first.x), y, np.ones((1, 1), self.group.theta.dtype), order)
 
-    def _scratch(self) -> population.LaneScratch:
+    def _scratch(self) -> many_batches.LaneScratch:
         layers, dtype, width = self.group.network.layers, self.group.theta.dtype, self.width
         # Rows are an odd number of vectors apart, so that they stand in different sets of the cache.
         stride = (BLOCK + 1) * width
@@ -125,7 +125,7 @@ class NetworksAsLanes:
             tiles = layout.empty_tiles(layers, dtype, 1, self.block, width)
         units = layout.units(layers, dtype, stride)
         few, few_slopes = (layout.aligned((int(layers[:, 1].sum()) * width,), dtype) for _ in range(2))
-        return population.LaneScratch(
+        return many_batches.LaneScratch(
             units=units,
             slopes=layout.aligned(units.shape, dtype),
             few=few,
@@ -149,8 +149,8 @@ class NetworksAsLanes:
 
     def _go_on(self, lanes: _Lanes, total: int, halted: Callable[[], bool], _: Map | None) -> None:
         group, scratch = self.group, self.scratch.get()
-        ends = population.Ends(group.stopping.target_loss, group.stopping.patience or 0)
-        kernel = population_online.train_lanes_by_samples if group.online else population.train_lanes_by_batches
+        ends = many_batches.Ends(group.stopping.target_loss, group.stopping.patience or 0)
+        kernel = many_online.train_lanes_by_samples if group.online else many_batches.train_lanes_by_batches
         try:
             while lanes.done < total and not halted():
                 first = lanes.done
@@ -163,7 +163,7 @@ class NetworksAsLanes:
                 began = time.perf_counter()
                 running = kernel(
                     lanes.arrays, scratch, lanes.data, lanes.held_out, lanes.sums.reshape(-1), lanes.measured.reshape(-1),
-                    population.LaneSizes(self.block, first, last, first), group.network.network, group.method, ends,
+                    many_batches.LaneSizes(self.block, first, last, first), group.network.network, group.method, ends,
                 )  # fmt: skip
                 self.seconds = max(1e-9, (time.perf_counter() - began) / (last - first))
                 self._note(lanes, first // self.batches, last // self.batches)
@@ -177,7 +177,7 @@ class NetworksAsLanes:
     def _note(self, lanes: _Lanes, first: int, last: int) -> None:
         """The losses of epochs first to last - 1."""
         count, places, outcomes = len(lanes.members), self.group.places[lanes.members], self.outcomes
-        ended = lanes.arrays.marks.reshape(3, -1)[population.ENDED, :count]
+        ended = lanes.arrays.marks.reshape(3, -1)[many_batches.ENDED, :count]
         some_ended = ended.any()
         where = slice(places[0], places[-1] + 1) if places[-1] - places[0] == count - 1 else places  # copied much faster
         for losses, sums, rows in (
@@ -248,8 +248,8 @@ class _Material(NamedTuple):
     one_order: bool  # for all
     shift: NDArray[Any]
     scale: NDArray[Any]
-    data: population.LaneData  # but for the order
-    held_out: population.LaneData
+    data: many_batches.LaneData  # but for the order
+    held_out: many_batches.LaneData
 
 
 class _Whole(NamedTuple):
@@ -265,10 +265,10 @@ class _Lanes:
     """Members in their lanes, as far as they have come."""
 
     members: NDArray[np.intp]
-    arrays: population.Lanes
+    arrays: many_batches.Lanes
     orders: list[RowOrders]  # one for each member, or one for all
-    data: population.LaneData
-    held_out: population.LaneData
+    data: many_batches.LaneData
+    held_out: many_batches.LaneData
     done: int  # batches
     sums: NDArray[np.float64] = field(default_factory=lambda: NOTHING)  # of the losses of the epochs of a kernel call
     measured: NDArray[np.float64] = field(default_factory=lambda: NOTHING)
@@ -294,7 +294,7 @@ class _Lanes:
         return self.before or _Whole(self.done, self.arrays.theta, self.arrays.kept)
 
     def running(self) -> NDArray[np.bool_]:
-        ended: NDArray[np.int64] = self.arrays.marks.reshape(3, -1)[population.ENDED, : len(self.members)]
+        ended: NDArray[np.int64] = self.arrays.marks.reshape(3, -1)[many_batches.ENDED, : len(self.members)]
         return ended == 0
 
 

@@ -343,7 +343,7 @@ def test_an_interrupt_before_the_first_epoch_has_ended_keeps_nothing(options, tm
         raise KeyboardInterrupt
 
     monkeypatch.setattr("fastmlp.training.descent.Descent._advance", interrupted)
-    monkeypatch.setattr("fastmlp.training.lanes.population.train_lanes_by_batches", interrupted)
+    monkeypatch.setattr("fastmlp.training.lanes.many_batches.train_lanes_by_batches", interrupted)
     assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), *options]) == 130
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.endswith("fastmlp: interrupted\n") and "so far" not in captured.err

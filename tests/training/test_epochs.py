@@ -218,8 +218,8 @@ def test_ctrl_c_during_the_kernels_gives_the_population_so_far(batch_size, threa
 @pytest.mark.parametrize(
     ("batch_size", "where"),
     [
-        (1, (lanes.population_online, "train_lanes_by_samples")),
-        (16, (lanes.population, "train_lanes_by_batches")),
+        (1, (lanes.many_online, "train_lanes_by_samples")),
+        (16, (lanes.many_batches, "train_lanes_by_batches")),
         (256, (descent.Descent, "_advance")),
     ],
     ids=["1", "16", "256"],

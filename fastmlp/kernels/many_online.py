@@ -1,4 +1,4 @@
-"""Many networks at once, with an update from each sample by plain gradient descent: see population.py.
+"""Many networks at once, with an update from each sample by plain gradient descent: see many_batches.py.
 
 Lanes are networks, those of a wide vector: each update waits for the one before, and several vectors fill the time.
 """
@@ -12,8 +12,8 @@ from fastmlp.kernels.activations import SOFTMAX
 from fastmlp.kernels.compile import jit, jit_flat
 from fastmlp.kernels.layers import last_layer, layer_of
 from fastmlp.kernels.losses import of_logit
+from fastmlp.kernels.many_batches import L2, RATE, add_to, end_of_epoch, pack_lanes
 from fastmlp.kernels.output import add_losses
-from fastmlp.kernels.population import L2, RATE, add_to, end_of_epoch, pack_lanes
 from fastmlp.kernels.product import Grid
 from fastmlp.kernels.schedules import rate_factor
 from fastmlp.kernels.simd import WIDE, lanes_of, load_wide, spread_wide, store, zeros_wide
@@ -111,7 +111,7 @@ def _move(theta, layer, inputs, deltas, here, keep, lanes):
 
 @jit
 def train_lanes_by_samples(strip, scratch, data, held, sums, measured, sizes, network, method, ends):
-    """population.train_lanes_by_batches with an update from each sample; what it counts as batches are blocks of samples."""
+    """many_batches.train_lanes_by_batches with an update from each sample; what it counts as batches are blocks of samples."""
     layers, tiles, theta, deltas = network.layers, scratch.tiles, strip.theta, scratch.deltas
     units, slopes, lanes = scratch.few, scratch.few_slopes, WIDE * lanes_of(theta)
     n, top, number = data.order.shape[2], layers.shape[0] - 1, theta.dtype.type
