@@ -148,8 +148,11 @@ class Dataset:
         return n - sum(held_of(count, self.options.validation) for count in counts)
 
     def own(self, members: Sequence[int]) -> list[Own]:
-        """What each of these members has for itself."""
+        """What each of these members has for itself, or the first of them if all have everything in common."""
         options, targets, weights, holds_out = self.options, self.own_targets, self.own_weights, self.holds_out
+        by_seed = options.bootstrap or (options.data_seed is None and (holds_out or options.shuffle))
+        if not (targets or weights or by_seed):
+            members = members[:1]
         found = []
         for member in members:
             seed = self.seeds[member]

@@ -59,7 +59,7 @@ class NetworksAsLanes:
         """Lanes with these members, from the beginning, or from the lanes in which they stood before."""
         group, width = self.group, self.width
         parameters, dtype = group.network.theta.size, group.theta.dtype
-        data = [group.data_of(member) for member in members.tolist()]
+        data = group.data if self.common else [group.data_of(member) for member in members.tolist()]
         material = self.common or self._material(data[:1] if _agree(data, *Parts._fields) else data)
         count, moments = len(members), group.method.moments
         block = layout.aligned(((2 + moments) * parameters + group.numbers.shape[1], width), dtype)

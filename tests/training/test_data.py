@@ -230,7 +230,9 @@ def test_members_share_what_they_do_not_have_for_themselves(y, options, own):
     options = Options.checked({**options, "seed": [7, 8, 7]}, X, members=True)
     dataset = Dataset(X, y, None, options, options.seed, by_member=True)
     network = untrained(X, float, dataset.targets_of(0), options, "glorot", None)
-    one, other, alike = (dataset.learned(network, 7, own) for own in dataset.own(range(3)))
+    each = dataset.own(range(3))
+    assert len(each) == (3 if own else 1)
+    one, other, alike = (dataset.learned(network, 7, own) for own in (each if own else each * 3))
     assert {part for part in one.parts._fields if getattr(one.parts, part) != getattr(other.parts, part)} == own
     assert y.ndim > 1 or one.parts == alike.parts, "which has the seed of the first"
     for part, array_of in {
