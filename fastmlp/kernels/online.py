@@ -72,12 +72,12 @@ def online_memory(layers, dtype, block):
         room = whole(n_out + biased)
         real += [1] * n_out + [0] * (room - n_out)
         ones += [0] * n_out + ([biased] + [0] * LANES)[: room - n_out]
-    none = [0] * len(real)
-    logits = [0] * (outputs * block)
-    tile = [0] * (first * block) + [1] * (biased * block)
-    parts = ([0] * places, none, none, none, real, ones, logits, logits, tile, logits, [0] * block)
-    edges = np.cumsum([0] + [len(part) for part in parts])
-    return OnlineMemory(np.array(plan), edges, np.array([number for part in parts for number in part], dtype))
+    units, logits, tile = len(real), outputs * block, (first + biased) * block
+    edges = np.cumsum([0, places, units, units, units, units, units, logits, logits, tile, logits, block])
+    memory = np.zeros(edges[-1], dtype)
+    memory[edges[4] : edges[5]], memory[edges[5] : edges[6]] = real, ones
+    memory[edges[9] - biased * block : edges[9]] = 1
+    return OnlineMemory(np.array(plan), edges, memory)
 
 
 @jit_flat

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from fastmlp.kernels import batch
 from fastmlp.kernels.activations import CODES
 from fastmlp.kernels.tiles import STRIP, Tiles
 
+LINE = 64  # bytes that come into the cache at once
 BLOCK_BYTES = 1 << 16  # of a block's arrays: between the first-level cache and the second
 
 
@@ -28,7 +28,7 @@ def layer_table(layer_sizes: Sequence[int], activations: Sequence[str], output: 
 
 def block_lanes(layers: NDArray[np.int64], itemsize: int, rows: int) -> int:
     """Samples of a block: whole strips, as many as the cache holds, or as there are."""
-    most = BLOCK_BYTES // (itemsize * (int(layers[0, 0]) + _unit_rows(layers) + int(layers[:, 1].max())))
+    most = BLOCK_BYTES // (itemsize * (int(layers[0, 0]) + unit_rows(layers) + int(layers[:, 1].max())))
     strip = int(STRIP)
     return strip * max(1, min(most, rows + strip - 1) // strip)
 
@@ -38,51 +38,41 @@ def stride_of(lanes: int) -> int:
     return lanes + int(STRIP) // 2
 
 
-def _unit_rows(layers: NDArray[np.int64]) -> int:
+def unit_rows(layers: NDArray[np.int64]) -> int:
     """Rows of batch.BatchScratch.units."""
     return int((layers[:-1, 1] + layers[:-1, 4]).sum() + layers[-1, 1])
 
 
-def units(layers: NDArray[np.int64], dtype: DTypeLike, stride: int) -> NDArray[Any]:
-    """batch.BatchScratch.units, with the rows of ones."""
-    rows = aligned((_unit_rows(layers), stride), dtype)
+def set_ones(units: NDArray[Any], layers: NDArray[np.int64], stride: int) -> None:
+    """The rows of ones in the units of a block, one below each hidden layer that has biases behind it."""
     at = 0
     for width, biased in layers[:-1, (1, 4)].tolist():
-        rows[at + width : at + width + biased] = 1
+        units[(at + width) * stride : (at + width + biased) * stride] = 1
         at += width + biased
-    return rows.reshape(-1)
 
 
 def batch_scratch(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int) -> batch.BatchScratch:
-    stride = stride_of(lanes)
-    widths = [(n_in + biased, -(-n_out // STRIP) * STRIP) for n_in, n_out, _, _, biased in layers.tolist()]
-    return batch.BatchScratch(
-        units=units(layers, dtype, stride),
-        slopes=aligned((_unit_rows(layers) * stride,), dtype),
-        deltas=aligned((2 * int(layers[:, 1].max()) * stride,), dtype),
-        spare=aligned((max((lanes + rows) * width for rows, width in widths),), dtype),
-    )
+    table, stride = layers.tolist(), stride_of(lanes)
+    rows, widest = unit_rows(layers), max(n_out for _, n_out, _, _, _ in table)
+    spare = max((lanes + n_in + biased) * -(-n_out // STRIP) * STRIP for n_in, n_out, _, _, biased in table)
+    scratch = batch.BatchScratch(*aligned(dtype, rows * stride, rows * stride, 2 * widest * stride, int(spare)))
+    set_ones(scratch.units, layers, stride)
+    return scratch
 
 
 def empty_tiles(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int, blocks: int = 0, stride: int | None = None) -> Tiles:
     """Room for one block that is packed anew each time, or for all of them."""
     n, stride = max(blocks, 1), stride or stride_of(lanes)
-    n_in, biased = int(layers[0, 0]), int(layers[0, 4])
-    inputs = aligned((n, n_in + biased, stride), dtype)
-    inputs[:, n_in:] = 1
-    return Tiles(
-        inputs=inputs.reshape(-1),
-        targets=aligned((n * int(layers[-1, 1]) * stride,), dtype),
-        weights=aligned((n * stride,), dtype),
-        stride=stride,
-        lanes=lanes,
-        kept=blocks > 0,
-    )
+    n_in, biased, n_out = int(layers[0, 0]), int(layers[0, 4]), int(layers[-1, 1])
+    inputs, targets, weights = aligned(dtype, n * (n_in + biased) * stride, n * n_out * stride, n * stride)
+    inputs.reshape(n, -1, stride)[:, n_in:] = 1
+    return Tiles(inputs, targets, weights, stride, lanes, kept=blocks > 0)
 
 
-def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Zeros that begin at a cache line: a vector that straddles two lines takes twice as long to load."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    buffer = np.zeros(size + 64, dtype=np.uint8)
-    start = -buffer.__array_interface__["data"][0] % 64
-    return buffer[start : start + size].view(dtype).reshape(shape)
+def aligned(dtype: DTypeLike, *sizes: int) -> list[NDArray[Any]]:
+    """Arrays of so many zeros, which begin at cache lines: a vector that straddles two takes twice as long to load."""
+    itemsize = np.dtype(dtype).itemsize
+    starts = [0, *accumulate(-(-size * itemsize // LINE) * LINE for size in sizes)]
+    buffer = np.zeros(starts[-1] + LINE, np.uint8)
+    buffer = buffer[-buffer.__array_interface__["data"][0] % LINE :]
+    return [buffer[start : start + size * itemsize].view(dtype) for start, size in zip(starts, sizes, strict=False)]

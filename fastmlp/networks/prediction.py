@@ -22,7 +22,7 @@ def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], col
     lanes = block_lanes(layers, theta.dtype.itemsize, n)
 
     def work(first: int) -> None:
-        block = aligned((rows_of(layers) * stride_of(lanes),), theta.dtype)
+        (block,) = aligned(theta.dtype, rows_of(layers) * stride_of(lanes))
         some = arrays.floating(x[first : first + rows], theta.dtype)
         batch.predict(out[first : first + rows], block, some, theta, layers, 0, len(some), lanes, stride_of(lanes))
 
@@ -43,7 +43,7 @@ def outputs_in_turn(
     """`outputs` of one network after the other for the same rows, on this thread, each in the place of the one before."""
     out = np.empty((len(x), columns), dtype=x.dtype)
     lanes = block_lanes(layers, x.dtype.itemsize, len(x))
-    block = aligned((rows_of(layers) * stride_of(lanes),), x.dtype)
+    (block,) = aligned(x.dtype, rows_of(layers) * stride_of(lanes))
     for theta in thetas:
         batch.predict(out, block, x, theta, layers, 0, len(x), lanes, stride_of(lanes))
         yield out

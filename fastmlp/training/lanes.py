@@ -62,7 +62,8 @@ class NetworksAsLanes:
         data = group.data if self.common else [group.data_of(member) for member in members.tolist()]
         material = self.common or self._material(data[:1] if _agree(data, *Parts._fields) else data)
         count, moments = len(members), group.method.moments
-        block = layout.aligned(((2 + moments) * parameters + group.numbers.shape[1], width), dtype)
+        rows = (2 + moments) * parameters + group.numbers.shape[1]
+        block = layout.aligned(dtype, rows * width)[0].reshape(rows, width)
         theta, kept, rest = block[:parameters], block[parameters : 2 * parameters], block[2 * parameters :]
         state, numbers = rest[: moments * parameters], rest[moments * parameters :]
         marks, best = np.zeros((3, width), np.int64), np.zeros((1, width))
@@ -97,7 +98,7 @@ class NetworksAsLanes:
 
     def _columns(self, rows: NDArray[Any]) -> NDArray[Any]:
         """The rows, one for each lane or one for all, as lanes."""
-        columns = layout.aligned((rows.shape[1], self.width), self.group.theta.dtype)
+        columns = layout.aligned(self.group.theta.dtype, rows.shape[1] * self.width)[0].reshape(-1, self.width)
         columns[:] = rows.T
         return columns
 
@@ -123,19 +124,14 @@ class NetworksAsLanes:
         tiles = layout.empty_tiles(layers, dtype, min(BLOCK, self.block), 1, stride)
         if self.group.online:
             tiles = layout.empty_tiles(layers, dtype, 1, self.block, width)
-        units = layout.units(layers, dtype, stride)
-        few, few_slopes = (layout.aligned((int(layers[:, 1].sum()) * width,), dtype) for _ in range(2))
-        return many_batches.LaneScratch(
-            units=units,
-            slopes=layout.aligned(units.shape, dtype),
-            few=few,
-            few_slopes=few_slopes,
-            deltas=layout.aligned((2 * int(layers[:, 1].max()) * stride,), dtype),
-            gradient=layout.aligned((0 if self.group.online else self.group.network.theta.size * width,), dtype),
-            losses=layout.aligned((width,), dtype),
-            tiles=tiles,
-            measured=layout.empty_tiles(layers, dtype, BLOCK, 1, stride),
+        of_units, of_few = layout.unit_rows(layers) * stride, int(layers[:, 1].sum()) * width
+        parameters = 0 if self.group.online else self.group.network.theta.size
+        units, slopes, few, few_slopes, deltas, gradient, losses = layout.aligned(
+            dtype, of_units, of_units, of_few, of_few, 2 * int(layers[:, 1].max()) * stride, parameters * width, width
         )
+        layout.set_ones(units, layers, stride)
+        measured = layout.empty_tiles(layers, dtype, BLOCK, 1, stride)
+        return many_batches.LaneScratch(units, slopes, few, few_slopes, deltas, gradient, losses, tiles, measured)
 
     # -- going on ----------------------------------------------------------------------------------------------------------------
 
