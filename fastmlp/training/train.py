@@ -76,7 +76,8 @@ def train(
         Units of the hidden layers, by default (100,); () for none.
     activation : str or sequence of str
         Of the hidden layers, one name or one for each: "relu" (the default), "leaky_relu", "elu", "gelu", "gelu_tanh" (its
-        approximation), "silu", "softplus", "sigmoid", "tanh", "identity".
+        approximation), "silu", "softplus", "sigmoid", "tanh", "identity". The smooth ones begin more slowly than "relu", for which
+        the other defaults are: give them more epochs, or init="he".
     output : str
         Of a classifier "sigmoid" or "softmax", of a regressor also "identity", or "softplus" and "exp", which are positive. By
         default one sigmoid unit for two classes, softmax for more, identity for a regressor.
