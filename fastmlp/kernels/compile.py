@@ -83,7 +83,7 @@ class _Listener(CompileListener):
             return
         kept = kept_by(kernel)
         self.kernel, self.began = None, time.perf_counter()
-        if kept is not None:
+        if isinstance(kept, KernelCache):
             self.kernel = kept.name, next(iter(re.findall(r"float\d\d", str(types))), None)
             self.notice.begin(*self.kernel)
 

@@ -183,7 +183,7 @@ def test_a_member_is_the_same_to_the_last_bit_in_any_lane_and_alone(network, opt
     outcome = descend(group, 2)
     count = len(group.places)
     turned = np.random.default_rng(0).permutation(count)
-    other = group._replace(theta=group.theta[turned], numbers=group.numbers[turned], learned=[group.data[k] for k in turned])
+    other = group._replace(theta=group.theta[turned], numbers=group.numbers[turned], data=[group.data[k] for k in turned])
     same_bits(outcome, descend(other, 2), turned, np.arange(count))
     for member in (0, count - 1):
         same_bits(outcome, descend(alone(group, member), 2), [member], [0])
@@ -194,14 +194,14 @@ def test_a_member_is_the_same_to_the_last_bit_in_any_lane_and_alone(network, opt
 @pytest.mark.parametrize("value", [np.nan] if INTERPRETED else [np.nan, np.inf, -np.inf])
 def test_what_is_no_number_stays_in_its_lane(value, optimizer, kernel, dtype):
     def with_data(data, **changes):
-        return data._replace(data=data.arrays._replace(**changes))
+        return data._replace(arrays=data.arrays._replace(**changes))
 
     group = members_that_share_nothing(SOFTMAX, dtype, kernel, optimizer, rows=4)
-    x = group.data[0].data.x
+    x = group.data[0].arrays.x
     x = np.append(x, np.full((1, x.shape[1]), value, dtype), axis=0)  # a row that only those take that are to fail
     more = [(np.append(data.arrays.y, data.arrays.y[:1], axis=0), np.append(data.arrays.weight, dtype(1))) for data in group.data]
     learned = [with_data(data, x=x, y=y, weight=weight) for data, (y, weight) in zip(group.data, more, strict=True)]
-    group = group._replace(learned=learned)
+    group = group._replace(data=learned)
     outcome = descend(group, 2)
     well, ill = np.arange(0, len(learned), 2), np.arange(1, len(learned), 2)
 
@@ -213,12 +213,12 @@ def test_what_is_no_number_stays_in_its_lane(value, optimizer, kernel, dtype):
         return with_data(data, **{what: np.full_like(getattr(data.arrays, what), value)})
 
     for what in ("theta", "numbers", "x", "y", "weight", "shift", "scale", "held y"):
-        other = group._replace(theta=group.theta.copy(), numbers=group.numbers.copy(), learned=list(learned))
+        other = group._replace(theta=group.theta.copy(), numbers=group.numbers.copy(), data=list(learned))
         for member in ill:
             if what in ("theta", "numbers"):
                 getattr(other, what)[member] = value
             else:
-                other.learned[member] = spoil(what, learned[member])
+                other.data[member] = spoil(what, learned[member])
         spoilt = descend(other, 2)
         same_bits(outcome, spoilt, well)
         assert (spoilt.measured[ill] != outcome.measured[ill]).all(), what
