@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.kernels, pytest.mark.versions]
 ROWS = (1, 2, 7, 33) if numba.config.DISABLE_JIT else (1, 2, 7, 33, 257, 1000)  # odd ends of lanes and of blocks
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="the reference, which this is compared with below, is judged by itself")
 @pytest.mark.parametrize("hidden", DEPTHS, ids=str)
 @pytest.mark.parametrize(("activation", "output", "loss"), COMBINATIONS)
 def test_gradient_is_the_derivative_of_the_loss(activation, output, loss, hidden):
