@@ -4,7 +4,8 @@ import numba
 import numpy as np
 import pytest
 
-from fastmlp.kernels.product import NONE, Grid, by_vectors
+from fastmlp.kernels.product import NONE, Grid, by_vectors, product_of
+from fastmlp.kernels.simd import load
 
 pytestmark = pytest.mark.kernels
 
@@ -69,3 +70,26 @@ def test_a_lane_of_a_product_adds_its_terms_in_their_order_whatever_the_sizes(dt
         product(part, grid(a[-rows:], 0, False, MARK), grid(b[:, -columns:], 0, False, MARK), rows, columns, 6, False)
         computed = part.array[places_of(part, (rows, columns, lanes))]
         assert np.array_equal(computed, whole.array[places_of(whole, (9, 9, lanes))][-rows:, -columns:])
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="compiled, the tiles of this processor are tested above")
+@pytest.mark.parametrize(("size", "low_width"), [((4, 4), 4), ((3, 2), 2)])
+@pytest.mark.parametrize("with_slopes", [False, True])
+def test_tiles_for_any_processor_come_to_the_same(with_slopes, size, low_width):
+    multiply, rng = product_of(size, low_width, load, odd_columns=True), np.random.default_rng(0)
+    for rows, columns, depth in [(1, 1, 1), (3, 5, 2), (4, 4, 70), (6, 7, 3), (9, 3, 2)]:
+        z, a, b = (rng.normal(size=(*shape, 8)) for shape in ((rows, columns), (rows, depth), (depth, columns)))
+        slopes = rng.normal(size=z.size)
+        made = grid(z, 0, False, MARK)
+        spread_out = np.zeros_like(made.array)  # as far apart as the sums
+        spread_out[places_of(made, z.shape)] = slopes.reshape(z.shape)
+        first = np.int64(made.at) if with_slopes else NONE
+        multiply(made, grid(a, 1, False, np.nan), grid(b, 2, False, np.nan), rows, columns, depth, False, spread_out, first)
+        factors = slopes.reshape(z.shape) if with_slopes else 1.0
+        terms = np.einsum("rdn,dcn->rcdn", a, b)
+        # Each of the products, of the sums and the slope rounds to half an ulp of what is at most the sum of the magnitudes.
+        bound = np.finfo(float).eps * (depth + 1) * np.abs(terms).sum(axis=2) * np.abs(factors)
+        at = places_of(made, z.shape)
+        assert (np.abs(made.array[at] - terms.sum(axis=2) * factors) <= bound).all()
+        made.array[at] = MARK
+        assert (made.array == MARK).all(), "written outside the vectors"
