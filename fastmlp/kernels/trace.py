@@ -52,12 +52,7 @@ class Traced:
     def filled(self, value, ty=None):
         """A value as it is, or a number in all lanes; of another LLVM type of a lane, if so asked."""
         element = ty or self.element
-        if isinstance(value, Traced):
-            value = value.value
-        elif isinstance(value, ir.Value):
-            pass
-        else:
-            value = ir.Constant(element, _exactly(value, element))
+        value = value.value if isinstance(value, Traced) else ir.Constant(element, _exactly(value, element))
         return self.with_value(value if self.lanes is None else filled(self.builder, value, self.lanes))
 
     def _with(self, other, operation, flip=False):
@@ -68,11 +63,7 @@ class Traced:
 
     def _pair(self, other):
         """Both, of one type: a number stands for all lanes."""
-        if (
-            isinstance(other, Traced)
-            and isinstance(other.value.type, ir.VectorType)
-            and not isinstance(self.value.type, ir.VectorType)
-        ):
+        if isinstance(other, Traced) and self.lanes is None and other.lanes is not None:
             return other.filled(self), other
         return self, self.filled(other)
 
