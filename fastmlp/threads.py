@@ -7,8 +7,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from itertools import pairwise
-from threading import Event
 from typing import Any, TypeVar
+
+import numpy as np
 
 from fastmlp import checks
 
@@ -19,6 +20,19 @@ Map = Callable[[Callable[[Any], Any], list[Any]], list[Any]]
 # Work is counted in parameters times rows; one of them takes 0.1 to 0.5 ns.
 THREADS_PAY = 2_000_000  # handing work to another thread from Python, and waiting for it, has its price
 LONGEST_CALL = 200_000_000  # for one kernel call: Ctrl-C waits for its end
+
+
+class Stop:
+    """Tells those at work that nobody waits for them any more: Python asks `is_set()`, compiled code looks at `flag`, (1,) uint8."""
+
+    def __init__(self) -> None:
+        self.flag = np.zeros(1, np.uint8)
+
+    def set(self) -> None:
+        self.flag[0] = 1
+
+    def is_set(self) -> bool:
+        return bool(self.flag[0])
 
 
 def thread_count(value: int | None) -> int:
@@ -126,7 +140,7 @@ def shares(count: int, parts: int) -> list[tuple[int, int]]:
 def in_threads(function: Callable[..., Result], items: Iterable[Item], threads: int, ordered: bool = True) -> Generator[Result]:
     """function(item, stop) for all items by threads, with at most two items for each thread under way; if not ordered, as they are
     done. `stop` is set when nobody waits for results any more."""
-    stop = Event()
+    stop = Stop()
     if threads == 1:
         for item in items:
             yield function(item, stop=stop)

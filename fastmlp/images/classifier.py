@@ -6,7 +6,6 @@ import os
 import warnings
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Event
 from typing import Any, TypedDict, get_args
 
 import numpy as np
@@ -27,7 +26,7 @@ from fastmlp.networks.history import History
 from fastmlp.networks.metrics import Evaluation, listing, of_classes, short
 from fastmlp.networks.mlp import MLP
 from fastmlp.storage import Expected, ModelKind, Record, check_type, write_model
-from fastmlp.threads import thread_count
+from fastmlp.threads import Stop, thread_count
 from fastmlp.writing import StrPath
 
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
@@ -94,7 +93,7 @@ class ImageClassifier(Copied):
         return scores
 
     @checks.takes_options()
-    def verdicts(self, chunk: Chunk, strict: bool = False, max_pixels: int = MAX_PIXELS, stop: Event | None = None) -> Verdicts:
+    def verdicts(self, chunk: Chunk, strict: bool = False, max_pixels: int = MAX_PIXELS, stop: Stop | None = None) -> Verdicts:
         """Classify one chunk of files; see reading.read_chunk."""
         paths, features, errors, others, skipped = read_chunk(chunk, self.extractor, strict, max_pixels, stop)
         skipped += len(others)

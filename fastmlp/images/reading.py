@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from functools import partial
-from threading import Event
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +25,7 @@ from fastmlp.images.sources.chunk import Chunk
 from fastmlp.images.sources.source import Chunks, Source
 from fastmlp.kernels.compile import is_compiled
 from fastmlp.kernels.images import files, png
-from fastmlp.threads import in_threads, thread_count
+from fastmlp.threads import Stop, in_threads, thread_count
 
 FILES_BY_PILLOW = 1000  # files of a source that Pillow has read before compiled code is loaded from its cache
 FIRST_STEP = 64  # files of the first call
@@ -49,7 +48,7 @@ class FeatureRows(NamedTuple):
     """How much was no file at all."""
 
 
-def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int, stop: Event | None = None) -> FeatureRows:
+def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int, stop: Stop | None = None) -> FeatureRows:
     """The features of a chunk of files. What is no PNG is an error if strict, and if the caller named each file.
 
     Once `stop` is set nobody wants to know any more, and a CancelledError ends it soon.
@@ -149,7 +148,7 @@ def _read_compiled(
     chunk: Chunk,
     extractor: str,
     max_pixels: int,
-    stop: Event | None,
+    stop: Stop | None,
 ) -> None:
     """Fills the rows of features that the compiled reader knows, and the outcomes."""
     code, scratch = EXTRACTORS[extractor].code, files.file_scratch()
@@ -202,7 +201,7 @@ def read_compiled(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8
     return scratch.png.gray[: height * width].reshape(height, width)
 
 
-def _spans(count: int, stop: Event | None, most: int = sys.maxsize) -> Iterator[tuple[int, int]]:
+def _spans(count: int, stop: Stop | None, most: int = sys.maxsize) -> Iterator[tuple[int, int]]:
     """(first, last) of a few of so many files at a time, and of more the faster the caller is done with them."""
     first, step = 0, FIRST_STEP
     while first < count:
@@ -214,6 +213,6 @@ def _spans(count: int, stop: Event | None, most: int = sys.maxsize) -> Iterator[
         first = last
 
 
-def _end_if(stop: Event | None) -> None:
+def _end_if(stop: Stop | None) -> None:
     if stop is not None and stop.is_set():
         raise CancelledError
