@@ -1,5 +1,6 @@
 """Files that are written: beside their place, over nothing but their like, whole or not at all."""
 
+import errno
 import os
 import re
 import stat
@@ -23,8 +24,9 @@ def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, m
         raise failure
 
     monkeypatch.setattr(np.lib.format if moment == "write_array" else os, moment, fail)
-    with pytest.raises(type(failure)):
+    with pytest.raises(type(failure)) as caught:
         network().save(path)
+    assert isinstance(failure, KeyboardInterrupt) or caught.value.filename == str(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -48,6 +50,50 @@ def test_a_saved_file_has_usual_permissions_or_those_of_the_one_that_it_replaces
     network().save(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert same_network(fastmlp.load(path), network())
+
+
+def test_a_file_that_replaces_a_private_one_is_never_open_to_others(tmp_path, monkeypatch):
+    path = tmp_path / "m.npz"
+    network((1, 1)).save(path)
+    path.chmod(0o600)
+    modes, fsync = [], os.fsync
+
+    def look(descriptor):
+        modes.extend(stat.S_IMODE(one.stat().st_mode) for one in tmp_path.iterdir())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", look)
+    network().save(path)
+    assert set(modes) == {0o600} and len(modes) == 3  # two files, and then one
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_a_file_that_replaces_another_keeps_its_owner(tmp_path):
+    path = tmp_path / "m.npz"
+    network((1, 1)).save(path)
+    os.chown(path, 1234, 4321)
+    network().save(path)
+    assert (path.stat().st_uid, path.stat().st_gid) == (1234, 4321)
+
+
+def test_the_folder_is_synced_once_a_file_is_in_its_place(tmp_path, monkeypatch):
+    path, synced = tmp_path / "m.npz", []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append((os.fstat(descriptor).st_ino, path.exists())))
+    network().save(path)
+    assert synced == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
+
+
+def test_a_folder_of_a_kind_that_is_never_synced_is_written_all_the_same(tmp_path, monkeypatch):
+    fsync = os.fsync
+
+    def refuse(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    network().save(tmp_path / "m.npz")
+    assert same_network(fastmlp.load(tmp_path / "m.npz"), network())
 
 
 def array_file(path):
