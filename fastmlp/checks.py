@@ -73,7 +73,7 @@ def one_of(name: str, value: Any, known: Iterable[Name]) -> Name:
     names = sorted(known)
     if isinstance(value, str) and value in names:
         return names[names.index(value)]
-    nearest = difflib.get_close_matches(value, names, n=1) if isinstance(value, str) else []
+    nearest = difflib.get_close_matches(value, names, n=1) if isinstance(value, str) and len(value) <= SHOWN else []
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}; got {shown(value)}{hint}")
 

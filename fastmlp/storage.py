@@ -13,9 +13,10 @@ from the header, and is said by the kind: see networks/records.py.
 
 from __future__ import annotations
 
-import io
+import errno
 import json
 import os
+import re
 import stat
 import struct
 import zipfile
@@ -25,20 +26,29 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from fastmlp import checks
-from fastmlp.writing import FileKind, StrPath, replacing
+from fastmlp.writing import FileKind, StrPath, naming, replacing
 
 FORMAT = "fastmlp"
 VERSION = 2  # 1 knew nothing of made_with, state and feature_names, and had another extractor by the name of ink
 HEADER_LIMIT = 1 << 24  # bytes; some twenty thousand networks
 NPY_HEADER_LIMIT = 1 << 10  # bytes; that of a 1-D array has 128
-LABEL_KINDS = "biufSU"  # numpy's letters for what can be a label
+# What stands before the values of an array of numbers or strings, in the npy format's versions 1 to 3: the version, the length of
+# what follows, and a dictionary as Python writes it.
+NPY_HEADER = re.compile(
+    rb"\x93NUMPY(?:\x01\x00(?P<short>..)|[\x02\x03]\x00(?P<long>....))"
+    rb"(?P<text>\{'descr': '(?P<dtype>[<>|][biufSU][1-9][0-9]{0,6})', 'fortran_order': (?:False|True), "
+    rb"'shape': \((?P<shape>[0-9, ]{0,99})\), \} *\n)",
+    re.DOTALL,
+)
+LAST_CHARACTER = 0x10FFFF  # of Unicode
+DEEPEST = 16  # lists and objects within each other, in what a model was made with
 MODEL = FileKind("a fastmlp model", (".npz",), rb'PK\x03\x04.{26}header\.npy.*"format": "fastmlp"')
 Fields = Mapping[str, type]  # names of fields, each with the type that it must have
 ALL_FIELDS: Fields = {"format": str, "version": int, "kind": str, "networks": list}
 NO_FIELDS: Fields = {}
 
-# What zipfile, json and numpy raise over a damaged file.
-DAMAGE = (ValueError, OSError, RuntimeError, LookupError, EOFError, OverflowError, struct.error, zipfile.BadZipFile)
+# What zipfile raises over a damaged file, beside an OSError for a place that no file has.
+DAMAGE = (ValueError, RuntimeError, LookupError, EOFError, OverflowError, struct.error, zipfile.BadZipFile)
 
 
 class Record(NamedTuple):
@@ -91,11 +101,13 @@ def read_model(path: StrPath, kinds: Mapping[str, ModelKind]) -> Any:
     path = checks.path("path", path)
     if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its writer
         raise ValueError(f"{os.fspath(path)} cannot be read as a fastmlp model: it is not a regular file")
-    with open(path, "rb") as file:
+    with naming(path), open(path, "rb") as file:
         try:
             record, kind = _read_record(file, kinds)
             return kind.make(record)
-        except DAMAGE as error:
+        except (*DAMAGE, OSError) as error:
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:  # of the disk, say, and not of what is on it
+                raise
             reason = error if type(error) is ValueError else "it is damaged, or something else than a model"
             raise ValueError(f"{os.fspath(path)} cannot be read as a fastmlp model: {reason}") from error
 
@@ -105,7 +117,7 @@ def _read_record(file: IO[bytes], kinds: Mapping[str, ModelKind]) -> tuple[Recor
         _check_archive(archive, os.fstat(file.fileno()).st_size)
         header = _read_header(archive)
         if header.get("kind") not in list(kinds) or header["version"] < 1:  # a list, since not all that JSON can say has a hash
-            said = f"{checks.shown(header.get('kind'))}, {header['version']}"
+            said = f"{checks.shown(header.get('kind'))}, {checks.shown(header['version'])}"
             raise ValueError(f"its header declares an unknown kind or version: {said}")
         kind = kinds[header["kind"]]
         check_fields("its header", header, {**ALL_FIELDS, **kind.fields}, kind.optional)
@@ -128,34 +140,54 @@ def _check_archive(archive: zipfile.ZipFile, file_size: int) -> None:
 def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
     if archive.getinfo("header.npy").file_size > HEADER_LIMIT:
         raise ValueError("its header is too large")
-    header = json.loads(_read_array(archive, "header", Expected(np.dtype(np.uint8), None)).tobytes())
+    text = _read_array(archive, "header", Expected(np.dtype(np.uint8), None)).tobytes()
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("its header cannot be read as JSON") from None
     if not isinstance(header, dict) or header.get("format") != FORMAT or type(header.get("version")) is not int:
         raise ValueError("its header is not that of a model")
     if header["version"] > VERSION:
-        raise ValueError(f"it was written by a newer fastmlp (format {header['version']}; this one reads up to {VERSION})")
+        newer = f"format {checks.shown(header['version'])}; this one reads up to {VERSION}"
+        raise ValueError(f"it was written by a newer fastmlp ({newer})")
     return header
 
 
 def _read_array(archive: zipfile.ZipFile, name: str, expected: Expected) -> np.ndarray:
     dtype, length = expected
     member = archive.getinfo(f"{name}.npy")
+    declared = "it must be 1-D" if length is None else f"its header declares {checks.shown(length)} values"
     if dtype is not None and length is not None:
         excess = member.file_size - length * dtype.itemsize
         if not 0 < excess <= NPY_HEADER_LIMIT:
-            raise ValueError(f"{name} has {member.file_size} bytes; its header declares {length} values")
+            raise ValueError(f"{name} has {member.file_size} bytes; {declared}")
     data = archive.read(member)  # whole, so that its checksum is known to be right before anything is parsed
-    stream = io.BytesIO(data)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError(f"{name} is not an array of the first npy format")
-    shape, _, stored = np.lib.format.read_array_header_1_0(stream, max_header_size=NPY_HEADER_LIMIT)
+    start, stored, shape = _npy_header(name, data)
     native = stored.newbyteorder("=")
-    if not (native.kind in LABEL_KINDS if dtype is None else native == dtype):
-        raise ValueError(f"{name} has values of dtype {native}, not of {dtype or 'labels'}")
+    if dtype is not None and native != dtype:
+        raise ValueError(f"{name} has values of dtype {native}, not of {dtype}")
     if len(shape) != 1 or length not in (None, shape[0]):
-        raise ValueError(f"{name} has shape {shape}; its header declares {length} values")
-    if shape[0] * stored.itemsize != len(data) - stream.tell():
+        raise ValueError(f"{name} has shape {shape}; {declared}")
+    if shape[0] * stored.itemsize != len(data) - start:
         raise ValueError(f"{name} is not of the size that it declares")
-    return np.frombuffer(data, stored, offset=stream.tell()).astype(native)
+    array = np.frombuffer(data, stored, offset=start).astype(native)
+    characters = array.view(np.uint32 if native.kind == "U" else np.uint8) if native.kind in "Ub" else array[:0]
+    if characters.max(initial=0) > (LAST_CHARACTER if native.kind == "U" else 1):
+        raise ValueError(f"{name} has a value that no {native} has")
+    return array
+
+
+def _npy_header(name: str, data: bytes) -> tuple[int, np.dtype, tuple[int, ...]]:
+    """Where the values begin, what they are, and how many. NumPy's own reader would parse the dictionary as Python, by rules that
+    change, and with errors of many a kind."""
+    found = NPY_HEADER.match(data, 0, NPY_HEADER_LIMIT)
+    if not found or int.from_bytes(found["short"] or found["long"], "little") != len(found["text"]):
+        raise ValueError(f"{name} is not an array of numbers or strings in the npy format")
+    try:
+        dtype = np.dtype(found["dtype"].decode())
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} has a dtype that there is not") from None
+    return found.end(), dtype, tuple(map(int, re.findall(rb"[0-9]+", found["shape"])))
 
 
 def check_fields(what: str, record: Any, fields: Fields, optional: Fields = NO_FIELDS) -> None:
@@ -174,3 +206,12 @@ def check_type(what: str, value: Any, kind: type) -> None:
 def check_finite(name: str, array: np.ndarray) -> None:
     if not np.isfinite(array).all():
         raise ValueError(f"{name} has a value that is not finite")
+
+
+def check_nesting(what: str, value: Any, levels: int = DEEPEST) -> None:
+    """Rejects what is nested deeper than whoever shows or copies it by calls within calls can go."""
+    if isinstance(value, dict | list):
+        if not levels:
+            raise ValueError(f"{what} must be nested {DEEPEST} levels deep at most")
+        for part in value.values() if isinstance(value, dict) else value:
+            check_nesting(what, part, levels - 1)

@@ -1,5 +1,7 @@
 """A model's file: what stands in it, and no file that can do harm."""
 
+import errno
+import json
 import os
 import pickle
 import zipfile
@@ -191,3 +193,82 @@ def test_an_array_that_declares_more_than_it_has_is_refused_before_it_is_allocat
         for name, content in contents.items():
             archive.writestr(name, content)
     assert_refused(path, "theta_0 has shape")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{'descr': '<f8', (", "{[]: 1}", "',,,'", "  {}\n {}", "lambda: 0", "(" * 900, "{'descr': '<U0', 'shape': (2,), }", "\0", ""],
+    ids=lambda text: repr(text[:30]),
+)
+def test_what_stands_for_the_header_of_an_array_is_not_parsed_as_python(saved, text):
+    path, _ = saved
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    head = text.encode().ljust(118)
+    contents["theta_0.npy"] = b"\x93NUMPY\1\0" + len(head).to_bytes(2, "little") + head + bytes(16)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    assert_refused(path, "theta_0 is not an array of numbers or strings in the npy format")
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_each_version_of_the_npy_format_is_read(saved, version, tmp_path):
+    path, _ = saved
+    model, members = fastmlp.load(path), members_of(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in members.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, array, version=version)
+    assert same_network(fastmlp.load(path), model)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "k" * 15_000_000},
+        {"version": 10**400},
+        {"version": -(10**400)},
+        {"made_with": {"a": json.loads("[" * 90 + "]" * 90)}},
+        {"layer_sizes": [10**400, 1]},
+        {"epochs": 10**400, "trained": True, "stopped_by": "epochs", "validation": False},
+        {"stopped_by": "a\x1b[31m"},
+        {"stopped_by": "e" * 15_000_000},
+        {"output": "e" * 15_000_000},
+        {"dtype": "\ud800"},
+        {"huber_delta": float("nan")},
+        {"huber_delta": float("inf")},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_nothing_in_a_header_is_too_large_to_be_told_in_a_sentence(saved, fields):
+    path, _ = saved
+    (rewrite_header if fields.keys() <= {"kind", "version"} else rewrite_entry)(path, **fields)
+    assert_refused(path)
+
+
+@pytest.mark.parametrize("text", [b"[" * 10**6, b'{"version": ' + b"1" * 10_000 + b"}"], ids=["nested", "number"])
+def test_json_that_python_does_not_read_is_no_header(saved, text):
+    path, _ = saved
+    rewrite(path, header=np.frombuffer(text, np.uint8))
+    assert_refused(path, "its header cannot be read as JSON")
+
+
+def test_strings_and_booleans_have_values_that_there_are(tmp_path):
+    path = tmp_path / "m.npz"
+    for classes, bad in ((["a", "b"], np.array([65, 0x110000], np.uint32).view("U1")), ([False, True], np.array([0, 2], np.uint8))):
+        network((1, 2), output="softmax", loss="cross_entropy", classes=np.array(classes)).save(path)
+        rewrite(path, classes_0=bad.view(bool) if bad.dtype == np.uint8 else bad)
+        assert_refused(path, "classes_0 has a value that no")
+
+
+def test_a_disk_that_cannot_be_read_is_no_damage(saved, monkeypatch):
+    path, _ = saved
+
+    def fail(*args):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(zipfile.ZipFile, "read", fail)
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        fastmlp.load(path)
+    assert caught.value.filename == str(path)

@@ -17,7 +17,7 @@ from fastmlp.images.labelled import labelled_images
 from fastmlp.images.pillow import MAX_PIXELS
 from fastmlp.images.reading import read_chunk
 from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chosen, Chunk
-from fastmlp.images.sources.source import Chunks, Source
+from fastmlp.images.sources.source import Chunks, Source, can_name_a_file
 from fastmlp.images.verdicts import Batches, Verdicts
 from fastmlp.literals import Decision, ExtractorName
 from fastmlp.networks import records
@@ -67,7 +67,7 @@ class ImageClassifier(Copied):
         count = counts[checks.one_of("method", self.method, DECISIONS)]
         found = [network.layer_sizes[0] for network in self.networks]
         if found != [size] * count:
-            raise ValueError(f"networks must be {count} of {size} inputs each; got {len(found)}, of {found} inputs")
+            raise ValueError(f"networks must be {count} of {size} inputs each; got {len(found)}, of {checks.shown(found)} inputs")
         for network in self.networks:
             known = None if network.classes is None else network.classes.tolist()
             if network.layer_sizes[-1] != 1 if self.method == "one-vs-rest" else known != self.classes:
@@ -236,6 +236,8 @@ def _expected(header: dict[str, Any]) -> dict[str, Expected]:
     records.check_made_with(header)
     for name in header["classes"]:
         check_type("a class in its header", name, str)
+        if not can_name_a_file(name):  # as rows can then be written with it
+            raise ValueError(f"a class in its header must be the name of a folder; got {checks.shown(name)}")
     return records.expected_networks(header)
 
 

@@ -24,6 +24,7 @@ from fastmlp.networks.records import (
     architecture_arguments,
     architecture_entry,
     check_made_with,
+    check_reason,
     expected_architecture,
     made_with_entry,
     numbered,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from fastmlp.networks.population import Population
 
 GROUP_FIELDS: Fields = {**ARCHITECTURE_FIELDS, "members": int}
+SEED_DIGITS = 40  # at most
 NUMBERS = ("learning_rate", "l2", "momentum")  # options of members that are numbers
 
 
@@ -106,6 +108,10 @@ def population_arguments(record: Record) -> dict[str, Any]:
     seeds, stopped_by = arrays["seed"], arrays["stopped_by"]
     if seeds.dtype.kind != "U" or stopped_by.dtype.kind != "U" or not np.strings.isdecimal(seeds).all():
         raise ValueError("its seeds must be text of decimal digits, and stopped_by text")
+    if np.strings.str_len(seeds).max() > SEED_DIGITS:
+        raise ValueError(f"its seeds must have {SEED_DIGITS} digits at most")
+    for reason in set(stopped_by.tolist()):
+        check_reason(reason)
     for name in NUMBERS:
         check_finite(name, arrays[name])
     if arrays["batch_size"].min() < 0:

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp import checks
+from fastmlp import checks, labels
 from fastmlp.kernels.losses import LOSSES
+from fastmlp.kernels.optimizers import OPTIMIZERS
 from fastmlp.networks.architecture import parameter_count
 from fastmlp.networks.history import History, TrainingState
-from fastmlp.storage import Expected, Fields, Record, check_fields, check_finite, check_type
+from fastmlp.storage import Expected, Fields, Record, check_fields, check_finite, check_nesting, check_type
 
 if TYPE_CHECKING:
     from fastmlp.networks.mlp import MLP
@@ -33,6 +34,8 @@ HISTORY_FIELDS: Fields = {"epochs": int, "stopped_by": str, "validation": bool}
 STATE_FIELDS: Fields = {"optimizer": str, "seed": int, "epochs": int, "steps": int, "outputs": bool}
 MORE_FIELDS: Fields = {"feature_names": list, "huber_delta": float}  # of an architecture, that may be missing
 MADE_WITH_FIELDS: Fields = {"made_with": dict}  # that may be missing
+MOST_COUNTED = 1 << 53  # epochs and steps, of which float64 still knows each
+LONGEST_REASON = 24  # characters of the word for why a training ended
 
 # -- written ----------------------------------------------------------------------------------------------------------------------
 
@@ -130,16 +133,32 @@ def _expected_entry(entry: Any) -> dict[str, Expected]:
     check_made_with(entry)
     expected = expected_architecture(entry)
     if "state" in entry:
-        check_fields("a state in its header", entry["state"], STATE_FIELDS, {"data_seed": int})
+        _check_state(entry["state"])
         theta, inputs, outputs = expected["theta"], entry["layer_sizes"][0], entry["layer_sizes"][-1] * entry["state"]["outputs"]
         expected["state_theta"] = theta
         expected["state_moments"] = Expected(theta.dtype, 2 * (theta.length or 0))
         expected["state_scaling"] = Expected(theta.dtype, 2 * (inputs + outputs))
     if trained:
+        check_reason(entry["stopped_by"])
         expected["loss"] = Expected(np.dtype(np.float64), entry["epochs"])
         if entry["validation"]:
             expected["validation_loss"] = expected["loss"]
     return expected
+
+
+def _check_state(state: Any) -> None:
+    check_fields("a state in its header", state, STATE_FIELDS, {"data_seed": int})
+    checks.one_of("optimizer", state["optimizer"], OPTIMIZERS)
+    for name in state.keys() & {"seed", "data_seed"}:
+        checks.seed(name, state[name])
+    for name in ("epochs", "steps"):
+        if not 0 <= state[name] <= MOST_COUNTED:
+            raise ValueError(f"{name} in its header must be from 0 to {MOST_COUNTED}; got {checks.shown(state[name])}")
+
+
+def check_reason(word: str) -> None:
+    if not word.isidentifier() or len(word) > LONGEST_REASON:
+        raise ValueError(f"stopped_by in its header must be a word; got {checks.shown(word)}")
 
 
 def expected_architecture(entry: dict[str, Any], copies: int = 1) -> dict[str, Expected]:
@@ -160,7 +179,9 @@ def expected_architecture(entry: dict[str, Any], copies: int = 1) -> dict[str, E
 
 
 def check_made_with(record: dict[str, Any]) -> None:
-    check_type("the options in its header", record.get("made_with", {}).get("options", {}), dict)
+    made = record.get("made_with", {})
+    check_type("the options in its header", made.get("options", {}), dict)
+    check_nesting("made_with in its header", made)
 
 
 def network_arguments(record: Record, index: int = 0) -> dict[str, Any]:
@@ -178,8 +199,9 @@ def network_arguments(record: Record, index: int = 0) -> dict[str, Any]:
 def architecture_arguments(record: Record, index: int) -> dict[str, Any]:
     """Those of them that do not depend on its parameters."""
     entry = record.header["networks"][index]
+    classes = record.arrays.get(f"classes_{index}")
     return {name: entry[name] for name in ("layer_sizes", "activations", "output", "loss_name", "bias")} | {
-        "classes": record.arrays.get(f"classes_{index}"),
+        "classes": None if classes is None else labels.ascending_classes(classes),
         "feature_names": entry.get("feature_names"),
         "huber_delta": entry.get("huber_delta", 1.0),
     }

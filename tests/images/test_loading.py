@@ -94,3 +94,11 @@ def test_a_missing_file_is_told_as_such(tmp_path):
     with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path / "m.npz"))):
         fastmlp.load(tmp_path / "m.npz")
     assert_refused(tmp_path, "not a regular file")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"], ids=["null", "half a character"])
+def test_classes_that_no_row_can_be_written_with_are_refused(name, tmp_path):
+    path = tmp_path / "m.npz"
+    image_classifier("one-vs-rest").save(path)
+    rewrite_header(path, classes=[name, "line"])
+    assert_refused(path, "a class in its header must be the name of a folder")

@@ -130,14 +130,14 @@ def _given(paths: Iterable[StrPath], size: int) -> Generator[Chunk]:
             return
         listed += len(names)
         failed = tuple(
-            (k, name, f"{name!r} cannot be the name of a file") for k, name in enumerate(names) if not _is_possible(name)
+            (k, name, f"{name!r} cannot be the name of a file") for k, name in enumerate(names) if not can_name_a_file(name)
         )
         for k, _, _ in failed:
             names[k] = ""
         yield Chunk("", os.fsencode("\0".join(names) + "\0"), len(names), failed=failed, known=max(known, listed))
 
 
-def _is_possible(name: str) -> bool:
+def can_name_a_file(name: str) -> bool:
     try:
         return b"\0" not in os.fsencode(name)
     except UnicodeEncodeError:
