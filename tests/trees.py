@@ -27,14 +27,14 @@ def checked(chunk):
     assert names.pop() == b""
     assert chunk.length == len(names) == len(chunk.paths())
     assert chunk.members is None or chunk.members.shape == (chunk.length, 4)
-    for index, name, why in chunk.failed:
-        assert chunk.paths()[index] == name
-        assert why
+    for failure in chunk.failed:
+        assert chunk.paths()[failure.row] == failure.name
+        assert failure.why
     return chunk
 
 
 def failures(source, **options):
-    return {name: why for chunk in Chunks(source, **options) for _, name, why in checked(chunk).failed}
+    return {failure.name: failure.why for chunk in Chunks(source, **options) for failure in checked(chunk).failed}
 
 
 def skipped(source, **options):

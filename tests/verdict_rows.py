@@ -26,7 +26,7 @@ def verdicts_of(paths, classes=CLASSES):
 
 def only(verdicts, chosen):
     """The rows that are chosen."""
-    paths, labels, scores, errors, _ = verdicts
+    paths, labels, scores, errors, *_ = verdicts
     paths, labels, errors = (list(compress(column, chosen)) for column in (paths, labels, errors))
     return Verdicts(paths, labels, scores[np.asarray(chosen)], errors)
 

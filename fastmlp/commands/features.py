@@ -42,7 +42,7 @@ def _run(args: Namespace) -> int:
     errors: list[str] = []
     with opened_output(args.output, beside, "x" if beside else "w") as file:
         file.write(features_head(args.extractor))
-        for paths, features, reasons, _, _ in chain([first], parts):
+        for paths, features, reasons, *_ in chain([first], parts):
             fine = [reason is None for reason in reasons]
             with interrupt_later():
                 file.write(features_text(list(compress(paths, fine)), features[fine]))

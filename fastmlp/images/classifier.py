@@ -95,17 +95,17 @@ class ImageClassifier(Copied):
     @checks.takes_options()
     def verdicts(self, chunk: Chunk, strict: bool = False, max_pixels: int = MAX_PIXELS, stop: Stop | None = None) -> Verdicts:
         """Classify one chunk of files; see reading.read_chunk."""
-        paths, features, errors, others, skipped = read_chunk(chunk, self.extractor, strict, max_pixels, stop)
+        paths, features, errors, others, skipped, retry = read_chunk(chunk, self.extractor, strict, max_pixels, stop)
         skipped += len(others)
         if not any(errors):
             scores = self.scores(features)
-            return Verdicts(paths, self._labels(scores), scores, errors, skipped)
+            return Verdicts(paths, self._labels(scores), scores, errors, skipped, retry)
         good = np.array([error is None for error in errors])
         known = self.scores(features[good])
         scores = np.full((len(paths), len(self.classes)), np.nan, known.dtype)
         scores[good] = known
         labels = iter(self._labels(known))
-        return Verdicts(paths, [next(labels) if error is None else None for error in errors], scores, errors, skipped)
+        return Verdicts(paths, [next(labels) if error is None else None for error in errors], scores, errors, skipped, retry)
 
     @property
     def histories(self) -> list[History]:

@@ -14,7 +14,7 @@ from fastmlp.images.extractors import DEFAULT_EXTRACTOR
 from fastmlp.images.fitting import METHODS, train_labelled
 from fastmlp.images.labelled import labelled_images
 from fastmlp.images.loading import load_model
-from fastmlp.images.reading import read_source
+from fastmlp.images.reading import in_one, read_source
 from fastmlp.images.sources.source import Source, nothing_in
 from fastmlp.images.verdicts import Verdicts
 from fastmlp.literals import ExtractorName, Method
@@ -143,4 +143,5 @@ def classify_folder(
         np.concatenate([np.empty((0, len(classifier.classes))), *(batch.scores for batch in batches)]),
         [error for batch in batches for error in batch.errors],
         sum(batch.skipped for batch in batches),
+        in_one([(len(batch.paths), batch.retry) for batch in batches]),
     )

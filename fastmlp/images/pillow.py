@@ -7,6 +7,7 @@ harm, damage to them does not lose the picture, and no setting of the calling pr
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -29,6 +30,7 @@ PICTURE_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
 GRAY, TRUECOLOUR, PALETTE = 0, 2, 3  # colour types
 CHANNELS = {GRAY: 1, TRUECOLOUR: 3, PALETTE: 1, 4: 2, 6: 4}
 WHOLE, ADAM7 = [(0, 0, 1, 1)], [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+PASSING = {errno.ENOMEM, errno.ENOBUFS, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}  # no fault of a file
 PIECE = 1 << 14  # bytes of a stream that are inflated at a time, to a thousand times as many at most
 
 
@@ -38,6 +40,18 @@ class ImageError(ValueError):
 
 class NoPNGError(ImageError):
     """A file, or bytes, that do not begin as a PNG image does; or something that is no file."""
+
+
+class RetryError(ImageError):
+    """A file that could not be read as memory, descriptors or its disk failed: another try may go well."""
+
+
+def not_read(name: str, error: Exception) -> ImageError:
+    """The error for a file that cannot be read, be that its own fault or not."""
+    if isinstance(error, MemoryError):
+        return RetryError(f"{name} cannot be read: there is not enough memory")
+    kind = RetryError if isinstance(error, OSError) and error.errno in PASSING else ImageError
+    return kind(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
 @checks.takes_options()
@@ -85,6 +99,8 @@ def decode(name: str, data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.u
         return _gray_levels(picture)
     except EOFError as error:
         raise ImageError(f"{name} is damaged: {error}" if picture.has_end else f"{name} is truncated") from error
+    except MemoryError as error:
+        raise not_read(name, error) from error
     except Exception as error:  # of damaged data Pillow makes an OSError, SyntaxError, ValueError, and others
         raise ImageError(f"{name} is damaged: {error}") from error
 
@@ -105,10 +121,10 @@ def read_file(path: str, max_bytes: int) -> bytes:
                 status = os.fstat(file.fileno())
                 if stat.S_ISREG(status.st_mode):
                     return _read_open(path, file, status.st_size, max_bytes)
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        if isinstance(error, ImageError):
-            raise
-        raise ImageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    except ImageError:
+        raise
+    except (OSError, ValueError, MemoryError) as error:  # ValueError: a name that no file can have
+        raise not_read(path, error) from error
     raise NoPNGError(f"{path} is not a regular file")
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from functools import partial
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,17 @@ from numpy.typing import NDArray
 
 from fastmlp import checks
 from fastmlp.images.extractors import EXTRACTORS, extract
-from fastmlp.images.pillow import MAX_PIXELS, SIGNATURE, ImageError, NoPNGError, decode, most_bytes, read_file, read_image
+from fastmlp.images.pillow import (
+    MAX_PIXELS,
+    SIGNATURE,
+    ImageError,
+    NoPNGError,
+    RetryError,
+    decode,
+    most_bytes,
+    read_file,
+    read_image,
+)
 from fastmlp.images.sources import archives
 from fastmlp.images.sources.chunk import Chunk
 from fastmlp.images.sources.source import Chunks, Source
@@ -46,6 +57,8 @@ class FeatureRows(NamedTuple):
     """Files that are no PNG, and have no row."""
     skipped: int
     """How much was no file at all."""
+    retry: list[int]
+    """Which rows have an error that is no fault of the file, so that another try may go well."""
 
 
 def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int, stop: Stop | None = None) -> FeatureRows:
@@ -59,9 +72,10 @@ def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int, stop
         _read_compiled(features, outcomes, chunk, extractor, max_pixels, stop)
     paths = chunk.paths()
     errors: list[str | None] = [None] * chunk.length
-    for index, _, why in chunk.failed:
-        errors[index] = why
-        outcomes[index] = files.REFUSED
+    retry = np.zeros(chunk.length, bool)
+    for failure in chunk.failed:
+        errors[failure.row], retry[failure.row] = failure.why, failure.retry
+        outcomes[failure.row] = files.REFUSED
     strict = strict or not chunk.place
     read = _reader(chunk, paths, max_pixels)
     for index in np.flatnonzero(outcomes != files.READ).tolist():
@@ -70,16 +84,17 @@ def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int, stop
             try:
                 features[index] = extract([read(index)], extractor)[0]
             except ImageError as error:
-                errors[index] = str(error)
+                errors[index], retry[index] = str(error), isinstance(error, RetryError)
                 outcomes[index] = files.NO_PNG if isinstance(error, NoPNGError) else files.REFUSED
             else:
                 outcomes[index] = files.READ
     others = [] if strict else np.flatnonzero(outcomes == files.NO_PNG).tolist()
-    if not others:
-        return FeatureRows(paths, features, errors, [], chunk.skipped)
     left = np.delete(np.arange(chunk.length), others)
+    again = np.flatnonzero(retry[left]).tolist()
+    if not others:
+        return FeatureRows(paths, features, errors, [], chunk.skipped, again)
     return FeatureRows(
-        [paths[k] for k in left], features[left], [errors[k] for k in left], [paths[k] for k in others], chunk.skipped
+        [paths[k] for k in left], features[left], [errors[k] for k in left], [paths[k] for k in others], chunk.skipped, again
     )
 
 
@@ -100,7 +115,14 @@ def read_source(source: Source, extractor: str, threads: int | None = None) -> F
         [error for part in parts for error in part.errors],
         [path for part in parts for path in part.others],
         sum(part.skipped for part in parts),
+        in_one([(len(part.paths), part.retry) for part in parts]),
     )
+
+
+def in_one(parts: Sequence[tuple[int, Sequence[int]]]) -> list[int]:
+    """The rows that parts name, each of so many rows of which it names some, counted from the first part on."""
+    firsts = accumulate((length for length, _ in parts), initial=0)
+    return [first + row for first, (_, rows) in zip(firsts, parts, strict=False) for row in rows]
 
 
 def _reader(chunk: Chunk, paths: list[str], max_pixels: int) -> Callable[[int], NDArray[np.uint8]]:

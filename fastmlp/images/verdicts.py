@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,8 @@ class Verdicts(NamedTuple):
     errors: list[str | None]
     skipped: int = 0
     """How many other files there were, that are no PNG images."""
+    retry: Sequence[int] = ()
+    """Which rows have an error that is no fault of the file: memory, descriptors or a disk failed, and another try may go well."""
 
     def __repr__(self) -> str:
         counts = Counter(label for label in self.labels if label is not None)

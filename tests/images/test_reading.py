@@ -6,9 +6,7 @@ import signal
 import subprocess
 import sys
 import tarfile
-import tempfile
 import threading
-import time
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -16,20 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pngs import KINDS, SIGNATURE, chunk, gray_png, header, png, random_samples
+from ways import MAX_PIXELS, WAYS, by_compiled_code, page, rows_of, the_same_by_all_ways
 
 from fastmlp import classify_folder, train_folder
 from fastmlp.images import reading
 from fastmlp.images.extractors import EXTRACTORS, extract
 from fastmlp.images.pillow import ImageError, read_image
-from fastmlp.images.reading import _spans, read_chunk
+from fastmlp.images.reading import _spans
 from fastmlp.images.sources.chunk import LARGEST_CHUNK
 from fastmlp.images.sources.source import Chunks
-from fastmlp.kernels.images import files
 from fastmlp.kernels.images import png as kernels
 
 ROOT = Path(__file__).parents[2]
-MAX_PIXELS = 1100 * 1100
-NOBODY = 65534
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are pipes, and folders to open from")
 
@@ -38,52 +34,6 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are pipes, and
 def one_chunk(monkeypatch):
     """The first chunk is as large as any."""
     monkeypatch.setattr("fastmlp.images.sources.chunk.SMALLEST_CHUNK", LARGEST_CHUNK)
-
-
-# -- The ways to read --------------------------------------------------------------------------------------------------
-
-
-def by_pillow(patch):
-    patch.setattr(reading, "FILES_BY_PILLOW", 10**9)
-    patch.setattr(reading, "is_compiled", lambda kernel: False)
-
-
-def by_compiled_code(patch):
-    patch.setattr(reading, "FILES_BY_PILLOW", 0)
-
-
-def without_system_calls(patch):
-    patch.setattr(reading, "FILES_BY_PILLOW", 0)
-    patch.setattr(files, "POSSIBLE", False)
-
-
-def in_turns(patch):
-    """As on the first call of a process: some by Pillow, until compiled code is at hand."""
-    patch.setattr(reading, "FILES_BY_PILLOW", 2)
-
-
-WAYS = [by_pillow, by_compiled_code, without_system_calls, in_turns]
-
-
-def rows_of(way, chunks, extractor="ink", strict=False, max_pixels=MAX_PIXELS):
-    with pytest.MonkeyPatch.context() as patch:
-        way(patch)
-        return [read_chunk(chunk, extractor, strict, max_pixels) for chunk in chunks]
-
-
-def as_bytes(rows):
-    return [row._replace(features=row.features.tobytes()) for row in rows]
-
-
-def the_same_by_all_ways(chunks, extractor="ink", strict=False, max_pixels=MAX_PIXELS):
-    results = [rows_of(way, chunks, extractor, strict, max_pixels) for way in WAYS]
-    for rows in results:
-        assert as_bytes(rows) == as_bytes(results[0])
-    return results[0]
-
-
-def page(height, width, seed=0):
-    return np.random.default_rng([height, width, seed]).integers(0, 256, (height, width)).astype(np.uint8)
 
 
 def write_everything(folder):
@@ -235,111 +185,6 @@ def test_any_positive_limit_of_pixels_is_one(tmp_path):
     for limit, error in [(1, "at most 1 are read"), (99, "at most 99 are read"), (100, None), (10**40, None)]:
         (rows,) = the_same_by_all_ways(list(Chunks(tmp_path)), max_pixels=limit)
         assert str(rows.errors[0]).endswith(error or "None")
-
-
-# -- What changes between the walk and the reading ---------------------------------------------------------------------
-
-
-def test_files_that_vanish_or_become_something_else_fail_or_are_skipped(tmp_path):
-    for name in ("changed", "folder", "pipe", "right", "vanished", "zero"):
-        (tmp_path / name).write_bytes(gray_png(page(5, 5)))
-    chunks = list(Chunks(tmp_path))
-    for name in ("folder", "pipe", "vanished", "zero"):
-        (tmp_path / name).unlink()
-    (tmp_path / "folder").mkdir()
-    os.mkfifo(tmp_path / "pipe")
-    os.symlink("/dev/zero", tmp_path / "zero")
-    (tmp_path / "changed").write_bytes(gray_png(page(9, 5)))
-    (rows,) = the_same_by_all_ways(chunks)
-    assert rows.paths == ["changed", "right", "vanished"]
-    assert rows.errors == [None, None, f"{tmp_path / 'vanished'} cannot be read: No such file or directory"]
-    assert rows.others == ["folder", "pipe", "zero"]
-    (strict,) = the_same_by_all_ways(chunks, strict=True)
-    told = dict(zip(strict.paths, strict.errors, strict=True))
-    for name in ("folder", "pipe", "zero"):
-        assert told[name] == f"{tmp_path / name} is not a regular file"
-
-
-def test_a_pipe_that_somebody_holds_open_does_not_block(tmp_path):
-    (tmp_path / "pipe").write_bytes(b"")
-    chunks = list(Chunks(tmp_path))
-    (tmp_path / "pipe").unlink()
-    os.mkfifo(tmp_path / "pipe")
-    end = os.open(tmp_path / "pipe", os.O_RDWR)
-    try:
-        (rows,) = the_same_by_all_ways(chunks)
-    finally:
-        os.close(end)
-    assert rows.others == ["pipe"]
-
-
-def test_a_folder_that_vanishes_makes_all_its_files_fail(tmp_path):
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    (folder / "a.png").write_bytes(gray_png(page(5, 5)))
-    chunks = list(Chunks(folder))
-    folder.rename(tmp_path / "elsewhere")
-    (rows,) = the_same_by_all_ways(chunks)
-    assert rows.errors == [f"{folder / 'a.png'} cannot be read: No such file or directory"]
-
-
-def test_an_archive_that_is_cut_short_after_it_was_listed_is_not_read_behind_its_end(tmp_path):
-    with tarfile.open(tmp_path / "a.tar", "w") as tar:
-        for number in range(3):
-            (tmp_path / "a.png").write_bytes(gray_png(page(300, 300, number)))
-            tar.add(tmp_path / "a.png", f"{number}.png")
-    chunks = list(Chunks(tmp_path / "a.tar"))
-    for size in (250_000, 100_000, 600, 1):
-        os.truncate(tmp_path / "a.tar", size)
-        (rows,) = the_same_by_all_ways(chunks)
-        expected = [start + length <= size for start, length in chunks[0].members[:, :2].tolist()]
-        assert [error is None for error in rows.errors] == expected
-    assert rows.errors[2].startswith(f"{tmp_path / 'a.tar'}: 2.png is damaged: it must have ")
-
-
-def test_a_file_that_grows_while_it_is_read_ends(tmp_path):
-    (tmp_path / "a.png").write_bytes(gray_png(page(5, 5)))
-    stop = threading.Event()
-
-    def grow():
-        with open(tmp_path / "a.png", "ab", buffering=0) as file:
-            while not stop.is_set():
-                file.write(bytes(4096))
-                time.sleep(0)
-
-    writer = threading.Thread(target=grow)
-    writer.start()
-    try:
-        chunks = list(Chunks(tmp_path))
-        for way in WAYS:
-            (rows,) = rows_of(way, chunks)
-            assert rows.errors == [None]
-    finally:
-        stop.set()
-        writer.join()
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become somebody else")
-def test_files_that_may_not_be_read_fail():
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        for name in ("closed.png", "open.png", "sub/in closed folder.png"):
-            path = Path(folder, name)
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(gray_png(page(5, 5)))
-        chunks = list(Chunks(folder))
-        os.chmod(os.path.join(folder, "closed.png"), 0)
-        os.chmod(os.path.join(folder, "sub"), 0)
-        os.seteuid(NOBODY)
-        try:
-            (rows,) = the_same_by_all_ways(chunks)
-        finally:
-            os.seteuid(0)
-    assert rows.errors == [
-        f"{folder}/closed.png cannot be read: Permission denied",
-        None,
-        f"{folder}/sub/in closed folder.png cannot be read: Permission denied",
-    ]
 
 
 def test_files_are_closed_whatever_they_are(everything):

@@ -19,6 +19,17 @@ SMALLEST_CHUNK = 64  # names of the first chunk; each further one has twice as m
 LARGEST_CHUNK = 4096  # up to this, some 10 ms of work with small images
 
 
+class Failure(NamedTuple):
+    """What cannot be read, as was found while listing."""
+
+    row: int
+    """Its place among the names of a chunk."""
+    name: str
+    why: str
+    retry: bool = False
+    """Whether another try may go well."""
+
+
 class Chunk(NamedTuple):
     """Some files of a source."""
 
@@ -29,8 +40,7 @@ class Chunk(NamedTuple):
     length: int
     members: NDArray[np.int64] | None = None
     """(length, 4) where the members of an archive are: see archives.Members."""
-    failed: tuple[tuple[int, str, str], ...] = ()
-    """What cannot be read, as was found while listing: its place among the names, its name, and why."""
+    failed: tuple[Failure, ...] = ()
     skipped: int = 0
     """How many things there were beside them that are no regular files."""
     known: int = 0
@@ -39,8 +49,8 @@ class Chunk(NamedTuple):
     def paths(self) -> list[str]:
         """The names as text, with "/" between folders."""
         names = os.fsdecode(self.names).split("\0")[:-1]
-        for index, name, _ in self.failed:
-            names[index] = name
+        for failure in self.failed:
+            names[failure.row] = failure.name
         return names
 
     def without(self, done: ArrayLike) -> Chunk:
@@ -52,7 +62,7 @@ class Chunk(NamedTuple):
             names=b"".join(names[k] + b"\0" for k in left),
             length=len(left),
             members=None if self.members is None else self.members[left],
-            failed=tuple((places[k], name, why) for k, name, why in self.failed if k in places),
+            failed=tuple(failure._replace(row=places[failure.row]) for failure in self.failed if failure.row in places),
         )
 
 

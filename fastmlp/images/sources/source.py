@@ -12,7 +12,7 @@ import numpy as np
 
 from fastmlp import checks
 from fastmlp.images.sources import archives
-from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chunk, chunk_sizes
+from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chunk, Failure, chunk_sizes
 from fastmlp.images.sources.walk import Walk, walked_chunks
 from fastmlp.writing import StrPath
 
@@ -130,10 +130,10 @@ def _given(paths: Iterable[StrPath], size: int) -> Generator[Chunk]:
             return
         listed += len(names)
         failed = tuple(
-            (k, name, f"{name!r} cannot be the name of a file") for k, name in enumerate(names) if not can_name_a_file(name)
+            Failure(k, name, f"{name!r} cannot be the name of a file") for k, name in enumerate(names) if not can_name_a_file(name)
         )
-        for k, _, _ in failed:
-            names[k] = ""
+        for failure in failed:
+            names[failure.row] = ""
         yield Chunk("", os.fsencode("\0".join(names) + "\0"), len(names), failed=failed, known=max(known, listed))
 
 

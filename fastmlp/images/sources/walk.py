@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chunk, chunk_sizes
+from fastmlp.images.pillow import PASSING
+from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chunk, Failure, chunk_sizes
 from fastmlp.kernels.images.names import chosen_names, sorted_names
 
 SORTED_BY_PYTHON = 1 << 15  # bytes of names at most; nothing need be compiled for them
@@ -89,7 +90,7 @@ class Walk:
         except OSError as error:
             if not folder.name:
                 raise
-            yield self._failure(folder.name, f"{path} cannot be listed: {error.strerror}")
+            yield self._failure(folder.name, f"{path} cannot be listed: {error.strerror}", error.errno in PASSING)
         yield from later
 
     def _listings(self, path: str, odd: dict[bytes, str]) -> Iterator[bytes]:
@@ -132,9 +133,9 @@ class Walk:
         skipped, self.skipped = self.skipped, 0
         return Chunk(self.root, names, count, skipped=skipped)
 
-    def _failure(self, name: bytes, why: str) -> Chunk:
+    def _failure(self, name: bytes, why: str, retry: bool = False) -> Chunk:
         """A part of one name, which ends with "/": whoever tries to read it all the same opens no device."""
-        return self._part(name + b"\0", 1)._replace(failed=((0, os.fsdecode(name), why),))
+        return self._part(name + b"\0", 1)._replace(failed=(Failure(0, os.fsdecode(name), why, retry),))
 
 
 def walked_chunks(walk: Walk) -> Generator[Chunk]:
@@ -158,12 +159,12 @@ class _Waiting:
 
     def __init__(self) -> None:
         self.names: list[bytes] = []
-        self.failed: list[tuple[int, str, str]] = []
+        self.failed: list[Failure] = []
         self.length = self.skipped = 0
 
     def add(self, part: Chunk) -> None:
         self.names.append(part.names)
-        self.failed += [(self.length + index, name, why) for index, name, why in part.failed]
+        self.failed += [failure._replace(row=self.length + failure.row) for failure in part.failed]
         self.length += part.length
         self.skipped += part.skipped
 

@@ -147,10 +147,10 @@ def test_a_chunk_without_some_of_its_names(tree, tmp_path_factory, kind):
             left = chunk.without(form)
             assert left.paths() == [paths[index] for index in kept]
             assert left.length == len(kept)
-            assert {name: why for _, name, why in left.failed} == {
-                name: why for index, name, why in chunk.failed if not done[index]
+            assert {failure.name: failure.why for failure in left.failed} == {
+                failure.name: failure.why for failure in chunk.failed if not done[failure.row]
             }
-            assert all(left.paths()[index] == name for index, name, _ in left.failed)
+            assert all(left.paths()[failure.row] == failure.name for failure in left.failed)
             assert left.skipped == chunk.skipped
             if kind == "tar":
                 assert np.array_equal(left.members, chunk.members[kept])
