@@ -40,7 +40,7 @@ NPY_HEADER = re.compile(
     rb"'shape': \((?P<shape>[0-9, ]{0,99})\), \} *\n)",
     re.DOTALL,
 )
-LAST_CHARACTER = 0x10FFFF  # of Unicode
+LARGEST = {"U": 0x10FFFF, "b": 1}  # of the characters of a string, and of the byte of a boolean
 DEEPEST = 16  # lists and objects within each other, in what a model was made with
 MODEL = FileKind("a fastmlp model", (".npz",), rb'PK\x03\x04.{26}header\.npy.*"format": "fastmlp"')
 Fields = Mapping[str, type]  # names of fields, each with the type that it must have
@@ -171,8 +171,7 @@ def _read_array(archive: zipfile.ZipFile, name: str, expected: Expected) -> np.n
     if shape[0] * stored.itemsize != len(data) - start:
         raise ValueError(f"{name} is not of the size that it declares")
     array = np.frombuffer(data, stored, offset=start).astype(native)
-    characters = array.view(np.uint32 if native.kind == "U" else np.uint8) if native.kind in "Ub" else array[:0]
-    if characters.max(initial=0) > (LAST_CHARACTER if native.kind == "U" else 1):
+    if native.kind in LARGEST and array.view(f"u{4 if native.kind == 'U' else 1}").max(initial=0) > LARGEST[native.kind]:
         raise ValueError(f"{name} has a value that no {native} has")
     return array
 

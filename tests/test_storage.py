@@ -17,6 +17,7 @@ from model_files import (
     rewrite,
     rewrite_entry,
     rewrite_header,
+    round_trip,
     same_array,
     same_network,
 )
@@ -260,6 +261,12 @@ def test_strings_and_booleans_have_values_that_there_are(tmp_path):
         network((1, 2), output="softmax", loss="cross_entropy", classes=np.array(classes)).save(path)
         rewrite(path, classes_0=bad.view(bool) if bad.dtype == np.uint8 else bad)
         assert_refused(path, "classes_0 has a value that no")
+
+
+@pytest.mark.parametrize("classes", [["a", "b"], [b"a", b"b"], [False, True], [1, 2], [0.5, 1.5]], ids=str)
+def test_labels_of_every_kind_come_back(classes, tmp_path):
+    model = network((1, 2), output="softmax", loss="cross_entropy", classes=np.array(classes))
+    assert same_network(round_trip(model, tmp_path), model)
 
 
 def test_a_disk_that_cannot_be_read_is_no_damage(saved, monkeypatch):
