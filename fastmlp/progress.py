@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 from fastmlp.kernels.notice import asked_for, is_watched, put_line, wipe_line
@@ -60,8 +60,9 @@ class Progress:
         if self._watched:
             put_line(text)
         if last or not self._watched:
-            sys.stderr.write("\n" if self._watched else f"{text}\n")
-            sys.stderr.flush()
+            with suppress(OSError, ValueError, AttributeError):  # there is no stderr, or nobody reads it
+                sys.stderr.write("\n" if self._watched else f"{text}\n")
+                sys.stderr.flush()
 
 
 def clock(seconds: float) -> str:

@@ -12,7 +12,17 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastmlp.commands.console import FINE, SOME_FAILED, check_target, interrupt_later, is_device, opened_output, refuse_input, say
+from fastmlp.commands.console import (
+    FINE,
+    SOME_FAILED,
+    check_target,
+    for_reader,
+    interrupt_later,
+    is_device,
+    opened_output,
+    refuse_input,
+    say,
+)
 from fastmlp.commands.info import load_image_classifier
 from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, either, name_of, positive_whole
 from fastmlp.progress import Progress
@@ -117,10 +127,10 @@ def _run(args: Namespace) -> int:
             if end:
                 file.truncate(end)
             else:
-                file.write(rows.head)
+                file.write(for_reader(file, rows.head))
             for verdicts, tally.left in batches:
                 with interrupt_later():
-                    file.write(rows.text(verdicts))
+                    file.write(for_reader(file, rows.text(verdicts)))
                     file.flush()
                     count(verdicts)
                 if not file.isatty():

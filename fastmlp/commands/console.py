@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -19,11 +19,42 @@ FINE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
 TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # a file name may be any bytes
 
 
+def open_missing_streams() -> None:
+    """Let /dev/null stand for stdin, stdout and stderr where whoever began this process has closed them: the next file to be opened
+    would get the number of one of them, and what is printed."""
+    for number, (name, mode) in enumerate({"stdin": "r", "stdout": "w", "stderr": "w"}.items()):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # which gets the smallest number that is free, this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, **TEXT))  # noqa: SIM115, as it stays open
+
+
+def let_go() -> None:
+    """Let go of what could not be written to stdout or stderr: Python would try it again at its end, and complain."""
+    for stream in sys.stdout, sys.stderr:
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def say(message: object) -> None:
-    """Print a message on stderr."""
-    if is_watched():
-        wipe_line()
-    print(f"fastmlp: {message}", file=sys.stderr, flush=True)
+    """Print a message on stderr; whatever that leads to, the work goes on."""
+    with suppress(OSError, ValueError):
+        if is_watched():
+            wipe_line()
+        print(f"fastmlp: {printable(str(message))}", file=sys.stderr, flush=True)
+
+
+def tell(text: object) -> None:
+    """Print a result on stdout."""
+    from fastmlp.writing import naming
+
+    with naming("stdout"):
+        print("\n".join(map(printable, str(text).split("\n"))))
 
 
 def ask(question: str) -> str:
@@ -37,7 +68,14 @@ def ask(question: str) -> str:
 
 def printable(text: str) -> str:
     """The text, with control characters, which a terminal would obey, as Python writes them."""
+    if text.isprintable():
+        return text
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
+def for_reader(file: IO[str], rows: str) -> str:
+    """Rows as a file gets them, or a terminal."""
+    return "\n".join(map(printable, rows.split("\n"))) if file.isatty() else rows
 
 
 def check_target(path: str, kind: FileKind, inputs: Sequence[str]) -> None:
@@ -75,23 +113,23 @@ def opened_output(path: str | None, beside: str | None = None, mode: str = "w", 
 
     Where there is a name `beside`, that file is moved to `path` when it is whole; else a message says where it is, and what then.
     """
-    from fastmlp.writing import replace
+    from fastmlp.writing import naming, opener_like, replace
 
     name = beside or path
     try:
-        with _stdout() if name is None else open(name, mode, **TEXT) as file:
-            yield file
-            if beside:
-                file.flush()
-                os.fsync(file.fileno())
-        if beside and path:
-            replace(beside, path)
+        with naming(name or "stdout"):
+            opener = opener_like(path) if beside and path else None
+            with _stdout() if name is None else open(name, mode, opener=opener, **TEXT) as file:
+                yield file
+                if beside:
+                    file.flush()
+                    os.fsync(file.fileno())
+            if beside and path:
+                replace(beside, path)
     except BaseException as error:
         if beside and path and os.path.exists(beside) and not isinstance(error, FileExistsError):  # of another run
             older = f"; {path} is as it was" if os.path.exists(path) else ""
             say(f"what has been written so far is in {beside}{then}{older}")
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = "stdout" if name is None else name
         raise
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import fastmlp
-from fastmlp.commands.console import FINE, TEXT, ask, say
+from fastmlp.commands.console import FINE, TEXT, ask, say, tell
 from fastmlp.commands.info import in_words, print_networks
 from fastmlp.commands.parser import Parser, either, name_of, whole
 
@@ -41,7 +41,7 @@ def _circles(args: Namespace) -> int:
     names, features, _ = fastmlp.extract_features(tutorials.training_images(folder / "data"))
     with replacing(args.out / "features.csv", FEATURES, "w", **TEXT) as file:
         file.write(features_head("ink") + features_text([Path(name).name for name in names], features))
-    print(f"{len(names)} training images; their features are in {args.out / 'features.csv'}")
+    tell(f"{len(names)} training images; their features are in {args.out / 'features.csv'}")
     pair, softmax = tutorials.train_pair(folder / "data", args.seed), tutorials.train_softmax(folder / "data", args.seed)
     print_networks(pair)
     print_networks(softmax)
@@ -52,7 +52,7 @@ def _circles(args: Namespace) -> int:
     truth = [tutorials.TRUTH[answer.name[:2]] for answer in answers]
     by_pair, by_softmax = [answer.label for answer in answers], [answer.softmax_label for answer in answers]
     for who, labels in ("The larger output", by_pair), ("The softmax network", by_softmax):
-        print(f"{who}: {sum(map(str.__eq__, labels, truth))} of {len(truth)} right")
+        tell(f"{who}: {sum(map(str.__eq__, labels, truth))} of {len(truth)} right")
 
     while sys.stdin.isatty() and (name := ask("Name of an image in test-images, or its path (an empty line ends): ")):
         try:
@@ -65,8 +65,8 @@ def _circles(args: Namespace) -> int:
 def _print_answer(answer: Answer) -> None:
     outputs = "  ".join(f"MLP({label}) {output:6.3f}" for label, output in answer.outputs.items())
     softmax = "  ".join(f"{label} {probability:.3f}" for label, probability in answer.probabilities.items())
-    print(f"{answer.name}: {outputs}    softmax: {softmax}")
-    print(f"{answer.name}: This image is a {answer.label.upper()}")
+    tell(f"{answer.name}: {outputs}    softmax: {softmax}")
+    tell(f"{answer.name}: This image is a {answer.label.upper()}")
 
 
 def _toy(args: Namespace) -> int:
@@ -74,18 +74,18 @@ def _toy(args: Namespace) -> int:
 
     tutorials.check_figures(args.out)
     toy = tutorials.classification()
-    print(f"The data were made by {toy.maker}.")
+    tell(f"The data were made by {toy.maker}.")
     classifier = tutorials.train_classifier(toy, args.seed)
-    print(f"classifier: {in_words(classifier)}")
+    tell(f"classifier: {in_words(classifier)}")
     found = classifier.evaluate(toy.X_test, toy.y_test)
-    print(f"accuracy {found.accuracy:.3f}, F1 {found.f1[1]:.3f}")
+    tell(f"accuracy {found.accuracy:.3f}, F1 {found.f1[1]:.3f}")
     try:
-        print(f"drawn: {', '.join(map(str, tutorials.draw(args.out, classifier, toy)))}")
+        tell(f"drawn: {', '.join(map(str, tutorials.draw(args.out, classifier, toy)))}")
     except ImportError:
         say("nothing is drawn, as matplotlib is not installed; pip install 'fastmlp[plot]' brings it")
     toy = tutorials.regression()
     regressor = tutorials.train_regressor(toy, args.seed)
-    print(f"regressor: {in_words(regressor)}")
+    tell(f"regressor: {in_words(regressor)}")
     found = regressor.evaluate(toy.X_test, toy.y_test)
-    print(f"MSE {found.mse:.2f}, MAE {found.mae:.2f}")
+    tell(f"MSE {found.mse:.2f}, MAE {found.mae:.2f}")
     return FINE

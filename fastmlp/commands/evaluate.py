@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from fastmlp.commands.console import FINE, SOME_FAILED, printable, say
+from fastmlp.commands.console import FINE, SOME_FAILED, printable, say, tell
 from fastmlp.commands.info import load_image_classifier
 from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, positive_whole
 
@@ -29,23 +29,23 @@ def _run(args: Namespace) -> int:
     found = labelled_images(args.folder, model.extractor, args.threads, fewest=1, strict=False)
     data, errors = found.readable(), [error for error in found.errors if error is not None]
     for message in errors:
-        say(printable(message))
+        say(message)
     if not data.paths:
         raise ValueError(f"{args.folder} has no image that can be read")
     if strange := data.counts().keys() - set(model.classes):
         raise ValueError(f"{args.folder} has images of {min(strange)}, but the model knows {', '.join(model.classes)}")
     evaluation, scores = model.evaluate(data.features, data.labels), model.scores(data.features)
-    print(evaluation.ratios_as_text())
+    tell(evaluation.ratios_as_text())
     if len(model.classes) <= CONFUSION:
-        print(f"\n{evaluation.confusion_as_text()}")
+        tell(f"\n{evaluation.confusion_as_text()}")
     taken = [model.classes[best] for best in scores.argmax(axis=1).tolist()]
     wrong = [row for row, (label, other) in enumerate(zip(data.labels.tolist(), taken, strict=True)) if label != other]
     if not wrong:
         return SOME_FAILED if errors else FINE
-    print(f"\n{evaluation.most_confused_as_text(PAIRS)}\n\nwrong:")
+    tell(f"\n{evaluation.most_confused_as_text(PAIRS)}\n\nwrong:")
     shown = wrong if args.all else wrong[:WRONG]
     for row in shown:
-        print(f"  {printable(data.paths[row])}: {taken[row]} {scores[row].max():.3f}, but it is {data.labels[row]}")
+        tell(f"  {printable(data.paths[row])}: {taken[row]} {scores[row].max():.3f}, but it is {data.labels[row]}")
     if len(shown) < len(wrong):
-        print(f"  ... and {len(wrong) - len(shown)} more, which --all shows")
+        tell(f"  ... and {len(wrong) - len(shown)} more, which --all shows")
     return SOME_FAILED if errors else FINE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from itertools import chain, compress
 
-from fastmlp.commands.console import FINE, SOME_FAILED, check_target, interrupt_later, is_device, opened_output, say
+from fastmlp.commands.console import FINE, SOME_FAILED, check_target, for_reader, interrupt_later, is_device, opened_output, say
 from fastmlp.commands.parser import Parser, either
 
 
@@ -41,11 +41,11 @@ def _run(args: Namespace) -> int:
         raise nothing_in(args.source)
     errors: list[str] = []
     with opened_output(args.output, beside, "x" if beside else "w") as file:
-        file.write(features_head(args.extractor))
+        file.write(for_reader(file, features_head(args.extractor)))
         for paths, features, reasons, *_ in chain([first], parts):
             fine = [reason is None for reason in reasons]
             with interrupt_later():
-                file.write(features_text(list(compress(paths, fine)), features[fine]))
+                file.write(for_reader(file, features_text(list(compress(paths, fine)), features[fine])))
                 file.flush()
             errors += filter(None, reasons)
     for message in errors:

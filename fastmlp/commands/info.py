@@ -7,13 +7,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import fastmlp
-from fastmlp.commands.console import FINE
+from fastmlp.commands.console import FINE, tell
 from fastmlp.commands.parser import Parser
 
 if TYPE_CHECKING:
     from fastmlp.images.classifier import ImageClassifier
     from fastmlp.networks.mlp import MLP
     from fastmlp.networks.population import Population
+
+LONGEST = 200  # characters of a word or number that are told
 
 
 def declare(parser: Parser) -> None:
@@ -30,39 +32,44 @@ def _run(args: Namespace) -> int:
 def print_model(model: MLP | ImageClassifier | Population) -> None:
     """What a model is, and what it was made with."""
     if isinstance(model, fastmlp.ImageClassifier):
-        print(f"image classifier of {', '.join(model.classes)}; extractor {model.extractor}, method {model.method}")
+        tell(f"image classifier of {', '.join(model.classes)}; extractor {model.extractor}, method {model.method}")
         print_networks(model)
     elif isinstance(model, fastmlp.Population):
-        print(model)
-        print(model.table)
+        tell(model)
+        tell(model.table)
     else:
-        print("regressor" if model.classes is None else f"classifier of {', '.join(map(str, model.classes))}")
-        print(in_words(model))
+        tell("regressor" if model.classes is None else f"classifier of {', '.join(map(str, model.classes))}")
+        tell(in_words(model))
     for name, value in model.made_with.items():
-        print(f"{name}: {_as_text(value)}")
+        tell(f"{_cut(name)}: {_as_text(value)}")
 
 
 def _as_text(value: Any) -> str:
     """A value of the record of what a model was made with."""
     if isinstance(value, dict):
         said = {name: "full" if name == "batch_size" and part is None else part for name, part in value.items()}
-        return ", ".join(f"{name} {_as_text(part)}" for name, part in said.items() if part is not None)
+        return ", ".join(f"{_cut(name)} {_as_text(part)}" for name, part in said.items() if part is not None)
     if isinstance(value, list):
         return "/".join(map(_as_text, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else _cut(str(value))
+
+
+def _cut(text: str) -> str:
+    """Text of a file, whose length may be any."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def print_networks(model: ImageClassifier) -> None:
     """A line for each network; of an ensemble, for each architecture."""
     if model.method == "ensemble":
         for architecture, count in Counter(map(_architecture, model.networks)).items():
-            print(f"{count} of {architecture}")
+            tell(f"{count} of {architecture}")
         return
     names = [f"MLP({name})" for name in model.classes] if len(model.networks) > 1 else [model.method]
     for name, network in zip(names, model.networks, strict=True):
-        print(f"{name}: {in_words(network)}")
+        tell(f"{name}: {in_words(network)}")
 
 
 def in_words(network: MLP) -> str:

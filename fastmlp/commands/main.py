@@ -10,14 +10,13 @@ Only that of the command in question is imported, and what is heavy not before i
 from __future__ import annotations
 
 import io
-import os
 import sys
 import warnings
 from argparse import Namespace
 from importlib import import_module
 
 import fastmlp
-from fastmlp.commands.console import FINE, INTERRUPTED, NOTHING_DONE, TEXT, say
+from fastmlp.commands.console import FINE, INTERRUPTED, NOTHING_DONE, TEXT, let_go, open_missing_streams, say
 from fastmlp.commands.parser import Parser, meant
 
 COMMANDS = {
@@ -33,27 +32,40 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command, the process's own if none is given, and return its exit code."""
-    args = _arguments(sys.argv[1:] if argv is None else argv)
+    open_missing_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(**TEXT)
     try:
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *where: say(message)
-            code = args.run(args)
-            sys.stdout.flush()
-        return code
+        return _run(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
         say("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has seen enough; nor may Python flush the rest into it at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output has seen enough
         return FINE
     except OSError as error:
         say(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error)
         return NOTHING_DONE
+    except MemoryError:
+        say("there is not enough memory")
+        return NOTHING_DONE
     except (ValueError, ArithmeticError) as error:  # a DivergedError is an ArithmeticError
         say(error)
         return NOTHING_DONE
+    finally:
+        let_go()
+
+
+def _run(words: list[str]) -> int:
+    """Run a command; what it has printed is written, or an error names stdout."""
+    args = _arguments(words)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *where: say(message)
+        code: int = args.run(args)
+    from fastmlp.writing import naming
+
+    with naming("stdout"):
+        sys.stdout.flush()
+    return code
 
 
 def _arguments(words: list[str]) -> Namespace:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import takewhile
 from typing import NoReturn, TypeVar
 
+from fastmlp.commands.console import printable
+
 USAGE = 2  # the exit code after wrong usage
 DTYPES = ("float32", "float64")
 ONE_FOR_EACH_CORE = "default: one for each core that it may use"
@@ -36,7 +38,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if message.startswith("argument "):
             message = message.removeprefix("argument ").replace(": ", " ", 1)
-        self.exit(USAGE, f"fastmlp: {message}; see {self.prog} --help\n")
+        self.exit(USAGE, f"fastmlp: {printable(message)}; see {self.prog} --help\n")
 
     def check(self, words: Iterable[str]) -> None:
         """Reject the first long option that there is not: its value may pass for something else."""

@@ -12,7 +12,7 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 import fastmlp
-from fastmlp.commands.console import FINE, INTERRUPTED, ask, check_target, say
+from fastmlp.commands.console import FINE, INTERRUPTED, ask, check_target, say, tell
 from fastmlp.commands.info import print_model
 from fastmlp.commands.parser import (
     DTYPES,
@@ -147,7 +147,7 @@ def _run(args: Namespace) -> int:
     path = free_unfinished(args.output) if interrupted else args.output
     model.save(path)
     if population is not None:
-        print(population.table.best(BEST_SHOWN))
+        tell(population.table.best(BEST_SHOWN))
     print_model(model)
     if interrupted:
         older = f"; {args.output} is as it was" if os.path.exists(args.output) else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from argparse import Namespace
 
-from fastmlp.commands.console import FINE
+from fastmlp.commands.console import FINE, tell
 from fastmlp.commands.parser import Parser, either
 
 
@@ -26,6 +26,6 @@ def _run(args: Namespace) -> int:
     from fastmlp.commands.warmup_steps import warm_up
 
     start = time.perf_counter()
-    warm_up(args.parts, print)
-    print(f"compiled, or found compiled, in {time.perf_counter() - start:.1f} s")
+    warm_up(args.parts, tell)
+    tell(f"compiled, or found compiled, in {time.perf_counter() - start:.1f} s")
     return FINE

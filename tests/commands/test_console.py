@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import IMAGES, TRAINING, assert_one_sentence
-from processes import PATIENCE, started
+from processes import PATIENCE, at_terminal, run, started
 
+import fastmlp
 from fastmlp.commands.main import main
 
 
@@ -126,3 +127,100 @@ def test_a_full_disk_is_one_sentence(classifier, capsys):
         with open("/dev/full", "w") as full, started(*command, stdout=full, stderr=subprocess.PIPE) as process:
             assert process.communicate(timeout=PATIENCE)[1] == b"fastmlp: stdout: No space left on device\n"
         assert process.returncode == 2
+
+
+def closes(*descriptors):
+    """What makes a command begin without some of stdin, stdout and stderr."""
+    return lambda: [os.close(descriptor) for descriptor in descriptors]
+
+
+@pytest.mark.parametrize("closed", [(0, 1, 2), (1,)], ids=str)
+def test_where_streams_are_closed_the_work_is_done_and_goes_to_no_wrong_file(closed, classifier, tmp_path):
+    output, page = tmp_path / "v.csv", tmp_path / "v.html"
+    assert main(["classify", str(classifier), str(IMAGES), "-o", str(output), "--report", str(page)]) == 0
+    rows, report = output.read_bytes(), page.read_bytes()
+    process = run("classify", classifier, IMAGES, "-o", output, "--report", page, start=closes(*closed))
+    assert process.returncode == 0 and process.stdout == b""
+    assert (process.stderr == b"") == (2 in closed)
+    assert output.read_bytes() == rows and page.read_bytes() == report
+
+
+def test_a_model_is_saved_where_nobody_hears_of_it(tmp_path):
+    process = run("train", TRAINING, "-o", tmp_path / "m.npz", "--epochs", "2", "--seed", "0", start=closes(0, 1, 2))
+    assert process.returncode == 0
+    assert fastmlp.load(tmp_path / "m.npz").histories[0].epochs == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_messages_that_cannot_be_written_stop_nothing(classifier, tmp_path):
+    with open("/dev/full", "w") as full:
+        command = ["classify", classifier, IMAGES, "-o", tmp_path / "v.csv", "--report", tmp_path / "v.html"]
+        with started(*command, stderr=full) as process:
+            assert process.wait(PATIENCE) == 0
+        with started("info", tmp_path / "missing.npz", stderr=full) as process:
+            assert process.wait(PATIENCE) == 2
+    assert (tmp_path / "v.html").exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_results_that_cannot_be_written_are_one_sentence(classifier):
+    with open("/dev/full", "w") as full, started("info", classifier, stdout=full, stderr=subprocess.PIPE) as process:
+        assert process.communicate(timeout=PATIENCE)[1] == b"fastmlp: stdout: No space left on device\n"
+    assert process.returncode == 2
+
+
+def test_a_reader_of_results_who_has_seen_enough_is_no_error(classifier):
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with open(theirs, "w") as pipe, started("info", classifier, stdout=pipe, stderr=subprocess.PIPE) as process:
+        assert process.communicate(timeout=PATIENCE)[1] == b""
+    assert process.returncode == 0
+
+
+ESCAPES = "\x1b]0;mine\x07\x1b[31m.png"
+
+
+@pytest.fixture
+def obeyed(tmp_path):
+    """A folder of images with names that a terminal would obey; the second one is damaged."""
+    folder = tmp_path / "obeyed"
+    folder.mkdir()
+    shutil.copy(IMAGES / "tc-1.png", folder / f"a{ESCAPES}")
+    (folder / f"b{ESCAPES}").write_bytes((IMAGES / "tc-2.png").read_bytes()[:60])
+    return folder
+
+
+@pytest.mark.parametrize("command", ["classify", "features"])
+def test_names_are_shown_to_a_terminal_and_kept_in_a_file(command, obeyed, classifier, tmp_path, compiled):
+    words = [command, *([classifier] if command == "classify" else []), obeyed]
+    with at_terminal(*words) as (process, person):
+        assert process.wait(PATIENCE) == 1
+        shown = person.rest()
+    assert "\x1b]" not in shown and "\x07" not in shown and "\\x1b]0;mine\\x07" in shown
+    assert main([*map(str, words), "-o", str(tmp_path / "o.csv")]) == 1
+    assert os.fsencode(ESCAPES) in (tmp_path / "o.csv").read_bytes()
+
+
+def test_no_message_is_obeyed_by_a_terminal(obeyed, classifier, tmp_path, capsys):
+    (tmp_path / "labelled").mkdir()
+    obeyed.rename(tmp_path / "labelled" / "\x1b[31mcircle")
+    for words in (
+        ["info", obeyed / ESCAPES], ["train", obeyed / ESCAPES, "-o", "m.npz"], ["evaluate", classifier, tmp_path / "labelled"],
+        ["train", tmp_path / "labelled", "-o", tmp_path / ESCAPES],
+    ):  # fmt: skip
+        assert main(list(map(str, words))) == 2
+        captured = capsys.readouterr()
+        assert captured.out == "" and "x1b" in captured.err and all(line.isprintable() for line in captured.err.splitlines())
+    with pytest.raises(SystemExit):
+        main([ESCAPES])
+    assert capsys.readouterr().err.removesuffix("\n").isprintable()
+
+
+def test_a_model_whose_words_a_terminal_would_obey_is_told_in_printed_characters(tmp_path, capsys):
+    weights, classes = [np.zeros((3, 2))], ["\x1b[31ma", "b\x07"]
+    network = fastmlp.MLP.from_weights(weights, [np.zeros(2)], output="softmax", classes=classes)
+    made_with = {"\x1b[31m": "\x9b31m" + "a" * 10_000}
+    fastmlp.ImageClassifier(classes, (network,), "ink", "softmax", made_with).save(tmp_path / "m.npz")
+    assert main(["info", str(tmp_path / "m.npz")]) == 0
+    told = capsys.readouterr().out
+    assert all(line.isprintable() and len(line) < 300 for line in told.splitlines()) and "\\x1b[31ma, b\\x07" in told
