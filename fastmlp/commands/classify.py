@@ -39,7 +39,7 @@ rows:
   path    within the folder or archive; of several SOURCEs, with the SOURCE before it
   label   the class with the largest score
   score   of each class: a column each in CSV (score_NAME), an object in JSON
-  status  ok or failed
+  status  ok, failed, or retry: failed by want of memory or the like, and tried again by --resume
   error   why it failed: then there are neither label nor scores
   A file name that is not UTF-8 keeps its bytes in CSV; JSON has \\udcXX for each byte XX that is not.
 
@@ -71,6 +71,8 @@ def declare(parser: Parser) -> None:
     formats = f"{either(FORMATS)}; default: as FILE ends, or {FORMATS[0]}"
     parser.add_argument("--format", metavar="NAME", type=name_of(FORMATS), help=formats)
     parser.add_argument("--resume", action="store_true", help="go on with FILE, as an interrupted run has left it")
+    retry = "as --resume, and try again what has failed"
+    parser.add_argument("--retry-failed", action="store_true", help=retry)
     parser.add_argument("--report", metavar="PAGE.html", help="draw each class: its scores, and its least certain images")
     parser.add_argument("--strict", action="store_true", help="what is no PNG fails, instead of being skipped")
     parser.add_argument("--unordered", action="store_true", help="rows come as they get ready, not in the order of names")
@@ -88,12 +90,13 @@ def _explanations() -> dict[str, str]:
 def _run(args: Namespace) -> int:
     """Rows are written batch by batch, and Ctrl-C waits for the end of one: what an interrupted run wrote is whole."""
     from fastmlp.commands.classification.report import Report
-    from fastmlp.commands.classification.resuming import Samples, among, read_rows
+    from fastmlp.commands.classification.resuming import Samples, among, read_rows, settled, take_out
     from fastmlp.commands.classification.rows import ROW_FORMATS, CsvRows, as_written
     from fastmlp.commands.classification.sources_in_turn import SourcesInTurn
     from fastmlp.commands.classification.tally import Tally
     from fastmlp.images.pillow import MAX_PIXELS
 
+    args.resume |= args.retry_failed
     model = load_image_classifier(args.model)
     rows = ROW_FORMATS.get(args.format or _ending(args.output or ""), CsvRows)(model.classes)
     targets, beside = _targets(args, rows.kind)
@@ -109,11 +112,16 @@ def _run(args: Namespace) -> int:
     options = {name: vars(args)[name] for name in ("threads", "strict", "max_pixels", "follow_symlinks") if name in args}
     end, done, samples = 0, array("q"), Samples()
     if args.resume:
-        for end, verdicts in read_rows(beside or args.output, rows):  # noqa: B007, as the last end counts
-            done.extend(map(hash, verdicts.paths))
-            count(verdicts)
-            samples.add(verdicts)
-        samples.check(beside or args.output, model, sources.read, options.get("max_pixels", MAX_PIXELS))
+        older, again = beside or args.output, False
+        for end, verdicts in read_rows(older, rows):  # noqa: B007, as the last end counts
+            whole = settled(verdicts, args.retry_failed)
+            again |= len(whole.paths) < len(verdicts.paths)
+            done.extend(map(hash, whole.paths))
+            count(whole)
+            samples.add(whole)
+        samples.check(older, model, sources.read, options.get("max_pixels", MAX_PIXELS))
+        if again:
+            end = take_out(older, rows, args.retry_failed)
     if args.strict:  # our own files in a folder of images are no images that fail
         done.extend(map(hash, sources.names_of(targets)))
     tally.begin()

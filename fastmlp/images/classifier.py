@@ -97,13 +97,17 @@ class ImageClassifier(Copied):
         """Classify one chunk of files; see reading.read_chunk."""
         paths, features, errors, others, skipped, retry = read_chunk(chunk, self.extractor, strict, max_pixels, stop)
         skipped += len(others)
-        if not any(errors):
-            scores = self.scores(features)
-            return Verdicts(paths, self._labels(scores), scores, errors, skipped, retry)
-        good = np.array([error is None for error in errors])
-        known = self.scores(features[good])
+        fine = np.array([error is None for error in errors], bool)
+        known = self.scores(features if fine.all() else features[fine])
+        if not np.isfinite(known).all():
+            finite = np.isfinite(known).all(axis=1)
+            for row in np.flatnonzero(fine)[~finite].tolist():
+                errors[row] = f"{paths[row]} has scores that are not finite"
+            fine[fine], known = finite, known[finite]
+        if fine.all():
+            return Verdicts(paths, self._labels(known), known, errors, skipped, retry)
         scores = np.full((len(paths), len(self.classes)), np.nan, known.dtype)
-        scores[good] = known
+        scores[fine] = known
         labels = iter(self._labels(known))
         return Verdicts(paths, [next(labels) if error is None else None for error in errors], scores, errors, skipped, retry)
 

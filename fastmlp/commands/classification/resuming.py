@@ -3,7 +3,8 @@
 Every row ends in a newline. So whatever ended a run, its output is whole rows and at most one torn one, which is cut off before
 the next run appends the rows that are missing. Where there is no file yet, or an empty one, that output is the file itself; an
 older one is replaced at the end by `unfinished(file)`, with which --resume goes on if it is there. All rows of an output are of
-one model: before it goes on, some of the rows that are there are made anew.
+one model: before it goes on, some of the rows that are there are made anew. No row holds a NUL: where one is, a loss of power has
+left a page without its contents, and all from there on is torn. Rows that are to be tried again are first taken out.
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ from array import array
 from collections.abc import Callable, Iterator
 from heapq import nsmallest
 from operator import attrgetter
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.checks import shown
 from fastmlp.commands.classification.rows import RowFormat, as_written, decimals
+from fastmlp.commands.console import TEXT
 from fastmlp.images.classifier import ImageClassifier
 from fastmlp.images.extractors import extract
 from fastmlp.images.pillow import MAX_PIXELS, read_image
 from fastmlp.images.sources.chunk import Chosen
 from fastmlp.images.verdicts import Verdicts
+from fastmlp.writing import naming, replacing
 
 ENCODING = ("utf-8", "surrogateescape")  # a file name may be any bytes
 BLOCK = 2**16  # bytes of an older output that are read at a time; with more, what is made of them leaves the cache
@@ -46,28 +50,63 @@ def read_rows(path: str, rows: RowFormat) -> Iterator[tuple[int, Verdicts]]:
     if not os.path.isfile(path):
         raise ValueError(f"{path} cannot be continued: it is not a regular file")
     head = rows.head.encode(*ENCODING)
-    with open(path, "rb") as file:
+    with naming(path), open(path, "rb") as file:
         first = file.read(len(head))
         if not head.startswith(first):
             first += file.readline(len(head))
-            raise ValueError(f"{path} cannot be continued: it must begin with {rows.head!r}; it begins with {_shown(first)}")
-        end, torn = len(head), b""
-        while block := file.read(BLOCK):
-            torn += block
-            size = rows.end(torn)
+            raise ValueError(f"{path} cannot be continued: it must begin with {_shown(head)}; it begins with {_shown(first)}")
+        end, parts, quoted = len(head), list[bytes](), False
+        for block in _blocks(file):
+            size, quoted = rows.end(block, quoted)
+            parts.append(block[:size] if size else block)
             if size:
+                whole = b"".join(parts)
                 try:
-                    verdicts = rows.verdicts(torn[:size].decode(*ENCODING))
-                except (ValueError, LookupError, TypeError, AttributeError, csv.Error):
-                    span = f"bytes {end} to {end + size}"
+                    verdicts = rows.verdicts(whole.decode(*ENCODING))
+                except (ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error):
+                    span = f"bytes {end} to {end + len(whole)}"
                     raise ValueError(
-                        f"{path} cannot be continued: {span} must be rows of the classes {rows.classes}; "
-                        f"they begin with {_shown(torn)}"
+                        f"{path} cannot be continued: {span} must be rows of the classes {shown(rows.classes)}; "
+                        f"they begin with {_shown(whole)}"
                     ) from None
-                end, torn = end + size, torn[size:]
+                end, parts = end + len(whole), [block[size:]]
                 yield end, verdicts
+        torn = b"".join(parts)
         if end == 0 and not torn.startswith(rows.start.encode()[: len(torn)]):
             raise ValueError(f"{path} cannot be continued: it must begin with {rows.start!r}; it begins with {_shown(torn)}")
+
+
+def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+    """The bytes of a file up to the first NUL."""
+    while block := file.read(BLOCK):
+        before, nul, _ = block.partition(b"\0")
+        if before:
+            yield before
+        if nul:
+            return
+
+
+def settled(verdicts: Verdicts, retry_failed: bool) -> Verdicts:
+    """The rows that are not tried again: those with an error that is no fault of the file are, and if so wished all that failed."""
+    again = (
+        [error is not None for error in verdicts.errors]
+        if retry_failed
+        else np.isin(np.arange(len(verdicts.paths)), verdicts.retry)
+    )
+    if not np.any(again):
+        return verdicts
+    left = np.flatnonzero(np.logical_not(again)).tolist()
+    paths, labels, scores, errors, *_ = verdicts
+    return Verdicts([paths[k] for k in left], [labels[k] for k in left], scores[left], [errors[k] for k in left])
+
+
+def take_out(path: str, rows: RowFormat, retry_failed: bool) -> int:
+    """Leave only settled rows in an output, which is replaced by one without the others, or stays as it is; where it ends then."""
+    with replacing(path, rows.kind, "w", **TEXT) as file:
+        file.write(rows.head)
+        for _, verdicts in read_rows(path, rows):
+            file.write(rows.text(settled(verdicts, retry_failed)))
+    return os.path.getsize(path)
 
 
 def _shown(data: bytes) -> str:

@@ -16,6 +16,8 @@ from fastmlp.images.verdicts import Verdicts
 from fastmlp.writing import FileKind
 
 FIELDS = ("path", "label", "scores", "status", "error")
+EXACT = 1e9  # scores below it have six decimals
+STATUSES = {"ok", "failed", "retry"}
 FEATURES = FileKind("features as CSV", (".csv",), rb"file_name,feature1\b")
 
 # Path, label, scores (n, K), status and error of each row.
@@ -42,7 +44,7 @@ class RowFormat:
 
     def __init__(self, classes: list[str], fine: str, failed: str) -> None:
         self.classes = classes
-        self._fine, self._failed = fine, failed  # formats of (path, label, *scores) and of (path, error)
+        self._fine, self._failed = fine, failed  # formats of (path, label, *scores) and of (path, status, error)
         self._labels: dict[str | None, str] = dict(zip(classes, self._quoted(classes), strict=True))
 
     def text(self, verdicts: Verdicts) -> str:
@@ -50,13 +52,15 @@ class RowFormat:
         paths = self._quoted(verdicts.paths)
         labels = map(self._labels.get, verdicts.labels)
         rows = list(map(self._fine.__mod__, zip(paths, labels, *map(decimals, verdicts.scores.T), strict=True)))
+        again = set(verdicts.retry)
         for index, error in enumerate(verdicts.errors):
             if error is not None:
-                rows[index] = self._failed % (paths[index], *self._quoted([error]))
+                status = "retry" if index in again else "failed"
+                rows[index] = self._failed % (paths[index], status, *self._quoted([error]))
         return "".join(rows)
 
-    def end(self, data: bytes) -> int:
-        """Where the last whole row of `data`, which begins with a row, ends: 0 if none is whole."""
+    def end(self, data: bytes, quoted: bool) -> tuple[int, bool]:
+        """Where the last whole row in `data` ends, 0 if none does, and whether `data` ends within quotes, as it may begin."""
         raise NotImplementedError
 
     def verdicts(self, text: str) -> Verdicts:
@@ -64,13 +68,16 @@ class RowFormat:
         paths, labels, scores, statuses, errors = self._columns(text)
         fine = [status == "ok" for status in statuses]
         of_fine = {label for label, ok in zip(labels, fine, strict=True) if ok}
-        if not set(statuses) <= {"ok", "failed"} or not of_fine <= self._labels.keys() or scores.shape[1] != len(self.classes):
+        if not set(statuses) <= STATUSES or not of_fine <= self._labels.keys() or scores.shape[1] != len(self.classes):
             raise ValueError("a row does not fit the classes")
+        if not np.isfinite(scores[fine]).all():
+            raise ValueError("a row lacks scores")
         return Verdicts(
             list(paths),
             [label if ok else None for label, ok in zip(labels, fine, strict=True)],
             scores,
             [None if ok else error for error, ok in zip(errors, fine, strict=True)],
+            retry=[index for index, status in enumerate(statuses) if status == "retry"],
         )
 
     def _quoted(self, texts: list[str]) -> list[str]:
@@ -87,14 +94,14 @@ class CsvRows(RowFormat):
 
     def __init__(self, classes: list[str]) -> None:
         columns = "%s," * len(classes)
-        super().__init__(classes, f"%s,%s,{columns}ok,\n", f"%s,,{',' * len(classes)}failed,%s\n")
+        super().__init__(classes, f"%s,%s,{columns}ok,\n", f"%s,,{',' * len(classes)}%s,%s\n")
         self.head = ",".join(self._quoted(["path", "label", *(f"score_{name}" for name in classes), "status", "error"])) + "\n"
 
-    def end(self, data: bytes) -> int:
+    def end(self, data: bytes, quoted: bool) -> tuple[int, bool]:
         characters = np.frombuffer(data, np.uint8)
-        quotes = np.cumsum(characters == ord('"'), dtype=np.uint8)  # it may overflow: what counts is whether it is odd
+        quotes = np.cumsum(characters == ord('"'), dtype=np.uint8) + quoted  # it may overflow: what counts is whether it is odd
         ends = np.flatnonzero((characters == ord("\n")) & (quotes % 2 == 0))
-        return int(ends[-1]) + 1 if len(ends) else 0
+        return int(ends[-1]) + 1 if len(ends) else 0, bool(quotes[-1] % 2)
 
     def _quoted(self, texts: list[str]) -> list[str]:
         return quoted(texts)
@@ -116,11 +123,11 @@ class JsonRows(RowFormat):
         super().__init__(
             classes,
             '{"path": %s, "label": %s, "scores": {' + scores + '}, "status": "ok", "error": null}\n',
-            '{"path": %s, "label": null, "scores": null, "status": "failed", "error": %s}\n',
+            '{"path": %s, "label": null, "scores": null, "status": "%s", "error": %s}\n',
         )
 
-    def end(self, data: bytes) -> int:
-        return data.rfind(b"\n") + 1
+    def end(self, data: bytes, quoted: bool) -> tuple[int, bool]:
+        return data.rfind(b"\n") + 1, False
 
     def _quoted(self, texts: list[str]) -> list[str]:
         return list(map(_json, texts))
@@ -166,7 +173,7 @@ def decimals(scores: NDArray[np.floating]) -> list[str]:
     The digits of a whole column are found at once, four times as fast as by `"%.6f" % score` for each.
     """
     scores = scores.astype(np.float64, copy=False)  # in which six decimals of a float32 are exact enough to be rounded
-    usual = (scores >= 0) & (scores < 9.999999)
+    usual = (scores >= 0) & (scores < 9.9999995)
     rest = np.rint(np.where(usual, scores, 0) * 1e6).astype(np.uint32)
     characters = np.full((len(scores), len("0.000000")), ord("."), np.uint32)
     for place in (7, 6, 5, 4, 3, 2, 0):
@@ -181,4 +188,5 @@ def decimals(scores: NDArray[np.floating]) -> list[str]:
 
 def as_written(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     """Scores from 0 to 10 as they are read again from their decimals; larger and negative ones may differ in the last digit."""
-    return scores.astype(np.float64, copy=False).round(6)
+    exact = scores.astype(np.float64, copy=False)
+    return exact.round(6) if np.abs(exact).max(initial=0) < EXACT else exact

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.images.classifier import ImageClassifier
+from fastmlp.images.pillow import RetryError, not_read
 from fastmlp.images.reading import reader
 from fastmlp.images.sources.chunk import Chosen
 from fastmlp.images.sources.source import is_collection
@@ -48,8 +49,9 @@ class SourcesInTurn:
                 if self._alone or not isinstance(source, str):
                     raise
                 if done is None or not done([source])[0]:
-                    reason = f"{source} cannot be read: {error.strerror or error}" if isinstance(error, OSError) else str(error)
-                    yield Verdicts([source], [None], np.full((1, len(model.classes)), np.nan), [reason]), None
+                    failed = not_read(source, error) if isinstance(error, OSError) else error
+                    retry = [0] * isinstance(failed, RetryError)
+                    yield Verdicts([source], [None], np.full((1, len(model.classes)), np.nan), [str(failed)], retry=retry), None
 
     def read(self, path: str) -> bytes:
         """The bytes of an image, by its path as a batch gives it."""

@@ -16,13 +16,14 @@ class Tally:
     def __init__(self, classes: list[str]) -> None:
         self._labels: Counter[str | None] = Counter(dict.fromkeys(classes, 0))
         self._start = time.monotonic()
-        self.skipped = self._before = 0
+        self.skipped = self.retry = self._before = 0
         self.left: int | None = None  # files that follow, if that is known
 
     def add(self, verdicts: Verdicts) -> None:
         """Count some rows."""
         self._labels.update(verdicts.labels)
         self.skipped += verdicts.skipped
+        self.retry += len(verdicts.retry)
 
     def begin(self) -> None:
         """What has been added up to now was done before."""
@@ -55,8 +56,9 @@ class Tally:
             counts = sorted(counts, key=lambda pair: -pair[1])[:LISTED]
             counts.append(("others", self.rows - self.failed - sum(count for _, count in counts)))
         labels = ", ".join(f"{label} {count}" for label, count in counts)
+        retry = f", {self.retry} of them for want of memory or the like" if self.retry else ""
         before = f"; {self._before} of these rows were there before" if self._before else ""
         return (
-            f"{self.rows - self.failed} images: {labels}; {self.skipped} skipped, {self.failed} failed{before}; "
+            f"{self.rows - self.failed} images: {labels}; {self.skipped} skipped, {self.failed} failed{retry}{before}; "
             f"{seconds:.1f} s, {self._files / max(seconds, 1e-3):.0f} files/s"
         )

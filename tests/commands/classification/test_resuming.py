@@ -6,6 +6,8 @@ import signal
 import subprocess
 import time
 from array import array
+from contextlib import suppress
+from itertools import accumulate
 
 import numpy as np
 import pytest
@@ -307,3 +309,30 @@ def test_a_disk_that_is_full_at_any_byte_is_one_sentence_and_the_run_can_be_resu
         assert output.read_bytes() == whole[:size]
         assert classified(wide, many, "-o", output, "--resume") == 0
         assert output.read_bytes() == whole
+
+
+@FORMATS
+@pytest.mark.parametrize("tail", [b"\0", b"a", b"\r", b'"', b"\n"], ids=repr)
+def test_a_tail_is_looked_through_once(kind, tail, tmp_path, monkeypatch):
+    rows, looked = kind(CLASSES), []
+    end = kind.end
+    monkeypatch.setattr(kind, "end", lambda self, data, quoted: looked.append(len(data)) or end(self, data, quoted))
+    whole = encoded(rows.head + rows.text(verdicts_of(PATHS)))
+    (tmp_path / "out").write_bytes(whole + tail * 20 * resuming.BLOCK)
+    with suppress(ValueError):  # for ends of lines without a row
+        assert read(tmp_path / "out", rows)[0] == len(whole)
+    assert sum(looked) <= len(whole) + 20 * resuming.BLOCK
+
+
+@FORMATS
+def test_from_a_page_of_zeros_on_all_is_torn(kind, tmp_path):
+    rows, verdicts, path = kind(CLASSES), verdicts_of(PATHS * 20), tmp_path / "out"
+    whole = encoded(rows.head + rows.text(verdicts))
+    count = len(verdicts.paths)
+    lengths = [len(encoded(rows.text(only(verdicts, [k == n for k in range(count)])))) for n in range(count)]
+    ends = list(accumulate(lengths, initial=len(encoded(rows.head))))
+    for start in range(len(rows.head) + 100, len(whole), 997):
+        path.write_bytes(whole[:start] + bytes(min(512, len(whole) - start)) + whole[start + 512 :])
+        end, parts = read(path, rows)
+        left = sum(place <= start for place in ends) - 1
+        assert end == (ends[left] if left else 0) and sum(len(part.paths) for part in parts) == left
