@@ -7,9 +7,11 @@ import math
 import operator
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from contextlib import suppress
 from functools import wraps
 from inspect import Parameter, signature
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -20,6 +22,11 @@ from fastmlp.literals import Activation
 
 Name = TypeVar("Name", bound=str)
 SHOWN = 60  # characters of a value that a message shows
+MOST = 1 << 53  # beyond which a float misses whole numbers, and products of two are none of 64 bits
+MOST_LAYERS = 1000
+IN_A_LIST = 40  # bytes of an integer, at least
+LITTLE = 1 << 26  # bytes that any machine has
+NO_NUMBERS = (bool, np.bool_, str, bytes, bytearray, np.complexfloating)  # though some have a float
 
 
 def shown(value: Any) -> str:
@@ -28,14 +35,22 @@ def shown(value: Any) -> str:
     if isinstance(shape, tuple) and shape:
         return f"{type(value).__name__} of shape {shape}"
     value = value.item() if isinstance(value, np.ndarray) else value
-    if isinstance(value, Sized) and len(value) > SHOWN:
-        return f"{value[:SHOWN]!r}..." if isinstance(value, str) else f"{type(value).__name__} of length {len(value)}"
+    if isinstance(value, Sized) and length(value) > SHOWN:
+        return f"{value[:SHOWN]!r}..." if isinstance(value, str) else f"{type(value).__name__} of length {length(value)}"
     if isinstance(value, list | tuple | set | frozenset | Mapping) and not all(isinstance(one, SCALARS) for one in value):
         return f"{type(value).__name__} of length {len(value)}"
-    text = " ".join(repr(value).split())
-    if len(text) <= SHOWN or isinstance(value, str):
-        return text
+    if isinstance(value, int) and value.bit_length() > 3 * SHOWN:
+        return f"an int of {value.bit_length()} bits"
+    with suppress(ValueError):  # Python makes no text of very many digits
+        text = " ".join(repr(value).split())
+        if len(text) <= SHOWN or isinstance(value, str):
+            return text
     return f"{type(value).__name__} of length {len(value)}" if isinstance(value, Sized) else type(value).__name__
+
+
+def length(value: Sized) -> int:
+    """Its length, which of a range may be more than `len` can tell."""
+    return len(value) if not isinstance(value, range) else max(0, -((value.start - value.stop) // value.step))
 
 
 P = ParamSpec("P")
@@ -85,6 +100,8 @@ def positive_int(name: str, value: Any) -> int:
         number = 0
     if number < 1 or isinstance(value, bool):
         raise ValueError(f"{name} must be a positive whole number; got {shown(value)}")
+    if number > MOST:
+        raise ValueError(f"{name} must be a positive whole number of at most 2**53; got {shown(value)}")
     return number
 
 
@@ -106,21 +123,27 @@ def _number(name: str, value: Any, expected: str) -> float:
     if type(value) is float and math.isfinite(value):
         return value
     try:
-        number = float(value)
+        number = math.nan if isinstance(value, NO_NUMBERS) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not math.isfinite(number) or isinstance(value, (bool, str)):
+    if not math.isfinite(number):
         raise ValueError(f"{name} must be {expected}; got {shown(value)}")
     return number
 
 
+def machine_memory() -> float:
+    """The bytes that the machine has, or that its control group leaves us; infinity where that is not known."""
+    found = [math.inf]
+    with suppress(AttributeError, ValueError, OSError):
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    with suppress(ValueError, OSError):
+        found.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(found)
+
+
 def enough_memory(what: str, needed: int) -> None:
     """Rejects what would need more bytes than the machine has, where that is known."""
-    try:
-        has = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return
-    if needed > has:
+    if needed > LITTLE and needed > (has := machine_memory()):
         raise ValueError(f"{what} would need {needed / 1e9:.1f} GB of memory; this machine has {has / 1e9:.1f} GB")
 
 
@@ -130,7 +153,7 @@ def dtype(value: Any) -> Any:
         return None
     try:
         kind = np.dtype(value)
-    except TypeError:
+    except (TypeError, ValueError):
         kind = np.dtype(object)
     if kind not in (np.float32, np.float64):
         raise ValueError(f"dtype must be 'float32' or 'float64'; got {shown(value)}")
@@ -140,7 +163,10 @@ def dtype(value: Any) -> Any:
 def hidden_sizes(name: str, value: Any) -> tuple[int, ...]:
     """The units of each hidden layer."""
     many = isinstance(value, Sequence) and not isinstance(value, str | bytes)
-    sizes = tuple(value) if many or (isinstance(value, np.ndarray) and value.ndim == 1) else (value,)
+    many = many or (isinstance(value, np.ndarray) and value.ndim == 1)
+    if many and length(value) > MOST_LAYERS:
+        raise ValueError(f"{name} must have at most {MOST_LAYERS} layers; got {length(value)}")
+    sizes = tuple(value) if many else (value,)
     return tuple(positive_int(name, size) for size in sizes)
 
 
@@ -218,7 +244,7 @@ def is_many(value: Any) -> bool:
 def member_count(members: int | None, each: Mapping[str, Any], arrays: Mapping[str, NDArray[Any] | None]) -> int:
     """How many members there are, by all that says so: a number, sequences of values, and columns."""
     lengths = {} if members is None else {"members": positive_int("members", members)}
-    lengths |= {name: len(value) for name, value in each.items() if is_many(value)}
+    lengths |= {name: length(value) for name, value in each.items() if is_many(value)}
     lengths |= {name: array.shape[1] for name, array in arrays.items() if array is not None and array.shape[1:2] > (1,)}
     for (first, count), (name, other) in pairwise(lengths.items()):
         if other != count:
@@ -228,7 +254,7 @@ def member_count(members: int | None, each: Mapping[str, Any], arrays: Mapping[s
     first, count = next(iter(lengths.items()), ("members", 1))
     if count < 1:
         raise ValueError(f"{first} must have one value for each member; got none")
-    return count
+    return positive_int("members", count)
 
 
 def ways(name: str, value: Any) -> int:
@@ -240,8 +266,9 @@ def ways(name: str, value: Any) -> int:
 
 def grid_values(name: str, value: Any) -> list[Any]:
     """The values of an option that a grid is made of."""
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    if isinstance(value, str) or not isinstance(value, Iterable) or (isinstance(value, np.ndarray) and not value.ndim):
         raise ValueError(f"{name} must be a sequence of values for grid; got {shown(value)}")
+    enough_memory(f"a grid of {name}={shown(value)}", length(value) * IN_A_LIST if isinstance(value, Sized) else 0)
     found = value.tolist() if isinstance(value, np.ndarray) else list(value)
     if not found:
         raise ValueError(f"{name} must have at least one value for grid; got none")

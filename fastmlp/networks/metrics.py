@@ -131,6 +131,7 @@ def of_classes(
     """The evaluation of a classifier by its scores (N, K), of which the largest one decides, for rows whose labels are y (N,)."""
     n, k = scores.shape
     weights = _weights(sample_weight, n)
+    checks.enough_memory(f"the confusion matrix of {k} classes", 8 * k * k)
     true = labels.class_numbers("y", y, classes, n, np.intp)[:, 0]
     confusion = np.bincount(true * k + scores.argmax(axis=1), weights, k * k).reshape(k, k)
     right, support, taken = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
@@ -175,7 +176,13 @@ def of_numbers(outputs: NDArray[Any], y: ArrayLike, sample_weight: ArrayLike | N
 def _weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64] | None:
     if not n:
         raise ValueError("X must have at least one row to measure; got none")
-    return None if sample_weight is None else arrays.unscaled_weights(sample_weight, n)
+    if sample_weight is None:
+        return None
+    weights = arrays.unscaled_weights(sample_weight, n)
+    with np.errstate(over="ignore"):
+        if not np.isfinite(weights.sum()):
+            raise ValueError(f"sample_weight must have a finite sum; its weights go up to {weights.max():g}")
+    return weights
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:

@@ -38,7 +38,7 @@ def _versions() -> dict[str, str]:
 
 def _plain(value: Any) -> Any:
     """A value as JSON can say it, exactly or in a word."""
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim):
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
