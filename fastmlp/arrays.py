@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.checks import shown
+from fastmlp.checks import enough_memory, shown
 
 BLOCK = 1 << 18  # values looked at together: a large array is never doubled by the look at it
 LARGE = 1 << 22  # numbers beyond which an array is converted block by block, where the kernels read it
+SHORT_NUMBERS = np.iinfo(np.int32).max  # rows up to which their numbers have four bytes
 
 
 def places(value: ArrayLike, n: int) -> NDArray[np.intp]:
@@ -74,7 +75,7 @@ def numbers(name: str, value: ArrayLike) -> NDArray[Any]:
             names = column_names(value)
             column = f"column {names[odd[1]]!r} of {name}" if names and len(odd) == 2 else name
             raise ValueError(f"{column} must hold real numbers; {_place(name, odd)} is {shown(array[odd])}")
-        array = array.astype(np.float64)
+        array = _as_floats(name, array)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold real numbers; got dtype {array.dtype}")
     return array
@@ -104,7 +105,15 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
         return found
     if _first(array, lambda kind: issubclass(kind, int)) is not None:
         raise ValueError(f"{name} must hold whole numbers that fit in 64 bits; got {shown(array.min())} to {shown(array.max())}")
-    return array.astype(np.float64)
+    return _as_floats(name, array)
+
+
+def _as_floats(name: str, array: NDArray[Any]) -> NDArray[np.float64]:
+    """Objects that are numbers, as such."""
+    try:
+        return array.astype(np.float64)
+    except OverflowError as error:
+        raise ValueError(f"{name} must be finite; it holds a number too large for float64") from error
 
 
 def _as_given(name: str, value: Any) -> NDArray[Any]:
@@ -170,8 +179,25 @@ def floating(array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
     dtype = dtype or floating_dtype(array)
     if array.dtype == dtype and array.flags.carray:
         return array
+    contiguous = array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
+    enough_memory(f"a copy of {shown(array)} for the kernels", 0 if contiguous else array.size * np.dtype(dtype).itemsize)
     with np.errstate(over="ignore"):  # what overflows float32 becomes infinite, and is found as such
         return unlocked(np.require(array, dtype, ["C", "A"]))
+
+
+def parameters(name: str, value: ArrayLike, dtype: Any, count: int) -> NDArray[Any]:
+    """As many parameters as a network has, as the kernels write to them: contiguous, writable and of the dtype; a copy only if need
+    be. They may be infinite, as those of a network that diverged."""
+    array = value if isinstance(value, np.ndarray) and value.dtype == dtype else numbers(name, value)
+    if array.shape != (count,):
+        raise ValueError(f"{name} must have shape ({count},), a number for each parameter of the network; got {array.shape}")
+    with np.errstate(over="ignore"):
+        return np.require(array, dtype, ["C", "A", "W", "E"])
+
+
+def numbers_of_rows(n: int) -> Any:
+    """The type of the numbers of n rows: half as long where that will do, as there are arrays of them."""
+    return np.int32 if n <= SHORT_NUMBERS else np.int64
 
 
 def unlocked(array: NDArray[Any]) -> NDArray[Any]:
@@ -199,6 +225,8 @@ def blocks(array: NDArray[Any]) -> Iterator[slice]:
 
 def finite(name: str, array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
     """The array, unless it holds NaN or infinity, or would in the dtype; else a ValueError that names the first place."""
+    if array.dtype.kind in "biu":
+        return array
     for block in blocks(array):
         with np.errstate(over="ignore"):
             good = np.isfinite(array[block].astype(dtype or array.dtype, copy=False))
@@ -247,10 +275,10 @@ def columns(name: str, value: ArrayLike) -> int:
 
 def unscaled_weights(sample_weight: ArrayLike, n: int) -> NDArray[np.float64]:
     """A weight for each row, as given."""
-    weights = numbers("sample_weight", sample_weight).astype(np.float64)
+    weights = numbers("sample_weight", sample_weight)
     if weights.shape != (n,):
         raise ValueError(f"sample_weight must have shape ({n},), a weight for each row; got {weights.shape}")
-    finite("sample_weight", weights)
+    weights = finite("sample_weight", weights, np.float64).astype(np.float64)
     if weights.min() < 0:
         row = int(np.argmax(weights < 0))
         raise ValueError(f"sample_weight must not be negative; sample_weight[{row}] is {weights[row]}")

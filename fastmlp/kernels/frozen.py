@@ -11,6 +11,9 @@ from fastmlp.kernels.numba_internals import ask_first
 from fastmlp.kernels.online import ACTIVATION, N_IN, N_OUT, OUTPUTS, forward, softmax_of_units, spread_out
 from fastmlp.kernels.simd import as_tuple, get, put, room
 
+MOST_OUTPUTS = 500  # of a tuple: more would not be compiled within seconds
+MOST_INPUTS = 100  # that may come as a tuple
+
 
 def frozen(theta, plan, edges, memory):
     """f(x) -> the output for D inputs x; for several outputs f(x) -> a tuple, which f(x, out) also writes to an array."""
@@ -66,7 +69,7 @@ def _asked(n_in, n_out):
     """What tells of arguments of a type that the function cannot take: where Python calls it, and where compiled code does."""
     numbers = (types.Integer, types.Float, types.Boolean)
     expected = {
-        "x": f"an array, or a tuple, of {n_in} numbers of one type",
+        "x": f"an array{', or a tuple,' if n_in <= MOST_INPUTS else ''} of {n_in} numbers of one type",
         "out": f"a writable array of {n_out} numbers",
     }
 
@@ -74,7 +77,7 @@ def _asked(n_in, n_out):
         if name not in expected or (name == "out" and isinstance(kind, types.NoneType | types.Omitted)):
             return False
         if name == "x" and isinstance(kind, types.UniTuple):
-            return not isinstance(kind.dtype, numbers)
+            return not isinstance(kind.dtype, numbers) or kind.count > MOST_INPUTS
         one_row = isinstance(kind, types.Array) and kind.ndim == 1 and (name == "x" or kind.mutable)
         return not one_row or not isinstance(kind.dtype, numbers) or kind.dtype == types.float16
 
@@ -87,6 +90,8 @@ def _asked(n_in, n_out):
             if wrong(name, kind):
                 parts = dict.fromkeys(type(one).__name__ for one in value) if type(value) is tuple else ()
                 what = type(value).__name__ + (f" of {' and '.join(parts)}" if parts else "")
+                if type(value) is tuple and len(value) > MOST_INPUTS:
+                    what = f"tuple of length {len(value)}"
                 if isinstance(value, np.ndarray):
                     what = f"{'masked ' * np.ma.isMaskedArray(value)}{value.dtype} of shape {value.shape}"
                 raise ValueError(f"{name} must be {expected[name]}; got {what}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -24,15 +24,16 @@ def default_loss(output: Output) -> Loss:
     return "cross_entropy" if OUTPUTS.get(output) == "probabilities" else "squared_error"
 
 
-def check_architecture(
-    layer_sizes: tuple[int, ...], names: tuple[Activation, ...], output: Output, loss: Loss, known: NDArray[Any] | None
-) -> None:
+def sizes_of_layers(value: Sequence[int]) -> tuple[int, ...]:
+    """Inputs, units of each hidden layer, outputs."""
+    sizes = checks.hidden_sizes("layer_sizes", value)
+    if len(sizes) < 2:
+        raise ValueError(f"layer_sizes must name inputs and outputs at least; got {checks.shown(value)}")
+    return sizes
+
+
+def check_architecture(layer_sizes: tuple[int, ...], output: Output, loss: Loss, known: NDArray[Any] | None) -> None:
     """Rejects what does not make a network."""
-    if len(layer_sizes) < 2:
-        raise ValueError(f"layer_sizes must name inputs and outputs at least; got {layer_sizes}")
-    for size in layer_sizes:
-        checks.positive_int("layer_sizes", size)
-    activation_of_each(names, len(layer_sizes) - 2)
     checks.one_of("output", output, OUTPUTS)
     checks.one_of("loss", loss, LOSSES)
     fitting = LOSSES[loss].outputs
@@ -60,8 +61,11 @@ def activation_of_each(value: Activation | Sequence[Activation], hidden_layers: 
 
 def named_features(value: Sequence[str] | None, count: int) -> tuple[str, ...] | None:
     """A name for each input, or None."""
-    names = None if value is None else tuple(value)
-    if names is not None and (len(names) != count or not all(isinstance(name, str) for name in names)):
+    if value is None:
+        return None
+    no_scalar = isinstance(value, Collection) and getattr(value, "shape", True) != ()
+    names = tuple(value) if no_scalar and checks.length(value) == count else ()
+    if len(names) != count or not all(isinstance(name, str) for name in names):
         raise ValueError(f"feature_names must be {count} strings, one for each input; got {checks.shown(value)}")
     return names
 

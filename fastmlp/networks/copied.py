@@ -1,15 +1,26 @@
-"""Copied: how models are copied and pickled."""
+"""Copied: how models are copied and pickled, and what of them cannot be set."""
 
 from __future__ import annotations
 
 import copy
 from functools import cached_property
 from threading import Lock
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 
 class Copied:
     """Its copies share nothing with it; they and its pickles are without what follows from the rest, and what updates write to."""
+
+    FIXED: ClassVar[tuple[str, ...]] = ()
+    """Attributes that cannot be set once it is made, as others were laid out by them."""
+
+    def __init__(self) -> None:
+        self._updating = Lock()  # held by who writes to its parameters
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.FIXED and (name in vars(self) or hasattr(type(self), name)):
+            raise AttributeError(f"{name} of a {type(self).__name__} cannot be set; make another {type(self).__name__}")
+        super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
         kept = vars(self).keys() - {"_updating"}

@@ -42,8 +42,8 @@ class Group(NamedTuple):
 
 
 def contiguous(group: Group) -> Group:
-    """The group with arrays as the kernels take them; copied only if need be."""
-    return Group(group.network, np.asarray(group.members, np.intp), np.ascontiguousarray(group.theta))
+    """The group with arrays as the kernels take them, and write to them; copied only if need be."""
+    return Group(group.network, np.asarray(group.members, np.intp), np.require(group.theta, None, ["C", "A", "W", "E"]))
 
 
 def check_groups(groups: Sequence[Group], count: int) -> None:

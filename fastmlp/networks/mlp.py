@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -14,23 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, labels
 from fastmlp.kernels import batch, online
-from fastmlp.kernels.frozen import frozen
-from fastmlp.kernels.layers import Network, rows_of
-from fastmlp.kernels.losses import CODES, LOSSES
+from fastmlp.kernels.frozen import MOST_OUTPUTS, frozen
+from fastmlp.kernels.layers import rows_of
 from fastmlp.kernels.tiles import STRIP
 from fastmlp.literals import Activation, Loss, Output
 from fastmlp.networks import metrics
-from fastmlp.networks.architecture import (
-    activation_of_each,
-    check_architecture,
-    default_loss,
-    named_features,
-    parameter_count,
-    weights_and_biases,
-)
-from fastmlp.networks.copied import Copied
+from fastmlp.networks.architecture import activation_of_each, default_loss, weights_and_biases
 from fastmlp.networks.history import DivergedError, History, TrainingState
-from fastmlp.networks.layout import layer_table
+from fastmlp.networks.layered import Layered
 from fastmlp.networks.objective import Objective
 from fastmlp.networks.prediction import outputs
 from fastmlp.networks.records import expected_network, network_arguments, of_networks
@@ -40,7 +30,7 @@ ON_STACK = 4096  # units of a network whose compiled form keeps them on the stac
 FEW = 32  # rows whose prediction is one kernel call with scratch on the stack
 
 
-class MLP(Copied):
+class MLP(Layered):
     """A multilayer perceptron: a[l+1] = f(a[l] @ W[l] + b[l]).
 
     `fastmlp.train` makes one from data, `MLP.from_weights` from arrays, `fastmlp.load` from a file.
@@ -50,7 +40,7 @@ class MLP(Copied):
     layer_sizes : tuple of int
         (D, H1, ..., K): inputs, hidden units, outputs.
     theta : (P,) float32 or float64
-        All parameters: W0, b0, W1, b1, ... Writing to it changes the network.
+        All parameters: W0, b0, W1, b1, ... Writing to it changes the network. An array that it is set to is copied into it.
     weights, biases : tuples of arrays
         Views of theta of shapes (n_in, n_out) and (n_out,); `biases` is empty for a network without them.
     activations : tuple of str
@@ -70,44 +60,32 @@ class MLP(Copied):
         The names of the columns of the X that it was trained on, if that was a data frame. What it is asked about later must have
         them in the same order, if it has names.
 
+    What its shape follows from cannot be set: layer_sizes, activations, output, loss_name, huber_delta, bias, classes and
+    feature_names.
+
     Threads may ask and update one network side by side: its updates are made one after the other. A copy shares nothing with it.
     """
 
     def __init__(
         self,
         layer_sizes: Sequence[int],
-        theta: NDArray[Any],
+        theta: ArrayLike,
         *,
         activations: Sequence[Activation],
         output: Output,
         loss_name: Loss,
         huber_delta: float = 1.0,
         bias: bool = True,
-        classes: NDArray[Any] | None = None,
+        classes: ArrayLike | None = None,
         history: History | None = None,
         made_with: Mapping[str, Any] | None = None,
         state: TrainingState | None = None,
         feature_names: Sequence[str] | None = None,
     ) -> None:
-        self.layer_sizes = tuple(layer_sizes)
-        self.theta = theta
-        self.activations = tuple(activations)
-        self.output = output
-        self.loss_name = loss_name
-        self.huber_delta = checks.positive_number("huber_delta", huber_delta)
-        self.bias = bias
-        self.classes = classes
+        super().__init__(layer_sizes, theta, activations, output, loss_name, huber_delta, bias, classes, feature_names)
         self.history: History | Any = history  # or None, which `train` never leaves: type checkers need not ask
         self.made_with = dict(made_with or {})
         self.state = state
-        check_architecture(self.layer_sizes, self.activations, output, loss_name, classes)
-        self.feature_names = named_features(feature_names, self.layer_sizes[0])
-        self._updating = Lock()  # held by who updates
-        if theta.shape != (parameter_count(self.layer_sizes, bias),):
-            raise ValueError(
-                f"theta must hold {parameter_count(self.layer_sizes, bias)} parameters for layer_sizes {self.layer_sizes}; "
-                f"got shape {theta.shape}"
-            )
 
     @classmethod
     @checks.takes_options()
@@ -145,7 +123,6 @@ class MLP(Copied):
         matrices, vectors = weights_and_biases(weights, biases)
         sizes = (matrices[0].shape[0], *(matrix.shape[1] for matrix in matrices))
         parts = zip(matrices, vectors, strict=True) if vectors else ((matrix,) for matrix in matrices)
-        known = None if classes is None else labels.ascending_classes(classes)
         return cls(
             sizes,
             np.concatenate([array.ravel() for part in parts for array in part]),
@@ -154,39 +131,8 @@ class MLP(Copied):
             loss_name=default_loss(output) if loss is None else loss,
             huber_delta=huber_delta,
             bias=bool(vectors),
-            classes=known,
+            classes=classes,
         )
-
-    def like(self, theta: NDArray[Any]) -> MLP:
-        """A network like it, of other parameters, and without a past."""
-        other = MLP.__new__(MLP)
-        other.__setstate__({**self.__getstate__(), "theta": theta, "history": None, "made_with": {}, "state": None})
-        return other
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.theta.dtype
-
-    @property
-    def weights(self) -> tuple[NDArray[Any], ...]:
-        return tuple(self.theta[at : at + n_in * n_out].reshape(n_in, n_out) for n_in, n_out, _, at, _ in self.layers.tolist())
-
-    @property
-    def biases(self) -> tuple[NDArray[Any], ...]:
-        return tuple(
-            self.theta[at + n_in * n_out : at + (n_in + 1) * n_out] for n_in, n_out, _, at, biased in self.layers.tolist() if biased
-        )
-
-    @cached_property
-    def layers(self) -> NDArray[np.int64]:
-        """The layers as the kernels read them: see kernels/layers.py."""
-        return layer_table(self.layer_sizes, self.activations, self.output, self.bias)
-
-    @cached_property
-    def network(self) -> Network:
-        """The network as the kernels read it."""
-        row = LOSSES[self.loss_name]
-        return Network(self.layers, CODES[row.name], row.scale, 1.0 if row.parameter is None else getattr(self, row.parameter))
 
     def __repr__(self) -> str:
         kind = "regressor" if self.classes is None else f"classifier of {len(self.classes)}"
@@ -308,7 +254,7 @@ class MLP(Copied):
         ValueError
             As `loss` does.
         """
-        theta = self.theta
+        theta = self._theta
         ready = type(x) is np.ndarray and x.dtype == theta.dtype and x.flags.carray and x.shape == (self.layer_sizes[0],)
         row: Any = x if ready else arrays.vector("x", x, theta.dtype, self.layer_sizes[0], self.feature_names)
         try:
@@ -333,17 +279,18 @@ class MLP(Copied):
 
         Returns
         -------
-        f(x) -> the output for D inputs x, an array or a tuple of numbers of one type: a number for one output (of two classes, the
-        probability of the second), else a tuple of K, which f(x, out) also writes to an array of K numbers.
+        f(x) -> the output for D inputs x, an array, or a tuple of up to 100, of numbers of one type: a number for one output (of
+        two classes, the probability of the second), else a tuple of K, which f(x, out) also writes to an array of K numbers.
 
         Raises
         ------
         ValueError
-            If the network has more units than fit on a thread's stack, or theta is not finite; f does, if x has not D entries, or
-            is something else than an array or a tuple of numbers of one type.
+            If the network has more units than fit on a thread's stack or more outputs than a tuple should have, 500, or theta is
+            not finite; f does, if x has not D entries, or is something else than an array or a tuple of numbers of one type.
         """
         checks.at_most("the network's units", sum(self.layer_sizes), ON_STACK, "to run on the stack")
-        return frozen(arrays.finite("theta", self.theta), *online.online_memory(self.layers, self.dtype, 0))
+        checks.at_most("the network's outputs", self.layer_sizes[-1], MOST_OUTPUTS, "to be returned as a tuple")
+        return frozen(arrays.finite("theta", self._theta), *online.online_memory(self.layers, self.dtype, 0))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the network, its classes and its history to one .npz file; `fastmlp.load` reads it back exactly.
@@ -366,7 +313,7 @@ class MLP(Copied):
         return targets
 
     def _outputs(self, X: ArrayLike, columns: int) -> NDArray[Any]:
-        theta = self.theta
+        theta = self._theta
         # A few rows that need no conversion, as in a loop over single ones: what is checked here takes half a microsecond.
         if type(X) is np.ndarray and X.ndim == 2 and X.dtype == theta.dtype and X.flags.carray and self._is_small:
             n, n_in = X.shape

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from threading import Lock
 from typing import Any, get_args, overload
 
 import numpy as np
@@ -58,6 +57,8 @@ class Population(Copied):
         The names of the columns that the members were trained on, if these had names; see `MLP`.
     """
 
+    FIXED = ("groups", "history", "options", "scores", "diverged", "same_targets")
+
     def __init__(
         self,
         groups: Sequence[Group],
@@ -68,6 +69,7 @@ class Population(Copied):
         same_targets: bool = True,
         made_with: Mapping[str, Any] | None = None,
     ) -> None:
+        super().__init__()  # its lock is that of its members, which may be asked for several times
         self.groups = tuple(contiguous(group) for group in groups)
         self.history = history
         self.scores = scores
@@ -76,12 +78,14 @@ class Population(Copied):
         check_groups(self.groups, len(scores))
         check_history(history, len(scores))
         self._given = dict(options)
-        self._updating = Lock()  # of its members, which may be asked for several times
         if set(options) != set(GIVEN) or any(len(values) != len(scores) for values in options.values()):
             raise ValueError(f"options must have {len(scores)} values for each of {', '.join(GIVEN)}")
         self._places = np.empty((len(scores), 2), np.intp)  # of each member: its group, and its row there
         for number, (_, members, _) in enumerate(self.groups):
             self._places[members] = np.column_stack([np.full(len(members), number), np.arange(len(members))])
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({**state, "groups": tuple(contiguous(group) for group in state["groups"])})
 
     @cached_property
     def options(self) -> dict[str, list[Any]]:

@@ -308,6 +308,10 @@ def default_rate(optimizer: str, network: MLP) -> float:
 def usable_state(init: Any, optimizer: Any, dtype: Any) -> TrainingState | None:
     """The state of a network to go on from, if it has one that is of use to the optimizer."""
     state = init.state if isinstance(init, MLP) else None
+    if state is not None and not (
+        isinstance(state, TrainingState) and state.theta.shape == init.theta.shape and state.moments.shape == (2, init.theta.size)
+    ):
+        raise ValueError(f"init.state must be what keep_state=True keeps of such a network; got {checks.shown(state)}")
     return state if state is not None and (state.optimizer, state.theta.dtype) == (optimizer, dtype) else None
 
 

@@ -11,6 +11,7 @@ from numba.core.runtime import _nrt_python, rtsys
 
 from benchmarks import reference
 from benchmarks.reference import Network
+from fastmlp import MLP
 
 DTYPES = (np.float32, np.float64)
 SOFTMAX = network_of("tanh", "softmax", "cross_entropy", (5,))
@@ -238,3 +239,13 @@ def test_parameters_that_are_not_finite_are_rejected():
     model.theta[7] = np.nan
     with pytest.raises(ValueError, match=r"^theta must be finite; theta\[7\] is nan$"):
         model.jit()
+
+
+def test_a_tuple_that_would_not_be_compiled_within_seconds_is_rejected():
+    many, wide = MLP.from_weights([np.zeros((3, 501))]), MLP.from_weights([np.ones((101, 1))])
+    with pytest.raises(ValueError, match=r"^the network's outputs must be at most 500 to be returned as a tuple; got 501$"):
+        many.jit()
+    f = wide.jit()
+    with pytest.raises(ValueError, match=r"^x must be an array of 101 numbers of one type; got tuple of length 101$"):
+        f((1.0,) * 101)
+    assert f(np.ones(101)) == 101
