@@ -78,7 +78,7 @@ def train_members(
     return _classifier(data, data.labels, extractor, method, trained, held, refit, options), population
 
 
-def _held_out(labels: NDArray[np.str_], options: Mapping[str, Any]) -> NDArray[np.int32] | None:
+def _held_out(labels: NDArray[np.str_], options: Mapping[str, Any]) -> NDArray[np.integer] | None:
     """The rows that training with these options holds out, if it is to hold out a fraction."""
     share = options.get("validation")
     if share is None or isinstance(share, list | tuple):
@@ -98,7 +98,7 @@ def _classifier(
     extractor: ExtractorName,
     method: Decision,
     trained: MLP | Population,
-    held: NDArray[np.int32] | None,
+    held: NDArray[np.integer] | None,
     refit: bool,
     options: dict[str, Any],
 ) -> ImageClassifier:

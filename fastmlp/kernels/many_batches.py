@@ -56,7 +56,7 @@ class LaneData(NamedTuple):
     x: np.ndarray  # (N, D)
     y: np.ndarray  # (N, C), or (N, S * C) if each has its own: K numbers, or a class number that stands for a one-hot row
     weight: np.ndarray  # (N, 1) or (N, S), or (1, 1)
-    order: np.ndarray  # (S, E, N), or (1, E, N) if it is the same for all, int32; for one epoch, or each that the call touches
+    order: np.ndarray  # (S, E, N), or (1, E, N) if it is the same for all; for one epoch, or each that the call touches
     class_numbers: bool  # whether that is what y holds
     alike: bool  # whether all networks see the same inputs, scaled alike and in the same order
 

@@ -52,12 +52,17 @@ def set_ones(units: NDArray[Any], layers: NDArray[np.int64], stride: int) -> Non
 
 
 def batch_scratch(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int) -> batch.BatchScratch:
-    table, stride = layers.tolist(), stride_of(lanes)
-    rows, widest = unit_rows(layers), max(n_out for _, n_out, _, _, _ in table)
-    spare = max((lanes + n_in + biased) * -(-n_out // STRIP) * STRIP for n_in, n_out, _, _, biased in table)
-    scratch = batch.BatchScratch(*aligned(dtype, rows * stride, rows * stride, 2 * widest * stride, int(spare)))
-    set_ones(scratch.units, layers, stride)
+    scratch = batch.BatchScratch(*aligned(dtype, *scratch_sizes(layers, lanes)))
+    set_ones(scratch.units, layers, stride_of(lanes))
     return scratch
+
+
+def scratch_sizes(layers: NDArray[np.int64], lanes: int) -> tuple[int, int, int, int]:
+    """Numbers of each part of batch.BatchScratch."""
+    table, stride, strip = layers.tolist(), stride_of(lanes), int(STRIP)
+    rows, widest = unit_rows(layers), max(n_out for _, n_out, _, _, _ in table)
+    spare = max((lanes + n_in + biased) * -(-n_out // strip) * strip for n_in, n_out, _, _, biased in table)
+    return rows * stride, rows * stride, 2 * widest * stride, spare
 
 
 def empty_tiles(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int, blocks: int = 0, stride: int | None = None) -> Tiles:

@@ -7,17 +7,18 @@ however many threads take part.
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import arrays, labels
+from fastmlp import arrays, checks, labels
 from fastmlp.kernels import barrier, batch
 from fastmlp.kernels.layers import Network
 from fastmlp.kernels.simd import readable
 from fastmlp.kernels.tiles import Data, pack
-from fastmlp.networks.layout import batch_scratch, block_lanes, empty_tiles
+from fastmlp.networks.layered import Layered
+from fastmlp.networks.layout import batch_scratch, block_lanes, empty_tiles, scratch_sizes, stride_of
 from fastmlp.threads import LONGEST_CALL, LastingWorkers, Map, shares, thread_count, threads_for
 
 if TYPE_CHECKING:
@@ -86,18 +87,25 @@ class Objective:
         *,
         lay_out: bool = True,
     ) -> None:
-        if not hasattr(network, "layer_sizes"):
+        if not isinstance(network, Layered):
             raise ValueError(f"network must be an MLP; got {type(network).__name__}")
         dtype = network.dtype
         x = arrays.matrix("X", X, dtype, columns=network.layer_sizes[0], names=network.feature_names)
+        columns = 1 if network.classes is not None else network.layer_sizes[-1]
+        each = columns * dtype.itemsize + np.dtype(arrays.numbers_of_rows(len(x))).itemsize
+        checks.enough_memory(f"a loss over {len(x)} rows", len(x) * each)
         targets = network.targets(y, len(x))
         weights = labels.sample_weights(sample_weight, None, network.classes, targets, dtype)
         data = Data(readable(x), targets, weights, np.zeros(x.shape[1], dtype), np.ones(x.shape[1], dtype))
-        n, parameters = len(x), network.theta.size
-        count = threads_for(n * parameters, thread_count(threads))
-        self.network, self._rows, self._busy = network, n, Lock()
-        self._work = ChunkedLoss(network.network, data, every_row(n), n, parameters, count, keep_tiles=lay_out)
-        self._workers = LastingWorkers(self._work.threads)
+        n = len(x)
+        count = threads_for(n * network.theta.size, thread_count(threads))
+        self._network, self._rows, self._busy = network, n, Lock()
+        self._work = ChunkedLoss(network.network, data, every_row(n), n, count, keep_tiles=lay_out)
+        self._workers = LastingWorkers(self._work.plan.threads)
+
+    @property
+    def network(self) -> MLP:
+        return self._network
 
     def __repr__(self) -> str:
         return f"<Objective of {self.network} on {self._rows} rows>"
@@ -135,75 +143,86 @@ class Objective:
         return self._work.sum_loss(given, 0, self._rows, self._workers, gradient=gradient) / self._rows
 
     def _parameters(self, theta: ArrayLike) -> NDArray[Any]:
-        own, array = self.network.theta, arrays.numbers("theta", theta)
-        if array.shape != own.shape:
-            raise ValueError(f"theta must have shape {own.shape}, a number for each parameter of the network; got {array.shape}")
-        return arrays.finite("theta", arrays.floating(array, own.dtype))
+        own = self.network.theta
+        return arrays.finite("theta", arrays.parameters("theta", theta, own.dtype, own.size))
+
+
+class ChunkPlan(NamedTuple):
+    """How rows are cut in chunks, and who works on them: as the network, the rows and the threads have it."""
+
+    parameters: int
+    lanes: int  # of a block
+    chunk: int  # rows: whole blocks
+    in_kernel: bool  # whether a batch is done within one kernel call
+    team: int  # threads that then meet there
+    threads: int  # that else are sent chunks
+    wave: int  # chunks whose gradients are held at a time
+    blocks: int  # of rows that are laid out once and kept; or 0
+
+    @classmethod
+    def of(cls, layers: NDArray[np.int64], itemsize: int, rows: int, threads: int, *, keep_tiles: bool) -> ChunkPlan:
+        """The plan for at most so many rows at a time, by at most so many threads."""
+        lanes = block_lanes(layers, itemsize, rows)
+        parameters = int(((layers[:, 0] + layers[:, 4]) * layers[:, 1]).sum())
+        chunk = lanes * -(-max(CHUNK_ROWS, CHUNK_WORK // parameters) // lanes)
+        n_chunks, work, blocks = -(-rows // chunk), rows * parameters, -(-rows // lanes)
+        in_kernel = work <= LONGEST_BATCH and n_chunks * parameters * itemsize <= GRADIENT_BYTES
+        meeting = barrier.POSSIBLE and in_kernel and work >= TEAM_PAYS
+        sent = min(threads_for(work, threads), n_chunks)
+        per_call = n_chunks if in_kernel else max(1, min(32, LONGEST_CALL // (chunk * parameters)))
+        kept = keep_tiles and blocks * lanes * (int(layers[0, 0] + layers[-1, 1]) + 1) * itemsize <= TILE_BYTES
+        team = min(threads, max(n_chunks, parameters // SHARE)) if meeting else 1
+        return cls(parameters, lanes, chunk, in_kernel, team, sent, min(n_chunks, sent * per_call), blocks if kept else 0)
+
+    @property
+    def workers(self) -> int:
+        return max(self.threads, self.team)
+
+    def numbers(self, layers: NDArray[np.int64]) -> int:
+        """How many numbers are held for it: gradients, what each worker writes, and rows that are laid out."""
+        row = int(layers[0, 0] + layers[0, 4] + layers[-1, 1]) + 1
+        tiles = (self.blocks or self.workers) * row * stride_of(self.lanes)
+        return self.parameters * (1 + self.wave) + self.workers * sum(scratch_sizes(layers, self.lanes)) + tiles
 
 
 class ChunkedLoss:
     """The loss, and if wanted its gradient, of runs of rows: chunk by chunk, a wave of chunks at a time."""
 
     def __init__(
-        self,
-        network: Network,
-        data: Data,
-        order: NDArray[np.int32],
-        most_rows: int,
-        parameters: int,
-        threads: int,
-        *,
-        keep_tiles: bool = False,
+        self, network: Network, data: Data, order: NDArray[np.integer], most_rows: int, threads: int, *, keep_tiles: bool = False
     ) -> None:
-        dtype = data.shift.dtype
-        layers = network.layers
-        lanes = block_lanes(layers, dtype.itemsize, most_rows)
+        dtype, layers = data.shift.dtype, network.layers
+        plan = self.plan = ChunkPlan.of(layers, dtype.itemsize, most_rows, threads, keep_tiles=keep_tiles)
         self.network, self.data, self.order = network, data, order
-        self.chunk = _chunk_rows(lanes, parameters)
-        n_chunks = -(-most_rows // self.chunk)
-        work = most_rows * parameters
-        self.in_kernel = work <= LONGEST_BATCH and n_chunks * parameters * dtype.itemsize <= GRADIENT_BYTES
-        self.team = min(threads, max(n_chunks, parameters // SHARE)) if barrier.POSSIBLE and work >= TEAM_PAYS else 1
-        self.threads = min(threads_for(work, threads), n_chunks)
-        per_call = n_chunks if self.in_kernel else max(1, min(32, LONGEST_CALL // (self.chunk * parameters)))
-        self.wave = min(n_chunks, self.threads * per_call)
-        workers = max(self.threads, self.team)
-        blocks = -(-most_rows // lanes)
-        columns = int(layers[0, 0] + layers[-1, 1]) + 1
-        if keep_tiles and blocks * lanes * columns * dtype.itemsize <= TILE_BYTES:
-            kept = empty_tiles(layers, dtype, lanes, blocks)
-            for block in range(blocks):
-                first = block * lanes
-                pack(kept, block, data, order, first, min(lanes, most_rows - first))
-            all_tiles = [kept] * workers
+        if plan.blocks:
+            kept = empty_tiles(layers, dtype, plan.lanes, plan.blocks)
+            for block in range(plan.blocks):
+                first = block * plan.lanes
+                pack(kept, block, data, order, first, min(plan.lanes, most_rows - first))
+            all_tiles = [kept] * plan.workers
         else:
-            all_tiles = [empty_tiles(layers, dtype, lanes) for _ in range(workers)]
-        self.workers = [batch.Worker(batch_scratch(layers, dtype, lanes), own) for own in all_tiles]
-        self.total = np.zeros(parameters, dtype=dtype)
-        self.sums = batch.Sums(self.total, np.zeros((self.wave, parameters), dtype=dtype), np.zeros(self.wave))
+            all_tiles = [empty_tiles(layers, dtype, plan.lanes) for _ in range(plan.workers)]
+        self.workers = [batch.Worker(batch_scratch(layers, dtype, plan.lanes), own) for own in all_tiles]
+        self.total = np.zeros(plan.parameters, dtype=dtype)
+        self.sums = batch.Sums(self.total, np.zeros((plan.wave, plan.parameters), dtype=dtype), np.zeros(plan.wave))
 
     def sum_loss(self, theta: NDArray[Any], start: int, stop: int, share_out: Map, *, gradient: bool = True) -> float:
         """The weighted sum of the losses of rows order[start : stop]; its gradient, unscaled, comes to stand in `total`."""
         sums = self.sums if gradient else self.sums._replace(gradients=self.sums.gradients[:0])
+        plan, loss = self.plan, 0.0
         self.total[:] = 0
-        loss = 0.0
-        for first in range(start, stop, self.wave * self.chunk):
-            n_chunks = min(self.wave, -(-(stop - first) // self.chunk))
+        for first in range(start, stop, plan.wave * plan.chunk):
+            n_chunks = min(plan.wave, -(-(stop - first) // plan.chunk))
 
             def work(job: tuple[int, tuple[int, int]], first: int = first) -> None:
                 worker, share = job
-                chunks = batch.ChunkRange(first, stop, self.chunk, *share)
+                chunks = batch.ChunkRange(first, stop, plan.chunk, *share)
                 batch.chunk_losses(sums, self.workers[worker], self.data, self.order, chunks, theta, self.network)
 
-            share_out(work, list(enumerate(shares(n_chunks, self.threads))))
+            share_out(work, list(enumerate(shares(n_chunks, plan.threads))))
             loss = batch.add_chunks(sums, n_chunks, loss, 0, self.total.size)
         return loss * self.network.loss_scale
 
 
-def _chunk_rows(lanes: int, parameters: int) -> int:
-    """Rows of a chunk: whole blocks."""
-    return lanes * -(-max(CHUNK_ROWS, CHUNK_WORK // parameters) // lanes)
-
-
-def every_row(n: int) -> NDArray[np.int32]:
-    return np.arange(n, dtype=np.int32)
+def every_row(n: int) -> NDArray[np.integer]:
+    return np.arange(n, dtype=arrays.numbers_of_rows(n))

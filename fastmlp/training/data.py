@@ -28,7 +28,7 @@ class MeasuredRows(NamedTuple):
 
     x: NDArray[Any]
     y: NDArray[Any]
-    order: NDArray[np.int32]
+    order: NDArray[np.integer]
 
 
 class Parts(NamedTuple):
@@ -45,7 +45,7 @@ class TrainingData(NamedTuple):
     """What a network is trained on."""
 
     arrays: Data
-    rows: NDArray[np.int32]  # to train on
+    rows: NDArray[np.integer]  # to train on
     order: int | None  # the seed that they are shuffled by
     held_out: MeasuredRows | None
     outputs: Scaling | None  # of the targets
@@ -62,7 +62,7 @@ class TrainingData(NamedTuple):
 class RowOrders:
     """In which order the rows are taken, in one epoch after the other: the same, or shuffled."""
 
-    def __init__(self, rows: NDArray[np.int32], seed: int | None, before: int = 0) -> None:
+    def __init__(self, rows: NDArray[np.integer], seed: int | None, before: int = 0) -> None:
         """After so many epochs, of which the orders are skipped."""
         self.rows, self.shuffle = rows, None if seed is None else stream(seed, ORDER)
         if self.shuffle is not None and before:
@@ -73,15 +73,15 @@ class RowOrders:
         """Of 64 random bits, for each epoch."""
         return -(-len(self.rows) // 2)
 
-    def next(self, epochs: int) -> NDArray[np.int32]:
+    def next(self, epochs: int) -> NDArray[np.integer]:
         """(epochs, N) row numbers for the next epochs, or (1, N) for any."""
         if self.shuffle is None:
             return self.rows[None]
-        orders = np.empty((epochs, len(self.rows)), np.int32)
+        orders = np.empty((epochs, len(self.rows)), self.rows.dtype)
         self.fill(orders)
         return orders
 
-    def fill(self, orders: NDArray[np.int32]) -> None:
+    def fill(self, orders: NDArray[np.integer]) -> None:
         """Writes the row numbers for the next epochs, one in each row."""
         orders[:] = self.rows
         if self.shuffle is not None:
@@ -199,7 +199,9 @@ class Dataset:
             self.made[key] = make()
         return self.made[key]
 
-    def _rows(self, network: MLP, targets: NDArray[Any], seed: int | None) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
+    def _rows(
+        self, network: MLP, targets: NDArray[Any], seed: int | None
+    ) -> tuple[NDArray[np.integer], NDArray[np.integer] | None]:
         """The numbers of the rows to train on, and of those that are held out."""
         if seed is None:
             return every_row(len(self.x)), None
@@ -225,7 +227,9 @@ class Dataset:
             raise ValueError(f"validation[1] must have shape ({expected}), as y has; got {array.shape}")
         return x, array
 
-    def _weights(self, network: MLP, targets: NDArray[Any], own: Own, rows: NDArray[np.int32], by_class: Hashable) -> NDArray[Any]:
+    def _weights(
+        self, network: MLP, targets: NDArray[Any], own: Own, rows: NDArray[np.integer], by_class: Hashable
+    ) -> NDArray[Any]:
         """The weights of all rows."""
         given = self.weights if own.weights is None else self.weights[:, own.weights]
         make = partial(labels.sample_weights, given, self.options.class_weight, network.classes, targets, network.dtype)
@@ -233,7 +237,7 @@ class Dataset:
         return row_weights(weights, len(self.x), rows, own.bootstrap)
 
 
-def split(n: int, labels: NDArray[Any] | None, share: float, seed: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def split(n: int, labels: NDArray[Any] | None, share: float, seed: int) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
     """Rows to train on, and a share that is held out: of each class alike, where there are labels."""
     groups = [np.arange(n)] if labels is None else [np.flatnonzero(labels == label) for label in np.unique(labels)]
     held, rng = np.zeros(n, dtype=bool), stream(seed, HELD_OUT)
@@ -241,7 +245,8 @@ def split(n: int, labels: NDArray[Any] | None, share: float, seed: int) -> tuple
         held[rng.permutation(group)[: held_of(len(group), share)]] = True
     if not held.any():
         raise ValueError(f"validation={share} of {n} rows holds out none; give a larger fraction, or rows as (X, y)")
-    return np.flatnonzero(~held).astype(np.int32), np.flatnonzero(held).astype(np.int32)
+    numbers = arrays.numbers_of_rows(n)
+    return np.flatnonzero(~held).astype(numbers), np.flatnonzero(held).astype(numbers)
 
 
 def held_of(rows: int, share: float) -> int:
@@ -249,7 +254,7 @@ def held_of(rows: int, share: float) -> int:
     return min(round(share * rows), rows - 1)
 
 
-def row_weights(weights: NDArray[Any], n: int, kept: NDArray[np.int32], bootstrap: int | None) -> NDArray[Any]:
+def row_weights(weights: NDArray[Any], n: int, kept: NDArray[np.integer], bootstrap: int | None) -> NDArray[Any]:
     """The weights of n rows with a mean of 1 over those to train on, after these have been drawn with replacement if there is a
     seed for it."""
     if len(weights) == n and not weights[kept].any():

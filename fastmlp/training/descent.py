@@ -130,10 +130,10 @@ class Descent:
         else:
             self.work = self._chunked(self.data, data.rows, self.batch_size, keep_tiles=self.batches == 1)
         self.held_out = None if data.held_out is None else self._measured(data.held_out)
-        self.pace = Pace(1 if self.one_by_one else self.work.team, max(1, FIRST_CALL // (self.batch_size * self.theta.size)))
+        self.pace = Pace(1 if self.one_by_one else self.work.plan.team, max(1, FIRST_CALL // (self.batch_size * self.theta.size)))
 
-    def _chunked(self, data: Data, order: NDArray[np.int32], rows: int, *, keep_tiles: bool) -> ChunkedLoss:
-        return ChunkedLoss(self.network.network, data, order, rows, self.theta.size, self.threads, keep_tiles=keep_tiles)
+    def _chunked(self, data: Data, order: NDArray[np.integer], rows: int, *, keep_tiles: bool) -> ChunkedLoss:
+        return ChunkedLoss(self.network.network, data, order, rows, self.threads, keep_tiles=keep_tiles)
 
     def _measured(self, rows: MeasuredRows) -> ChunkedLoss:
         """The loss over rows that are measured after each epoch."""
@@ -143,8 +143,8 @@ class Descent:
     @property
     def workers(self) -> int:
         """How many threads it has work for."""
-        here = 1 if self.one_by_one else max(self.work.team, self.work.threads)
-        return here if self.held_out is None else max(here, self.held_out.threads)
+        here = 1 if self.one_by_one else self.work.plan.workers
+        return here if self.held_out is None else max(here, self.held_out.plan.threads)
 
     @property
     def epochs(self) -> int:
@@ -183,7 +183,7 @@ class Descent:
     def advance(self, until: int, share_out: Map, halted: Callable[[], bool]) -> None:
         """Goes on until so many epochs are done, or a reason to stop comes up, or a halt is called for between kernel calls."""
         n, total, every_batch = self.rows, until * self.batches, self.stopping.epochs * self.batches
-        each_epoch = self.held_out is not None or not (self.one_by_one or self.work.in_kernel)
+        each_epoch = self.held_out is not None or not (self.one_by_one or self.work.plan.in_kernel)
         most = 1 if each_epoch else ORDER_ENTRIES // n if self.orders.shuffle else until
         while not self.stopped_by and self.counters[1] < total:
             first = int(self.counters[1])
@@ -250,8 +250,8 @@ class Descent:
             online.train_by_samples(state, self.memory, self.data, self.order, first, last, network, self.rule, target)
             return
         work = self.work
-        if work.in_kernel:
-            sizes = batch.Sizes(self.batch_size, work.chunk, first, last)
+        if work.plan.in_kernel:
+            sizes = batch.Sizes(self.batch_size, work.plan.chunk, first, last)
             counter = np.zeros(1, dtype=np.int64)
 
             def member(me: int) -> None:

@@ -16,6 +16,7 @@ from fastmlp import arrays, checks, labels
 from fastmlp.networks.architecture import activation_of_each, default_loss, parameter_count
 from fastmlp.networks.history import TrainingState
 from fastmlp.networks.mlp import MLP
+from fastmlp.training.memory import check_network
 from fastmlp.training.options import ACTIVATION, HIDDEN, Options
 from fastmlp.training.scaling import Scaling, fold
 
@@ -41,6 +42,7 @@ def untrained(
                     else activation_of_each(wanted.activation, len(own)), given.activations)  # fmt: skip
         checks.same("output", given.output if wanted.output is None else wanted.output, given.output)
         checks.same("bias", given.bias if wanted.bias is None else wanted.bias, given.bias)
+        check_network(given.layer_sizes, given.bias, np.dtype(dtype), len(x), wanted)
         return MLP(
             given.layer_sizes, np.zeros(given.theta.size, dtype), activations=given.activations, output=given.output,
             loss_name=given.loss_name if wanted.loss is None else wanted.loss, bias=given.bias, classes=given.classes,
@@ -59,12 +61,11 @@ def untrained(
     sizes = (x.shape[1], *hidden, n_out)
     bias = wanted.bias is not False
     activations = activation_of_each(ACTIVATION if wanted.activation is None else wanted.activation, len(hidden))
-    parameters = parameter_count(sizes, bias)
-    checks.enough_memory(f"a network of {parameters} parameters", parameters * np.dtype(dtype).itemsize)
+    check_network(sizes, bias, np.dtype(dtype), len(x), wanted)
     loss = default_loss(output) if wanted.loss is None else wanted.loss
     return MLP(
-        sizes, np.zeros(parameters, dtype), activations=activations, output=output, loss_name=loss, bias=bias, classes=classes,
-        huber_delta=1.0 if wanted.huber_delta is None else wanted.huber_delta, feature_names=feature_names,
+        sizes, np.zeros(parameter_count(sizes, bias), dtype), activations=activations, output=output, loss_name=loss, bias=bias,
+        classes=classes, huber_delta=1.0 if wanted.huber_delta is None else wanted.huber_delta, feature_names=feature_names,
     )  # fmt: skip
 
 

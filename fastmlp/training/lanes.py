@@ -103,7 +103,7 @@ class NetworksAsLanes:
         return columns
 
     def _data(
-        self, x: NDArray[Any], y: NDArray[Any], weights: NDArray[Any], order: NDArray[np.int32], alike: bool = False
+        self, x: NDArray[Any], y: NDArray[Any], weights: NDArray[Any], order: NDArray[np.integer], alike: bool = False
     ) -> many_batches.LaneData:
         return many_batches.LaneData(x, y, weights, order, self.group.network.classes is not None, alike)
 
@@ -275,9 +275,10 @@ class _Lanes:
         if len(self.orders) == 1:
             order = self.orders[0].next(count)[None]
         else:
-            order = np.empty((lanes, count if self.orders[0].shuffle else 1, len(self.orders[0].rows)), np.int32)
-            for rows, own in zip(order, self.orders, strict=False):
-                own.fill(rows)
+            rows = self.orders[0].rows
+            order = np.empty((lanes, count if self.orders[0].shuffle else 1, len(rows)), rows.dtype)
+            for one, own in zip(order, self.orders, strict=False):
+                own.fill(one)
             order[len(self.orders) :] = order[0]
         self.data = self.data._replace(order=order)
 
