@@ -231,7 +231,8 @@ def train_by_batches(state, sums, worker, data, order, sizes, network, rule, tar
 
 @jit
 def predict(out, scratch, x, theta, layers, first, last, lanes, stride):
-    """The outputs for rows first to last - 1 of x (N, D), into out (N, K), `lanes` rows at a time; returns whether they are finite.
+    """The outputs for rows first to last - 1 of x (N, D), into out (N, K), `lanes` rows at a time; returns whether these rows and
+    their outputs are finite.
 
     Where out has two columns for one output, p, they are 1 - p and p. scratch holds rows_of(layers) * stride numbers.
     """
@@ -245,7 +246,7 @@ def predict(out, scratch, x, theta, layers, first, last, lanes, stride):
                 put(scratch, n, one)
         units += layer.n_out + layer.biased
     units = (n_in + layers[0, 4]) * stride
-    bad = zeros(scratch)
+    bad, bad_rest = zeros(scratch), zero
     for start in range(first, last, lanes):
         count = min(lanes, last - start)
         m = strips(count, scratch)
@@ -260,12 +261,17 @@ def predict(out, scratch, x, theta, layers, first, last, lanes, stride):
         at = hidden_forward(scratch, None, units, Grid(scratch, np.int64(0), stride, along), theta, layers, m)
         output_forward(scratch, at, output, stride, m)
         for k in range(output.n_out):
+            z, whole = at + k * stride, count // along * along  # lanes past the last row may overflow
+            for n in range(z, z + whole, along):
+                bad += load(scratch, n) - load(scratch, n)
+            for n in range(z + whole, z + count):
+                bad_rest += get(scratch, n) - get(scratch, n)
             for n in range(count):
-                value = get(scratch, at + k * stride + n)
+                value = get(scratch, z + n)
                 if columns > output.n_out:
                     put(out, (start + n) * columns, one - value)
                 put(out, (start + n) * columns + columns - output.n_out + k, value)
-    return total(bad) == zero
+    return total(bad) + bad_rest == zero
 
 
 @jit

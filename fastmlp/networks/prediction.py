@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp import arrays
+from fastmlp import arrays, checks
 from fastmlp.kernels import batch
 from fastmlp.kernels.layers import rows_of
 from fastmlp.networks.layout import aligned, block_lanes, stride_of
@@ -16,15 +16,19 @@ from fastmlp.threads import LONGEST_CALL, threads_for, workers
 
 
 def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], columns: int) -> NDArray[Any]:
-    """The outputs for the rows of x (N, D), in so many columns: see batch.predict."""
+    """The outputs for the rows of x (N, D), which are finite, in so many columns: see batch.predict. If an output is not, a
+    ValueError tells so."""
     n = len(x)
+    checks.enough_memory(f"the outputs for {n} rows", n * columns * theta.itemsize)
     out = np.empty((n, columns), dtype=theta.dtype)
     lanes = block_lanes(layers, theta.dtype.itemsize, n)
 
     def work(first: int) -> None:
         (block,) = aligned(theta.dtype, rows_of(layers) * stride_of(lanes))
         some = arrays.floating(x[first : first + rows], theta.dtype)
-        batch.predict(out[first : first + rows], block, some, theta, layers, 0, len(some), lanes, stride_of(lanes))
+        finite = batch.predict(out[first : first + rows], block, some, theta, layers, 0, len(some), lanes, stride_of(lanes))
+        if not finite:
+            raise _overflow(out[first : first + rows], first)
 
     threads = max(1, min(threads_for(n * theta.size), -(-n // lanes)))
     most = LONGEST_CALL // theta.size if x.dtype == theta.dtype else arrays.BLOCK // x.shape[1]  # rows that are converted at once
@@ -45,5 +49,14 @@ def outputs_in_turn(
     lanes = block_lanes(layers, x.dtype.itemsize, len(x))
     (block,) = aligned(x.dtype, rows_of(layers) * stride_of(lanes))
     for theta in thetas:
-        batch.predict(out, block, x, theta, layers, 0, len(x), lanes, stride_of(lanes))
+        if not batch.predict(out, block, x, theta, layers, 0, len(x), lanes, stride_of(lanes)):
+            raise _overflow(out, 0)
         yield out
+
+
+def _overflow(out: NDArray[Any], first: int) -> ValueError:
+    """What to say of outputs, those for row `first` and after it, of which some are not finite."""
+    row, column = np.argwhere(~np.isfinite(out))[0]
+    return ValueError(
+        f"outputs must be finite; that for X[{first + row}] is {out[row, column]}: the weights are too large for such rows"
+    )

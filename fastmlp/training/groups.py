@@ -144,6 +144,10 @@ class Outcomes:
         losses = self.loss if self.validation_loss is None else self.validation_loss
         self.scores[places] = np.nanmin(losses[places, : last.max() + 1], axis=1) if keeps_best else losses[places, last]
 
+    def diverge(self, places: NDArray[np.intp]) -> None:
+        """Notes that the members at those places have come to nothing."""
+        self.stopped_by[places], self.scores[places] = "diverged", np.nan
+
     def note(self, place: int, history: History) -> None:
         """The losses of a member so far."""
         self.loss[place, : history.epochs] = history.loss

@@ -3,6 +3,7 @@ combinations of some options' values."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
@@ -24,11 +25,10 @@ from fastmlp.training.epochs import InTraining, Training
 from fastmlp.training.groups import Architecture, Outcomes, SamplesAsLanes, TrainingGroup, architectures
 from fastmlp.training.initial import ask_what_is_meant, first_thetas
 from fastmlp.training.lanes import NetworksAsLanes
+from fastmlp.training.memory import OF_A_MEMBER, WAVE_BYTES, WAVE_MEMBERS, check_members
 from fastmlp.training.options import BATCH_SIZE, Options, default_rate
 from fastmlp.training.scaling import fold, is_standardized, unfold
 
-WAVE_BYTES = 1 << 24  # of what members need while they are trained, beside their parameters and their history
-PER_PARAMETER = 5  # of these, so many numbers for each parameter: itself, its gradient, two moments, the best so far
 MEMBER_BYTES = 4096  # generators and the like
 LARGE_BATCH = 256  # samples
 LARGE_NETWORK = 16_384  # parameters
@@ -139,7 +139,8 @@ def train_many(
     dataset = Dataset(x, targets, weights, options, seeds, by_member=True)
     kinds = architectures(dataset, options, wanted or arrays.floating_dtype(x), arrays.column_names(X))
     lockstep = halving is not None or on_epoch is not None
-    _check_memory(kinds, options, lockstep)
+    sizes = [(len(kind.members), kind.network.theta.nbytes) for kind in kinds]
+    check_members(sizes, kinds[0].network.dtype.itemsize, dataset, lockstep)
     ask_what_is_meant(kinds[0].network, dataset.targets_of(0), options)
     rates = _each_number(count, options.learning_rate or 0.0)
     if options.learning_rate is None:
@@ -162,15 +163,6 @@ def _each_seed(count: int, seed: Any, counting: bool) -> Sequence[int]:
 
 def _each_number(count: int, value: Any) -> NDArray[np.float64]:
     return np.full(count, value) if isinstance(value, float) else np.array(value, np.float64)
-
-
-def _check_memory(kinds: list[Architecture], options: Options, lockstep: bool) -> None:
-    """Rejects what the machine cannot hold: parameters, losses, and what is needed beside while members are trained."""
-    count = sum(len(kind.members) for kind in kinds)
-    parameters = sum(len(kind.members) * kind.network.theta.nbytes for kind in kinds)
-    history = 8 * count * options.epochs * (1 + (options.validation is not None))
-    beside = PER_PARAMETER * parameters
-    checks.enough_memory(f"a population of {count}", parameters + history + (beside if lockstep else min(beside, WAVE_BYTES)))
 
 
 def _population(
@@ -243,7 +235,7 @@ class TrainingOfMany(Training):
             groups = [self._members(*part) for part in wave]
             yield [in_training(group, self.outcomes, self.threads) for group in groups]
             for group in groups:  # whose training has ended
-                _unscale(group)
+                _unscale(group, self.outcomes)
 
     def _parts(
         self, kinds: list[Architecture], thetas: list[NDArray[Any]], lockstep: bool
@@ -252,15 +244,15 @@ class TrainingOfMany(Training):
         wave: list[tuple[Architecture, NDArray[Any], slice]] = []
         used = 0
         for kind, theta in zip(kinds, thetas, strict=True):
-            each = MEMBER_BYTES + (PER_PARAMETER * kind.network.theta.size + own) * theta.itemsize
+            each = MEMBER_BYTES + (OF_A_MEMBER * kind.network.theta.size + own) * theta.itemsize
             start = 0
             while start < len(theta):
-                count = len(theta) if lockstep else max(64, (WAVE_BYTES - used) // each // 64 * 64)
+                count = len(theta) if lockstep else max(WAVE_MEMBERS, (WAVE_BYTES - used) // each // WAVE_MEMBERS * WAVE_MEMBERS)
                 part = slice(start, min(start + count, len(theta)))
                 wave.append((kind, theta[part], part))
                 used += (part.stop - start) * each
                 start = part.stop
-                if used >= WAVE_BYTES - 64 * each and not lockstep:
+                if used >= WAVE_BYTES - WAVE_MEMBERS * each and not lockstep:
                     yield wave
                     wave, used = [], 0
         if wave:
@@ -326,13 +318,13 @@ class TrainingOfMany(Training):
         return f"training was interrupted after {done} of {self.rungs[-1]} epochs; {so_far}"
 
 
-def _unscale(group: TrainingGroup) -> None:
+def _unscale(group: TrainingGroup, outcomes: Outcomes) -> None:
     """The scaling is folded into the networks' first and last layers."""
-    with np.errstate(all="ignore"):  # those that diverged
-        for rows, data in group.alike():
-            theta = group.theta[rows]
-            fold(group.network, theta, data.inputs, data.outputs)
-            group.theta[rows] = theta
+    for rows, data in group.alike():
+        theta = group.theta[rows]
+        fold(group.network, theta, data.inputs, data.outputs)
+        group.theta[rows] = theta
+    outcomes.diverge(group.places[~np.isfinite(group.theta).all(axis=1)])
 
 
 # -- combinations of values -----------------------------------------------------------------------------------------------------
@@ -372,5 +364,7 @@ def grid(**options: Unpack[Choices]) -> dict[str, Any]:
     if not options:
         raise ValueError("grid must have an option with its values, such as learning_rate=[0.01, 0.1]; got none")
     listed = {name: checks.grid_values(name, values) for name, values in options.items()}
+    count = math.prod(map(len, listed.values()))
+    checks.enough_memory(f"a grid of {count} combinations", count * len(listed) * 3 * 8)  # as tuples, and as lists
     columns = zip(*product(*listed.values()), strict=True)
     return dict(zip(listed, map(list, columns), strict=True))

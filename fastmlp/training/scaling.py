@@ -27,13 +27,13 @@ def is_standardized(network: MLP, wanted: bool | None) -> bool:
     return network.bias if wanted is None else bool(wanted)
 
 
-def input_scaling(network: MLP, x: NDArray[Any], rows: NDArray[np.int32], wanted: bool) -> Scaling:
+def input_scaling(network: MLP, x: NDArray[Any], rows: NDArray[np.integer], wanted: bool) -> Scaling:
     if wanted:
         return _scaling("X", x, rows, network.dtype)
     return Scaling(np.zeros(x.shape[1], network.dtype), np.ones(x.shape[1], network.dtype))
 
 
-def output_scaling(network: MLP, y: NDArray[Any], rows: NDArray[np.int32]) -> Scaling:
+def output_scaling(network: MLP, y: NDArray[Any], rows: NDArray[np.integer]) -> Scaling:
     return _scaling("y", y, rows, network.dtype)
 
 
@@ -41,7 +41,7 @@ def scaled(y: NDArray[Any], outputs: Scaling | None) -> NDArray[Any]:
     return y if outputs is None else (y - outputs.shift) * outputs.scale
 
 
-def _scaling(name: str, x: NDArray[Any], rows: NDArray[np.int32], dtype: Any) -> Scaling:
+def _scaling(name: str, x: NDArray[Any], rows: NDArray[np.integer], dtype: Any) -> Scaling:
     """To a mean of 0 and a deviation of 1 over those rows. A constant column is only shifted."""
     step = max(1, arrays.BLOCK // x.shape[1])
     starts = range(0, len(rows), step)
@@ -71,21 +71,26 @@ def _scaling(name: str, x: NDArray[Any], rows: NDArray[np.int32], dtype: Any) ->
 
 
 def fold(network: MLP, theta: NDArray[Any], inputs: Scaling, outputs: Scaling | None) -> None:
-    """Rewrites networks, theta (m, P), that were made for scaled inputs and targets as ones for these as they are."""
-    _rescale_inputs(network, theta, *inputs)
-    if outputs is not None:
-        scale = 1 / outputs.scale.astype(np.float64)
-        _rescale_outputs(network, theta, scale, outputs.shift.astype(np.float64))
+    """Rewrites networks, theta (m, P), that were made for scaled inputs and targets as ones for these as they are. What overflows
+    then is not finite."""
+    with np.errstate(all="ignore"):
+        _rescale_inputs(network, theta, *inputs)
+        if outputs is not None:
+            scale = 1 / outputs.scale.astype(np.float64)
+            _rescale_outputs(network, theta, scale, outputs.shift.astype(np.float64))
 
 
 def unfold(network: MLP, theta: NDArray[Any], inputs: Scaling, outputs: Scaling | None) -> NDArray[Any]:
     """Networks like this one, theta (m, P), as they begin for scaled inputs and targets: `fold` undone."""
-    theta = arrays.finite("init.theta", theta).astype(network.dtype)
-    scale = inputs.scale.astype(np.float64)
-    _rescale_inputs(network, theta, -inputs.shift * scale, 1 / scale)
-    if outputs is not None:
-        scale = outputs.scale.astype(np.float64)
-        _rescale_outputs(network, theta, scale, -outputs.shift * scale)
+    theta = arrays.finite("init.theta", theta, network.dtype).astype(network.dtype)
+    with np.errstate(all="ignore"):
+        scale = inputs.scale.astype(np.float64)
+        _rescale_inputs(network, theta, -inputs.shift * scale, 1 / scale)
+        if outputs is not None:
+            scale = outputs.scale.astype(np.float64)
+            _rescale_outputs(network, theta, scale, -outputs.shift * scale)
+    if not np.isfinite(theta).all():
+        raise ValueError("init has weights that are too large for standardized columns; scale X and y, or give standardize=False")
     return theta
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp import arrays, checks
 from fastmlp.kernels import optimizers
 from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
-from fastmlp.networks.history import TrainingState
+from fastmlp.networks.history import DivergedError, TrainingState
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.provenance import made_with
 from fastmlp.threads import thread_count
@@ -203,6 +204,9 @@ def train(
             network.theta.copy(), (*data.inputs, *(data.outputs or ())),
         )  # fmt: skip
     fold(network, network.theta[None], data.inputs, data.outputs)
+    if not np.isfinite(network.theta).all():
+        epoch, advice = max(descent.epochs - 1, 0), ", or scale X and y: weights cannot make up for their deviations"
+        raise DivergedError(epoch, float(descent.sums[epoch]) / descent.rows, rate, advice)
     network.made_with = {"seed": options.seed, **made_with(len(x), options.record("train") | {"learning_rate": rate})}
     return network
 
