@@ -92,13 +92,23 @@ class ImageClassifier(Copied):
         scores /= len(self.networks)
         return scores
 
+    def _scores_or_nan(self, features: NDArray[np.floating]) -> NDArray[np.floating]:
+        """The same, but NaN for rows for which some are not finite."""
+        try:
+            return self.scores(features)
+        except ValueError:  # of the first of them
+            if len(features) == 1:
+                return np.full((1, len(self.classes)), np.nan, self.networks[0].dtype)
+            half = len(features) // 2
+            return np.concatenate([self._scores_or_nan(part) for part in (features[:half], features[half:])])
+
     @checks.takes_options()
     def verdicts(self, chunk: Chunk, strict: bool = False, max_pixels: int = MAX_PIXELS, stop: Stop | None = None) -> Verdicts:
         """Classify one chunk of files; see reading.read_chunk."""
         paths, features, errors, others, skipped, retry = read_chunk(chunk, self.extractor, strict, max_pixels, stop)
         skipped += len(others)
         fine = np.array([error is None for error in errors], bool)
-        known = self.scores(features if fine.all() else features[fine])
+        known = self._scores_or_nan(features if fine.all() else features[fine])
         if not np.isfinite(known).all():
             finite = np.isfinite(known).all(axis=1)
             for row in np.flatnonzero(fine)[~finite].tolist():
