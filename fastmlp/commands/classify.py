@@ -21,6 +21,7 @@ from fastmlp.commands.console import (
     is_device,
     opened_output,
     refuse_input,
+    refuse_stdout,
     say,
 )
 from fastmlp.commands.info import load_image_classifier
@@ -158,6 +159,7 @@ def _run(args: Namespace) -> int:
 def _targets(args: Namespace, kind: FileKind) -> tuple[list[str], str | None]:
     """The files that classify is to write; and what that of -o is called until it is whole, if not so from the beginning."""
     from fastmlp.commands.classification.report import PAGE
+    from fastmlp.images.labelled import ANSWER_FILE
     from fastmlp.writing import check_writable, unfinished
 
     output, inputs, beside = args.output, [args.model, *args.sources], None
@@ -165,8 +167,12 @@ def _targets(args: Namespace, kind: FileKind) -> tuple[list[str], str | None]:
         raise ValueError("--resume goes on with a file, which -o must name")
     if args.report is not None:
         check_target(args.report, PAGE, inputs if output is None else [*inputs, output])
-    if output is not None and not is_device(output):
+    if output is None:
+        refuse_stdout(inputs)
+    elif not is_device(output):
         refuse_input(output, inputs)
+        if _ending(output) == "png" or ANSWER_FILE.fullmatch(os.path.basename(output)):
+            raise ValueError(f"{output} cannot be written: its name is that of an image, or of an answer file")
         if args.format is None and _ending(output) not in ("", *FORMATS):
             endings = either(f".{name}" for name in FORMATS)
             raise ValueError(f"{output} cannot be written: its name must end in {endings}, or --format say what it is to hold")
@@ -175,8 +181,8 @@ def _targets(args: Namespace, kind: FileKind) -> tuple[list[str], str | None]:
             if not args.resume:
                 raise ValueError(f"{left} is there, which an interrupted run has left: go on with it by --resume, or remove it")
             beside = left
-        elif os.path.exists(output) and os.path.getsize(output) and not args.resume:
-            beside = left
+        elif os.path.exists(output) and not args.resume and (os.path.getsize(output) or os.stat(output).st_nlink > 1):
+            beside = left  # what has another name is not written to, be it empty
         if beside or not args.resume:  # else what is there has to be rows of the same classes
             check_writable(output, kind)
     return [path for path in (output, beside, args.report) if path is not None], beside

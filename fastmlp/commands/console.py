@@ -99,12 +99,29 @@ def refuse_input(path: str, inputs: Sequence[str]) -> None:
         raise ValueError(f"{path} cannot be written: it is one of the files that are read, or the other output")
 
 
-def _same_file(path: str, other: str) -> bool:
-    """By whatever names, links and folders they are called."""
+def refuse_stdout(inputs: Sequence[str]) -> None:
+    """Reject stdout where it leads to the end of a file that is read."""
+    if os.path.isfile(1) and any(_same_file(1, other) for other in inputs):
+        raise ValueError("stdout cannot be written: it leads to one of the files that are read")
+
+
+def _same_file(path: str | int, other: str) -> bool:
+    """By whatever names, links and folders they are called; a number is that of an open file."""
     try:
         return os.path.samefile(path, other)
     except OSError:  # one of them is not there
-        return os.path.realpath(path) == os.path.realpath(other)
+        return isinstance(path, str) and os.path.realpath(path) == os.path.realpath(other)
+
+
+@contextmanager
+def as_private_as(path: str) -> Iterator[None]:
+    """Within it a new file is open to nobody to whom the file at `path`, if there is one, is not."""
+    mask = os.umask(0o077)
+    try:
+        os.umask(mask | ~(os.stat(path).st_mode if os.path.exists(path) else 0o777) & 0o777)
+        yield
+    finally:
+        os.umask(mask)
 
 
 @contextmanager

@@ -5,7 +5,17 @@ from __future__ import annotations
 from argparse import Namespace
 from itertools import chain, compress
 
-from fastmlp.commands.console import FINE, SOME_FAILED, check_target, for_reader, interrupt_later, is_device, opened_output, say
+from fastmlp.commands.console import (
+    FINE,
+    SOME_FAILED,
+    check_target,
+    for_reader,
+    interrupt_later,
+    is_device,
+    opened_output,
+    refuse_stdout,
+    say,
+)
 from fastmlp.commands.parser import Parser, either
 
 
@@ -32,6 +42,8 @@ def _run(args: Namespace) -> int:
     from fastmlp.writing import free_unfinished
 
     beside = None
+    if args.output is None:
+        refuse_stdout([args.source])
     if args.output is not None and not is_device(args.output):
         check_target(args.output, FEATURES, [args.source])
         beside = free_unfinished(args.output)

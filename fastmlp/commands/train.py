@@ -12,7 +12,7 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 import fastmlp
-from fastmlp.commands.console import FINE, INTERRUPTED, ask, check_target, say, tell
+from fastmlp.commands.console import FINE, INTERRUPTED, as_private_as, ask, check_target, say, tell
 from fastmlp.commands.info import print_model
 from fastmlp.commands.parser import (
     DTYPES,
@@ -145,7 +145,8 @@ def _run(args: Namespace) -> int:
             say(f"{stopped_by.count('diverged')} of {members} networks diverged")
     interrupted = "interrupt" in stopped_by or model.made_with.get("validation", {}).get("refit") == "interrupted"
     path = free_unfinished(args.output) if interrupted else args.output
-    model.save(path)
+    with as_private_as(args.output):
+        model.save(path)
     if population is not None:
         tell(population.table.best(BEST_SHOWN))
     print_model(model)

@@ -11,6 +11,7 @@ from command_line import IMAGES, TRAINING, assert_one_sentence
 from processes import PATIENCE, at_terminal, run, started
 
 import fastmlp
+from fastmlp.commands.console import as_private_as
 from fastmlp.commands.main import main
 
 
@@ -70,6 +71,8 @@ REFUSED = [
     ("classify M images -o labels.csv", "is not verdicts as CSV"),
     ("classify M images -o verdicts --format jsonl", "is not verdicts as JSON lines"),
     ("classify M images -o notes.txt --format jsonl", "is not verdicts as JSON lines"),
+    ("classify M images -o images/new.png --format csv", "its name is that of an image, or of an answer file"),
+    ("classify M images -o data/correct-outputs-none.txt --format csv", "its name is that of an image, or of an answer file"),
     ("classify M images --report page.txt", "the name of a page of --report ends in .html"),
     ("classify M images --report page.html", "is not a page of --report"),
     ("demo --out demo", "is not features as CSV"),
@@ -101,6 +104,41 @@ def test_no_command_writes_over_its_inputs_or_over_files_of_another_kind(
     assert main(command.split()) == 2
     assert_one_sentence(capsys.readouterr(), "cannot be written", reason)
     assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
+
+
+def test_stdout_is_no_file_that_is_read(classifier, tmp_path):
+    model, image = shutil.copy(classifier, tmp_path), shutil.copy(IMAGES / "tc-1.png", tmp_path)
+    for path, command in ((model, ["classify", model, IMAGES]), (image, ["features", image])):
+        before = Path(path).read_bytes()
+        with open(path, "ab") as file, started(*command, stdout=file, stderr=subprocess.PIPE) as process:
+            messages = process.communicate(timeout=PATIENCE)[1]
+        assert (
+            process.returncode == 2
+            and messages == b"fastmlp: stdout cannot be written: it leads to one of the files that are read\n"
+        )
+        assert Path(path).read_bytes() == before
+
+
+def test_an_empty_file_of_two_names_is_replaced_under_one(classifier, tmp_path):
+    (tmp_path / "images").mkdir()
+    shutil.copy(IMAGES / "tc-1.png", tmp_path / "images")
+    (tmp_path / "images" / "empty.png").touch()
+    os.link(tmp_path / "images" / "empty.png", tmp_path / "v.csv")
+    assert main(["classify", str(classifier), str(tmp_path / "images"), "-o", str(tmp_path / "v.csv")]) == 0
+    assert (tmp_path / "images" / "empty.png").read_bytes() == b"" and (tmp_path / "v.csv").stat().st_size > 0
+
+
+def test_what_comes_instead_of_a_private_file_is_private(tmp_path):
+    (tmp_path / "usual").touch()
+    (tmp_path / "private").touch(0o600)
+    for name in "usual", "private", "missing":
+        with as_private_as(str(tmp_path / name)):
+            (tmp_path / "beside").touch()
+        kept = tmp_path / ("usual" if name == "missing" else name)
+        assert (tmp_path / "beside").stat().st_mode == kept.stat().st_mode
+        (tmp_path / "beside").unlink()
+    (tmp_path / "later").touch()
+    assert (tmp_path / "later").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 def test_what_a_command_has_written_it_writes_over(classifier, tmp_path, monkeypatch, capsys):
