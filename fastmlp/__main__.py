@@ -1,7 +1,22 @@
-"""python -m fastmlp"""
+"""python -m fastmlp, and the command `fastmlp`: from here on Ctrl-C ends the process with exit code 130 and a sentence."""
 
+import signal
 import sys
 
-from fastmlp.commands.main import main
+from fastmlp.interrupts import end_process
 
-sys.exit(main())
+
+def main() -> int:
+    """Run the command that the process was begun for."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, end_process)
+    from fastmlp.commands.main import main as run
+
+    code = run(sys.argv[1:])
+    if signal.getsignal(signal.SIGINT) is end_process:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is at its end
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
+from functools import partial
 from itertools import pairwise
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, TypeVar
+from weakref import finalize
 
 import numpy as np
 
-from fastmlp import checks
+from fastmlp import checks, interrupts
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Map = Callable[[Callable[[Any], Any], list[Any]], list[Any]]
 
 # Work is counted in parameters times rows; one of them takes 0.1 to 0.5 ns.
 THREADS_PAY = 2_000_000  # handing work to another thread from Python, and waiting for it, has its price
@@ -23,7 +27,7 @@ LONGEST_CALL = 200_000_000  # for one kernel call: Ctrl-C waits for its end
 
 
 class Stop:
-    """Tells those at work that nobody waits for them any more: Python asks `is_set()`, compiled code looks at `flag`, (1,) uint8."""
+    """Tells those at work that nobody waits for them any more: by `is_set()`, and to compiled code by `flag`, (1,) uint8."""
 
     def __init__(self) -> None:
         self.flag = np.zeros(1, np.uint8)
@@ -58,77 +62,124 @@ def to_own_core(me: int) -> None:
             os.sched_setaffinity(0, cores)
 
 
-@contextmanager
-def workers(threads: int) -> Iterator[Map]:
-    """A map over jobs, on this thread or on several; it ends when all of them have ended."""
-    if threads == 1:
-        yield _in_turn
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        yield lambda function, jobs: _shared_out(pool, threads, function, jobs)
-
-
-class LastingWorkers:
-    """A map over jobs that is called again and again: its threads are begun when they are first needed, wait for the next call, and
-    end with it. A forked child, which has none of them, begins its own."""
+class Workers:
+    """A map over jobs on several threads: as many as can be begun, when they are first needed. They wait for the next call, and end
+    with the block, or with this object. A forked child, which has none of them, begins its own."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._pool: ThreadPoolExecutor | None = None
-        self._process = os.getpid()
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._process, self._threads = os.getpid(), list[Thread]()
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._end = finalize(self, _end, self._threads, self._calls)
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+        for thread in self._threads if self._process == os.getpid() else ():
+            thread.join()
+
+    def standing(self, wanted: int) -> int:
+        """How many jobs, up to so many, may wait for each other."""
+        return max(1, self._begin(wanted)) if wanted > 1 else 1
+
+    def _begin(self, wanted: int) -> int:
+        """Begins threads, if so many do not stand ready yet; how many do."""
+        if self._process != os.getpid():
+            self._end.detach()
+            self._begin_anew()
+        while len(self._threads) < min(wanted, self.threads):
+            thread = Thread(target=_serve, args=(self._calls,), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                begun = len(self._threads)
+                message = f"only {begun} of {self.threads} threads could be begun ({error}); it takes longer, and comes to the same"
+                self.threads = begun
+                warnings.warn(message, RuntimeWarning, stacklevel=2)
+            else:
+                self._threads.append(thread)
+        return min(wanted, len(self._threads))
 
     def __call__(self, function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
-        if self.threads == 1 or len(jobs) == 1:
-            return _in_turn(function, jobs)
-        if self._pool is None or self._process != os.getpid():
-            self._pool, self._process = ThreadPoolExecutor(self.threads), os.getpid()
-        try:
-            return _shared_out(self._pool, self.threads, function, jobs)
-        except BaseException:  # what is under way is not to write into what the next call uses
-            self._pool.shutdown()
-            self._pool = None
-            raise
+        """function(job) for each, in their order. The end of each call is a safe place for Ctrl-C."""
+        # This thread works too where jobs are many, so that one fewer has to be begun: 1000 small networks take a millisecond less.
+        # Else it waits, and whatever interrupts it, those that may wait for each other go on.
+        here = len(jobs) > self.threads
+        sent = self._begin(self.threads - here if here else len(jobs)) if self.threads > 1 and len(jobs) > 1 else 0
+        results: list[Any] = [None] * len(jobs)
+        left, errors, for_main = iter(range(len(jobs))), list[BaseException](), interrupts.works_for_main()
+        ended: SimpleQueue[None] = SimpleQueue()
+
+        def work() -> None:
+            try:
+                for number in left:
+                    results[number] = function(jobs[number])
+                    interrupts.raise_noted()
+            except BaseException as error:
+                errors.append(error)
+                for _ in left:  # nothing more is begun
+                    pass
+
+        def work_apart() -> None:
+            interrupts.work_for_main(for_main)
+            try:
+                work()
+            finally:
+                ended.put(None)
+
+        if not sent:
+            work()
+        else:
+            with interrupts.noted():
+                begun = 0
+                try:
+                    while begun < sent:
+                        self._calls.put(work_apart)
+                        begun += 1
+                    if here:
+                        work()
+                finally:
+                    for _ in range(begun, sent):  # whatever has come in between, they may be waited for
+                        self._calls.put(work_apart)
+                    for _ in range(sent):
+                        ended.get()
+        interrupts.raise_noted()
+        if errors:
+            del errors[1:]  # or they and the frames of their tracebacks would keep each other
+            raise errors.pop()
+        return results
+
+    def submit(self, function: Callable[[], Result]) -> Future[Result]:
+        """Has one of the threads that stand ready do it."""
+        future: Future[Result] = Future()
+        for_main = interrupts.works_for_main()
+
+        def work() -> None:
+            interrupts.work_for_main(for_main)
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function())
+                except BaseException as error:
+                    future.set_exception(error)
+
+        self._calls.put(work)
+        return future
 
 
-def _in_turn(function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
-    return [function(job) for job in jobs]
+def _serve(calls: SimpleQueue[Callable[[], None] | None]) -> None:
+    while call := calls.get():
+        call()
+        del call
 
 
-def _shared_out(pool: ThreadPoolExecutor, threads: int, function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
-    if len(jobs) <= threads:  # who may wait for each other, and Ctrl-C takes hold of this thread alone
-        return _all_at_once(pool, function, jobs)
-    # This thread works too, so that one fewer has to be begun: 1000 small networks take a millisecond less.
-    results: list[Any] = [None] * len(jobs)
-    left = iter(range(len(jobs)))
-
-    def work() -> None:
-        for number in left:
-            results[number] = function(jobs[number])
-
-    others = [pool.submit(work) for _ in range(threads - 1)]
-    try:
-        work()
-        for other in others:
-            other.result()
-    finally:
-        for _ in left:  # after an error nothing more is begun
-            pass
-    return results
-
-
-def _all_at_once(pool: ThreadPoolExecutor, function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
-    begun: dict[int, object] = {}
-
-    def once(number: int) -> Any:
-        ticket = object()
-        return function(jobs[number]) if begun.setdefault(number, ticket) is ticket else None
-
-    try:
-        return list(pool.map(once, range(len(jobs))))
-    except BaseException:  # Ctrl-C, say: those that were sent may be waiting, in the kernel, for the others
-        for number in range(len(jobs)):
-            pool.submit(once, number)
-        raise
+def _end(threads: list[Thread], calls: SimpleQueue[Callable[[], None] | None]) -> None:
+    for _ in threads:
+        calls.put(None)
 
 
 def shares(count: int, parts: int) -> list[tuple[int, int]]:
@@ -137,29 +188,48 @@ def shares(count: int, parts: int) -> list[tuple[int, int]]:
     return [(first, last) for first, last in pairwise(edges) if first < last]
 
 
-def in_threads(function: Callable[..., Result], items: Iterable[Item], threads: int, ordered: bool = True) -> Generator[Result]:
-    """function(item, stop) for all items by threads, with at most two items for each thread under way; if not ordered, as they are
-    done. `stop` is set when nobody waits for results any more."""
-    stop = Stop()
-    if threads == 1:
-        for item in items:
-            yield function(item, stop=stop)
-        return
-    pool = ThreadPoolExecutor(threads)
-    try:
+class InThreads(Iterator[Result]):
+    """function(item, stop=stop) for all items by threads, with at most two items for each thread under way; if not ordered, as they
+    are done. The Stop is set when nobody waits for results any more. Ctrl-C is noted while one is waited for, and not between."""
+
+    def __init__(self, function: Callable[..., Result], items: Iterable[Item], threads: int, ordered: bool = True) -> None:
+        self._stop = Stop()
+        self._results = _in_threads(function, items, threads, ordered, self._stop)
+
+    def __next__(self) -> Result:
+        try:
+            with interrupts.noted(self._stop.set):
+                return next(self._results)
+        except BaseException:
+            with interrupts.noted():
+                self._results.close()
+            raise
+
+
+def _in_threads(
+    function: Callable[..., Result], items: Iterable[Item], threads: int, ordered: bool, stop: Stop
+) -> Generator[Result]:
+    with Workers(threads) as workers:
+        # One thread of our own, too, lets the main one hear of Ctrl-C.
+        standing = workers._begin(threads) if threads > 1 or interrupts.works_for_main() else 0
         jobs: list[Future[Result]] = []
-        for item in items:
-            jobs.append(pool.submit(function, item, stop=stop))
-            while len(jobs) == 2 * threads or (jobs and jobs[0].done()):
+        try:
+            for item in items:
+                if not standing:
+                    yield function(item, stop=stop)
+                    continue
+                jobs.append(workers.submit(partial(function, item, stop=stop)))
+                while len(jobs) == (2 * standing if threads > 1 else 1) or (jobs and jobs[0].done()):
+                    yield _next_done(jobs, ordered)
+            while jobs:
                 yield _next_done(jobs, ordered)
-        while jobs:
-            yield _next_done(jobs, ordered)
-    finally:  # also when the caller stops, or Ctrl-C comes
-        stop.set()
-        pool.shutdown(cancel_futures=True)
+        finally:  # also when the caller stops, or Ctrl-C comes
+            stop.set()
+            for job in jobs:
+                job.cancel()
 
 
 def _next_done(jobs: list[Future[Result]], ordered: bool) -> Result:
-    if not ordered:
-        wait(jobs, return_when=FIRST_COMPLETED)
+    wait(jobs[:1] if ordered else jobs, return_when=FIRST_COMPLETED)
+    interrupts.raise_noted()
     return jobs.pop(0 if ordered else next(k for k, job in enumerate(jobs) if job.done())).result()

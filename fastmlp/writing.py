@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from typing import IO, Any, NamedTuple
 
-from fastmlp import checks
+from fastmlp import checks, interrupts
 
 StrPath = str | os.PathLike[str]
 BEGINNING = 1 << 10  # bytes by which a kind is known
@@ -48,20 +48,21 @@ def check_writable(path: StrPath, kind: FileKind) -> None:
 
 @contextmanager
 def replacing(path: StrPath, kind: FileKind, mode: str = "wb", **how: Any) -> Iterator[IO[Any]]:
-    """Open a file beside `path`, as open() would, and move it there at the end; after a failure it is gone."""
+    """Open a file beside `path`, as open() would, and move it there at the end; after a failure it is gone. Ctrl-C waits."""
     check_writable(path, kind)
     beside = os.path.join(os.path.dirname(os.path.realpath(path)), f".fastmlp-{secrets.token_hex(8)}")
-    try:
-        with naming(path, beside):
-            with open(beside, mode, opener=opener_like(path), **how) as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            replace(beside, path)
-    except BaseException:
-        with suppress(OSError):
-            os.remove(beside)
-        raise
+    with interrupts.noted():
+        try:
+            with naming(path, beside):
+                with open(beside, mode, opener=opener_like(path), **how) as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                replace(beside, path)
+        except BaseException:
+            with suppress(OSError):
+                os.remove(beside)
+            raise
 
 
 @contextmanager

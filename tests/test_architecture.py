@@ -15,7 +15,7 @@ from fastmlp.commands.main import COMMANDS
 PACKAGE = Path(fastmlp.__file__).parent
 TESTS = Path(__file__).parent
 ROOMS = ("storage", "writing", "progress", "labels", "arrays", "threads", "checks", "literals")
-WINGS = ("commands", "images", "training", "networks", *ROOMS, "kernels")
+WINGS = ("commands", "images", "training", "networks", *ROOMS, "kernels", "interrupts")
 
 DOOR = ("__init__", "__main__")
 
@@ -125,7 +125,7 @@ def test_kernels_import_numba_and_numpy_and_nothing_above_them():
         if wing_of(path) == "kernels":
             assert outside(path, tree) <= {"numba", "llvmlite", "numpy"}, path  # llvmlite is the part of Numba that builds code
             ours = {name for name in imported_modules(tree) if name.startswith("fastmlp")}
-            assert all(name.startswith("fastmlp.kernels") for name in ours), path
+            assert all(name.startswith(("fastmlp.kernels", "fastmlp.interrupts")) for name in ours), path
 
 
 def test_only_images_knows_pillow_and_only_kernels_know_numba():
@@ -145,7 +145,7 @@ def test_only_the_commands_print():
 
 def test_kernels_neither_raise_nor_draw():
     for path, tree in sources().items():
-        if wing_of(path) == "kernels" and path not in ("kernels/compile.py", "kernels/numba_internals.py"):
+        if wing_of(path) == "kernels" and path not in ("kernels/apart.py", "kernels/compile.py", "kernels/numba_internals.py"):
             assert path in ("kernels/frozen.py", "kernels/trace.py") or not any(
                 isinstance(node, ast.Raise) for node in ast.walk(tree)
             ), path

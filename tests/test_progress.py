@@ -4,6 +4,8 @@ import io
 import re
 import signal
 import sys
+import threading
+import time
 
 import numba
 import numpy as np
@@ -13,6 +15,7 @@ import fastmlp
 from fastmlp import progress
 from fastmlp.commands import warmup_steps as warmup
 from fastmlp.kernels import cache, notice
+from fastmlp.kernels.apart import end_if_nobody_waits, in_own_thread
 from fastmlp.kernels.compile import jit, noticed_by
 from fastmlp.progress import Progress, clock
 from fastmlp.training import epochs, many
@@ -80,7 +83,7 @@ def test_a_compile_is_told_once_where_somebody_looks_and_wiped_off(kernel, watch
     screen = watch(stream())
     for _ in range(2):
         assert kernel(X[0]) == 10 * X[0, 1]
-    assert screen.getvalue().count(f"\r{TOLD}; Ctrl-C waits ") == screen.getvalue().count("compiling") == 1
+    assert screen.getvalue().count(f"\r{TOLD} ") == screen.getvalue().count("compiling") == 1
     assert screen.lines() == [""]
 
 
@@ -131,24 +134,42 @@ def test_a_notice_fits_on_a_line(watch):
     for kernel in notice.EXPECTED:
         screen = watch(Screen())
         notice.Notice().begin(kernel, "float64")
-        assert screen.lines()[0].endswith(" s; Ctrl-C waits"), kernel
+        assert screen.lines()[0].endswith(" s"), kernel
 
 
 @compiled_only
-def test_ctrl_c_waits_until_a_kernel_is_compiled_and_kept(kernel, tmp_path, monkeypatch):
+def test_ctrl_c_ends_a_compile_and_the_next_one_is_whole(kernel, tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "FOLDERS", [tmp_path])
 
     class Impatient(notice.Notice):
         def begin(self, name, dtype):
-            signal.raise_signal(signal.SIGINT)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(0.05)
 
-    with noticed_by(Impatient()):
-        with pytest.raises(KeyboardInterrupt):
-            kernel(X[0])
-        assert len(kernel.signatures) == len(list(tmp_path.iterdir())) == 1
-        assert kernel(X[0]) == 10 * X[0, 1]
-        with pytest.raises(KeyboardInterrupt):  # as it is heard again
-            signal.raise_signal(signal.SIGINT)
+    with noticed_by(Impatient()), pytest.raises(KeyboardInterrupt):
+        kernel(X[0])
+    for thread in set(threading.enumerate()) - {threading.main_thread()}:
+        thread.join()
+    assert not kernel.signatures and not list(tmp_path.iterdir())
+    assert kernel(X[0]) == 10 * X[0, 1]
+    assert len(kernel.signatures) == len(list(tmp_path.iterdir())) == 1
+
+
+@compiled_only
+def test_who_waits_for_a_long_compile_is_interrupted_at_once(tmp_path, monkeypatch):
+    began = threading.Event()
+
+    @in_own_thread
+    def long():
+        began.wait(30)
+        end_if_nobody_waits()
+
+    with pytest.raises(KeyboardInterrupt):
+        timer = threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+        timer.start()
+        long()
+    began.set()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 # -- Training ------------------------------------------------------------------------------------------------------------------

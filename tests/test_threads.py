@@ -1,22 +1,33 @@
 """Threads: how many there are, when they pay, and jobs that are shared out to them."""
 
 import os
+import signal
+import subprocess
+import sys
 import threading
+import time
+import warnings
+from contextlib import suppress
 
 import pytest
+from cases import toy
+from command_line import ROOT
 
+import fastmlp
 from fastmlp import threads
-from fastmlp.threads import LastingWorkers, shares, thread_count, threads_for, workers
+from fastmlp.kernels import barrier
+from fastmlp.threads import InThreads, Workers, shares, thread_count, threads_for
+from fastmlp.training import descent
 
 
 def lasting(count):
-    return LastingWorkers(count)
+    return Workers(count)
 
 
 def passing(count):
     def share_out(function, jobs):
-        with workers(count) as mapped:
-            return mapped(function, jobs)
+        with Workers(count) as workers:
+            return workers(function, jobs)
 
     return share_out
 
@@ -78,3 +89,164 @@ def test_there_are_as_many_threads_as_asked_for_or_cores(monkeypatch):
 def test_small_work_is_worth_one_thread():
     assert threads_for(threads.THREADS_PAY - 1, 3) == 1
     assert threads_for(threads.THREADS_PAY, 3) == 3
+
+
+# -- Where the system lets no more threads be begun ------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[0, 1, 2])
+def scarce(request, monkeypatch):
+    """So many threads can be begun at a time, and no more."""
+    alive = []
+
+    class Scarce(threading.Thread):
+        def start(self):
+            alive[:] = [thread for thread in alive if thread.is_alive()]
+            if len(alive) == request.param:
+                raise RuntimeError("can't start new thread")
+            super().start()
+            alive.append(self)
+
+    monkeypatch.setattr(threads, "Thread", Scarce)
+    return request.param
+
+
+def test_work_is_done_by_as_many_threads_as_can_be_begun(scarce):
+    told = rf"^only {scarce} of 4 threads could be begun \(can't start new thread\)"
+    for jobs in (4, 50):
+        with Workers(4) as workers, pytest.warns(RuntimeWarning, match=told) as warned:
+            assert workers(lambda job: job**2, list(range(jobs))) == [job**2 for job in range(jobs)]
+            assert workers(str, [1, 2]) == ["1", "2"]
+        assert len(warned) == 1
+
+
+def test_who_waits_for_others_is_told_how_many_can_be(scarce):
+    with Workers(4) as workers, pytest.warns(RuntimeWarning, match="could be begun"):
+        standing = workers.standing(4)
+        assert standing == max(1, scarce)
+        meeting = threading.Barrier(standing, timeout=30)
+        assert len(workers(lambda _: meeting.wait(), [None] * standing)) == standing
+
+
+@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_results_come_from_as_many_threads_as_can_be_begun(scarce, count, ordered):
+    def work(item, stop):
+        assert not stop.is_set()
+        return item**2
+
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        assert sorted(InThreads(work, range(50), count, ordered)) == [item**2 for item in range(50)]
+    assert len(caught) == (scarce < count)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("batch_size", [2000, None])
+def test_training_with_fewer_threads_gives_the_same_bits(scarce, batch_size, monkeypatch):
+    monkeypatch.setattr(descent, "WORTH_A_TRIAL", 0)  # a team is tried, and soon
+    monkeypatch.setattr(descent, "FIRST_CALL", 1)
+    X, y = toy(rows=4000)
+    options = {"hidden": (40,), "batch_size": batch_size, "epochs": 5, "seed": 0}
+    alone = fastmlp.train(X, y, threads=1, **options)
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        others = fastmlp.train(X, y, threads=4, **options)
+    assert others.theta.tobytes() == alone.theta.tobytes()
+    if barrier.POSSIBLE:
+        assert "could be begun" in str(caught[0].message)
+
+
+@pytest.mark.skipif(not barrier.POSSIBLE, reason="interpreted threads do not meet")
+@pytest.mark.parametrize("who", [0, 2])
+def test_a_member_of_a_team_that_fails_is_not_waited_for(who, monkeypatch):
+    def fail(me):
+        if me == who:
+            raise MemoryError(f"member {me}")
+
+    monkeypatch.setattr(descent, "to_own_core", fail)
+    monkeypatch.setattr(descent, "WORTH_A_TRIAL", 0)
+    X, y = toy(rows=4000)
+    with pytest.raises(MemoryError, match=f"member {who}"):
+        fastmlp.train(X, y, hidden=(40,), batch_size=None, epochs=50, threads=3, seed=0)
+
+
+# -- Ctrl-C ----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_ctrl_c_tells_those_at_work_and_waits_for_them(count):
+    left = []
+
+    def work(item, stop):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        while not stop.is_set():
+            time.sleep(0.001)
+        left.append(item)
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        next(InThreads(work, range(10), count))
+    assert left and threading.active_count() == before
+
+
+def test_the_callers_own_iterator_and_loop_are_interrupted_as_ever():
+    results = InThreads(lambda item, stop: item, range(10), 2)
+    next(results)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    assert next(results) == 1
+
+
+def test_ctrl_c_waits_for_those_who_were_sent(monkeypatch):
+    ended = []
+
+    def work(job):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        time.sleep(0.05)
+        ended.append(job)
+
+    with Workers(3) as workers, pytest.raises(KeyboardInterrupt):
+        workers(work, [0, 1, 2])
+    assert sorted(ended) == [0, 1, 2]
+
+
+def test_a_thread_of_the_callers_works_on_when_the_main_one_is_interrupted():
+    results = []
+    began = threading.Event()
+
+    def work(job):
+        began.set()
+        time.sleep(0.02)
+        return job
+
+    def use():
+        with Workers(2) as workers:
+            results.extend(workers(work, list(range(10))))
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    began.wait()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    thread.join()
+    assert results == list(range(10))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_that_is_forked_while_threads_stand_ready_begins_its_own():
+    with Workers(2) as workers:
+        assert workers(str, [1, 2]) == ["1", "2"]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads, which the child is without
+            child = os.fork()
+        if not child:
+            with suppress(BaseException):
+                os._exit(0 if workers(str, [3, 4]) == ["3", "4"] else 1)
+            os._exit(2)
+        assert os.waitpid(child, 0)[1] == 0
+
+
+def test_idle_threads_do_not_keep_a_process_from_its_end():
+    code = "import fastmlp.threads as t; w = t.Workers(2); print(w(str, [1, 2]))"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
+    assert (process.stdout, process.stderr) == ("['1', '2']\n", "")

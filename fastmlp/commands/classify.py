@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from fastmlp.commands.console import (
     FINE,
+    PATIENCE,
     SOME_FAILED,
     check_target,
     for_reader,
-    interrupt_later,
     is_device,
     opened_output,
     refuse_input,
@@ -26,6 +26,7 @@ from fastmlp.commands.console import (
 )
 from fastmlp.commands.info import load_image_classifier
 from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, either, name_of, positive_whole
+from fastmlp.interrupts import noted_for, raise_noted
 from fastmlp.progress import Progress
 
 if TYPE_CHECKING:
@@ -132,18 +133,19 @@ def _run(args: Namespace) -> int:
         mode = "a" if end else "x" if beside and not args.resume else "w"
         kept = ", and --resume goes on with it"
         line = Progress(sys.stderr.isatty())
-        with opened_output(args.output, beside, mode, kept) as file, line.of(tally.progress, stays=False) as show:
+        output = opened_output(args.output, beside, mode, kept)
+        with noted_for(PATIENCE), output as file, line.of(tally.progress, stays=False) as show:
             if end:
                 file.truncate(end)
             else:
                 file.write(for_reader(file, rows.head))
             for verdicts, tally.left in batches:
-                with interrupt_later():
-                    file.write(for_reader(file, rows.text(verdicts)))
-                    file.flush()
-                    count(verdicts)
+                file.write(for_reader(file, rows.text(verdicts)))
+                file.flush()
+                count(verdicts)
                 if not file.isatty():
                     show()
+                raise_noted()
     except KeyboardInterrupt:
         say(tally.summary())
         if args.output is not None and beside is None and os.path.isfile(args.output):

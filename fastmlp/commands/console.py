@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -15,7 +15,8 @@ from fastmlp.kernels.notice import is_watched, wipe_line
 if TYPE_CHECKING:
     from fastmlp.writing import FileKind
 
-FINE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
+FINE, SOME_FAILED, NOTHING_DONE = 0, 1, 2
+PATIENCE = 0.7  # seconds that Ctrl-C waits, where nobody reads what is written
 TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # a file name may be any bytes
 
 
@@ -159,23 +160,11 @@ def _stdout() -> AbstractContextManager[IO[str]]:
 
 
 @contextmanager
-def interrupt_later() -> Iterator[None]:
-    """Let Ctrl-C wait for the end of the block; a second one does not wait."""
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    pressed = False
-
-    def remember(*_: Any) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
-
-    signal.signal(signal.SIGINT, remember)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if pressed:
-        raise KeyboardInterrupt
+def nothing_to_keep() -> Iterator[None]:
+    """Within it a training that is interrupted ends the command."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "training was interrupted", RuntimeWarning)
+        try:
+            yield
+        except RuntimeWarning:
+            raise KeyboardInterrupt from None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import fastmlp
-from fastmlp.commands.console import FINE, TEXT, ask, say, tell
+from fastmlp.commands.console import FINE, TEXT, ask, nothing_to_keep, say, tell
 from fastmlp.commands.info import in_words, print_networks
 from fastmlp.commands.parser import Parser, either, name_of, whole
 
@@ -28,7 +28,8 @@ def declare(parser: Parser) -> None:
 
 def _run(args: Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
-    return _toy(args) if args.task == "toy" else _circles(args)
+    with nothing_to_keep():
+        return _toy(args) if args.task == "toy" else _circles(args)
 
 
 def _circles(args: Namespace) -> int:

@@ -7,16 +7,17 @@ from itertools import chain, compress
 
 from fastmlp.commands.console import (
     FINE,
+    PATIENCE,
     SOME_FAILED,
     check_target,
     for_reader,
-    interrupt_later,
     is_device,
     opened_output,
     refuse_stdout,
     say,
 )
 from fastmlp.commands.parser import Parser, either
+from fastmlp.interrupts import noted_for, raise_noted
 
 
 def declare(parser: Parser) -> None:
@@ -35,7 +36,7 @@ def _explanations() -> dict[str, str]:
 
 
 def _run(args: Namespace) -> int:
-    """Rows are written chunk by chunk."""
+    """Rows are written chunk by chunk, and Ctrl-C waits for the end of one."""
     from fastmlp.commands.classification.rows import FEATURES, features_head, features_text
     from fastmlp.images.reading import read_chunks
     from fastmlp.images.sources.source import nothing_in
@@ -52,13 +53,13 @@ def _run(args: Namespace) -> int:
     if first is None:
         raise nothing_in(args.source)
     errors: list[str] = []
-    with opened_output(args.output, beside, "x" if beside else "w") as file:
+    with noted_for(PATIENCE), opened_output(args.output, beside, "x" if beside else "w") as file:
         file.write(for_reader(file, features_head(args.extractor)))
         for paths, features, reasons, *_ in chain([first], parts):
             fine = [reason is None for reason in reasons]
-            with interrupt_later():
-                file.write(for_reader(file, features_text(list(compress(paths, fine)), features[fine])))
-                file.flush()
+            file.write(for_reader(file, features_text(list(compress(paths, fine)), features[fine])))
+            file.flush()
+            raise_noted()
             errors += filter(None, reasons)
     for message in errors:
         say(message)

@@ -16,8 +16,9 @@ from argparse import Namespace
 from importlib import import_module
 
 import fastmlp
-from fastmlp.commands.console import FINE, INTERRUPTED, NOTHING_DONE, TEXT, let_go, open_missing_streams, say
+from fastmlp.commands.console import FINE, NOTHING_DONE, TEXT, let_go, open_missing_streams, say
 from fastmlp.commands.parser import Parser, meant
+from fastmlp.interrupts import INTERRUPTED
 
 COMMANDS = {
     "demo": "tell circles from lines, or train on toy data: the two tutorials",

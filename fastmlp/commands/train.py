@@ -12,7 +12,7 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 import fastmlp
-from fastmlp.commands.console import FINE, INTERRUPTED, as_private_as, ask, check_target, say, tell
+from fastmlp.commands.console import FINE, as_private_as, ask, check_target, say, tell
 from fastmlp.commands.info import print_model
 from fastmlp.commands.parser import (
     DTYPES,
@@ -26,9 +26,11 @@ from fastmlp.commands.parser import (
     several,
     whole,
 )
+from fastmlp.interrupts import INTERRUPTED, noted
 
 if TYPE_CHECKING:
     from fastmlp.images.labelled import LabelledImages
+    from fastmlp.literals import ExtractorName
 
 # Options of train and train_many: what their values are called, and what reads them. The first ones take several values.
 SWEPT: dict[str, tuple[str, Callable[[str], Any]]] = {
@@ -113,12 +115,9 @@ def _explanations() -> dict[str, str]:
 
 
 def _run(args: Namespace) -> int:
-    """After Ctrl-C, what has been trained so far is saved under another name."""
     from fastmlp.images.extractors import DEFAULT_EXTRACTOR
-    from fastmlp.images.fitting import train_labelled, train_members
     from fastmlp.images.labelled import labelled_images
     from fastmlp.storage import MODEL
-    from fastmlp.writing import free_unfinished
 
     options = {name: value for name, value in vars(args).items() if name not in ("run", "folder", "output", "refit", "yes")}
     check_target(args.output, MODEL, [args.folder])  # before the training, not after it
@@ -129,6 +128,17 @@ def _run(args: Namespace) -> int:
     _confirm(data, args.yes)
     options["validation"] = _validation(data, options["validation"])
     options |= {"refit": args.refit and options["validation"] is not None, "progress": sys.stderr.isatty()}
+    with noted():
+        return _train(args.output, data, extractor, options, swept, members)
+
+
+def _train(
+    output: str, data: LabelledImages, extractor: ExtractorName, options: dict[str, Any], swept: dict[str, Any], members: int | None
+) -> int:
+    """After Ctrl-C, what has been trained so far is saved under another name."""
+    from fastmlp.images.fitting import train_labelled, train_members
+    from fastmlp.writing import free_unfinished
+
     if members is None:
         options |= {name: value for name, (value,) in swept.items()}
         model, population = train_labelled(data, extractor, **options), None
@@ -144,14 +154,14 @@ def _run(args: Namespace) -> int:
         if "diverged" in stopped_by:
             say(f"{stopped_by.count('diverged')} of {members} networks diverged")
     interrupted = "interrupt" in stopped_by or model.made_with.get("validation", {}).get("refit") == "interrupted"
-    path = free_unfinished(args.output) if interrupted else args.output
-    with as_private_as(args.output):
+    path = free_unfinished(output) if interrupted else output
+    with as_private_as(output):
         model.save(path)
     if population is not None:
         tell(population.table.best(BEST_SHOWN))
     print_model(model)
     if interrupted:
-        older = f"; {args.output} is as it was" if os.path.exists(args.output) else ""
+        older = f"; {output} is as it was" if os.path.exists(output) else ""
         say(f"what has been trained so far is in {path}{older}")
     return INTERRUPTED if interrupted else FINE
 

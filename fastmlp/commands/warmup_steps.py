@@ -7,7 +7,6 @@ are; and what MLP.jit gives, which is compiled anew in each process.
 from __future__ import annotations
 
 import tarfile
-import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmlp import checks
+from fastmlp.commands.console import nothing_to_keep
 from fastmlp.commands.parser import DTYPES
 from fastmlp.images import reading
 from fastmlp.images.extractors import EXTRACTORS, extract
@@ -100,9 +100,7 @@ class _Warming(Notice):
         if is_watched():
             slower = self.took / self.expected  # than the machine of EXPECTED
             seconds, rest = (slower * sum(map(_seconds, kernels)) for kernels in ([kernel], self.left))
-            put_line(
-                f"{_title(kernel, dtype)}: about {seconds:.0f} s; after it {len(self.left)} more, about {rest:.0f} s; Ctrl-C waits"
-            )
+            put_line(f"{_title(kernel, dtype)}: about {seconds:.0f} s; after it {len(self.left)} more, about {rest:.0f} s")
 
     def end(self, kernel: str, dtype: str | None, seconds: float) -> None:
         if is_watched():
@@ -123,11 +121,7 @@ def warm_up(parts: Iterable[str], say: Callable[[str], Any]) -> None:
     """Compiles what some parts of PARTS need, or all of them, and tells of each kernel."""
     steps = [step for part in parts or PARTS for step in PARTS[checks.one_of("a part", part, PARTS)]]
     warming = _Warming(say)
-    with noticed_by(warming), warnings.catch_warnings():
-        warnings.filterwarnings("error", "training was interrupted", RuntimeWarning)
+    with noticed_by(warming), nothing_to_keep():
         for number, step in enumerate(steps):
             warming.left = [kernel for later in steps[number:] for kernel in later.kernels]
-            try:
-                step.run()
-            except RuntimeWarning:
-                raise KeyboardInterrupt from None
+            step.run()

@@ -36,7 +36,7 @@ from fastmlp.images.sources.chunk import Chunk
 from fastmlp.images.sources.source import Chunks, Source
 from fastmlp.kernels.compile import is_compiled
 from fastmlp.kernels.images import files, png
-from fastmlp.threads import Stop, in_threads, thread_count
+from fastmlp.threads import InThreads, Stop, thread_count
 
 FILES_BY_PILLOW = 1000  # files of a source that Pillow has read before compiled code is loaded from its cache
 FIRST_STEP = 64  # files of the first call
@@ -102,7 +102,7 @@ def read_chunks(source: Source, extractor: str, threads: int | None = None) -> I
     """The features of a source, chunk by chunk."""
     checks.one_of("extractor", extractor, EXTRACTORS)
     read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS)
-    return in_threads(read, Chunks(source), thread_count(threads))
+    return InThreads(read, Chunks(source), thread_count(threads))
 
 
 def read_source(source: Source, extractor: str, threads: int | None = None) -> FeatureRows:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp import interrupts
 from fastmlp.images.sources.chunk import Chosen, Chunk
 from fastmlp.images.sources.source import Chunks, Source, nothing_in
 from fastmlp.networks.metrics import listing, short
-from fastmlp.threads import in_threads
+from fastmlp.threads import InThreads
 
 
 class Verdicts(NamedTuple):
@@ -80,10 +81,18 @@ def _batches(
     empty = every.within
     chunks: Iterator[Chunk] = every
     if done is not None:
-        chunks = (chunk.without(done(chunk.paths())) for chunk in chunks)
+        chunks = _left_of(every, done)
         empty = False  # or so it seems, as what is done may be all there is
-    for verdicts in in_threads(work, chunks, threads, ordered):
+    for verdicts in InThreads(work, chunks, threads, ordered):
         empty = empty and not verdicts.paths
         yield verdicts
     if empty:
         raise nothing_in(source)
+
+
+def _left_of(chunks: Chunks, done: Chosen) -> Iterator[Chunk]:
+    for chunk in chunks:
+        paths = chunk.paths()
+        with interrupts.raised_at_once():
+            left_out = done(paths)
+        yield chunk.without(left_out)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp.kernels.activations import activate
-from fastmlp.kernels.barrier import meet
+from fastmlp.kernels.barrier import LAST, look, meet
 from fastmlp.kernels.compile import jit, jit_flat, jit_inline, jit_part
 from fastmlp.kernels.dense import dense_backward_input, dense_backward_parameters, dense_forward
 from fastmlp.kernels.layers import last_layer, layer_of
@@ -80,7 +80,8 @@ class Team(NamedTuple):
 
     me: int
     threads: int
-    counter: np.ndarray  # (1,) int64: see barrier.py
+    counter: np.ndarray  # (3,) int64: see barrier.py
+    halt: np.ndarray  # (1,) uint8: whether to leave early
 
 
 # -- a block -------------------------------------------------------------------------------------------------------------------
@@ -198,7 +199,8 @@ def train_by_batches(state, sums, worker, data, order, sizes, network, rule, tar
     """Batches one after the other, each with a step of the rule down the gradient of its mean loss.
 
     order has a row for each epoch that is touched, or one for all. After an epoch whose mean loss is at most target or not finite,
-    it stops. Each thread of the team works on a share of the chunks, and when all have met, on a share of the parameters.
+    it stops; where it is to halt, after a batch of the first epoch, or after a later epoch. Each thread of the team works on a
+    share of the chunks, and when all have met, on a share of the parameters.
     """
     theta, n, me, threads = state.theta, order.shape[1], team.me, team.threads
     batches = (n + sizes.batch - 1) // sizes.batch
@@ -213,8 +215,8 @@ def train_by_batches(state, sums, worker, data, order, sizes, network, rule, tar
         mine = ChunkRange(start, stop, sizes.chunk, n_chunks * me // threads, n_chunks * (me + 1) // threads)
         chunk_losses(sums, worker, data, rows, mine, theta, network)
         arrivals += threads
-        if threads > 1:
-            meet(team.counter, arrivals)
+        if threads > 1 and not meet(team.counter, arrivals):
+            return
         fill(sums.total[low:high], theta.dtype.type(0))
         loss = add_chunks(sums, n_chunks, 0.0, low, high)
         steps += 1
@@ -222,10 +224,12 @@ def train_by_batches(state, sums, worker, data, order, sizes, network, rule, tar
         if me == 0:
             state.history[epoch] += loss * network.loss_scale
             state.counters[0], state.counters[1] = steps, b + 1
+            if look(team.halt, np.int64(0)) != 0 and (stop == n or epoch == sizes.first // batches):
+                team.counter[LAST] = 1
         arrivals += threads
-        if threads > 1:
-            meet(team.counter, arrivals)
-        if stop == n and not target < state.history[epoch] / n < np.inf:
+        if threads > 1 and not meet(team.counter, arrivals):
+            return
+        if look(team.counter, np.int64(LAST)) != 0 or (stop == n and not target < state.history[epoch] / n < np.inf):
             return
 
 

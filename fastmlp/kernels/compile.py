@@ -6,37 +6,18 @@ it assumes that no value is ever NaN or infinite, and we must notice those.
 """
 
 import re
-import signal
-import threading
 import time
 from contextlib import contextmanager
 
 import numba
 
+from fastmlp.kernels.apart import end_if_nobody_waits, in_own_thread
 from fastmlp.kernels.cache import KernelCache
 from fastmlp.kernels.notice import Notice
-from fastmlp.kernels.numba_internals import CompileListener, compile_within, keep_by, kept_by, listen
+from fastmlp.kernels.numba_internals import CompileListener, before_each_pass, compile_by, keep_by, kept_by, let_forks_wait, listen
 
 VERSION = numba.__version__
 EXACT = {"contract"}  # a * b + c becomes one FMA; nothing is reordered, so a lane's result never depends on its neighbours
-
-
-@contextmanager
-def _interrupted_later():
-    """Lets Ctrl-C wait for the end. Numba is of no use to this process any more once a compile was cut short: names as `range` are
-    unknown to it in all that follow."""
-    handler = signal.getsignal(signal.SIGINT)
-    if not callable(handler) or threading.current_thread() is not threading.main_thread():  # which alone is interrupted
-        yield
-        return
-    presses = []
-    signal.signal(signal.SIGINT, lambda *press: presses.append(press))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    if presses:
-        handler(*presses[0])
 
 
 def _decorator(cache, **options):
@@ -46,7 +27,7 @@ def _decorator(cache, **options):
         kernel = numba.njit(**options)(function)
         if cache:
             keep_by(kernel, KernelCache(function))
-        compile_within(kernel, _interrupted_later)
+        compile_by(kernel, in_own_thread)
         return kernel
 
     return decorate
@@ -95,6 +76,8 @@ class _Listener(CompileListener):
 
 _LISTENER = _Listener()
 listen(_LISTENER)
+before_each_pass(end_if_nobody_waits)
+let_forks_wait()
 
 
 @contextmanager

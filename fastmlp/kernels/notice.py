@@ -38,7 +38,7 @@ class Notice:
         purpose, seconds = EXPECTED[kernel]
         text = f"fastmlp: compiling {purpose}{f' ({dtype})' if dtype else ''}, once: ~{seconds} s"
         if is_watched():
-            put_line(f"{text}; Ctrl-C waits")
+            put_line(f"{text}")
         elif _asked:
             with suppress(OSError, ValueError):
                 sys.stderr.write(f"{text}\n")

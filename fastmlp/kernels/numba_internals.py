@@ -4,12 +4,14 @@ It was tried with Numba 0.61 to 0.68; `pyproject.toml` allows no later one. From
 `types`, `extending`, `ir`) the other rooms take what they need themselves.
 """
 
+import os
 import pickle
 from pathlib import Path
 
 import numpy as np
 from llvmlite import ir
 from numba.core import caching, cgutils, compiler, event, serialize
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.errors import NumbaTypeError
 from numba.core.registry import cpu_target
 from numba.misc.appdirs import AppDirs
@@ -115,6 +117,31 @@ def listen(listener):
     event.register("numba:compile", listener)
 
 
+def let_forks_wait():
+    """From now on a fork waits for the end of a compile in another thread, as the child would for ever."""
+    if hasattr(os, "register_at_fork"):
+        lock = global_compiler_lock
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+
+
+class _PassListener(event.Listener):
+    """Calls a function where a pass of a compile begins: a later compile does not mind if that raises."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def on_start(self, _):
+        self.function()
+
+    def on_end(self, _):
+        pass
+
+
+def before_each_pass(function):
+    """From now on it is called then."""
+    event.register("numba:run_pass", _PassListener(function))
+
+
 def ask_first(function, from_python, from_compiled_code):
     """Makes a function of `njit` reject arguments before it compiles for them, as what Numba says of its code tells nobody what was
     wrong: from_python(arguments, keywords, type_of) may raise an error, from_compiled_code(types, keywords) return a message."""
@@ -135,7 +162,12 @@ def ask_first(function, from_python, from_compiled_code):
     function._compile_for_args, function.get_call_template = asked, asked_by_code
 
 
-def compile_within(kernel, block):
-    """Makes each compile of a kernel happen within a block, a context manager that can be entered again and again."""
+def compile_by(kernel, decorator):
+    """Makes each compile of a kernel, or its loading, what the decorator makes of it."""
     if hasattr(kernel, "_compile_for_args"):
-        kernel.compile = block()(kernel.compile)
+        kernel.compile = decorator(kernel.compile)
+
+
+def is_compiling():
+    """Whether this thread is within a compile, and so holds the lock that others wait for."""
+    return global_compiler_lock.is_locked()

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import arrays, checks
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.prediction import outputs_in_turn
-from fastmlp.threads import LONGEST_CALL, threads_for, workers
+from fastmlp.threads import LONGEST_CALL, Workers, threads_for
 
 FEWEST_ROWS = 64  # that are worth a call of the kernel for each member
 CHUNK = 1 << 16  # inputs and outputs of rows that all members are asked about together
@@ -153,7 +153,7 @@ class Ensemble:
                 yield from outputs_in_turn(compress(theta, ~self.diverged[members]), network.layers, x, _columns(network))
 
         jobs = [slice(first, first + size) for first in range(0, n, size)]
-        with workers(max(1, min(threads, len(jobs)))) as share_out:
+        with Workers(max(1, min(threads, len(jobs)))) as share_out:
             share_out(lambda chunk: answer(chunk, outputs(chunk)), jobs)
 
 

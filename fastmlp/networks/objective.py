@@ -19,7 +19,7 @@ from fastmlp.kernels.simd import readable
 from fastmlp.kernels.tiles import Data, pack
 from fastmlp.networks.layered import Layered
 from fastmlp.networks.layout import batch_scratch, block_lanes, empty_tiles, scratch_sizes, stride_of
-from fastmlp.threads import LONGEST_CALL, LastingWorkers, Map, shares, thread_count, threads_for
+from fastmlp.threads import LONGEST_CALL, Workers, shares, thread_count, threads_for
 
 if TYPE_CHECKING:
     from fastmlp.networks.mlp import MLP
@@ -101,7 +101,7 @@ class Objective:
         count = threads_for(n * network.theta.size, thread_count(threads))
         self._network, self._rows, self._busy = network, n, Lock()
         self._work = ChunkedLoss(network.network, data, every_row(n), n, count, keep_tiles=lay_out)
-        self._workers = LastingWorkers(self._work.plan.threads)
+        self._workers = Workers(self._work.plan.threads)
 
     @property
     def network(self) -> MLP:
@@ -206,7 +206,7 @@ class ChunkedLoss:
         self.total = np.zeros(plan.parameters, dtype=dtype)
         self.sums = batch.Sums(self.total, np.zeros((plan.wave, plan.parameters), dtype=dtype), np.zeros(plan.wave))
 
-    def sum_loss(self, theta: NDArray[Any], start: int, stop: int, share_out: Map, *, gradient: bool = True) -> float:
+    def sum_loss(self, theta: NDArray[Any], start: int, stop: int, share_out: Workers, *, gradient: bool = True) -> float:
         """The weighted sum of the losses of rows order[start : stop]; its gradient, unscaled, comes to stand in `total`."""
         sums = self.sums if gradient else self.sums._replace(gradients=self.sums.gradients[:0])
         plan, loss = self.plan, 0.0

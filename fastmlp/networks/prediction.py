@@ -12,7 +12,7 @@ from fastmlp import arrays, checks
 from fastmlp.kernels import batch
 from fastmlp.kernels.layers import rows_of
 from fastmlp.networks.layout import aligned, block_lanes, stride_of
-from fastmlp.threads import LONGEST_CALL, threads_for, workers
+from fastmlp.threads import LONGEST_CALL, Workers, threads_for
 
 
 def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], columns: int) -> NDArray[Any]:
@@ -36,7 +36,7 @@ def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], col
     if n <= rows:
         work(0)
         return out
-    with workers(threads) as share_out:
+    with Workers(threads) as share_out:
         share_out(work, list(range(0, n, rows)))
     return out
 

@@ -4,20 +4,19 @@ stops."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels import batch, online, optimizers
+from fastmlp.kernels import barrier, batch, online, optimizers
 from fastmlp.kernels.simd import readable
 from fastmlp.kernels.tiles import Data
 from fastmlp.networks.history import DivergedError, History, TrainingState
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.objective import ChunkedLoss
-from fastmlp.threads import Map, to_own_core
+from fastmlp.threads import Stop, Workers, to_own_core
 from fastmlp.training.data import MeasuredRows, RowOrders, TrainingData
 from fastmlp.training.epochs import Job
 from fastmlp.training.options import Options
@@ -79,6 +78,11 @@ class Pace:
         if not self.seconds:
             return team, self.first
         return team, max(1, int((TRIAL_SECONDS if trial else CALL_SECONDS) / min(self.seconds.values())))
+
+    def most(self, threads: int) -> int:
+        """No more than so many can be sent."""
+        self.teams = sorted({1, threads})
+        return threads
 
     def took(self, team: int, seconds: float) -> None:
         self.seconds[team] = max(seconds, 1e-9)
@@ -157,12 +161,12 @@ class Descent:
 
     # -- as one of those in training: see epochs.py ------------------------------------------------------------------------------
 
-    def jobs(self, until: int, halted: Callable[[], bool]) -> list[Job]:
-        return [partial(self._go_on, until, halted)] if not self.stopped_by and self.epochs < until else []
+    def jobs(self, until: int, halt: Stop) -> list[Job]:
+        return [partial(self._go_on, until, halt)] if not self.stopped_by and self.epochs < until else []
 
-    def _go_on(self, until: int, halted: Callable[[], bool], share_out: Map | None) -> None:
-        assert share_out is not None  # it is alone
-        self.advance(until, share_out, halted)
+    def _go_on(self, until: int, halt: Stop, threads: Workers | None) -> None:
+        assert threads is not None  # it is alone
+        self.advance(until, threads, halt)
 
     def tidy(self) -> None:
         """There is nothing to tidy up."""
@@ -180,7 +184,7 @@ class Descent:
 
     # -- going on ----------------------------------------------------------------------------------------------------------------
 
-    def advance(self, until: int, share_out: Map, halted: Callable[[], bool]) -> None:
+    def advance(self, until: int, share_out: Workers, halt: Stop) -> None:
         """Goes on until so many epochs are done, or a reason to stop comes up, or a halt is called for between kernel calls."""
         n, total, every_batch = self.rows, until * self.batches, self.stopping.epochs * self.batches
         each_epoch = self.held_out is not None or not (self.one_by_one or self.work.plan.in_kernel)
@@ -188,6 +192,8 @@ class Descent:
         while not self.stopped_by and self.counters[1] < total:
             first = int(self.counters[1])
             threads, batches = self.pace.next(every_batch - first)
+            if threads > (standing := share_out.standing(threads)):
+                threads = self.pace.most(standing)
             last = end_of_call(first, min(total, first + self._whole_blocks(batches)), self.batches, most)
             if last > len(self.sums) * self.batches:
                 self.sums = np.append(self.sums, np.zeros(max(len(self.sums), -(-last // self.batches))))
@@ -195,14 +201,14 @@ class Descent:
                 self.order = self.orders.next(-(-(last - first) // self.batches))
                 self.before = self.theta.copy(), self.moments.copy(), self.counters.copy()
             began = time.perf_counter()
-            self._advance(first, last, threads, share_out)
+            self._advance(first, last, threads, share_out, halt)
             self.pace.took(threads, (time.perf_counter() - began) / (last - first))
             if self.epochs > first // self.batches:
                 self._end_epoch(self.epochs - 1, share_out)
-            if halted():
+            if halt.is_set():
                 return
 
-    def _end_epoch(self, epoch: int, share_out: Map) -> None:
+    def _end_epoch(self, epoch: int, share_out: Workers) -> None:
         """Measures, and looks for a reason to stop."""
         loss = float(self.sums[epoch]) / self.rows
         if np.isfinite(loss):
@@ -242,7 +248,7 @@ class Descent:
         block = online.BLOCK if self.one_by_one else 1
         return block * max(1, batches // block)
 
-    def _advance(self, first: int, last: int, threads: int, share_out: Map) -> None:
+    def _advance(self, first: int, last: int, threads: int, share_out: Workers, halt: Stop) -> None:
         """Batches first to last - 1, counted over the epochs, by so many threads that meet in the kernel."""
         network, target = self.network.network, self.stopping.target_loss
         state = batch.State(self.theta, self.moments, self.counters, self.sums)
@@ -252,15 +258,19 @@ class Descent:
         work = self.work
         if work.plan.in_kernel:
             sizes = batch.Sizes(self.batch_size, work.plan.chunk, first, last)
-            counter = np.zeros(1, dtype=np.int64)
+            counter = barrier.new_counter()
 
             def member(me: int) -> None:
-                if threads > 1:
-                    to_own_core(me)
-                team = batch.Team(me, threads, counter)
-                batch.train_by_batches(
-                    state, work.sums, work.workers[me], self.data, self.order, sizes, network, self.rule, target, team
-                )  # fmt: skip
+                try:
+                    if threads > 1:
+                        to_own_core(me)
+                    team = batch.Team(me, threads, counter, halt.flag)
+                    batch.train_by_batches(
+                        state, work.sums, work.workers[me], self.data, self.order, sizes, network, self.rule, target, team
+                    )  # fmt: skip
+                except BaseException:  # the others are not to wait
+                    barrier.give_up(counter)
+                    raise
 
             share_out(member, list(range(threads)))
             return
@@ -276,7 +286,7 @@ class Descent:
             if place + 1 == self.batches and not target < self.sums[epoch] / self.rows < np.inf:
                 return
 
-    def _validate(self, epoch: int, share_out: Map) -> float | None:
+    def _validate(self, epoch: int, share_out: Workers) -> float | None:
         """The loss over the rows that are held out, if there are any; it is noted, and the best weights kept."""
         if self.held_out is None:
             return None

@@ -7,20 +7,20 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from fastmlp import interrupts
 from fastmlp.progress import Progress
-from fastmlp.threads import Map, workers
+from fastmlp.threads import Stop, Workers
 
-Job = Callable[
-    [Map | None], None
-]  # called with a map over the threads that it has for itself, or None: then others go on beside it
+# Called with the threads that it has for itself, or None: then others go on beside it.
+Job = Callable[[Workers | None], None]
 
 
 class InTraining(Protocol):
     """One network or several, from their beginning to the end of each."""
 
-    def jobs(self, until: int, halted: Callable[[], bool]) -> list[Job]:
+    def jobs(self, until: int, halt: Stop) -> list[Job]:
         """What there is to do until all have come to that epoch, or to one before it; none if they are there. A job asks between
-        kernel calls whether to halt."""
+        kernel calls whether to halt, and has long ones look."""
 
     def tidy(self) -> None:
         """After jobs: those that have ended make room."""
@@ -35,13 +35,25 @@ class InTraining(Protocol):
         """Ends those at these places, or all, after their last whole epoch, for that reason."""
 
 
+class _Halt(Stop):
+    """Set by Ctrl-C. Jobs ask between two calls of a kernel, and so the line is shown anew."""
+
+    def __init__(self, line: Progress) -> None:
+        super().__init__()
+        self._line = line
+
+    def is_set(self) -> bool:
+        self._line.update()
+        return super().is_set()
+
+
 class Training:
     """What leads networks through their epochs; what it tells, and what it does after some, is up to those who derive from it."""
 
     def __init__(self, rungs: list[int], threads: int, epoch_by_epoch: bool, progress: bool) -> None:
         self.rungs, self.threads, self.epoch_by_epoch = rungs, threads, epoch_by_epoch  # rungs: epochs, the last ones at the end
         self.line = Progress(progress)
-        self.interrupted = False
+        self.halt = _Halt(self.line)
         self.at_work: list[InTraining] = []
         self.begun = 0  # networks that are at work, or have been
 
@@ -63,54 +75,54 @@ class Training:
     def go(self, waves: Iterable[list[InTraining]]) -> None:
         """Trains those of a wave side by side, one wave after the other. After Ctrl-C no more is begun, and a RuntimeWarning tells
         the caller's caller."""
-        with self.line.of(self._state):
+        with interrupts.noted(self.halt.set), self.line.of(self._state):
+            interrupted = False
             for wave in waves:
-                self._to_the_end(wave)
-        message = self._told_after_interrupt() if self.interrupted else None
+                interrupted = self._to_the_end(wave, interrupted)
+            if interrupted:
+                interrupts.forget()
+        message = self._told_after_interrupt() if interrupted else None
         if message is not None:
             warnings.warn(message, RuntimeWarning, stacklevel=4)
 
-    def _to_the_end(self, wave: list[InTraining]) -> None:
+    def _to_the_end(self, wave: list[InTraining], interrupted: bool) -> bool:
+        """Whether it was interrupted, or another one before it."""
         self.at_work = wave
         self.begun += sum(len(part.running()) for part in wave)
-        try:
-            if not self.interrupted:
-                with workers(self.threads) as share_out:
-                    try:
-                        self._to_last_epoch(share_out)
-                    except KeyboardInterrupt:
-                        self.interrupted = True  # or the threads would go on
-                        raise
-        except KeyboardInterrupt:
-            pass
+        if not interrupted:
+            with Workers(self.threads) as threads:
+                try:
+                    self._to_last_epoch(threads)
+                except KeyboardInterrupt:
+                    interrupted = True
         for part in wave:
-            part.drop(None, "interrupt" if self.interrupted else "epochs")
+            part.drop(None, "interrupt" if interrupted else "epochs")
         self.at_work = []
+        return interrupted
 
-    def _to_last_epoch(self, share_out: Map) -> None:
+    def _to_last_epoch(self, threads: Workers) -> None:
         done = 0
         for rung in self.rungs:
             for until in range(done + 1, rung + 1) if self.epoch_by_epoch else [rung]:
                 if not any(part.running() for part in self.at_work):
                     return
-                self._advance(until, share_out)
-                if self.epoch_by_epoch and self._after_epoch(until - 1):
-                    for part in self.at_work:
-                        part.drop(None, "on_epoch")
+                self._advance(until, threads)
+                if self.epoch_by_epoch:
+                    with interrupts.raised_at_once():
+                        ended = self._after_epoch(until - 1)
+                    if ended:
+                        for part in self.at_work:
+                            part.drop(None, "on_epoch")
             done = rung
             if rung < self.rungs[-1]:
                 self._after_rung(rung)
 
-    def _advance(self, until: int, share_out: Map) -> None:
-        while jobs := [job for part in self.at_work for job in part.jobs(until, self._halted)]:
+    def _advance(self, until: int, threads: Workers) -> None:
+        while jobs := [job for part in self.at_work for job in part.jobs(until, self.halt)]:
             if len(jobs) == 1:
-                jobs[0](share_out)
+                jobs[0](threads)
             else:
-                share_out(lambda job: job(None), jobs)
+                threads(lambda job: job(None), jobs)
+            interrupts.raise_noted()
             for part in self.at_work:
                 part.tidy()
-
-    def _halted(self) -> bool:
-        """What jobs ask between two calls of a kernel."""
-        self.line.update()
-        return self.interrupted

@@ -3,7 +3,7 @@ descent for each, side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -17,7 +17,7 @@ from fastmlp.kernels import optimizers
 from fastmlp.networks.history import History
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
-from fastmlp.threads import Map, workers
+from fastmlp.threads import Stop, Workers
 from fastmlp.training.data import Dataset, TrainingData
 from fastmlp.training.descent import Descent, Stopping
 from fastmlp.training.epochs import Job
@@ -170,18 +170,18 @@ class SamplesAsLanes:
         self.left = dict(enumerate(group.places.tolist()))  # that have not ended
         self.epoch = 0
 
-    def jobs(self, until: int, halted: Callable[[], bool]) -> list[Job]:
+    def jobs(self, until: int, halt: Stop) -> list[Job]:
         if self.epoch >= until:
             return []
         self.epoch = until
-        return [partial(self._go_on, member, until, halted) for member in self.left]
+        return [partial(self._go_on, member, until, halt) for member in self.left]
 
-    def _go_on(self, member: int, until: int, halted: Callable[[], bool], share_out: Map | None) -> None:
+    def _go_on(self, member: int, until: int, halt: Stop, threads: Workers | None) -> None:
         descent = self._descent(member)
-        if halted():
+        if halt.is_set():
             return
-        with nullcontext(share_out) if share_out else workers(self.threads) as own:
-            descent.advance(until, own, halted)
+        with nullcontext(threads) if threads else Workers(self.threads) as own:
+            descent.advance(until, own, halt)
         if not descent.stopped_by and descent.epochs == self.group.stopping.epochs:
             descent.stop("epochs")
         if descent.stopped_by:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
@@ -17,7 +17,7 @@ from fastmlp.kernels import many_batches, many_online
 from fastmlp.kernels.simd import readable
 from fastmlp.kernels.vectors import BYTES, WIDE
 from fastmlp.networks import layout
-from fastmlp.threads import Map
+from fastmlp.threads import Stop, Workers
 from fastmlp.training.data import Parts, RowOrders, TrainingData
 from fastmlp.training.descent import CALL_SECONDS, FIRST_CALL, ORDER_ENTRIES, end_of_call
 from fastmlp.training.epochs import Job
@@ -135,20 +135,20 @@ class NetworksAsLanes:
 
     # -- going on ----------------------------------------------------------------------------------------------------------------
 
-    def jobs(self, until: int, halted: Callable[[], bool]) -> list[Job]:
+    def jobs(self, until: int, halt: Stop) -> list[Job]:
         """What there is to do until all have come to that epoch, or to one before it; none if they are there."""
         if self.epoch >= until or not self.filled:
             return []
         batches = ROUND_SECONDS / self.seconds if self.seconds else FIRST_CALL // self.work
         self.epoch = min(until, self.epoch + max(1, int(batches / self.batches)))
-        return [partial(self._go_on, lanes, self.epoch * self.batches, halted) for lanes in self.filled]
+        return [partial(self._go_on, lanes, self.epoch * self.batches, halt) for lanes in self.filled]
 
-    def _go_on(self, lanes: _Lanes, total: int, halted: Callable[[], bool], _: Map | None) -> None:
+    def _go_on(self, lanes: _Lanes, total: int, halt: Stop, _: Workers | None) -> None:
         group, scratch = self.group, self.scratch.get()
         ends = many_batches.Ends(group.stopping.target_loss, group.stopping.patience or 0)
         kernel = many_online.train_lanes_by_samples if group.online else many_batches.train_lanes_by_batches
         try:
-            while lanes.done < total and not halted():
+            while lanes.done < total and not halt.is_set():
                 first = lanes.done
                 most = int(CALL_SECONDS / self.seconds) if self.seconds else FIRST_CALL // self.work
                 most_epochs = ORDER_ENTRIES // (self.rows * len(lanes.orders)) if lanes.orders[0].shuffle else total

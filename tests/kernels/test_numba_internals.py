@@ -122,7 +122,7 @@ def test_the_folder_of_the_user_is_that_of_numba():
     assert internals.user_cache_folder().name == "numba" or "numba" in internals.user_cache_folder().parts
 
 
-def test_a_listener_hears_of_each_compile_within_a_block_and_what_is_asked_first_is_told():
+def test_a_listener_hears_of_each_compile_and_of_its_passes_and_what_is_asked_first_is_told():
     heard = []
 
     class Listener(internals.CompileListener):
@@ -132,21 +132,24 @@ def test_a_listener_hears_of_each_compile_within_a_block_and_what_is_asked_first
         def ends(self):
             heard.append("end")
 
-    class Block:
-        def __call__(self, function):
-            def within(*args):
-                heard.append("block")
-                return function(*args)
+    def watched(function):
+        def compiled(*args):
+            assert not internals.is_compiling()
+            heard.append("compiled")
+            return function(*args)
 
-            return within
+        return compiled
 
     kernel = numba.njit(lambda x: x * 2)
-    internals.compile_within(kernel, Block)
+    internals.compile_by(kernel, watched)
     listener = Listener()
     internals.listen(listener)
+    internals.before_each_pass(lambda: heard.append(internals.is_compiling()))
     assert kernel(3) == 6
-    assert heard[0] == "block" and heard[1][0] is kernel and "int64" in heard[1][1] and heard[-1] == "end"
+    assert heard[0] == "compiled" and heard[1][0] is kernel and "int64" in heard[1][1] and heard[-1] == "end"
+    assert heard.count(True) > 5 and False not in heard
     numba.core.event.unregister("numba:compile", listener)
+    numba.core.event._registered["numba:run_pass"].pop()
 
     def from_python(args, keywords, type_of):
         if not isinstance(type_of(args[0]), types.Integer):

@@ -1,7 +1,6 @@
 """The epochs of one network: the same numbers as the reference, when it stops, and the same bits whoever works on it."""
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numba
@@ -26,6 +25,7 @@ import fastmlp
 from benchmarks import reference
 from benchmarks.reference import Network
 from fastmlp.kernels import barrier
+from fastmlp.threads import Workers
 from fastmlp.training import descent
 
 ROWS, EPOCHS = (10, 2) if numba.config.DISABLE_JIT else (75, 5)
@@ -258,12 +258,11 @@ def test_advice_after_a_divergence_fits_the_options(train, options, expected, mi
 def test_the_same_bits_for_any_thread_count(batch_size, dtype, monkeypatch):
     shared_by = []
 
-    class Watched(ThreadPoolExecutor):
-        def map(self, function, jobs):
-            shared_by.append(len(jobs))
-            return super().map(function, jobs)
+    def watched(workers, function, jobs, call=Workers.__call__):
+        shared_by.append(len(jobs))
+        return call(workers, function, jobs)
 
-    monkeypatch.setattr("fastmlp.threads.ThreadPoolExecutor", Watched)
+    monkeypatch.setattr(Workers, "__call__", watched)
     X, y = toy(rows=120_000)
     models = []
     for threads in (1, 2, 3):

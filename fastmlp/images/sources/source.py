@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp import checks
+from fastmlp import checks, interrupts
 from fastmlp.images.sources import archives
 from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chunk, Failure, chunk_sizes
 from fastmlp.images.sources.walk import Walk, walked_chunks
@@ -125,7 +125,8 @@ def _given(paths: Iterable[StrPath], size: int) -> Generator[Chunk]:
     iterator, known = iter(paths), len(paths) if isinstance(paths, Sized) else 0
     listed = 0
     for most in chunk_sizes(size):
-        names = [path_of(path) for path in islice(iterator, most)]
+        with interrupts.raised_at_once():
+            names = [path_of(path) for path in islice(iterator, most)]
         if not names:
             return
         listed += len(names)

@@ -16,6 +16,7 @@ import numpy as np
 
 from fastmlp.images.pillow import PASSING
 from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chunk, Failure, chunk_sizes
+from fastmlp.interrupts import raise_noted
 from fastmlp.kernels.images.names import chosen_names, sorted_names
 
 SORTED_BY_PYTHON = 1 << 15  # bytes of names at most; nothing need be compiled for them
@@ -98,6 +99,7 @@ class Walk:
         with os.scandir(path) as entries:
             entry: os.DirEntry[str] | None
             while True:
+                raise_noted()
                 names, entry = [], None
                 for entry in islice(entries, LARGEST_CHUNK if self.ordered else self.size):
                     name = entry.name if entry.is_file(follow_symlinks=False) else self._other(entry, odd)
@@ -142,6 +144,7 @@ def walked_chunks(walk: Walk) -> Generator[Chunk]:
     """The parts of a walk, as many in a chunk as fit."""
     before, waiting = 0, _Waiting()
     for part in walk.parts():
+        raise_noted()
         if waiting.length and waiting.length + part.length > walk.size:
             yield waiting.chunk(walk.root, max(before + waiting.length + part.length, walk.total or 0))
             before, waiting, walk.size = before + waiting.length, _Waiting(), next(walk.sizes)

@@ -1,0 +1,168 @@
+"""Ctrl-C: noted while work is under way, and raised at a safe place.
+
+Python raises a KeyboardInterrupt wherever the main thread happens to be: in a `__del__`, where it is lost; within a compile, after
+which Numba is of no use; while threads wait for each other. So for the time of some work a handler of ours calls the one that was
+there before, and keeps what that raises until the work comes to a place where it can end. Those at work are told at once.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+INTERRUPTED = 130  # the exit status of a process that Ctrl-C has ended
+
+
+class _Presses:
+    """What is known of them by the main thread, which alone is interrupted."""
+
+    def __init__(self) -> None:
+        self.before: Callable[[int, FrameType | None], Any] | None = None  # the handler before ours, while that is in its place
+        self.at_once = False  # whether that may raise where it is called
+        self.error: BaseException | None = None  # what it has raised
+        self.told: dict[object, Callable[[], Any]] = {}  # what is called when it raises
+        self.heard = False  # whether one is to end the process, which tidies up
+
+
+_presses = _Presses()
+_thread = threading.local()
+
+
+def _is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    """The handler."""
+    handler = _presses.before or signal.default_int_handler
+    if _presses.at_once:
+        handler(number, frame)
+        return
+    try:
+        (signal.default_int_handler if handler is end_process else handler)(number, frame)
+    except BaseException as error:
+        _presses.error = _presses.error or error
+        _presses.heard = handler is end_process
+        for tell in list(_presses.told.values()):
+            tell()
+
+
+@contextmanager
+def noted(tell: Callable[[], Any] | None = None) -> Iterator[None]:
+    """Within it Ctrl-C is noted: `tell` is called, and an error raised at the next safe place, or at the end.
+
+    Where no handler of Python would raise one, or in a thread that does not work for the main one, nothing is noted.
+    """
+    presses, handler = _presses, None
+    if not _is_main():
+        with _telling(tell if works_for_main() else None):
+            yield
+        return
+    if presses.before is None:
+        handler = signal.getsignal(signal.SIGINT)
+        if not callable(handler):  # it is ignored, or ends the process
+            yield
+            return
+        signal.signal(signal.SIGINT, _note)
+        presses.before, presses.error, presses.at_once = handler, None, False
+    at_once, presses.at_once = presses.at_once, False
+    try:
+        with _telling(tell):
+            yield
+    finally:
+        presses.at_once = at_once
+        if handler is not None:
+            presses.before = None
+            if signal.getsignal(signal.SIGINT) is _note:  # or the caller's code has put in another
+                signal.signal(signal.SIGINT, handler)
+        if handler is not None or at_once:
+            raise_noted()
+
+
+@contextmanager
+def _telling(tell: Callable[[], Any] | None) -> Iterator[None]:
+    if tell is None:
+        yield
+        return
+    key = object()
+    _presses.told[key] = tell
+    if _presses.error is not None:
+        tell()
+    try:
+        yield
+    finally:
+        del _presses.told[key]
+
+
+@contextmanager
+def noted_for(seconds: float) -> Iterator[None]:
+    """The same for commands: where the block then goes on for so many seconds, as nobody reads what it writes, say, the process
+    ends all the same."""
+
+    def begin() -> None:
+        if _presses.before is end_process and hasattr(signal, "setitimer"):
+            signal.signal(signal.SIGALRM, _end)
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    with noted(begin):
+        try:
+            yield
+        finally:
+            if _presses.heard and hasattr(signal, "setitimer"):
+                signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@contextmanager
+def raised_at_once() -> Iterator[None]:
+    """Within it, around what the caller has given us, Ctrl-C does what it did before."""
+    if _presses.before is None or not _is_main():
+        yield
+        return
+    raise_noted()
+    at_once, _presses.at_once = _presses.at_once, True
+    try:
+        yield
+    finally:
+        _presses.at_once = at_once
+
+
+def raise_noted() -> None:
+    """A safe place: what has been noted is raised; also in threads that work for the main one."""
+    if _presses.error is None:
+        return
+    if _is_main():
+        error, _presses.error = _presses.error, None
+        raise error
+    if getattr(_thread, "works_for_main", False):
+        raise KeyboardInterrupt
+
+
+def forget() -> None:
+    """What has been noted so far is dealt with, and the work goes on."""
+    if _is_main():
+        _presses.error, _presses.heard = None, False
+
+
+def works_for_main() -> bool:
+    """Whether what this thread does is interrupted by Ctrl-C."""
+    return _is_main() or getattr(_thread, "works_for_main", False)
+
+
+def work_for_main(yes: bool) -> None:
+    """Whether what this thread does from now on is."""
+    _thread.works_for_main = yes
+
+
+def end_process(*_: Any) -> None:
+    """A handler that ends the process, in a sentence, wherever it is: for commands, while there is nothing to tidy up."""
+    if not _presses.heard:
+        _end()
+
+
+def _end(*_: Any) -> None:
+    with suppress(OSError):
+        os.write(2, b"\r\x1b[Kfastmlp: interrupted\n" if os.isatty(2) else b"fastmlp: interrupted\n")
+    os._exit(INTERRUPTED)

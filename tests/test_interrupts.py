@@ -1,0 +1,146 @@
+"""Ctrl-C: noted while work is under way, raised at a safe place or at the end, and as ever around what the caller gives us."""
+
+import signal
+import threading
+
+import pytest
+
+from fastmlp import interrupts
+from fastmlp.interrupts import forget, noted, raise_noted, raised_at_once
+
+
+def press():
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def handler():
+    """Puts in a handler, and what there was before at the end."""
+    before = signal.getsignal(signal.SIGINT)
+    yield lambda function: signal.signal(signal.SIGINT, function)
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("presses", [1, 2, 5])
+def test_it_is_raised_at_a_safe_place_once(presses):
+    came_to = []
+    with pytest.raises(KeyboardInterrupt), noted():
+        for _ in range(presses):
+            press()
+        came_to.append("the safe place")
+        raise_noted()
+        came_to.append("beyond")
+    assert came_to == ["the safe place"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_nobody_has_heard_is_raised_at_the_end_of_the_outermost_block():
+    came_to = []
+    with pytest.raises(KeyboardInterrupt), noted():
+        with noted():
+            press()
+        came_to.append("the outer block")
+    assert came_to == ["the outer block"]
+
+
+def test_an_error_does_not_lose_it():
+    with pytest.raises(KeyboardInterrupt), noted():
+        press()
+        raise ValueError
+
+
+def test_who_is_at_work_is_told_at_once_also_of_a_press_before():
+    told = []
+    with noted(lambda: told.append("outer")):
+        press()
+        assert told == ["outer"]
+        with noted(lambda: told.append("inner")):
+            assert told == ["outer", "inner"]
+        press()
+        assert told == ["outer", "inner", "outer"]
+        forget()
+
+
+def test_what_is_dealt_with_is_not_raised():
+    with noted():
+        press()
+        forget()
+        raise_noted()
+
+
+def test_around_what_the_caller_gives_it_is_raised_at_once_and_noted_again_within():
+    came_to = []
+    with noted():
+        with pytest.raises(KeyboardInterrupt), raised_at_once():
+            press()
+        with pytest.raises(KeyboardInterrupt), raised_at_once(), noted():
+            press()
+            came_to.append("the end")
+        press()
+        forget()
+    assert came_to == ["the end"]
+
+
+def test_what_was_noted_is_raised_before_the_caller_is_called():
+    came_to = []
+    with noted():
+        press()
+        with pytest.raises(KeyboardInterrupt), raised_at_once():
+            came_to.append("the caller")
+    assert not came_to
+
+
+def test_a_handler_of_the_callers_own_is_called_at_once_and_what_it_raises_is_kept(handler):
+    class Enough(Exception):
+        pass
+
+    heard = []
+
+    def own(number, frame):
+        heard.append(number)
+        if len(heard) == 2:
+            raise Enough
+
+    handler(own)
+    with noted():
+        press()
+        raise_noted()  # it has raised nothing
+    with pytest.raises(Enough), noted():
+        press()
+        assert heard == [signal.SIGINT] * 2
+        raise_noted()
+    assert signal.getsignal(signal.SIGINT) is own
+
+
+@pytest.mark.parametrize("kind", [signal.SIG_IGN, signal.SIG_DFL])
+def test_where_no_handler_of_python_hears_it_nothing_is_noted(handler, kind):
+    handler(kind)
+    with noted():
+        assert signal.getsignal(signal.SIGINT) is kind
+
+
+def test_a_handler_that_is_put_in_within_stays(handler):
+    with noted():
+        handler(signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_other_threads_hear_nothing_unless_they_work_for_the_main_one():
+    heard = {}
+
+    def work(yes):
+        interrupts.work_for_main(yes)
+        with noted():
+            try:
+                raise_noted()
+            except KeyboardInterrupt:
+                heard[yes] = True
+
+    with noted():
+        press()
+        for yes in (True, False):
+            thread = threading.Thread(target=work, args=(yes,))
+            thread.start()
+            thread.join()
+        forget()
+    assert heard == {True: True}
