@@ -49,11 +49,6 @@ def main(argv: list[str] | None = None) -> int:
     except MemoryError:
         say("there is not enough memory")
         return NOTHING_DONE
-    except RuntimeError as error:
-        if "new thread" not in str(error):
-            raise
-        say("no further thread can be begun: the system allows no more of them")
-        return NOTHING_DONE
     except (ValueError, ArithmeticError) as error:  # a DivergedError is an ArithmeticError
         say(error)
         return NOTHING_DONE

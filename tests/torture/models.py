@@ -1,4 +1,5 @@
-"""Model files, whole ones damaged by structure: a model that works comes of each, or one sentence that names the file."""
+"""Model files, whole ones damaged by structure: a model that works comes of each, or one sentence that names the file. And so of
+what models have said of images, which a later run goes on with."""
 
 import contextlib
 import copy
@@ -17,11 +18,14 @@ import numpy as np
 
 import fastmlp
 from fastmlp.commands.info import print_model
+from tests.torture import rows
 from tests.torture.attack import Base, Found
 from tests.torture.npz import damaged, npy, zipped
+from tests.torture.values import ODD, at_random
 
 BATCH = 200  # files of a case
 MODELS = 3000  # that are damaged
+ROWS = 0.05  # of the cases are outputs of a model
 SAVED = 0.1  # of the models that are loaded are saved again
 LONGEST = 500  # characters of a message, beside the path
 SECONDS, MEMORY = 5.0, 1 << 30  # of a file, at most; the memory in bytes
@@ -46,10 +50,6 @@ WAYS = {"header": 0.3, "array": 0.2, "npy": 0.2, "zip": 0.15, "bytes": 0.1, "non
 Header = dict[str, Any]
 Arrays = dict[str, np.ndarray]
 Parts = tuple[Header, Arrays]
-ODD: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 2**31, 2**63, -(2**63), 10**400, 0.5, 1e308, float("inf"), float("nan"), "", "x", "\0", "\ud800",
-    "\udcff", "\x1b[31mred\x1b[0m", "a\nb", "é" * 70, "ink", "softmax", [], {}, [None], [[1]], {"a": 1}, [1] * 70, ["a"] * 70,
-)  # fmt: skip
 
 
 def a_network(rng: np.random.Generator, sizes: list[int], output: str, loss: str, labels: np.ndarray | None) -> Parts:
@@ -147,18 +147,6 @@ def a_population(rng: np.random.Generator) -> Parts:
     arrays |= {name: rng.random(count * epochs) for name in ("loss", "validation_loss")[: 1 + validated]}
     header = {"kind": "population", "networks": entries, "epochs": epochs, "validation": validated, "same_targets": True}
     return header, arrays
-
-
-def at_random(rng: np.random.Generator, value: Any) -> tuple[Any, Any]:
-    """A list or object somewhere within a header, and one of its keys."""
-    while True:
-        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
-        key = keys[rng.integers(len(keys))]
-        if key in ("format", "version", "kind") and rng.random() < 0.9:
-            continue  # which is soon said
-        if not isinstance(value[key], dict | list) or not value[key] or rng.random() < 0.2:
-            return value, key
-        value = value[key]
 
 
 def another(rng: np.random.Generator, value: Any) -> Any:
@@ -271,6 +259,8 @@ class Attack(Base):
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
     def case(self, rng: np.random.Generator) -> Counter[str]:
+        if rng.random() < ROWS:
+            return Counter(rows.read_again(rng, self.path) for _ in range(BATCH))
         try:
             return Counter(self.judge(a_file(rng), saved=rng.random() < SAVED) for _ in range(BATCH))
         finally:

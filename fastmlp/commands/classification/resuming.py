@@ -63,7 +63,7 @@ def read_rows(path: str, rows: RowFormat) -> Iterator[tuple[int, Verdicts]]:
                 whole = b"".join(parts)
                 try:
                     verdicts = rows.verdicts(whole.decode(*ENCODING))
-                except (ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error):
+                except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError, csv.Error):
                     span = f"bytes {end} to {end + len(whole)}"
                     raise ValueError(
                         f"{path} cannot be continued: {span} must be rows of the classes {shown(rows.classes)}; "

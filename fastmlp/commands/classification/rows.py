@@ -68,7 +68,10 @@ class RowFormat:
         paths, labels, scores, statuses, errors = self._columns(text)
         fine = [status == "ok" for status in statuses]
         of_fine = {label for label, ok in zip(labels, fine, strict=True) if ok}
-        if not set(statuses) <= STATUSES or not of_fine <= self._labels.keys() or scores.shape[1] != len(self.classes):
+        words = {*map(type, paths), *(type(error) for error, ok in zip(errors, fine, strict=True) if not ok)}
+        if words != {str} or not set(statuses) <= STATUSES:
+            raise ValueError("a row has other words")
+        if not of_fine <= self._labels.keys() or scores.shape[1] != len(self.classes):
             raise ValueError("a row does not fit the classes")
         if not np.isfinite(scores[fine]).all():
             raise ValueError("a row lacks scores")

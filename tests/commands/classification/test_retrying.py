@@ -1,5 +1,6 @@
 """Rows that failed are tried again by a later run: those that the machine failed always, all others where that is wished."""
 
+import json
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ from verdict_rows import CLASSES, FORMATS, PATHS, encoded, read, same, verdicts_
 import fastmlp
 from fastmlp.commands.classification import resuming
 from fastmlp.commands.classification.resuming import settled, take_out
-from fastmlp.commands.classification.rows import CsvRows
+from fastmlp.commands.classification.rows import CsvRows, JsonRows
 from fastmlp.images import pillow
 
 
@@ -125,3 +126,18 @@ def test_a_row_without_scores_is_no_row(score, tmp_path):
     (tmp_path / "o.csv").write_text(f"path,label,score_a,score_b,status,error\na.png,a,{score},0.5,ok,\n")
     with pytest.raises(ValueError, match="cannot be continued"):
         read(tmp_path / "o.csv", CsvRows(["a", "b"]))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"path": 5}, {"path": []}, {"path": None}, {"label": []}, {"scores": {"a": 10**400, "b": 1}},
+        {"scores": {"a": float("nan"), "b": 1}}, {"status": "failed", "error": None}, {"status": {}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_json_of_other_values_is_no_row(changes, tmp_path):
+    row = {"path": "a.png", "label": "a", "scores": {"a": 0.75, "b": 0.25}, "status": "ok", "error": None}
+    (tmp_path / "o.jsonl").write_text(f"{json.dumps(row)}\n{json.dumps(row | changes)}\n")
+    with pytest.raises(ValueError, match="cannot be continued"):
+        read(tmp_path / "o.jsonl", JsonRows(["a", "b"]))
