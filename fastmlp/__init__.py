@@ -71,7 +71,11 @@ if not TYPE_CHECKING:  # a type checker would take any name for a public one
     def __getattr__(name: str) -> Any:
         if name not in _ROOMS:
             raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
-        value = getattr(import_module(f"fastmlp.{_ROOMS[name]}"), "load_model" if name == "load" else name)
+        from fastmlp.interrupts import noted
+
+        with noted():  # Ctrl-C within it would leave Numba in pieces, for as long as the process lives
+            room = import_module(f"fastmlp.{_ROOMS[name]}")
+        value = getattr(room, "load_model" if name == "load" else name)
         globals()[name] = value
         return value
 

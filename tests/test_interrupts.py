@@ -1,9 +1,12 @@
 """Ctrl-C: noted while work is under way, raised at a safe place or at the end, and as ever around what the caller gives us."""
 
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
+from command_line import ROOT
 
 from fastmlp import interrupts
 from fastmlp.interrupts import forget, noted, raise_noted, raised_at_once
@@ -144,3 +147,27 @@ def test_other_threads_hear_nothing_unless_they_work_for_the_main_one():
             thread.join()
         forget()
     assert heard == {True: True}
+
+
+IMPORTED = """
+import builtins, signal
+import fastmlp
+whole, pressed = builtins.__import__, []
+
+def importing(name, *how):
+    if name.startswith("numba.core") and not pressed:
+        pressed.append(signal.raise_signal(signal.SIGINT))
+    return whole(name, *how)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+builtins.__import__ = importing
+try:
+    fastmlp.train
+except KeyboardInterrupt:
+    print("interrupted", fastmlp.train([[0.0], [1.0]], [0, 1], epochs=1, seed=0).history.epochs)
+"""
+
+
+def test_ctrl_c_while_numba_is_imported_leaves_it_whole():
+    process = subprocess.run([sys.executable, "-c", IMPORTED], capture_output=True, text=True, timeout=120, cwd=ROOT, check=False)
+    assert (process.stdout, process.stderr) == ("interrupted 1\n", "")

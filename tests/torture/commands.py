@@ -6,7 +6,6 @@ import shutil
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
@@ -157,12 +156,8 @@ def _png(rng: np.random.Generator) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
 
 
-def slower_than(seconds: float) -> Callable[[float], str]:
-    """In which tenth of a second something ended; a find if it took longer."""
-
-    def tenth(taken: float) -> str:
-        if taken > seconds:
-            raise Found(f"it took {taken:.2f} s to end")
-        return f"within {np.ceil(10 * taken) / 10:.1f} s"
-
-    return tenth
+def tenths(taken: float, limit: float, what: object) -> str:
+    """Within which tenth of a second something ended; a find if it took longer than that."""
+    if taken > limit:
+        raise Found(f"{what} took {taken:.2f} s to end")
+    return f"within {np.ceil(10 * taken) / 10:.1f} s"

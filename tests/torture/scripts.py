@@ -3,6 +3,7 @@
 import enum
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +36,7 @@ class Scripts:
     """Each is a call that goes on for long, and a look at what it leaves."""
 
     def __init__(self, ground: Ground) -> None:
-        self.ground = ground
+        self.ground, self.ended = ground, 0.0
         rng = np.random.default_rng(1)
         self.X = rng.normal(size=(6000, 20)).astype(np.float32)
         self.y = (self.X[:, 0] * self.X[:, 1] > 0).astype(int)
@@ -49,7 +50,7 @@ class Scripts:
         self.after = fastmlp.train(self.X[:500], self.y[:500], epochs=3, batch_size=None, hidden=(40,), seed=5, threads=2)
 
     def run(self, name: str) -> Callable[[], int]:
-        """What a child runs; its exit status is an Outcome."""
+        """What a child runs; it prints when the call ended, and its exit status is an Outcome."""
 
         def go() -> int:
             outcome = None
@@ -61,6 +62,9 @@ class Scripts:
                     break
                 except KeyboardInterrupt:  # also one of several that comes as another is handled
                     outcome = outcome or Outcome.RAISED
+            print(self.ended or time.monotonic())
+            for thread in set(threading.enumerate()) - {threading.main_thread()}:
+                thread.join(5)  # a compile ends soon
             if threading.active_count() > 1 and name != "objective":
                 raise Wrong(f"threads are left: {threading.enumerate()}")
             again = fastmlp.train(self.X[:500], self.y[:500], epochs=3, batch_size=None, hidden=(40,), seed=5, threads=2)
@@ -74,11 +78,12 @@ class Scripts:
         options = {"hidden": (40,), "seed": 3, "schedule": "constant", **options}
         with warnings.catch_warnings(record=True, action="always") as caught:
             model = fastmlp.train(self.X, self.y, epochs=1_000_000, **options)  # type: ignore[arg-type]
+        self.ended = time.monotonic()
         history = model.history
         assert history is not None
         if history.stopped_by != "interrupt" or len(caught) != 1 or f"after {history.epochs} of" not in str(caught[0].message):
             raise Wrong(f"{history}, {[str(one.message) for one in caught]}")
-        if 0 < history.epochs < 20:
+        if 0 < history.epochs < 6:
             options.pop("on_epoch", None)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             again = fastmlp.train(self.X, self.y, epochs=history.epochs, **options)  # type: ignore[arg-type]

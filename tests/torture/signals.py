@@ -12,13 +12,12 @@ import numpy as np
 
 from tests.torture import attack
 from tests.torture.attack import Found
-from tests.torture.commands import Ground, Writing, check_told, slower_than
+from tests.torture.commands import Ground, Writing, check_told, tenths
 from tests.torture.forked import LIMIT, Child, Ended, begun_command
 from tests.torture.scripts import SCRIPTS, Outcome, Scripts
 
 ENDED, GOES_ON = (signal.SIGTERM, signal.SIGHUP), (signal.SIGPIPE, signal.SIGTSTP, signal.SIGWINCH)
-tenth = slower_than(1.0)
-of_real_start = slower_than(3.0)
+SOON, SOON_FOR_A_START = 1.0, 3.0  # seconds
 
 
 class Attack(attack.Base):
@@ -63,7 +62,7 @@ class Attack(attack.Base):
                 ground.resume(writing)
         told = f"{name}: {'ended' if ended.status not in (0, 1) else 'done'}"
         if ended.status == 130:
-            return Counter({told: 1, tenth(ended.seconds): 1})
+            return Counter({told: 1, tenths(ended.seconds, SOON, words): 1})
         return Counter({told: 1})
 
     def _script(self, rng: np.random.Generator) -> Counter[str]:
@@ -75,7 +74,8 @@ class Attack(attack.Base):
             raise Found(f"{name} hangs")
         if ended.status not in list(Outcome) or ended.error:
             raise Found(f"{name}: {ended}")
-        return Counter({f"{name}: {Outcome(ended.status).name.lower().replace('_', ' ')}": 1, tenth(ended.seconds): 1})
+        seconds = max(0.0, float((self.scratch / "stdout").read_text()) - (child.signalled or 0.0))
+        return Counter({f"{name}: {Outcome(ended.status).name.lower().replace('_', ' ')}": 1, tenths(seconds, SOON, name): 1})
 
     def _real_start(self, rng: np.random.Generator) -> Counter[str]:
         """A process from its very beginning to its very end. Before the first line of ours Python answers, in its own way."""
@@ -99,7 +99,7 @@ class Attack(attack.Base):
         if ended.status == -signal.SIGINT or (ended.status in (1, 130) and "Traceback" in error and "/fastmlp/" not in error):
             return Counter({"real start: before our first line": 1})
         ended = check_told(ended, (130, 0, 1))
-        return Counter({f"real start: {ended.status}": 1, of_real_start(ended.seconds): 1})
+        return Counter({f"real start: {ended.status}": 1, tenths(ended.seconds, SOON_FOR_A_START, words): 1})
 
 
 def _send(rng: np.random.Generator, child: Child, seconds: float, number: signal.Signals | None = None) -> signal.Signals:
