@@ -43,7 +43,8 @@ def strips(count, array):
 
 @jit
 def pack(tiles, tile, data, order, first, m):
-    """Rows order[first : first + m] of the data into a tile: samples become lanes. What stands past them weighs nothing."""
+    """Rows order[first : first + m] of the data into a tile: samples become lanes. Past them the last one is repeated, and weighs
+    nothing: of a row of zeros the loss might be infinite, and nothing times infinity is no number."""
     n_in, stride = data.shift.shape[0], tiles.stride
     n_out = tiles.targets.size // tiles.weights.size
     rows = tiles.inputs.size // tiles.weights.size
@@ -55,8 +56,9 @@ def pack(tiles, tile, data, order, first, m):
         out = (tile * rows + d) * stride
         for n in range(m):
             put(tiles.inputs, out + n, (number(get(data.x, np.int64(get(order, first + n)) * n_in + d)) - shift) * scale)
+        last = get(tiles.inputs, out + m - 1)
         for n in range(m, end):
-            put(tiles.inputs, out + n, zero)
+            put(tiles.inputs, out + n, last)
     columns = data.y.shape[1]
     for k in range(n_out):
         out = (tile * n_out + k) * stride

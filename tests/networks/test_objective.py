@@ -13,7 +13,7 @@ import pytest
 from cases import BINARY, REGRESSOR, SOFTMAX, autograd_loss, labels_of, mlp, one_sentence, problem
 
 import fastmlp
-from fastmlp import Objective
+from fastmlp import MLP, Objective
 from fastmlp.kernels import batch
 
 
@@ -206,3 +206,16 @@ def test_what_is_no_network_is_told():
 def test_it_names_its_network_and_rows():
     model, X, y, _ = model_of(BINARY)
     assert repr(fastmlp.Objective(model, X, y)) == f"<Objective of {model} on 100 rows>"
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("rows", [1, 15, 17, 33])
+def test_lanes_past_the_last_row_do_not_count_even_where_a_row_of_zeros_overflows(rows):
+    model = MLP.from_weights([[[-1.0]]], [[800.0]], output="exp", loss="poisson")
+    X, y = np.full((rows, 1), 800.0), np.full(rows, 2.0)
+    assert model.loss(X, y) == 1 and model.gradient(X, y).tolist() == [-800, -1]
+    options = {"init": model, "standardize": False, "epochs": 1, "learning_rate": 1e-9, "task": "regression", "seed": 0}
+    for batch_size, optimizer in ((1, "sgd"), (1, "adam"), (7, "sgd"), (None, "sgd")):
+        how = {"batch_size": batch_size, "optimizer": optimizer}
+        assert np.isfinite(fastmlp.train(X, y, **options, **how).history.loss).all()
+        assert np.isfinite(fastmlp.train_many(X, y, members=3, **options, **how).history.loss).all()
