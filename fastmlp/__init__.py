@@ -3,8 +3,12 @@
 train(X, y) -> MLP; load(path); train_folder(folder) -> ImageClassifier; classify_folder(model, folder) -> Verdicts.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+if hasattr(sys, "_is_gil_enabled") and not sys._is_gil_enabled():  # threads share iterators, and Numba makes no promise
+    raise ImportError("fastmlp needs Python's global interpreter lock: set PYTHON_GIL=1, or take another build of Python")
 
 if TYPE_CHECKING:
     from fastmlp.images.classifier import ImageClassifier

@@ -162,6 +162,14 @@ def test_public_names_are_those_declared():
         _ = fastmlp.trian
 
 
+@pytest.mark.versions
+def test_a_python_without_its_lock_is_refused_in_a_sentence():
+    code = "import sys; sys._is_gil_enabled = lambda: False; import fastmlp"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == 1
+    assert process.stderr.splitlines()[-1].startswith("ImportError: fastmlp needs Python's global interpreter lock: ")
+
+
 @pytest.mark.parametrize("start", ["import fastmlp", "from fastmlp.commands.main import main; main(['--help'])"])
 def test_a_light_start_imports_neither_numba_nor_numpy(start):
     code = f"""
