@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, compress
 from typing import Any, NamedTuple
@@ -91,7 +92,7 @@ class Ensemble:
     def combined(self, X: ArrayLike, combine: Callable[[Outputs], NDArray[Any]], columns: int | None = None) -> NDArray[Any]:
         """What `combine` makes of the members' outputs, for each row: (N, K), or so many columns."""
         rows = self._inputs(X)
-        out = np.empty((len(rows[0]), columns or _columns(self.groups[0].network)), self.dtype)
+        out = _room(self.dtype, len(rows[0]), columns or _columns(self.groups[0].network))
 
         def answer(chunk: slice, outputs: Outputs) -> None:
             out[chunk] = combine(outputs)
@@ -102,7 +103,8 @@ class Ensemble:
     def by_member(self, X: ArrayLike) -> NDArray[Any]:
         """The outputs of all members: (M, N, K), NaN for those that diverged."""
         rows = self._inputs(X)
-        out = np.full((len(self.diverged), len(rows[0]), _columns(self.groups[0].network)), np.nan, self.dtype)
+        out = _room(self.dtype, len(self.diverged), len(rows[0]), _columns(self.groups[0].network))
+        out[self.diverged] = np.nan
 
         def answer(chunk: slice, outputs: Outputs) -> None:
             for place, values in zip(self.members, outputs, strict=True):
@@ -115,7 +117,7 @@ class Ensemble:
         """The most probable class (M, N) by each member, all of which are asked."""
         labels = {place: np.asarray(group.network.classes) for group in self.groups for place in group.members.tolist()}
         rows = self._inputs(X)
-        out = np.empty((len(self.diverged), len(rows[0])), np.result_type(*labels.values()))
+        out = _room(np.result_type(*labels.values()), len(self.diverged), len(rows[0]))
 
         def answer(chunk: slice, outputs: Outputs) -> None:
             for place, values in zip(self.members, outputs, strict=True):
@@ -155,6 +157,12 @@ class Ensemble:
         jobs = [slice(first, first + size) for first in range(0, n, size)]
         with Workers(max(1, min(threads, len(jobs)))) as share_out:
             share_out(lambda chunk: answer(chunk, outputs(chunk)), jobs)
+
+
+def _room(dtype: np.dtype[Any], *shape: int) -> NDArray[Any]:
+    """An array for what members say."""
+    checks.enough_memory(f"what members say, of shape {shape},", math.prod(shape) * dtype.itemsize)
+    return np.empty(shape, dtype)
 
 
 def _columns(network: MLP) -> int:

@@ -107,3 +107,12 @@ def test_more_classes_than_a_confusion_matrix_can_hold_are_told(monkeypatch):
     monkeypatch.setattr(checks, "machine_memory", lambda: 31)
     with one_sentence(["the confusion matrix of 2 classes would need"]):
         of_classes(np.zeros((60, 2)), Y, np.array([0, 1]))
+
+
+def test_more_answers_than_fit_in_memory_are_told(monkeypatch):
+    many = fastmlp.train_many(X, Y, members=5, hidden=1, epochs=1)
+    monkeypatch.setattr(checks, "LITTLE", 0)
+    monkeypatch.setattr(checks, "machine_memory", lambda: 2000)
+    for ask, shape in ((many.predict_proba_members, "(5, 60, 2)"), (many.predict_members, "(5, 60)")):
+        with one_sentence([f"what members say, of shape {shape}, would need "]):
+            ask(X)
