@@ -56,7 +56,7 @@ def open_read_close(folder, names, starts, room):
     count = 0
     for start in starts:
         file = files._open_at(folder, names, start)
-        count += files._read(file, room, room.shape[0])
+        count += files._read_at(file, room, np.int64(room.shape[0]), np.int64(0))
         files._close(file)
     return count
 

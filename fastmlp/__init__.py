@@ -12,9 +12,10 @@ if hasattr(sys, "_is_gil_enabled") and not sys._is_gil_enabled():  # threads sha
 
 if TYPE_CHECKING:
     from fastmlp.images.classifier import ImageClassifier
+    from fastmlp.images.content import ImageError
     from fastmlp.images.folders import classify_folder, extract_features, train_folder
     from fastmlp.images.loading import load_model as load
-    from fastmlp.images.pillow import ImageError, read_image
+    from fastmlp.images.pillow import read_image
     from fastmlp.images.verdicts import Verdicts
     from fastmlp.networks.history import DivergedError, History, PopulationHistory
     from fastmlp.networks.metrics import Evaluation
@@ -32,7 +33,7 @@ _ROOMS = {
     "Evaluation": "networks.metrics",
     "History": "networks.history",
     "ImageClassifier": "images.classifier",
-    "ImageError": "images.pillow",
+    "ImageError": "images.content",
     "MLP": "networks.mlp",
     "Objective": "networks.objective",
     "Population": "networks.population",

@@ -8,7 +8,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from fastmlp.images.sources.archives import mapped, members, read_member
+from fastmlp.images.content import ImageError
+from fastmlp.images.sources.archive_reading import open_archive, read_member
+from fastmlp.images.sources.archives import members
 
 FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
 METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
@@ -18,6 +20,17 @@ NAMES = [
     "a/../b/c.png", "no ending", "grün/Übung.png", "日本/絵.png", LONG + "x.png", LONG + "é.png", LONG + "y" * 99, "d" * 99,
     "e" * 100, ".hidden.png", ".git/x.png", "a/.b/c.png", "a/..b.png", "a//b.png", "x.png", "zz.png",
 ]  # fmt: skip
+
+
+def members_of(path, ordered=True):
+    with open_archive(str(path)) as archive:
+        return members(archive, ordered)
+
+
+def contents_of(path):
+    """The contents of all members of an archive, by their names."""
+    with open_archive(str(path)) as archive:
+        return {name: read_member(archive, place) for name, place in listed(members(archive))}
 
 
 def listed(found):
@@ -87,9 +100,9 @@ def expected_of_zip(path):
 
 def check(path, expected):
     files, skipped = expected
-    assert listed(members(path, ordered=False)) == files
-    assert listed(members(path)) == sorted(files)
-    assert members(path).skipped == members(path, ordered=False).skipped == skipped
+    assert listed(members_of(path, ordered=False)) == files
+    assert listed(members_of(path)) == sorted(files)
+    assert members_of(path).skipped == members_of(path, ordered=False).skipped == skipped
 
 
 def add(tar, name, content=b"", **changes):
@@ -135,7 +148,7 @@ def patched(tmp_path, offset, value, method=zipfile.ZIP_STORED):
     entry = data.index(b"PK\1\2")
     data[entry + offset : entry + offset + 2] = value.to_bytes(2, "little")
     (tmp_path / "x.zip").write_bytes(data)
-    data = mapped(tmp_path / "x.zip")
-    with pytest.raises(ValueError, match=r"^a\.png is ") as caught:
-        read_member(data, members(tmp_path / "x.zip").places[0], "a.png")
+    place = members_of(tmp_path / "x.zip").places[0]
+    with open_archive(str(tmp_path / "x.zip")) as archive, pytest.raises(ImageError, match=r"^a\.png is ") as caught:
+        read_member(archive, place, "a.png")
     return str(caught.value)

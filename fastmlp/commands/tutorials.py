@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.images.classifier import ImageClassifier
+from fastmlp.images.content import ImageError
 from fastmlp.images.folders import classify_folder, train_folder
-from fastmlp.images.pillow import ImageError
 from fastmlp.images.sources.source import Source
 from fastmlp.networks.mlp import MLP
 from fastmlp.training.train import train

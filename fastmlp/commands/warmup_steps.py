@@ -6,6 +6,7 @@ are; and what MLP.jit gives, which is compiled anew in each process.
 
 from __future__ import annotations
 
+import io
 import tarfile
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -18,7 +19,8 @@ from fastmlp.commands.console import nothing_to_keep
 from fastmlp.commands.parser import DTYPES
 from fastmlp.images import reading
 from fastmlp.images.extractors import EXTRACTORS, extract
-from fastmlp.images.sources import archives
+from fastmlp.images.sources.archive_reading import OpenArchive
+from fastmlp.images.sources.archives import members
 from fastmlp.kernels.compile import noticed_by
 from fastmlp.kernels.images.names import chosen_names, sorted_names
 from fastmlp.kernels.notice import EXPECTED, Notice, is_watched, put_line, wipe_line
@@ -70,7 +72,7 @@ def _folders() -> None:
 
 def _archives() -> None:
     for archive in tarfile.TarInfo("x").tobuf(), b"PK\5\6" + bytes(18):  # of one member; a zip of none
-        archives.members("", data=np.frombuffer(bytearray(archive), np.uint8))
+        members(OpenArchive("", io.BytesIO(archive)))
 
 
 def _in_both(run: Callable[[str], None], *kernels: str) -> list[Step]:
@@ -82,7 +84,7 @@ PARTS = {
     "update": _in_both(_update, "online.train_by_samples", "online.update_once"),
     "many": _in_both(_many, "many_batches.train_lanes_by_batches", "many_online.train_lanes_by_samples"),
     "folders": [Step(_folders, ("features.ink_features", "features.pixel_features", "files.read_files", "names.sort_names"))],
-    "archives": [Step(_archives, ("archive.walk_tar", "archive.walk_zip"))],
+    "archives": [Step(_archives, ("tar_headers.walk_tar", "zip_headers.walk_zip"))],
 }
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
+from fastmlp.images.content import ImageError
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR, EXTRACTORS
-from fastmlp.images.pillow import ImageError
 from fastmlp.images.reading import FeatureRows, read_source
 from fastmlp.images.sources.source import nothing_in
 from fastmlp.writing import StrPath

@@ -3,17 +3,20 @@
 Pillow gets to see the chunks that hold the picture and nothing else of a file, after their lengths and checksums were
 found right, and the picture whole. So texts, profiles, and the further frames of an animation cost nothing and can do no
 harm, damage to them does not lose the picture, and no setting of the calling program lets half a picture pass for one.
+
+The header is looked at before anything else is read. It tells how many bytes the lines of the picture are, and these bound how
+much is read of the file, into how many chunks it may be cut, and the memory, which is taken only where the stream can fill it.
 """
 
 from __future__ import annotations
 
-import errno
 import io
 import os
-import stat
 import struct
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -22,36 +25,24 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from fastmlp import checks
+from fastmlp.images.content import Content, ImageError, NoPNGError, content_of_bytes, content_of_file, end_if, not_read
+from fastmlp.threads import Stop
 from fastmlp.writing import StrPath
 
 MAX_PIXELS = 64 * 2**20
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+HEADER_START = b"\0\0\0\rIHDR"
+HEAD = len(SIGNATURE) + 25  # bytes: the signature, and the header chunk
 PICTURE_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
 GRAY, TRUECOLOUR, PALETTE = 0, 2, 3  # colour types
 CHANNELS = {GRAY: 1, TRUECOLOUR: 3, PALETTE: 1, 4: 2, 6: 4}
+DEPTHS = {GRAY: (1, 2, 4, 8, 16), PALETTE: (1, 2, 4, 8)}  # the others have 8 and 16 bits
 WHOLE, ADAM7 = [(0, 0, 1, 1)], [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
-PASSING = {errno.ENOMEM, errno.ENOBUFS, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}  # no fault of a file
+FEW_CHUNKS = 1 << 12  # of a file, and one more for each 64 bytes of lines
+DEFLATED = 1032  # bytes that one byte of a deflate stream stands for, at most
 PIECE = 1 << 14  # bytes of a stream that are inflated at a time, to a thousand times as many at most
-
-
-class ImageError(ValueError):
-    """A file, or bytes, that cannot be read as a PNG image; the message is a sentence that names it."""
-
-
-class NoPNGError(ImageError):
-    """A file, or bytes, that do not begin as a PNG image does; or something that is no file."""
-
-
-class RetryError(ImageError):
-    """A file that could not be read as memory, descriptors or its disk failed: another try may go well."""
-
-
-def not_read(name: str, error: Exception) -> ImageError:
-    """The error for a file that cannot be read, be that its own fault or not."""
-    if isinstance(error, MemoryError):
-        return RetryError(f"{name} cannot be read: there is not enough memory")
-    kind = RetryError if isinstance(error, OSError) and error.errno in PASSING else ImageError
-    return kind(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}")
+STRIP = 1 << 20  # pixels that become gray at a time
+NO_MEMORY = -9  # as Pillow's decoders tell it
 
 
 @checks.takes_options()
@@ -82,27 +73,40 @@ def read_image(source: StrPath | bytes, max_pixels: int = MAX_PIXELS) -> NDArray
         If the file is missing, not a regular file, not a PNG, too large, truncated or damaged.
     """
     if isinstance(source, bytes):
-        return decode("the image", source, max_pixels)
-    name = os.fsdecode(checks.path("source", source))
-    return decode(name, read_file(name, most_bytes(max_pixels)), max_pixels)
+        return decode(content_of_bytes("the image", source), max_pixels)
+    with content_of_file(os.fsdecode(checks.path("source", source))) as content:
+        return decode(content, max_pixels)
 
 
-def most_bytes(max_pixels: int) -> int:
-    """The bytes of the largest file that is read: a pixel has 8 at most; the rest is for texts and profiles."""
-    return 8 * max_pixels + 2**24
-
-
-def decode(name: str, data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """read_image for the contents of a file of that name."""
-    picture = _picture(name, data, max_pixels)
+def decode(content: Content, max_pixels: int = MAX_PIXELS, stop: Stop | None = None) -> NDArray[np.uint8]:
+    """read_image for the bytes of a file; a CancelledError ends it soon once `stop` is set."""
+    name, has_end = content.name, False
     try:
-        return _gray_levels(picture)
-    except EOFError as error:
-        raise ImageError(f"{name} is damaged: {error}" if picture.has_end else f"{name} is truncated") from error
+        header = _header(content, max_pixels)
+        most = header.most + content.beside
+        data = content.first(min(most, content.size))
+    except (OSError, MemoryError) as error:
+        raise not_read(name, error) from error
+    try:
+        picture = _picture(header, data, stop)
+        has_end = picture.has_end
+        return _gray_levels(picture, stop)
+    except (ImageError, CancelledError):
+        raise
     except MemoryError as error:
         raise not_read(name, error) from error
+    except EOFError as error:
+        if content.size > most:
+            size = f"{header.width} x {header.height} pixels"
+            raise ImageError(f"{name} has {content.size} bytes; of a picture of {size} at most {most} are read") from error
+        raise ImageError(f"{name} is damaged: {error}" if has_end else f"{name} is truncated") from error
     except Exception as error:  # of damaged data Pillow makes an OSError, SyntaxError, ValueError, and others
         raise ImageError(f"{name} is damaged: {error}") from error
+
+
+def read_bytes(content: Content) -> bytes:
+    """The bytes of a PNG file, as far as `decode` looks at them."""
+    return content.first(min(_header(content, MAX_PIXELS).most + content.beside, content.size))
 
 
 def as_png(gray: NDArray[np.uint8]) -> bytes:
@@ -112,89 +116,95 @@ def as_png(gray: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-def read_file(path: str, max_bytes: int) -> bytes:
-    """The contents of a regular file; of one that is no PNG, the beginning."""
-    try:
-        if stat.S_ISREG(os.stat(path).st_mode):  # to open a device might do something
-            flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # should it be a FIFO by now
-            with open(os.open(path, flags), "rb", buffering=0) as file:
-                status = os.fstat(file.fileno())
-                if stat.S_ISREG(status.st_mode):
-                    return _read_open(path, file, status.st_size, max_bytes)
-    except ImageError:
-        raise
-    except (OSError, ValueError, MemoryError) as error:  # ValueError: a name that no file can have
-        raise not_read(path, error) from error
-    raise NoPNGError(f"{path} is not a regular file")
+class _Header(NamedTuple):
+    width: int
+    height: int
+    depth: int  # bits per sample
+    colour_type: int
+    interlaced: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes of the lines of the picture, before they are compressed."""
+        bits = CHANNELS[self.colour_type] * self.depth
+        passes = [(-((x - self.width) // dx), -((y - self.height) // dy)) for y, x, dy, dx in (ADAM7 if self.interlaced else WHOLE)]
+        return sum(rows * (1 + (columns * bits + 7) // 8) for columns, rows in passes if columns > 0)
+
+    @property
+    def most(self) -> int:
+        """Bytes of the picture in a file: no compressor makes more than an eighth more of the lines."""
+        return self.size + self.size // 8
 
 
-def _read_open(path: str, file: io.FileIO, size: int, max_bytes: int) -> bytes:
-    beginning = file.read(len(SIGNATURE))
-    if beginning != SIGNATURE:
-        return beginning
-    if size > max_bytes:
-        raise ImageError(f"{path} has {size} bytes; at most {max_bytes} are read")
-    parts = [beginning]
-    while size > 0 and (part := file.read(min(size, max_bytes))):  # a file that grows has an end all the same
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
+def _header(content: Content, max_pixels: int) -> _Header:
+    """What the first bytes of a file say, if these are those of a PNG file whose picture may be read."""
+    name, head = content.name, content.first(HEAD)
+    if not head.startswith(SIGNATURE):
+        raise NoPNGError(f"{name} is not a PNG file" if head else f"{name} is empty")
+    start = head[len(SIGNATURE) :][: len(HEADER_START)]
+    if start != HEADER_START[: len(start)]:
+        raise ImageError(f"{name} is damaged: it does not begin with a PNG header")
+    if len(head) < HEAD:
+        raise ImageError(f"{name} is truncated")
+    width, height, depth, colour_type, interlaced = struct.unpack_from(">IIBBxxB", head, len(SIGNATURE) + 8)
+    if zlib.crc32(head[-21:-4]) != int.from_bytes(head[-4:]):
+        raise ImageError(f"{name} is damaged: a checksum is wrong")
+    if width * height > max_pixels:
+        raise ImageError(f"{name} has {width} x {height} pixels; at most {max_pixels} are read")
+    if width * height == 0 or colour_type not in CHANNELS or depth not in DEPTHS.get(colour_type, (8, 16)):
+        kind = f"{width} x {height} pixels of colour type {colour_type} and depth {depth}"
+        raise ImageError(f"{name} is damaged: its header says {kind}")
+    return _Header(width, height, depth, colour_type, interlaced > 0)
 
 
 class _Picture(NamedTuple):
+    header: _Header
     head: bytes  # a PNG file up to its picture: the header, and the palette with its alphas
-    stream: bytes  # the contents of the IDAT chunks
+    stream: memoryview  # the contents of the IDAT chunks
     has_end: bool  # whether there was an IEND chunk
-    colour_type: int
-    depth: int  # bits per sample
-    interlaced: bool
     transparent: bytes  # the one transparent colour, as the tRNS chunk of an image without a palette holds it
 
 
-def _picture(name: str, data: bytes, max_pixels: int) -> _Picture:
-    if not data.startswith(SIGNATURE):
-        raise NoPNGError(f"{name} is not a PNG file" if data else f"{name} is empty")
-    chunks = _chunks(name, data)
-    kind, header = next(chunks)
-    if kind != b"IHDR" or len(header) != 25:
-        raise ImageError(f"{name} is damaged: it does not begin with a PNG header")
-    width, height, depth, colour_type, interlaced = struct.unpack_from(">IIBBxxB", header, 8)
-    if width * height > max_pixels:
-        raise ImageError(f"{name} has {width} x {height} pixels; at most {max_pixels} are read")
-
-    head: list[bytes | memoryview] = [SIGNATURE, header]
-    stream: list[memoryview] = []
-    transparent = b""
-    for kind, chunk in chunks:
+def _picture(header: _Header, data: bytes, stop: Stop | None) -> _Picture:
+    """The picture that the chunks of a file hold; an EOFError where one is missing."""
+    kind, head, stream, transparent = b"", bytearray(data[:HEAD]), bytearray(), b""
+    for kind, chunk in _chunks(data, FEW_CHUNKS + header.size // 64, stop):
         if kind == b"IDAT":
-            stream.append(chunk[8:-4])
-        elif kind == b"tRNS" and colour_type in (GRAY, TRUECOLOUR):
+            stream += chunk[8:-4]
+        elif kind == b"tRNS" and header.colour_type in (GRAY, TRUECOLOUR):
             transparent = bytes(chunk[8:-4])  # not for Pillow, which would compare it with samples scaled to 8 bits
         elif kind == b"tRNS" or (kind == b"PLTE" and not stream):
-            head.append(chunk)
-    head.append(b"\0\0\0\0IDAT")
-    return _Picture(b"".join(head), b"".join(stream), kind == b"IEND", colour_type, depth, interlaced > 0, transparent)
+            head += chunk
+    head += b"\0\0\0\0IDAT"
+    return _Picture(header, bytes(head), memoryview(stream), kind == b"IEND", transparent)
 
 
-def _chunks(name: str, data: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """The type and all bytes of each chunk that is right: length (4), type (4), contents, checksum (4).
+def _chunks(data: bytes, most: int, stop: Stop | None) -> Iterator[tuple[bytes, memoryview]]:
+    """The type and all bytes of each chunk behind the header that is right: length (4), type (4), contents, checksum (4).
 
     They end with IEND, or once the picture has begun where the file does. What is damaged beside the picture is passed over.
+    More than `most` of them are an error.
     """
-    view, start, kind, has_begun = memoryview(data), len(SIGNATURE), b"", False
-    while kind != b"IEND":
+    view, start, kind, has_begun = memoryview(data), HEAD, b"", False
+    for number in count():
+        if kind == b"IEND":
+            return
+        if number == most:
+            raise ValueError(f"it is cut into more than {most} chunks")
+        if number % FEW_CHUNKS == 0:
+            end_if(stop)
         length, kind = int.from_bytes(view[start : start + 4]), bytes(view[start + 4 : start + 8])
         chunk = view[start : start + 12 + length]
         if len(chunk) < 12 + length:
             if kind in PICTURE_CHUNKS or not has_begun:
-                raise ImageError(f"{name} is truncated")
+                raise EOFError
             return
         if zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:]):
             yield kind, chunk
         elif (
             kind in PICTURE_CHUNKS or _hides_a_part(chunk) or not (has_begun or kind[0] & 32)
         ):  # a small first letter: to be missed
-            raise ImageError(f"{name} is damaged: a checksum is wrong")
+            raise ValueError("a checksum is wrong")
         has_begun = has_begun or kind == b"IDAT"
         start += len(chunk)
 
@@ -205,60 +215,86 @@ def _hides_a_part(chunk: memoryview) -> bool:
     return any(kind in contents or zlib.crc32(contents, zlib.crc32(kind)) == checksum for kind in PICTURE_CHUNKS)
 
 
-def _gray_levels(picture: _Picture) -> NDArray[np.uint8]:
+def _gray_levels(picture: _Picture, stop: Stop | None) -> NDArray[np.uint8]:
+    """The gray levels (H, W), a strip of lines after the other."""
+    (width, height, depth, colour_type, _), transparent = picture.header, picture.transparent
+    if DEFLATED * len(picture.stream) < picture.header.size:
+        raise EOFError(f"its picture is truncated, {len(picture.stream)} bytes cannot hold {picture.header.size}")
     head = PngImageFile(io.BytesIO(picture.head))  # Image.open would warn of what max_pixels allows
-    if picture.colour_type == PALETTE and head.palette is None:
+    if colour_type == PALETTE and head.palette is None:
         raise ValueError("it has no palette")
-    image = _decoded(picture, head, str(head.tile[0][3]))
+    image = _decoded(picture, head, str(head.tile[0][3]), stop)
     image.palette, image.info = head.palette, head.info
+    # Of 16-bit colours Pillow keeps the high bytes; read with the low byte first, it takes the others for these.
+    low_bytes = _decoded(picture, head, "RGB;16L", stop) if transparent and (colour_type, depth) == (TRUECOLOUR, 16) else None
+    levels, rows = np.empty((height, width), np.uint8), max(1, STRIP // width)
+    for top in range(0, height, rows):
+        end_if(stop)
+        strip = _strip(image, top, rows)
+        out = levels[top : top + rows]
+        out[:] = _gray_of(strip)
+        if transparent:
+            out[_is_transparent(picture, strip, low_bytes and _strip(low_bytes, top, rows))] = 255
+    return levels
+
+
+def _strip(image: Image.Image, top: int, rows: int) -> Image.Image:
+    """Some lines of an image."""
+    if rows >= image.height:
+        return image
+    return image._new(image.im.crop((0, top, image.width, min(top + rows, image.height))))  # Image.crop might warn of its size
+
+
+def _gray_of(image: Image.Image) -> NDArray[np.uint8]:
+    """The gray levels of an image, on white."""
     if image.mode in ("P", "LA", "RGBA"):
         image = image.convert("RGBA")
         page = Image.new("RGB", image.size, "white")
         page.paste(image, mask=image)
         image = page
     deep = image.mode.startswith("I")  # 16-bit gray, which Pillow would clip: all but the darkest would become white
-    levels = (np.asarray(image) >> 8).astype(np.uint8) if deep else np.array(image.convert("L"))
-    if picture.transparent:
-        levels[_is_transparent(picture, head, image)] = 255
-    return levels
+    return (np.asarray(image) >> 8).astype(np.uint8) if deep else np.asarray(image.convert("L"))
 
 
-def _decoded(picture: _Picture, head: Image.Image, raw_mode: str) -> Image.Image:
+def _decoded(picture: _Picture, head: Image.Image, raw_mode: str, stop: Stop | None) -> Image.Image:
     """The samples as Pillow unpacks them; not by its `load`, which lets damage pass where the calling program has told it to."""
-    width, height = head.size
-    try:
-        image = Image.frombytes(head.mode, head.size, picture.stream, "zip", raw_mode, picture.interlaced)
-    except ValueError:
-        _check_length(picture, width, height)  # which may know more
-        raise
+    image, at, status, wrong = Image.new(head.mode, head.size), 0, 0, 0
+    decoder = Image._getdecoder(head.mode, "zip", (raw_mode, picture.header.interlaced))
+    decoder.setimage(image.im, (0, 0, *head.size))
+    while at < len(picture.stream) and status >= 0:  # below 0 it is at the end, or has found something wrong
+        end_if(stop)
+        status, wrong = decoder.decode(picture.stream[at : at + PIECE])
+        at += status
+    if wrong == NO_MEMORY:
+        raise MemoryError
     # A stream that ends between two lines is a picture to Pillow, and black from there on.
-    if picture.interlaced or not np.asarray(image)[-1].any():
-        _check_length(picture, width, height)
+    if status >= 0 or wrong or picture.header.interlaced or not np.asarray(_strip(image, image.height - 1, 1)).any():
+        _check_length(picture, stop)
+    if status >= 0 or wrong:
+        raise ValueError("its picture cannot be decoded")
     return image
 
 
-def _check_length(picture: _Picture, width: int, height: int) -> None:
+def _check_length(picture: _Picture, stop: Stop | None) -> None:
     """EOFError unless all lines are there."""
-    bits = CHANNELS[picture.colour_type] * picture.depth
-    passes = [(-((x - width) // dx), -((y - height) // dy)) for y, x, dy, dx in (ADAM7 if picture.interlaced else WHOLE)]
-    size = sum(rows * (1 + (columns * bits + 7) // 8) for columns, rows in passes if columns > 0)
-    inflater, count = zlib.decompressobj(), 0
+    inflater, size = zlib.decompressobj(), 0
     for at in range(0, len(picture.stream), PIECE):
-        count += len(inflater.decompress(picture.stream[at : at + PIECE]))
-        if count >= size:
+        end_if(stop)
+        size += len(inflater.decompress(picture.stream[at : at + PIECE]))
+        if size >= picture.header.size:
             return
-    raise EOFError(f"its picture is truncated, {count} of {size} bytes are there")
+    raise EOFError(f"its picture is truncated, {size} of {picture.header.size} bytes are there")
 
 
-def _is_transparent(picture: _Picture, head: Image.Image, image: Image.Image) -> NDArray[np.bool_]:
+def _is_transparent(picture: _Picture, image: Image.Image, low_bytes: Image.Image | None) -> NDArray[np.bool_]:
     """Where a picture of gray or colours has its transparent colour (H, W)."""
     samples = np.asarray(image.convert("L") if image.mode == "1" else image).reshape(*image.size[::-1], -1)
     colour = np.frombuffer(picture.transparent, ">u2", count=samples.shape[2])
-    if picture.depth < 16:
-        largest = 2**picture.depth - 1
+    if low_bytes is not None:
+        is_equal = (samples == colour >> 8) & (np.asarray(low_bytes) == colour & 255)
+    elif picture.header.depth < 16:
+        largest = 2**picture.header.depth - 1
         is_equal = samples == (colour & largest) * (255 // largest)  # scaled to 8 bits as the samples are
-    elif picture.colour_type == GRAY:
+    else:
         is_equal = samples == colour
-    else:  # of colours Pillow keeps the high bytes; read with the low byte first, it takes the others for these
-        is_equal = (samples == colour >> 8) & (np.asarray(_decoded(picture, head, "RGB;16L")) == colour & 255)
     return is_equal.all(axis=2)

@@ -7,10 +7,8 @@ which anything at all is wrong; then Pillow's answer, pixels or error, is the an
 from __future__ import annotations
 
 import os
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
@@ -19,31 +17,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
+from fastmlp.images.content import Content, ImageError, NoPNGError, RetryError, content_of_file, end_if, not_read
 from fastmlp.images.extractors import EXTRACTORS, extract
-from fastmlp.images.pillow import (
-    MAX_PIXELS,
-    SIGNATURE,
-    ImageError,
-    NoPNGError,
-    RetryError,
-    decode,
-    most_bytes,
-    read_file,
-    read_image,
-)
-from fastmlp.images.sources import archives
-from fastmlp.images.sources.chunk import Chunk
+from fastmlp.images.pillow import MAX_PIXELS, decode, read_bytes
+from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
+from fastmlp.images.sources.archives import members
+from fastmlp.images.sources.chunk import Chunk, Failure
 from fastmlp.images.sources.source import Chunks, Source
 from fastmlp.kernels.compile import is_compiled
 from fastmlp.kernels.images import files, png
 from fastmlp.threads import InThreads, Stop, thread_count
 
 FILES_BY_PILLOW = 1000  # files of a source that Pillow has read before compiled code is loaded from its cache
-FIRST_STEP = 64  # files of the first call
-STEP_SECONDS = 0.1  # of each later one, about: Ctrl-C waits for its end
-# What read_files is given in place of a folder, and in place of memory.
-NO_FOLDER = files.InFolder(-1, np.empty(0, np.uint8), np.empty(0, np.int64))
-NO_MEMORY = files.InMemory(np.empty(0, np.uint8), np.empty((0, 4), np.int64))
+IN_MEMORY = 256  # files whose contents are in memory at a time, where compiled code cannot open them
+# What read_files is given in place of a folder, of places, and of somebody who may stop it.
+NO_BYTES = np.empty(0, np.uint8)
+NO_FOLDER = files.InFolder(-1, NO_BYTES, np.empty(0, np.int64))
+NO_PLACES = files.AtPlaces(-1, NO_BYTES, np.empty((0, 4), np.int64))
+NEVER = np.zeros(1, np.uint8)
 
 
 class FeatureRows(NamedTuple):
@@ -66,23 +57,49 @@ def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int, stop
 
     Once `stop` is set nobody wants to know any more, and a CancelledError ends it soon.
     """
+    archive: OpenArchive | None = None
+    if chunk.members is not None:
+        try:
+            archive = open_archive(chunk.place, chunk.version)
+        except (OSError, ImageError, MemoryError) as error:
+            reason = error if isinstance(error, ImageError) else not_read(chunk.place, error)
+            failed = (Failure(row, path, str(reason), isinstance(reason, RetryError)) for row, path in enumerate(chunk.paths()))
+            chunk = chunk._replace(failed=tuple(failed))
+    with archive or nullcontext():
+        return _read_open(_OpenChunk(chunk, chunk.paths(), archive), extractor, strict or not chunk.place, max_pixels, stop)
+
+
+class _OpenChunk(NamedTuple):
+    """A chunk whose files can be read."""
+
+    chunk: Chunk
+    paths: list[str]
+    archive: OpenArchive | None  # that they are in
+
+    def content(self, index: int) -> AbstractContextManager[Content]:
+        place, path = self.chunk.place, self.paths[index]
+        if self.archive is None or self.chunk.members is None:
+            return content_of_file(os.path.join(place, path))
+        return nullcontext(self.archive.content(self.chunk.members[index], f"{place}: {path}"))
+
+
+def _read_open(opened: _OpenChunk, extractor: str, strict: bool, max_pixels: int, stop: Stop | None) -> FeatureRows:
+    chunk, paths, _ = opened
     features = np.full((chunk.length, EXTRACTORS[extractor].size), np.nan)
     outcomes = np.full(chunk.length, files.REFUSED, np.uint8)
     if chunk.known >= FILES_BY_PILLOW or is_compiled(files.read_files):
-        _read_compiled(features, outcomes, chunk, extractor, max_pixels, stop)
-    paths = chunk.paths()
+        _read_compiled(features, outcomes, opened, extractor, max_pixels, stop)
     errors: list[str | None] = [None] * chunk.length
     retry = np.zeros(chunk.length, bool)
     for failure in chunk.failed:
         errors[failure.row], retry[failure.row] = failure.why, failure.retry
         outcomes[failure.row] = files.REFUSED
-    strict = strict or not chunk.place
-    read = _reader(chunk, paths, max_pixels)
     for index in np.flatnonzero(outcomes != files.READ).tolist():
-        _end_if(stop)
+        end_if(stop)
         if errors[index] is None and (strict or outcomes[index] != files.NO_PNG):
             try:
-                features[index] = extract([read(index)], extractor)[0]
+                with opened.content(index) as content:
+                    features[index] = extract([decode(content, max_pixels, stop)], extractor)[0]
             except ImageError as error:
                 errors[index], retry[index] = str(error), isinstance(error, RetryError)
                 outcomes[index] = files.NO_PNG if isinstance(error, NoPNGError) else files.REFUSED
@@ -125,116 +142,87 @@ def in_one(parts: Sequence[tuple[int, Sequence[int]]]) -> list[int]:
     return [first + row for first, (_, rows) in zip(firsts, parts, strict=False) for row in rows]
 
 
-def _reader(chunk: Chunk, paths: list[str], max_pixels: int) -> Callable[[int], NDArray[np.uint8]]:
-    """A function that lets Pillow read one of the chunk's files."""
-    if chunk.members is None:
-        return lambda index: read_image(os.path.join(chunk.place, paths[index]), max_pixels)
-    data, members = archives.mapped(chunk.place), chunk.members
-
-    def content(index: int, name: str, count: int | None = None) -> bytes:
-        try:
-            return archives.read_member(data, members[index], name, count)
-        except ValueError as error:
-            raise ImageError(str(error)) from error
-
-    def read(index: int) -> NDArray[np.uint8]:
-        name, size, most = f"{chunk.place}: {paths[index]}", members[index, 3], most_bytes(max_pixels)
-        beginning = content(index, name, len(SIGNATURE))
-        if beginning == SIGNATURE and size > most:
-            raise ImageError(f"{name} has {size} bytes; at most {most} are read")
-        return decode(name, content(index, name) if beginning == SIGNATURE else beginning, max_pixels)
-
-    return read
-
-
 def reader(source: str) -> Callable[[str], bytes]:
-    """A function that gives the contents of files by their paths in a folder or an archive; where that is "", by paths as given."""
+    """A function that gives the contents of PNG files by their paths in a folder or an archive; or as they are given, for ""."""
     if not source or os.path.isdir(source):
-        return lambda path: read_file(os.path.join(source, path), most_bytes(MAX_PIXELS))
-    data = archives.mapped(source)
-    members = archives.members(source, data=data)
-    names = b"\0" + members.names.tobytes()
+        return partial(_contents_of_file, source)
+    with open_archive(source) as archive:
+        version, (all_names, _, places, _) = archive.version, members(archive)
+    names = b"\0" + all_names.tobytes()
 
     def read(path: str) -> bytes:
         before = names.find(b"\0" + os.fsencode(path) + b"\0")
         if before < 0:
             raise ImageError(f"{source} holds no {path}")
-        return archives.read_member(data, members.places[names.count(0, 0, before)], path)
+        with open_archive(source, version) as archive:
+            return read_bytes(archive.content(places[names.count(0, 0, before)], path))
 
     return read
+
+
+def _contents_of_file(folder: str, path: str) -> bytes:
+    with content_of_file(os.path.join(folder, path)) as content:
+        return read_bytes(content)
 
 
 def _read_compiled(
     features: NDArray[np.float64],
     outcomes: NDArray[np.uint8],
-    chunk: Chunk,
+    opened: _OpenChunk,
     extractor: str,
     max_pixels: int,
     stop: Stop | None,
 ) -> None:
     """Fills the rows of features that the compiled reader knows, and the outcomes."""
-    code, scratch = EXTRACTORS[extractor].code, files.file_scratch()
+    chunk, _, archive = opened
+    code, scratch, flag = EXTRACTORS[extractor].code, files.file_scratch(), NEVER if stop is None else stop.flag
     max_pixels = min(max_pixels, png.PIXELS)  # any integer becomes one that compiled code takes
-    if chunk.members is not None:
-        archive = files.InMemory(archives.mapped(chunk.place), chunk.members)
-        for first, last in _spans(chunk.length, stop):
-            files.read_files(features, outcomes, scratch, NO_FOLDER, archive, first, last, code, max_pixels)
-    elif files.POSSIBLE:
+    if not files.POSSIBLE:
+        for first in range(0, chunk.length, IN_MEMORY):
+            rows = slice(first, first + IN_MEMORY)
+            contents = _in_memory([_beginning(opened, index) for index in range(chunk.length)[rows]])
+            files.read_files(features[rows], outcomes[rows], scratch, flag, NO_FOLDER, contents, code, max_pixels)
+    elif archive is not None:
+        places = files.AtPlaces(archive.file.fileno(), NO_BYTES, chunk.members)
+        files.read_files(features, outcomes, scratch, flag, NO_FOLDER, places, code, max_pixels)
+    else:
         names = np.frombuffer(bytearray(chunk.names), np.uint8)
         starts = np.concatenate([[0], np.flatnonzero(names == 0)[:-1] + 1])
         try:
             folder = os.open(chunk.place or ".", files.FOLDER_FLAGS)
         except OSError:
             return  # each file will tell
-        named = files.InFolder(folder, names, starts)
         try:
-            for first, last in _spans(chunk.length, stop):
-                files.read_files(features, outcomes, scratch, named, NO_MEMORY, first, last, code, max_pixels)
+            named = files.InFolder(folder, names, starts)
+            files.read_files(features, outcomes, scratch, flag, named, NO_PLACES, code, max_pixels)
         finally:
             os.close(folder)
-    else:
-        paths = [os.path.join(chunk.place, path) for path in chunk.paths()]
-        for first, last in _spans(chunk.length, stop, most=256):  # as they are all in memory at a time
-            rows, results = features[first:last], outcomes[first:last]
-            files.read_files(rows, results, scratch, NO_FOLDER, _contents(paths[first:last]), 0, last - first, code, max_pixels)
 
 
-def _contents(paths: list[str]) -> files.InMemory:
-    """The contents of files, and their places there; of one that is too large or cannot be read, a place to be refused."""
-    data, places = bytearray(), np.zeros((len(paths), 4), np.int64)
-    for place, path in zip(places, paths, strict=True):
-        place[0] = len(data)
-        try:
-            data += read_file(path, png.FILE_BYTES)
-        except ImageError:
-            place[2] = -1
-        place[1] = place[3] = len(data) - place[0]
-    return files.InMemory(np.frombuffer(data, np.uint8), places)
+def _beginning(opened: _OpenChunk, index: int) -> bytes | None:
+    """The contents of a file, as far as compiled code looks at them; None if they cannot be had."""
+    try:
+        with opened.content(index) as content:
+            return content.first(png.FILE_BYTES)
+    except (OSError, ValueError, MemoryError):
+        return None
+
+
+def _in_memory(contents: Sequence[bytes | None]) -> files.AtPlaces:
+    """Files by their places in memory; of what is None, a place to be refused."""
+    lengths = [len(content or b"") for content in contents]
+    starts = accumulate(lengths[:-1], initial=0)
+    methods = [-1 if content is None else 0 for content in contents]
+    places = np.array(list(zip(starts, lengths, methods, lengths, strict=True)), np.int64).reshape(-1, 4)
+    return files.AtPlaces(-1, np.frombuffer(bytearray().join(filter(None, contents)), np.uint8), places)
 
 
 def read_compiled(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8] | None:
     """The gray levels (H, W) that the compiled reader makes of a file's contents; None where it leaves the answer to Pillow."""
     features, outcomes, scratch = np.empty((1, EXTRACTORS["ink"].size)), np.empty(1, np.uint8), files.file_scratch()
-    content = files.InMemory(np.frombuffer(bytearray(data), np.uint8), np.array([[0, len(data), 0, len(data)]]))
-    files.read_files(features, outcomes, scratch, NO_FOLDER, content, 0, 1, EXTRACTORS["ink"].code, min(max_pixels, png.PIXELS))
+    code, pixels = EXTRACTORS["ink"].code, min(max_pixels, png.PIXELS)
+    files.read_files(features, outcomes, scratch, NEVER, NO_FOLDER, _in_memory([data]), code, pixels)
     if outcomes[0] != files.READ:
         return None
     height, width = scratch.shape
     return scratch.png.gray[: height * width].reshape(height, width)
-
-
-def _spans(count: int, stop: Stop | None, most: int = sys.maxsize) -> Iterator[tuple[int, int]]:
-    """(first, last) of a few of so many files at a time, and of more the faster the caller is done with them."""
-    first, step = 0, FIRST_STEP
-    while first < count:
-        _end_if(stop)
-        last = min(first + min(step, most), count)
-        began = time.perf_counter()
-        yield first, last
-        step = max(1, int(step * min(100.0, STEP_SECONDS / max(time.perf_counter() - began, 1e-9))))
-        first = last
-
-
-def _end_if(stop: Stop | None) -> None:
-    if stop is not None and stop.is_set():
-        raise CancelledError

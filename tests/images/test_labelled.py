@@ -8,10 +8,10 @@ import pytest
 from drawings import ROOT, THREADS, bar, write_answers, write_bars
 
 from fastmlp.images import fitting
+from fastmlp.images.content import ImageError
 from fastmlp.images.extractors import extract
 from fastmlp.images.folders import extract_features, train_folder
 from fastmlp.images.labelled import labelled_images
-from fastmlp.images.pillow import ImageError
 from fastmlp.training.train import train
 
 

@@ -2,6 +2,7 @@
 
 import os
 import struct
+import tracemalloc
 import warnings
 import zlib
 
@@ -22,7 +23,8 @@ from pngs import (
     to_8_bits,
 )
 
-from fastmlp.images.pillow import ImageError, read_image
+from fastmlp.images.content import ImageError
+from fastmlp.images.pillow import read_image
 
 pytestmark = pytest.mark.versions
 
@@ -292,11 +294,50 @@ def test_max_pixels_replaces_the_limit_of_pillow(monkeypatch):
         assert read_image(gray_png(GRADIENT)).shape == (16, 16)
 
 
-def test_a_file_larger_than_any_such_picture_is_refused_unread(tmp_path):
-    with open(tmp_path / "sparse.png", "wb") as file:
-        file.write(SIGNATURE)
+def sparse(path, *parts):
+    with open(path, "wb") as file:
+        file.write(b"".join([SIGNATURE, *parts]))
         file.truncate(2**40)
-    assert "has 1099511627776 bytes; at most" in refusal(tmp_path / "sparse.png")
+    return path
+
+
+def test_of_a_file_no_more_is_read_than_its_picture_may_need(tmp_path):
+    assert refusal(sparse(tmp_path / "x.png")).endswith("it does not begin with a PNG header")
+    assert refusal(sparse(tmp_path / "x.png", header(60_000, 60_000))).endswith("60000 x 60000 pixels; at most 67108864 are read")
+    text = struct.pack(">I", 2**31 - 1) + b"tEXt"
+    assert refusal(sparse(tmp_path / "x.png", header(16, 16), text)).endswith(
+        "has 1099511627776 bytes; of a picture of 16 x 16 pixels at most 16777522 are read"
+    )
+    picture = chunk(b"IDAT", zlib.compress(packed_lines(GRADIENT[..., np.newaxis], 8)))
+    assert np.array_equal(read_image(sparse(tmp_path / "x.png", header(16, 16), picture, text)), GRADIENT)
+
+
+def test_a_picture_is_cut_into_a_bounded_number_of_chunks_and_costs_no_memory_for_each():
+    stream = zlib.compress(packed_lines(GRADIENT[..., np.newaxis], 8))
+    single = b"".join(chunk(b"IDAT", stream[k : k + 1]) for k in range(len(stream)))
+    assert np.array_equal(read_image(SIGNATURE + header(16, 16) + single + chunk(b"IDAT") * 3000 + END), GRADIENT)
+    for one in (chunk(b"IDAT"), chunk(b"tEXt"), spoilt(chunk(b"tEXt")), chunk(b"PLTE", b"\0\0\0")):
+        bomb = SIGNATURE + header(16, 16) + chunk(b"IDAT", stream) + one * 100_000
+        tracemalloc.start()
+        assert refusal(bomb) == "the image is damaged: it is cut into more than 4100 chunks"
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+        tracemalloc.stop()
+
+
+def test_no_memory_is_taken_for_pixels_that_the_file_is_too_small_for():
+    tracemalloc.start()
+    assert "its picture is truncated, 33 bytes cannot hold 64008000" in refusal(
+        SIGNATURE + header(8000, 8000) + chunk(b"IDAT", zlib.compress(bytes(10_000))) + END
+    )
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("rest", [zlib.compress(bytes(10**7)), bytes(10**7)])
+def test_what_a_stream_goes_on_with_after_the_picture_is_left_aside(rest):
+    lines = packed_lines(GRADIENT[..., np.newaxis], 8)
+    for stream in (zlib.compress(lines) + rest, zlib.compress(lines + rest)):
+        assert np.array_equal(read_image(SIGNATURE + header(16, 16) + chunk(b"IDAT", stream) + END), GRADIENT)
 
 
 def damaged(head, *chunks):

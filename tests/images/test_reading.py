@@ -7,23 +7,29 @@ import subprocess
 import sys
 import tarfile
 import threading
+import tracemalloc
 import zipfile
+from concurrent.futures import CancelledError
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pngs import KINDS, SIGNATURE, chunk, gray_png, header, png, random_samples
-from ways import MAX_PIXELS, WAYS, by_compiled_code, page, rows_of, the_same_by_all_ways
+from ways import MAX_PIXELS, WAYS, by_compiled_code, by_pillow, page, rows_of, the_same_by_all_ways
 
 from fastmlp import classify_folder, train_folder
-from fastmlp.images import reading
+from fastmlp.images.content import ImageError
 from fastmlp.images.extractors import EXTRACTORS, extract
-from fastmlp.images.pillow import ImageError, read_image
-from fastmlp.images.reading import _spans
+from fastmlp.images.pillow import read_image
+from fastmlp.images.reading import read_chunk
+from fastmlp.images.sources.archive_reading import open_archive, read_member
+from fastmlp.images.sources.archives import members
 from fastmlp.images.sources.chunk import LARGEST_CHUNK
 from fastmlp.images.sources.source import Chunks
 from fastmlp.kernels.images import png as kernels
+from fastmlp.threads import Stop
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,6 +124,33 @@ def test_files_named_one_by_one_are_always_rows(everything):
     assert [error is None for error in rows.errors] == [names.get(os.path.basename(path), False) for path in paths]
 
 
+def test_of_files_named_one_by_one_none_but_regular_ones_are_opened(tmp_path):
+    (tmp_path / "right.png").write_bytes(gray_png(page(5, 5)))
+    os.mkfifo(tmp_path / "pipe.png")
+    os.symlink("right.png", tmp_path / "link.png")
+    paths = [str(tmp_path / name) for name in ("right.png", "pipe.png", "link.png")] + ["/dev/zero", "/dev/null"]
+    end = os.open(tmp_path / "pipe.png", os.O_RDWR | os.O_NONBLOCK)
+    try:
+        os.write(end, gray_png(page(5, 5)))
+        (rows,) = the_same_by_all_ways(list(Chunks(paths)))
+        assert os.read(end, 10**4) == gray_png(page(5, 5))
+    finally:
+        os.close(end)
+    assert rows.errors == [None if "ipe" not in path and "dev" not in path else f"{path} is not a regular file" for path in paths]
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_compiled_code_looks_at_no_further_file_once_it_is_to_stop(tmp_path, stopped):
+    (tmp_path / "x.png").write_bytes(gray_png(page(5, 5)))
+    (chunk,) = Chunks(tmp_path)
+    stop = Stop()
+    if stopped:
+        stop.set()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(CancelledError) if stopped else nullcontext():
+        by_compiled_code(patch)
+        assert read_chunk(chunk, "ink", False, 100, stop).errors == [None]
+
+
 @pytest.mark.parametrize("size", [1, 7, 100])
 def test_chunks_of_any_size_give_the_same_rows(everything, size):
     folder, _, _ = everything
@@ -170,14 +203,42 @@ def test_encrypted_and_unknown_members_are_rows_that_fail(tmp_path):
     ]
 
 
-def test_of_members_that_would_grow_too_large_nothing_or_the_beginning_is_decompressed(tmp_path):
-    most = 2**24 + 8 * 100
-    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("bomb.png", SIGNATURE + bytes(most))
-        archive.writestr("bomb.txt", bytes(most))
-    (rows,) = the_same_by_all_ways(list(Chunks(tmp_path / "a.zip")), max_pixels=100)
+BOMBS = {
+    "1 empty chunks": (header(8, 8) + chunk(b"IDAT") * 10**5, "is cut into more than 4097 chunks"),
+    "2 more empty chunks": (header(800, 800) + chunk(b"IDAT") * 10**5, "is cut into more than 14108 chunks"),
+    "3 no header": (bytes(3 * 10**6), "does not begin with a PNG header"),
+    "4 pixels": (header(100_000, 100_000) + bytes(3 * 10**6), "has 100000 x 100000 pixels; at most 67108864 are read"),
+    "5 text": (header(8, 8) + chunk(b"tEXt", bytes(3 * 10**6)), "of a picture of 8 x 8 pixels at most"),
+}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_of_a_member_no_more_is_decompressed_than_its_picture_may_need(tmp_path, method):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        for name, (contents, _) in BOMBS.items():
+            archive.writestr(f"{name}.png", SIGNATURE + contents)
+        archive.writestr("bomb.txt", bytes(3 * 10**6))
+    chunks = list(Chunks(tmp_path / "a.zip"))
+    tracemalloc.start()
+    (rows,) = rows_of(by_pillow, chunks, max_pixels=2**26)
+    assert tracemalloc.get_traced_memory()[1] < 10**7
+    tracemalloc.stop()
     assert rows.others == ["bomb.txt"]
-    assert rows.errors == [f"{tmp_path / 'a.zip'}: bomb.png has {most + 8} bytes; at most {most} are read"]
+    for (name, (_, reason)), error in zip(BOMBS.items(), rows.errors, strict=True):
+        assert error.startswith(f"{tmp_path / 'a.zip'}: {name}.png ")
+        assert reason in error
+
+
+def test_eight_bytes_of_a_member_cost_eight_bytes(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_BZIP2) as archive:
+        for name, method in (("compressed", zipfile.ZIP_BZIP2), ("stored", zipfile.ZIP_STORED)):
+            archive.writestr(name, np.random.default_rng(0).bytes(3 * 10**6), method)
+    with open_archive(str(tmp_path / "a.zip")) as archive:
+        for place in members(archive).places:
+            tracemalloc.start()
+            assert len(read_member(archive, place, count=8)) == 8
+            assert tracemalloc.get_traced_memory()[1] < 10**5  # bzip2 has blocks of 900 kB
+            tracemalloc.stop()
 
 
 def test_any_positive_limit_of_pixels_is_one(tmp_path):
@@ -194,30 +255,6 @@ def test_files_are_closed_whatever_they_are(everything):
     for way in WAYS:
         rows_of(way, chunks)
         assert not before or len(os.listdir("/proc/self/fd")) == before
-
-
-# -- Steps -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("count", [0, 1, 64, 65, 4096, 100_000])
-@pytest.mark.parametrize("seconds", [0.0, 1e-5, 1e-3, 1.0])
-def test_steps_cover_all_files_and_take_about_as_long_as_they_may(monkeypatch, count, seconds):
-    now, calls = [0.0], []
-
-    def read(first, last):
-        calls.append((first, last))
-        now[0] += seconds * (last - first)
-
-    monkeypatch.setattr(reading.time, "perf_counter", lambda: now[0])
-    for first, last in _spans(min(count, 500) if seconds == 1.0 else count, None):
-        read(first, last)
-    assert [first for first, _ in calls] == [0, *(last for _, last in calls)][: len(calls)]
-    assert [last for _, last in calls][-1:] == [min(count, 500) if seconds == 1.0 else count][: len(calls)]
-    assert all(last > first for first, last in calls)
-    for first, last in calls[1:]:
-        assert (last - first) * seconds <= max(reading.STEP_SECONDS, seconds) * 1.001
-    if seconds == 0.0:  # they grow, and so they are few
-        assert len(calls) <= 4
 
 
 # -- The whole pipeline ------------------------------------------------------------------------------------------------

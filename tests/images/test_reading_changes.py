@@ -1,6 +1,8 @@
 """What becomes something else, or cannot be had, between the walk and the reading: a row that fails, or is skipped."""
 
 import os
+import subprocess
+import sys
 import tarfile
 import tempfile
 import threading
@@ -8,6 +10,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pngs import gray_png
 from ways import WAYS, by_pillow, page, rows_of, the_same_by_all_ways
@@ -16,6 +19,7 @@ from fastmlp import classify_folder
 from fastmlp.images.sources.chunk import LARGEST_CHUNK
 from fastmlp.images.sources.source import Chunks
 
+ROOT = Path(__file__).parents[2]
 NOBODY = 65534
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are pipes, and folders to open from")
@@ -77,7 +81,7 @@ def test_files_that_cannot_be_opened_for_want_of_descriptors_are_worth_another_t
         (tmp_path / f"{number}.png").write_bytes(gray_png(page(5, 5)) if number != 1 else b"\x89PNG\r\n\x1a\n")
     chunks = list(Chunks(tmp_path))
     (fine,) = the_same_by_all_ways(chunks)
-    assert fine.retry == []
+    assert fine.retry == classify_folder(classifier, tmp_path).retry == []  # and all is loaded from files that it takes
     with no_descriptors():
         (rows,) = the_same_by_all_ways(chunks)
         walked = classify_folder(classifier, [tmp_path / "1.png", "nowhere", tmp_path / "2.png"], batch_size=2)
@@ -112,13 +116,56 @@ def test_an_archive_that_is_cut_short_after_it_was_listed_is_not_read_behind_its
         for number in range(3):
             (tmp_path / "a.png").write_bytes(gray_png(page(300, 300, number)))
             tar.add(tmp_path / "a.png", f"{number}.png")
-    chunks = list(Chunks(tmp_path / "a.tar"))
-    for size in (250_000, 100_000, 600, 1):
+    (chunk,) = Chunks(tmp_path / "a.tar")
+    for size in (250_000, 100_000, 600, 1, 0):
         os.truncate(tmp_path / "a.tar", size)
-        (rows,) = the_same_by_all_ways(chunks)
-        expected = [start + length <= size for start, length in chunks[0].members[:, :2].tolist()]
+        (rows,) = the_same_by_all_ways([chunk])
+        assert rows.errors == [f"{tmp_path / 'a.tar'} was changed after it was listed"] * 3
+        assert rows.retry == [0, 1, 2]
+        (rows,) = the_same_by_all_ways([chunk._replace(version=None)])  # as if it were cut after that was noticed
+        expected = [start + length <= size for start, length in chunk.members[:, :2].tolist()]
         assert [error is None for error in rows.errors] == expected
-    assert rows.errors[2].startswith(f"{tmp_path / 'a.tar'}: 2.png is damaged: it must have ")
+        assert set(rows.errors) <= {None, f"{tmp_path / 'a.tar'} was cut short while it was read"}
+    (tmp_path / "a.tar").unlink()
+    (rows,) = the_same_by_all_ways([chunk])
+    assert rows.errors == [f"{tmp_path / 'a.tar'} cannot be read: No such file or directory"] * 3
+
+
+def test_an_archive_that_is_replaced_by_another_is_not_read_at_the_places_of_the_first(tmp_path):
+    for name, shade in (("a.tar", 0), ("b.tar", 255)):
+        (tmp_path / "x.png").write_bytes(gray_png(np.full((9, 9), shade)))
+        with tarfile.open(tmp_path / name, "w") as tar:
+            tar.add(tmp_path / "x.png", "x.png")
+    chunks = list(Chunks(tmp_path / "a.tar"))
+    os.utime(tmp_path / "b.tar", ns=(0, 0))
+    os.replace(tmp_path / "b.tar", tmp_path / "a.tar")
+    (rows,) = the_same_by_all_ways(chunks)
+    assert rows.errors == [f"{tmp_path / 'a.tar'} was changed after it was listed"]
+
+
+CUT = """
+import os, sys, threading
+import numpy as np
+from fastmlp.images import reading
+from fastmlp.images.sources.source import Chunks
+
+reading.FILES_BY_PILLOW = 0
+(chunk,) = Chunks(sys.argv[1], size=10**6)
+threading.Timer(0.02, os.truncate, [sys.argv[1], 0]).start()
+while not any((rows := reading.read_chunk(chunk, "ink", False, 10**6)).errors):
+    pass
+print(set(rows.errors[-1:]))
+"""
+
+
+def test_an_archive_that_is_cut_to_nothing_while_it_is_read_gives_rows_that_fail(tmp_path):
+    (tmp_path / "x.png").write_bytes(gray_png(page(100, 100)))
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for number in range(60):
+            tar.add(tmp_path / "x.png", f"{number}.png")
+    done = subprocess.run([sys.executable, "-c", CUT, tmp_path / "a.tar"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "while it was read" in done.stdout or "after it was listed" in done.stdout
 
 
 def test_a_file_that_grows_while_it_is_read_ends(tmp_path):

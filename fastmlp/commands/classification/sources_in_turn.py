@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.images.classifier import ImageClassifier
-from fastmlp.images.pillow import RetryError, not_read
+from fastmlp.images.content import RetryError, not_read
 from fastmlp.images.reading import reader
 from fastmlp.images.sources.chunk import Chosen
 from fastmlp.images.sources.source import is_collection

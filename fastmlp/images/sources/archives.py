@@ -1,34 +1,34 @@
-"""Archives as sources of images: the members of a tar or zip file, listed without an object for each, and read in place.
+"""Archives as sources of images: the members of a tar or zip file, listed without an object for each.
 
-An archive is mapped into memory. While it is in use it must not be shortened: what is read beyond its end would end the process.
+Of an archive some bytes are in memory at a time, a window that moves: on by its own length where headers are near each other, and
+else from header to header.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
-import stat
 import struct
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp import arrays
+from fastmlp.images.content import NoPNGError, opened, read_at
 from fastmlp.images.pillow import SIGNATURE
-from fastmlp.kernels.images import archive
+from fastmlp.images.sources.archive_reading import OpenArchive
+from fastmlp.kernels.images import archive, tar_headers, zip_headers
 from fastmlp.kernels.images.names import chosen_names, keep_last, sorted_names, starts_of
 from fastmlp.writing import StrPath
 
 STEP = 1 << 14  # members listed by one call of a kernel: some milliseconds, so that Ctrl-C is heard soon
-NAME_ROOM = 64  # bytes of a name, on the average, that are made room for
+NAME_ROOM = 1 << 20  # bytes of names, of a zip three for each of its own at most
+SMALLEST_WINDOW, LARGE_WINDOW = 1 << 12, 1 << 18  # bytes
+LARGEST_WINDOW = 1 << 24  # that a header may fill
 
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 ZIP_BEGINNINGS = (b"PK\3\4", b"PK\5\6")  # a member, or an archive without any
 
-STORED, DEFLATED, BZIP2, LZMA = 0, 8, 12, 14
 END_RECORD = struct.Struct("<4s4H2LH")  # of the central directory: signature, disks, entries, size, offset, length of comment
 END_RECORD_64 = struct.Struct("<4sQ2H2L4Q")
 LOCATOR_64 = struct.Struct("<4sLQL")
@@ -39,7 +39,9 @@ DAMAGED_AT = {
     archive.BAD_NUMBER: "the header at byte {} has no right size",
     archive.BAD_RECORD: "the extended header at byte {} cannot be read",
     archive.BAD_ENTRY: "there is no right entry of its directory at byte {}",
-    archive.BAD_PLACE: "the entry of its directory at byte {} leads to no member",
+    archive.BAD_PLACE: "what its directory says leads to no member, at byte {}",
+    archive.OVERLAP: "the member at byte {} begins within another one",
+    archive.BEYOND: "the header at byte {} has no end",
 }
 
 
@@ -68,14 +70,15 @@ def compression(path: StrPath) -> str | None:
 
 def _both_ends(path: StrPath) -> tuple[bytes, bytes]:
     """The first bytes of a file, and the last ones where they may tell what it is."""
-    if not stat.S_ISREG(os.stat(path).st_mode):  # to open a FIFO might mean to wait for ever
+    try:
+        file = opened(os.fspath(path))
+    except NoPNGError:  # no regular file
         return b"", b""
-    with open(path, "rb") as file:
-        beginning = file.read(archive.BLOCK)
+    with file:
+        beginning = read_at(file, 0, tar_headers.BLOCK)
         if beginning.startswith((SIGNATURE, *ZIP_BEGINNINGS)):  # a picture is one, whatever hides behind it
             return beginning, b""
-        file.seek(-min(TAIL, os.fstat(file.fileno()).st_size), os.SEEK_END)
-        return beginning, file.read()
+        return beginning, read_at(file, max(0, os.fstat(file.fileno()).st_size - TAIL), TAIL)
 
 
 def _compression(beginning: bytes) -> str | None:
@@ -85,9 +88,9 @@ def _compression(beginning: bytes) -> str | None:
 def _kind(beginning: bytes, tail: bytes) -> str | None:
     if beginning.startswith(ZIP_BEGINNINGS):
         return "zip"
-    if len(beginning) == archive.BLOCK and beginning[148:156].strip(b" \0").isdigit():  # where a tar has its checksum
+    if len(beginning) == tar_headers.BLOCK and beginning[148:156].strip(b" \0").isdigit():  # where a tar has its checksum
         header = np.frombuffer(bytearray(beginning), np.uint8)
-        if archive.header_is_right(header, 0):
+        if tar_headers.header_is_right(header, 0):
             return "tar"
     if beginning.startswith(SIGNATURE) or _compression(beginning):
         return None
@@ -104,19 +107,7 @@ def _end_record(tail: bytes) -> int:
     return place
 
 
-def mapped(path: StrPath) -> NDArray[np.uint8]:
-    """All bytes of a file, mapped into memory.
-
-    The file must not be shortened as long as the array is in use, and the array must not be written to: either ends the process.
-    (A private copy on write would be refused by the system where the file is larger than the memory.)
-    """
-    with open(path, "rb") as file:
-        if os.fstat(file.fileno()).st_size == 0:
-            return np.empty(0, np.uint8)
-        return arrays.unlocked(np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8))
-
-
-def members(path: StrPath, ordered: bool = True, data: NDArray[np.uint8] | None = None) -> Members:
+def members(file: OpenArchive, ordered: bool = True) -> Members:
     """List the files in a tar or zip archive.
 
     Leading "/" and "./" are taken off the paths. A part that begins with a dot, other than "." and "..", makes a member hidden. Of
@@ -125,52 +116,106 @@ def members(path: StrPath, ordered: bool = True, data: NDArray[np.uint8] | None 
 
     Parameters
     ----------
-    path : path
+    file : OpenArchive
     ordered : bool
         Whether to sort by path, as bytes; else the order is the archive's.
-    data : (size,) uint8 array, optional
-        The file as `mapped` gives it, if it is at hand.
 
     Raises
     ------
     OSError
         If the file cannot be read.
     ValueError
-        If it is no archive, truncated or damaged.
+        If it is no archive, truncated or damaged; if members overlap, or their paths are longer than 65535 bytes.
     """
-    if data is None:
-        data = mapped(path)
-    found = _kind(data[: archive.BLOCK].tobytes(), data[max(0, data.size - TAIL) :].tobytes())
+    beginning = file.read(0, min(tar_headers.BLOCK, file.size))
+    tail = file.read(max(0, file.size - TAIL), min(TAIL, file.size))
+    found = _kind(beginning, tail)
     if found == "tar":
-        names, places = _walk(path, archive.walk_tar, data, 0)
+        names, places = _walk(
+            _Window(file, 0, file.size),
+            lambda places, names, window: tar_headers.walk_tar(places, names, window.data, window.base, window.size),
+        )
     elif found == "zip":
-        start, end, before = _directory(path, data)
-        names, places = _walk(path, archive.walk_zip, data, start, end, before)
+        start, end, before = _directory(file, tail)
+        names, places = _walk(
+            _Window(file, start, end),
+            lambda places, names, window: zip_headers.walk_zip(places, names, window.data, window.size, before, start),
+        )
     else:
-        raise ValueError(f"{os.fspath(path)} is neither a tar nor a zip archive")
+        raise ValueError(f"{file.name} is neither a tar nor a zip archive")
     chosen, starts, skipped = _chosen(names, places, ordered)
-    names = chosen_names(names, starts, chosen)
-    return Members(names, starts_of(names), places[chosen], skipped)
+    names, places = chosen_names(names, starts, chosen), places[chosen]
+    if found == "zip":
+        _pass_local_headers(file, places, start)
+    return Members(names, starts_of(names), places, skipped)
 
 
-def _walk(
-    path: StrPath, walk: Callable[..., tuple[int, int, int, int]], data: NDArray[np.uint8], at: int, *limits: int
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+class _Window:
+    """Some bytes of a file, `data`, from `base` on; of which there are `size` up to an end."""
+
+    def __init__(self, file: OpenArchive, base: int, end: int) -> None:
+        self._file, self._end, self._length = file, end, LARGE_WINDOW // 4
+        self._room = np.empty(LARGE_WINDOW, np.uint8)
+        self._move(base)
+
+    def move(self, at: int) -> None:
+        """To where a walk stopped, counted from where the window begins: a larger one if that is the same place."""
+        if at == 0:
+            if self._length >= LARGEST_WINDOW:
+                raise self.damaged(archive.BEYOND, 0)
+            self._length *= 4
+        elif at > 4 * self._length:
+            self._length = max(self._length // 2, SMALLEST_WINDOW)
+        else:
+            self._length = min(2 * self._length, LARGE_WINDOW)
+        self._move(self.base + at)
+
+    def _move(self, base: int) -> None:
+        self.base, self.size = base, max(0, self._end - base)
+        if self._length > self._room.size:
+            self._room = np.empty(self._length, np.uint8)
+        self.data = self._room[: min(self._length, self.size)]
+        self._file.read_into(self.data, base)
+
+    def damaged(self, why: int, at: int) -> ValueError:
+        """The error for what a walk has found there."""
+        if why == archive.TRUNCATED:
+            return ValueError(f"{self._file.name} is truncated")
+        return ValueError(f"{self._file.name} is damaged: {DAMAGED_AT[why].format(self.base + at)}")
+
+
+# places, names, window -> how many members, how many bytes of names, where it stopped, why
+Walk = Callable[[NDArray[np.int64], NDArray[np.uint8], _Window], tuple[int, int, int, int]]
+
+
+def _walk(window: _Window, walk: Walk) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The names and places of all members, in the archive's order."""
-    places, names = np.empty((STEP, 4), np.int64), np.empty(NAME_ROOM * STEP, np.uint8)
+    places, names = np.empty((STEP, 4), np.int64), np.empty(NAME_ROOM, np.uint8)
     all_names, all_places = [], []
     why = archive.FULL
-    while why == archive.FULL:
-        count, used, at, why = walk(places, names, data, at, *limits)
-        if count == 0:
-            names = np.empty(2 * names.size, np.uint8)  # there may be one name that is longer than all the room
+    while why != archive.END:
+        count, used, at, why = walk(places, names, window)
         all_names.append(names[:used].copy())
         all_places.append(places[:count].copy())
-    if why == archive.TRUNCATED:
-        raise ValueError(f"{os.fspath(path)} is truncated")
-    if why != archive.END:
-        raise ValueError(f"{os.fspath(path)} is damaged: {DAMAGED_AT[why].format(at)}")
+        if why not in (archive.END, archive.FULL, archive.BEYOND):
+            raise window.damaged(why, at)
+        if why != archive.END:
+            window.move(at)
     return np.concatenate(all_names), np.concatenate(all_places)
+
+
+def _pass_local_headers(file: OpenArchive, places: NDArray[np.int64], start: int) -> None:
+    """Sets the offsets of a zip's members to their data, behind their local headers; the directory is at `start`."""
+    order = np.argsort(places[:, 0])
+    first = int(places[order[0], 0]) if len(order) else 0
+    window, before, done, why = _Window(file, first, start), 0, 0, archive.BEYOND
+    while why == archive.BEYOND:
+        count, before, at, why = zip_headers.pass_local_headers(places, order[done:], window.data, window.base, start, before)
+        done += count
+        if why == archive.BEYOND:
+            window.move(at)
+    if why != archive.END:
+        raise window.damaged(why, at)
 
 
 def _chosen(names: NDArray[np.uint8], places: NDArray[np.int64], ordered: bool) -> tuple[NDArray[Any], NDArray[np.int64], int]:
@@ -183,91 +228,26 @@ def _chosen(names: NDArray[np.uint8], places: NDArray[np.int64], ordered: bool) 
     return last[files], starts, last.size - int(np.count_nonzero(files))
 
 
-def _directory(path: StrPath, data: NDArray[np.uint8]) -> tuple[int, int, int]:
+def _directory(file: OpenArchive, tail: bytes) -> tuple[int, int, int]:
     """Where the central directory of a zip begins and ends, and by how many bytes its offsets are too small.
 
     It ends where the record of its end begins, which is followed by a comment. A zip may begin behind other bytes.
     """
-    tail_start = max(0, data.size - TAIL)
-    tail = data[tail_start:].tobytes()
     place = _end_record(tail)
     if place < 0:
-        raise ValueError(f"{os.fspath(path)} is truncated or damaged: it has no end of a directory")
+        raise ValueError(f"{file.name} is truncated or damaged: it has no end of a directory")
     _, disk, first_disk, _, _, size, offset, _ = END_RECORD.unpack_from(tail, place)
-    end = tail_start + place
+    end = file.size - len(tail) + place
     if end >= LOCATOR_64.size + END_RECORD_64.size:
         locator, record = (
-            parts.unpack_from(data[end - back : end].tobytes())
+            parts.unpack(file.read(end - back, parts.size))
             for parts, back in ((LOCATOR_64, LOCATOR_64.size), (END_RECORD_64, LOCATOR_64.size + END_RECORD_64.size))
         )
         if locator[0] == b"PK\6\7" and record[0] == b"PK\6\6":
             disk, first_disk, size, offset = record[4], record[5], record[8], record[9]
             end -= LOCATOR_64.size + END_RECORD_64.size
     if disk or first_disk:
-        raise ValueError(f"{os.fspath(path)} is damaged: it is one of several parts of an archive")
+        raise ValueError(f"{file.name} is damaged: it is one of several parts of an archive")
     if size > end or offset > end:
-        raise ValueError(f"{os.fspath(path)} is damaged: its directory is not where its end says")
+        raise ValueError(f"{file.name} is damaged: its directory is not where its end says")
     return end - size, end, end - size - offset
-
-
-def read_member(
-    data: NDArray[np.uint8], place: Sequence[int] | NDArray[np.int64], name: str = "the member", count: int | None = None
-) -> bytes:
-    """Read one member, decompressed, or its first `count` bytes.
-
-    No more is decompressed than the size that its place tells: a caller that has a limit compares it with `place[3]` before. The
-    checksum of a zip's member is not looked at, as a PNG has its own.
-
-    Parameters
-    ----------
-    data : (size,) uint8 array
-        The archive, as `mapped` gives it.
-    place : (4,) integers
-        A row of `Members.places`.
-    name : str
-        What a message calls the member.
-    count : int, optional
-        How many bytes are read at most; by default all.
-
-    Raises
-    ------
-    ValueError
-        If the member is encrypted, compressed by an unknown method, or damaged.
-    """
-    offset, stored, method, size = (int(number) for number in place)
-    if method == archive.ENCRYPTED:
-        raise ValueError(f"{name} is encrypted")
-    limit = size + 1  # one more would be too many
-    if count is not None and count < size:
-        size = limit = count
-        stored = min(stored, count) if method == STORED else stored
-    content = data[offset : offset + stored].tobytes()
-    try:
-        content = _decompressed(content, method, limit)
-    except NotImplementedError:
-        raise ValueError(f"{name} is compressed by method {method}, which is not read") from None
-    except Exception as error:  # zlib, bz2 and lzma have errors of their own
-        raise ValueError(f"{name} is damaged: {error}") from error
-    if len(content) != size:
-        raise ValueError(f"{name} is damaged: it must have {size} bytes, and has {'more' if len(content) > size else len(content)}")
-    return content
-
-
-def _decompressed(content: bytes, method: int, limit: int) -> bytes:
-    if method == STORED:
-        return content
-    if method == DEFLATED:
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, limit)
-    if method == BZIP2:
-        import bz2
-
-        return bz2.BZ2Decompressor().decompress(content, limit)
-    if method == LZMA:
-        import lzma
-
-        # A version (2), the length of the properties (2), which is 5, the properties, and the data: as a .lzma file it has the
-        # properties, the size of what was compressed (8; unknown), and the data. A dictionary larger than that is not needed.
-        dictionary = min(int.from_bytes(content[5:9], "little"), max(limit, 2**12))
-        beginning = content[4:5] + dictionary.to_bytes(4, "little") + b"\xff" * 8
-        return lzma.LZMADecompressor(lzma.FORMAT_ALONE).decompress(beginning + content[9:], limit)
-    raise NotImplementedError

@@ -40,6 +40,8 @@ class Chunk(NamedTuple):
     length: int
     members: NDArray[np.int64] | None = None
     """(length, 4) where the members of an archive are: see archives.Members."""
+    version: tuple[int, int] | None = None
+    """Size and time of change of the archive, when it was listed."""
     failed: tuple[Failure, ...] = ()
     skipped: int = 0
     """How many things there were beside them that are no regular files."""

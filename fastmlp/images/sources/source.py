@@ -12,6 +12,7 @@ import numpy as np
 
 from fastmlp import checks, interrupts
 from fastmlp.images.sources import archives
+from fastmlp.images.sources.archive_reading import Version, open_archive
 from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chunk, Failure, chunk_sizes
 from fastmlp.images.sources.walk import Walk, walked_chunks
 from fastmlp.writing import StrPath
@@ -78,10 +79,11 @@ class Chunks(Iterator[Chunk]):
             self.within = True
             self._chunks = walked_chunks(self._walk)
         elif is_collection(path):
-            members = archives.members(path, ordered)
+            with open_archive(path) as archive:
+                version, members = archive.version, archives.members(archive, ordered)
             self.within = True
             self._total = len(members.starts)
-            self._chunks = _archived(path, members, size)
+            self._chunks = _archived(path, version, members, size)
         else:
             with suppress(OSError):  # which is told when it is read
                 if compression := archives.compression(path):
@@ -145,13 +147,14 @@ def can_name_a_file(name: str) -> bool:
         return False
 
 
-def _archived(path: str, members: archives.Members, size: int) -> Generator[Chunk]:
+def _archived(path: str, version: Version, members: archives.Members, size: int) -> Generator[Chunk]:
     known, first = len(members.starts), 0
     starts = np.append(members.starts, members.names.size)
     for most in chunk_sizes(size):  # one at least, as something may have been skipped
         last = min(first + most, known)
         names = members.names[starts[first] : starts[last]].tobytes()
-        yield Chunk(path, names, last - first, members.places[first:last], skipped=0 if first else members.skipped, known=known)
+        skipped = 0 if first else members.skipped
+        yield Chunk(path, names, last - first, members.places[first:last], version, skipped=skipped, known=known)
         first = last
         if first == known:
             return

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp.images.pillow import PASSING
+from fastmlp.images.content import PASSING
 from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chunk, Failure, chunk_sizes
 from fastmlp.interrupts import raise_noted
 from fastmlp.kernels.images.names import chosen_names, sorted_names

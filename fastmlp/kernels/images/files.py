@@ -1,8 +1,8 @@
 """Files to rows of features: a chunk of names, or of places in an archive, in one call, with no Python object for an image.
 
 Names lie one after another, each ended by a zero byte, as the system takes them. They are opened as seen from an open folder, and
-never waited for, should one of them have become a pipe. A file that does not fit the scratch is read in part and then refused, as
-the end of the picture is missing.
+never waited for, nor is anything taken out of it, should one of them have become a pipe. A file that does not fit the scratch is
+read in part and then refused, as the end of the picture is missing.
 """
 
 import os
@@ -12,7 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from fastmlp.kernels.compile import jit
+from fastmlp.kernels.compile import jit, jit_part
 from fastmlp.kernels.images import png
 from fastmlp.kernels.images.features import INK, ink_features, pixel_features, places_for
 from fastmlp.kernels.numba_internals import call
@@ -39,15 +39,16 @@ def file_scratch():
 class InFolder(NamedTuple):
     """Files by their names."""
 
-    folder: Any  # an open one, or -1 where the files are in memory
+    folder: Any  # an open one, or -1 where the files are at places
     names: Any  # uint8, as seen from the folder
     starts: Any  # (n,) int64: where each name begins
 
 
-class InMemory(NamedTuple):
-    """Files that are mapped, or read."""
+class AtPlaces(NamedTuple):
+    """Files by their places in an archive, or in memory."""
 
-    data: Any  # uint8
+    archive: Any  # an open one, or -1 where they are in memory
+    data: Any  # uint8, the memory
     places: Any  # (n, 4) int64, see fastmlp/images/sources/archives.py
 
 
@@ -63,10 +64,10 @@ def _open_at(folder, names, start):
         return -1
 
 
-def _read(file, out, count):
-    """Reads up to so many bytes to the beginning of `out`; how many came."""
+def _read_at(file, out, count, at):
+    """Reads up to so many bytes, from a place of the file on, to the beginning of `out`; how many came. A pipe has no places."""
     try:
-        return os.readv(file, [out[:count]])
+        return os.preadv(file, [out[:count]], at)
     except OSError:
         return -1
 
@@ -98,10 +99,14 @@ def _(context, builder, signature, folder, names, start):
     return _call(builder, "openat", _INT, [builder.trunc(folder, _INT), name, _INT(OPEN_FLAGS)], more=True)
 
 
-@compiles(_read, result=lambda file, out, count: types.int64, kinds=[(types.Integer, types.Array, types.Integer)])
-def _(context, builder, signature, file, out, count):
+@compiles(
+    _read_at,
+    result=lambda file, out, count, at: types.int64,
+    kinds=[(types.Integer, types.Array, types.Integer, types.Integer)],
+)
+def _(context, builder, signature, file, out, count, at):
     start = _address(context, builder, signature.args[1], out, _LONG(0))
-    return _call(builder, "read", _LONG, [builder.trunc(file, _INT), start, count])
+    return _call(builder, "pread", _LONG, [builder.trunc(file, _INT), start, count, at])
 
 
 @compiles(_close, result=lambda file: types.int64, kinds=[(types.Integer,)])
@@ -109,32 +114,60 @@ def _(context, builder, signature, file):
     return _call(builder, "close", _INT, [builder.trunc(file, _INT)])
 
 
+# -- places ------------------------------------------------------------------------------------------------------------------------
+
+WINDOW, GAP = 1 << 18, 1 << 12  # bytes that members are read together in, at most, and that may lie between them
+
+
+@jit_part
+def _together(places, k):
+    """Where the members end that follow a member at once, and can be read together with it."""
+    begin = places[k, 0]
+    end = begin + places[k, 1]
+    for other in range(k + 1, places.shape[0]):
+        after = places[other, 0] + places[other, 1]
+        if not 0 <= places[other, 0] - end <= GAP or after - begin > WINDOW:
+            break
+        end = after
+    return end
+
+
 # -- chunks ------------------------------------------------------------------------------------------------------------------------
 
 
 @jit
-def read_files(features, outcomes, scratch, in_folder, in_memory, first, last, extractor, max_pixels):
-    """The features of files first to last - 1, and what became of each; its gray levels and their shape are left in the scratch.
+def read_files(features, outcomes, scratch, stop, in_folder, at_places, extractor, max_pixels):
+    """The features of files, and what became of each; gray levels of the last one and their shape are left in the scratch.
 
     features (n, size) float64; outcomes (n,) uint8; where it is not READ, a row of features means nothing. The files are those in
-    an InFolder, or those in an InMemory where its folder is -1.
+    an InFolder, or those AtPlaces where its folder is -1. Once stop (1,) uint8 is not 0 no further one is looked at.
     """
     folder, names, starts = in_folder
-    data, places = in_memory
-    for k in range(first, last):
-        content, start, stop = scratch.png.file, np.int64(0), np.int64(-1)
+    archive, data, places = at_places
+    held, held_end = np.int64(0), np.int64(0)  # what is in the scratch of the archive
+    for k in range(outcomes.shape[0]):
+        if stop[0] != 0:
+            break
+        content, start, end = scratch.png.file, np.int64(0), np.int64(-1)
         if folder >= 0:
             file = _open_at(folder, names, starts[k])
             if file >= 0:
-                stop = _read(file, content, content.shape[0])
+                end = _read_at(file, content, np.int64(content.shape[0]), np.int64(0))
                 _close(file)
-        elif places[k, 2] == 0 and places[k, 1] == places[k, 3] and places[k, 0] + places[k, 1] <= data.shape[0]:  # not compressed
-            content, start, stop = data, places[k, 0], places[k, 0] + places[k, 1]
+        elif places[k, 2] == 0 and places[k, 1] == places[k, 3]:  # not compressed
+            offset, size = places[k, 0], places[k, 1]
+            if archive < 0 and offset + size <= data.shape[0]:
+                content, start, end = data, offset, offset + size
+            elif archive >= 0 and size <= content.shape[0]:
+                if offset < held or offset + size > held_end:
+                    held, held_end = offset, offset + _read_at(archive, content, _together(places, k) - offset, offset)
+                if offset + size <= held_end:
+                    start, end = offset - held, offset + size - held
         outcomes[k] = REFUSED
-        if stop >= start:
+        if end >= start:
             outcomes[k] = NO_PNG
-            if png.is_png(content, start, stop):
-                height, width = png.read_png(scratch.png, content, start, stop, max_pixels)
+            if png.is_png(content, start, end):
+                height, width = png.read_png(scratch.png, content, start, end, max_pixels)
                 scratch.shape[0], scratch.shape[1] = height, width
                 outcomes[k] = REFUSED
                 if height > 0:

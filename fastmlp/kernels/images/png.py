@@ -29,7 +29,7 @@ SMALLEST = 8 + 25 + 13 + 12  # signature, header, an IDAT chunk, end
 class PngScratch(NamedTuple):
     """What reading an image needs; all are uint8 but the last."""
 
-    file: Any  # its bytes, where it was not mapped
+    file: Any  # its bytes, where they are not in memory
     stream: Any  # the contents of the IDAT chunks
     lines: Any  # the picture, uncompressed: a line of zeros, then each line behind its filter type
     gray: Any  # the result: H * W levels

@@ -14,7 +14,7 @@ import fastmlp
 from fastmlp.commands.classification import resuming
 from fastmlp.commands.classification.resuming import settled, take_out
 from fastmlp.commands.classification.rows import CsvRows, JsonRows
-from fastmlp.images import pillow
+from fastmlp.images import content
 
 
 @FORMATS
@@ -52,11 +52,11 @@ def test_what_the_machine_failed_is_tried_again_by_resume(suffix, classifier, fo
     assert classified(classifier, folder, "-o", whole) == 1
     capsys.readouterr()
 
-    def fail(path, most):
-        raise pillow.not_read(path, MemoryError())
+    def fail(path):
+        raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(pillow, "read_file", fail)
+        patch.setattr(content, "opened", fail)
         assert classified(classifier, folder, "-o", output) == 1
     assert re.search(r" (\d) failed, \1 of them for want of memory or the like;", capsys.readouterr().err)
     assert b"retry" in output.read_bytes() and b"there is not enough memory" in output.read_bytes()

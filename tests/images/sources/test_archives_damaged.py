@@ -3,12 +3,14 @@
 With NUMBA_BOUNDSCHECK=1 the same tests notice any index out of bounds as an IndexError.
 """
 
+import io
 import tarfile
 
 import numpy as np
 from archive_files import LONG, METHODS, add, listed, mend, write_tar, write_zip, write_zip64
 
-from fastmlp.images.sources.archives import members, read_member
+from fastmlp.images.sources.archive_reading import OpenArchive, read_member
+from fastmlp.images.sources.archives import members
 
 
 def sparse_header(name, size, extended):
@@ -23,18 +25,18 @@ def sparse_header(name, size, extended):
 
 def look(data):
     """What comes of a damaged archive: a sentence, or members that lie within it and are read or refused."""
-    data = np.frombuffer(bytearray(data), np.uint8)
+    archive = OpenArchive("x", io.BytesIO(data))
     try:
-        found = members("x", ordered=False, data=data)
+        found = members(archive, ordered=False)
     except ValueError as error:
         assert str(error).startswith(("x is damaged: ", "x is truncated", "x is neither "))
         return str(error)
     for _, place in listed(found):
         offset, stored, _, size = place
-        assert 0 <= offset <= offset + stored <= data.size
+        assert 0 <= offset <= offset + stored <= len(data)
         assert size >= 0
         try:
-            read_member(data, place)
+            read_member(archive, place)
         except ValueError as error:
             assert str(error).startswith("the member is ")
     return None

@@ -9,8 +9,9 @@ import pytest
 from pngs import CHANNELS, KINDS, SIGNATURE, chunk, gray_of, header, packed_lines, png, random_samples, to_8_bits
 
 from benchmarks import reference
+from fastmlp.images.content import ImageError
 from fastmlp.images.extractors import extract
-from fastmlp.images.pillow import ImageError, read_image
+from fastmlp.images.pillow import read_image
 from fastmlp.images.reading import read_compiled
 from fastmlp.kernels.compile import jit
 from fastmlp.kernels.images import checksums, inflate
