@@ -1,9 +1,10 @@
 """python -m fastmlp, and the command `fastmlp`: from here on Ctrl-C ends the process with exit code 130 and a sentence."""
 
+import os
 import signal
 import sys
 
-from fastmlp.interrupts import end_process
+from fastmlp.interrupts import INTERRUPTED, end_process
 
 
 def main() -> int:
@@ -15,6 +16,8 @@ def main() -> int:
     code = run(sys.argv[1:])
     if signal.getsignal(signal.SIGINT) is end_process:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is at its end
+        if code == INTERRUPTED:
+            os._exit(code)  # and waits for no compile
     return code
 
 

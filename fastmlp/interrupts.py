@@ -23,6 +23,7 @@ class _Presses:
         self.before: Callable[[int, FrameType | None], Any] | None = None  # the handler before ours, while that is in its place
         self.at_once = False  # whether that may raise where it is called
         self.error: BaseException | None = None  # what it has raised
+        self.raised = False  # whether that is on its way already; others that work for this thread are to end, too
         self.told: dict[object, Callable[[], Any]] = {}  # what is called when it raises
         self.heard = False  # whether one is to end the process, which tidies up
 
@@ -44,7 +45,8 @@ def _note(number: int, frame: FrameType | None) -> None:
     try:
         (signal.default_int_handler if handler is end_process else handler)(number, frame)
     except BaseException as error:
-        _presses.error = _presses.error or error
+        if _presses.error is None or _presses.raised:
+            _presses.error, _presses.raised = error, False
         _presses.heard = handler is end_process
         for tell in list(_presses.told.values()):
             tell()
@@ -79,7 +81,10 @@ def noted(tell: Callable[[], Any] | None = None) -> Iterator[None]:
             if signal.getsignal(signal.SIGINT) is _note:  # or the caller's code has put in another
                 signal.signal(signal.SIGINT, handler)
         if handler is not None or at_once:
-            raise_noted()
+            try:
+                raise_noted()
+            finally:
+                presses.error = presses.error if handler is None else None
 
 
 @contextmanager
@@ -134,9 +139,10 @@ def raise_noted() -> None:
     if _presses.error is None:
         return
     if _is_main():
-        error, _presses.error = _presses.error, None
-        raise error
-    if getattr(_thread, "works_for_main", False):
+        if not _presses.raised:
+            _presses.raised = True
+            raise _presses.error
+    elif getattr(_thread, "works_for_main", False):
         raise KeyboardInterrupt
 
 

@@ -149,6 +149,27 @@ def test_other_threads_hear_nothing_unless_they_work_for_the_main_one():
     assert heard == {True: True}
 
 
+def test_others_that_work_for_the_main_thread_hear_of_it_while_it_is_on_its_way():
+    heard = []
+
+    def work():
+        interrupts.work_for_main(True)
+        try:
+            raise_noted()
+        except KeyboardInterrupt:
+            heard.append(True)
+
+    with noted():
+        press()
+        with pytest.raises(KeyboardInterrupt):
+            raise_noted()
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        raise_noted()  # once is enough
+    assert heard == [True]
+
+
 IMPORTED = """
 import builtins, signal
 import fastmlp

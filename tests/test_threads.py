@@ -250,3 +250,17 @@ def test_idle_threads_do_not_keep_a_process_from_its_end():
     code = "import fastmlp.threads as t; w = t.Workers(2); print(w(str, [1, 2]))"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
     assert (process.stdout, process.stderr) == ("['1', '2']\n", "")
+
+
+def test_ctrl_c_ends_what_is_done_beside_this_thread_too():
+    def work(_):
+        with Workers(1) as own:
+            for _ in range(1000):
+                own(time.sleep, [0.005])
+
+    began = time.monotonic()
+    timer = threading.Timer(0.1, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+    timer.start()
+    with Workers(2) as workers, pytest.raises(KeyboardInterrupt):
+        workers(work, [0, 1, 2, 3])
+    assert time.monotonic() - began < 3  # of 10 seconds, and more

@@ -28,7 +28,8 @@ class Ended(NamedTuple):
 
 
 class Child:
-    """A process that goes on with a function, whose result is its exit status; what it prints goes to files of these names."""
+    """A process that goes on with a function, whose result is its exit status; what it prints goes to files of these names. Ctrl-C
+    waits until the function listens to it."""
 
     def __init__(self, function: Callable[[], int], out: Path, error: Path, handler: object = signal.default_int_handler) -> None:
         self.error = error
@@ -64,10 +65,16 @@ class Child:
             time.sleep(0.001)
 
 
+def listen() -> None:
+    """From here on Ctrl-C is heard, also if it was pressed before."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def command(*words: object) -> Callable[[], int]:
     """The process of a command."""
 
     def run() -> int:
+        listen()
         sys.argv = ["fastmlp", *map(str, words)]
         return main()
 
@@ -88,6 +95,7 @@ def _go_on(function: Callable[[], int], out: Path, error: Path, handler: object,
             os.close(file)
         sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, mode, closefd=False) for number, mode in enumerate("rww"))
         signal.signal(signal.SIGINT, handler)  # type: ignore[arg-type]
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         os.write(told, b".")
         os.close(told)
         code = function()

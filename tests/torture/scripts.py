@@ -13,6 +13,7 @@ import numpy as np
 import fastmlp
 from fastmlp.commands.warmup_steps import warm_up
 from tests.torture.commands import Ground
+from tests.torture.forked import listen
 
 SCRIPTS = (
     "train", "train one by one", "train full batches", "train wide", "train_many", "train_many with large batches", "on_epoch",
@@ -57,6 +58,7 @@ class Scripts:
             while True:
                 try:
                     if outcome is None:
+                        listen()
                         outcome = getattr(self, f"_{name.replace(' ', '_')}")()
                     signal.signal(signal.SIGINT, signal.SIG_IGN)
                     break
