@@ -41,6 +41,7 @@ NPY_HEADER = re.compile(
     re.DOTALL,
 )
 LARGEST = {"U": 0x10FFFF, "b": 1}  # of the characters of a string, and of the byte of a boolean
+LONGEST_REASON = 300  # characters of a message, which may quote a name from the file
 DEEPEST = 16  # lists and objects within each other, in what a model was made with
 MODEL = FileKind("a fastmlp model", (".npz",), rb'PK\x03\x04.{26}header\.npy.*"format": "fastmlp"')
 Fields = Mapping[str, type]  # names of fields, each with the type that it must have
@@ -108,7 +109,8 @@ def read_model(path: StrPath, kinds: Mapping[str, ModelKind]) -> Any:
         except (*DAMAGE, OSError) as error:
             if isinstance(error, OSError) and error.errno != errno.EINVAL:  # of the disk, say, and not of what is on it
                 raise
-            reason = error if type(error) is ValueError else "it is damaged, or something else than a model"
+            reason = str(error) if type(error) is ValueError else "it is damaged, or something else than a model"
+            reason = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."
             raise ValueError(f"{os.fspath(path)} cannot be read as a fastmlp model: {reason}") from error
 
 

@@ -237,6 +237,7 @@ def test_each_version_of_the_npy_format_is_read(saved, version, tmp_path):
         {"stopped_by": "e" * 15_000_000},
         {"output": "e" * 15_000_000},
         {"dtype": "\ud800"},
+        {"layer_sizes": [1] * 10_000, "activations": ["tanh"] * 9_998},
         {"huber_delta": float("nan")},
         {"huber_delta": float("inf")},
     ],

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp import checks
 from fastmlp.networks.ensemble import Group
 from fastmlp.networks.history import PopulationHistory
 from fastmlp.networks.mlp import MLP
@@ -94,7 +95,7 @@ def expected_population(header: dict[str, Any]) -> dict[str, Expected]:
 def _expected_group(entry: Any) -> dict[str, Expected]:
     check_fields("a group in its header", entry, GROUP_FIELDS, MORE_FIELDS)
     if entry["members"] < 1:
-        raise ValueError(f"a group in its header must have members; got {entry['members']}")
+        raise ValueError(f"a group in its header must have members; got {checks.shown(entry['members'])}")
     return {**expected_architecture(entry, entry["members"]), "members": Expected(np.dtype(np.int64), entry["members"])}
 
 

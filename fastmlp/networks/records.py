@@ -35,7 +35,7 @@ STATE_FIELDS: Fields = {"optimizer": str, "seed": int, "epochs": int, "steps": i
 MORE_FIELDS: Fields = {"feature_names": list, "huber_delta": float}  # of an architecture, that may be missing
 MADE_WITH_FIELDS: Fields = {"made_with": dict}  # that may be missing
 MOST_COUNTED = 1 << 53  # epochs and steps, of which float64 still knows each
-LONGEST_REASON = 24  # characters of the word for why a training ended
+LONGEST_WORD = 24  # characters of the word for why a training ended
 
 # -- written ----------------------------------------------------------------------------------------------------------------------
 
@@ -157,7 +157,7 @@ def _check_state(state: Any) -> None:
 
 
 def check_reason(word: str) -> None:
-    if not word.isidentifier() or len(word) > LONGEST_REASON:
+    if not word.isidentifier() or len(word) > LONGEST_WORD:
         raise ValueError(f"stopped_by in its header must be a word; got {checks.shown(word)}")
 
 

@@ -24,7 +24,11 @@ ERRORS = {
 }
 HARMLESS = (errno.EINTR, SHORT)  # are met by trying again
 SOME_FAILED, NOTHING_DONE = 1, 2
-LIMITS = {"RLIMIT_AS": 1 << 27, "RLIMIT_NOFILE": 12, "RLIMIT_FSIZE": 40_000}  # of which a part is left
+LIMITS = {
+    "RLIMIT_AS": (0, 1 << 27),
+    "RLIMIT_NOFILE": (0, 12),
+    "RLIMIT_FSIZE": (2000, 40_000),
+}  # messages fit
 
 
 class Scenario(NamedTuple):
@@ -84,7 +88,7 @@ class Attack(Base):
         scenario = SCENARIOS[rng.integers(len(SCENARIOS))]
         if rng.random() < 0.2:
             name = str(rng.choice(list(LIMITS)))
-            return Counter(self._limited(scenario, {name: int(LIMITS[name] * rng.random())}) for _ in range(10))
+            return Counter(self._limited(scenario, {name: int(rng.integers(*LIMITS[name]))}) for _ in range(10))
         kind = int(rng.choice([WRITES, READS, THREADS], p=[0.7, 0.25, 0.05]))
         code, lasts = int(rng.choice(ERRORS[kind])), bool(rng.random() < 0.5)
         lasts = lasts and code != errno.EINTR  # which would be tried for ever

@@ -192,4 +192,5 @@ def decimals(scores: NDArray[np.floating]) -> list[str]:
 def as_written(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     """Scores from 0 to 10 as they are read again from their decimals; larger and negative ones may differ in the last digit."""
     exact = scores.astype(np.float64, copy=False)
-    return exact.round(6) if np.abs(exact).max(initial=0) < EXACT else exact
+    with np.errstate(over="ignore"):
+        return np.where(np.abs(exact) < EXACT, exact.round(6), exact)

@@ -100,3 +100,5 @@ def test_decimals_are_the_nearest(dtype):
     assert decimals(np.empty(0)) == []
     probabilities = draw.random(5000).astype(dtype)
     assert as_written(probabilities).tolist() == [float(text) for text in decimals(probabilities)]
+    mixed = np.array([[np.nan, 0.12345678], [1e308, -0.12345678]])
+    assert np.array_equal(as_written(mixed), [[np.nan, 0.123457], [1e308, -0.123457]], equal_nan=True)
