@@ -5,6 +5,7 @@ which Numba is of no use; while threads wait for each other. So for the time of 
 there before, and keeps what that raises until the work comes to a place where it can end. Those at work are told at once.
 """
 
+import _signal  # type: ignore[import-not-found]
 import os
 import signal
 import threading
@@ -12,6 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
+
+# As signal.signal and signal.getsignal are, but for numbers that they make members of an enumeration, which takes 30 us in `noted`.
+_set_handler, _handler_of = _signal.signal, _signal.getsignal
 
 INTERRUPTED = 130  # the exit status of a process that Ctrl-C has ended
 
@@ -64,11 +68,11 @@ def noted(tell: Callable[[], Any] | None = None) -> Iterator[None]:
             yield
         return
     if presses.before is None:
-        handler = signal.getsignal(signal.SIGINT)
+        handler = _handler_of(signal.SIGINT)
         if not callable(handler):  # it is ignored, or ends the process
             yield
             return
-        signal.signal(signal.SIGINT, _note)
+        _set_handler(signal.SIGINT, _note)
         presses.before, presses.error, presses.at_once = handler, None, False
     at_once, presses.at_once = presses.at_once, False
     try:
@@ -78,8 +82,8 @@ def noted(tell: Callable[[], Any] | None = None) -> Iterator[None]:
         presses.at_once = at_once
         if handler is not None:
             presses.before = None
-            if signal.getsignal(signal.SIGINT) is _note:  # or the caller's code has put in another
-                signal.signal(signal.SIGINT, handler)
+            if _handler_of(signal.SIGINT) is _note:  # or the caller's code has put in another
+                _set_handler(signal.SIGINT, handler)
         if handler is not None or at_once:
             try:
                 raise_noted()

@@ -175,10 +175,10 @@ import builtins, signal
 import fastmlp
 whole, pressed = builtins.__import__, []
 
-def importing(name, *how):
+def importing(name, *how, **more):
     if name.startswith("numba.core") and not pressed:
         pressed.append(signal.raise_signal(signal.SIGINT))
-    return whole(name, *how)
+    return whole(name, *how, **more)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 builtins.__import__ = importing

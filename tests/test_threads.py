@@ -264,3 +264,24 @@ def test_ctrl_c_ends_what_is_done_beside_this_thread_too():
     with Workers(2) as workers, pytest.raises(KeyboardInterrupt):
         workers(work, [0, 1, 2, 3])
     assert time.monotonic() - began < 3  # of 10 seconds, and more
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("batch_size", [2000, None])
+def test_a_team_that_is_to_halt_leaves_after_a_batch_and_goes_on_to_the_same_bits(batch_size, count, monkeypatch):
+    X, y = toy(rows=4000)
+    options = {"hidden": (40,), "batch_size": batch_size, "epochs": 5, "seed": 0, "threads": count, "shuffle": False}
+    whole, advance, done = fastmlp.train(X, y, **options), descent.Descent._advance, []
+
+    def halted(one, first, last, threads, share_out, halt):
+        halt.set()
+        advance(one, first, last, threads, share_out, halt)
+        done.append((last - first, int(one.counters[1]) - first, threads))
+
+    monkeypatch.setattr(descent.Descent, "_advance", halted)
+    monkeypatch.setattr(descent.Pace, "next", lambda *_: (count if barrier.POSSIBLE else 1, 4))
+    again = fastmlp.train(X, y, **options)
+    assert again.theta.tobytes() == whole.theta.tobytes()
+    assert len(done) == 5 * (1 if batch_size is None else 2) and {batches for _, batches, _ in done} == {1}
+    assert max(wanted for wanted, _, _ in done) > 1

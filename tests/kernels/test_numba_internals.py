@@ -1,6 +1,11 @@
 """What is taken from inside Numba still does what it is taken for, and no other room takes anything from there."""
 
+import os
 import re
+import signal
+import threading
+import time
+import warnings
 from pathlib import Path
 
 import numba
@@ -163,3 +168,26 @@ def test_a_listener_hears_of_each_compile_and_of_its_passes_and_what_is_asked_fi
         kernel(1.5)
     with pytest.raises(numba.core.errors.TypingError, match="whole, please"):
         numba.njit(lambda x: kernel(x))(1.5)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_waits_for_the_end_of_a_compile_in_another_thread():
+    held, lock = threading.Event(), internals.global_compiler_lock
+
+    def compile_long():
+        with lock:
+            held.set()
+            time.sleep(0.2)
+
+    thread = threading.Thread(target=compile_long)
+    thread.start()
+    held.wait()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads
+        child = os.fork()
+    if not child:
+        signal.alarm(20)  # instead of waiting for ever
+        with lock:
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    thread.join()
