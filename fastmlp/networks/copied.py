@@ -19,7 +19,7 @@ class Copied:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.FIXED and (name in vars(self) or hasattr(type(self), name)):
-            raise AttributeError(f"{name} of a {type(self).__name__} cannot be set; make another {type(self).__name__}")
+            raise AttributeError(f"{name} cannot be set, as all else follows from it; make another {type(self).__name__}")
         super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:

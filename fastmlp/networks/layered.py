@@ -52,7 +52,8 @@ class Layered(Copied):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # arrays of a pickle may be read-only, or those of a file
-        self._theta = arrays.parameters("theta", self._theta, self._theta.dtype, self._theta.size)
+        count = parameter_count(self.layer_sizes, self.bias)
+        self._theta = arrays.parameters("theta", self._theta, self._theta.dtype, count)
 
     def like(self, theta: NDArray[Any]) -> Self:
         """A network like it, of other parameters, and without a past."""

@@ -119,7 +119,7 @@ FIXED = [
 def test_what_the_shape_follows_from_cannot_be_set(model, name):
     kind = type(model).__name__
     for one in (model, copy.copy(model), pickle.loads(pickle.dumps(model))):
-        with pytest.raises(AttributeError, match=f"^{name} of a {kind} cannot be set; make another {kind}$"):
+        with pytest.raises(AttributeError, match=f"^{name} cannot be set, as all else follows from it; make another {kind}$"):
             setattr(one, name, (30, 60, 50, 30))
 
 
