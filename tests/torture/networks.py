@@ -80,14 +80,13 @@ class Attack(attack.Base):
         )
         each = [p._replace(X=p.X[row : row + 1], targets=p.targets[row : row + 1], weights=None) for p in each]
         rate, before = 0.01, model.theta.copy()
+        losses = [reference.loss(p.network, p.theta, p.X, p.targets) for p in each]
+        if not abs(losses[0]) < LARGE:
+            return Counter(wild=1)
         loss = model.update(given.X[row], given.y[row], rate)
-        _compare(
-            Told("the loss of an update", given, dtype), loss, [reference.loss(p.network, p.theta, p.X, p.targets) for p in each]
-        )
-        step = (before.astype(np.float64) - model.theta) / rate
-        slack = (
-            4 * float(np.maximum(np.abs(before), np.abs(model.theta)).max()) * float(np.finfo(dtype).eps) / rate
-        )  # of the difference
+        _compare(Told("the loss of an update", given, dtype), loss, losses)
+        step = (before.astype(np.float64) - model.theta) / rate  # a difference of numbers that are rounded
+        slack = 4 * float(np.maximum(np.abs(before), np.abs(model.theta)).max() * np.finfo(dtype).eps) / rate
         told = Told("an update", given, dtype, slack)
         _compare(told, step, [reference.backward(p.network, p.theta, p.X, p.targets) for p in each])
         return Counter(asked=1)
