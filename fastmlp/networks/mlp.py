@@ -154,7 +154,8 @@ class MLP(Layered):
         Raises
         ------
         ValueError
-            If X has another number of columns than the network has inputs, or holds NaN or infinity.
+            If X has another number of columns than the network has inputs, or holds NaN or infinity; if an output is not finite, as
+            large weights may make it.
         """
         out = self._outputs(X, self.layer_sizes[-1])
         if self.classes is None:
