@@ -148,7 +148,7 @@ class ImageClassifier(Copied):
         ----------
         source : path of a folder, of a tar or zip archive, or of one file; or an iterable of paths of files
             Of a folder all files are read, in all its folders; what begins with a dot is left out. Of a tar or zip archive, the
-            same; it must not be shortened meanwhile.
+            same; what of it is gone or changed by the time that it is read becomes rows with an error.
         threads : int, optional
             How many batches are worked on at a time; by default as many as there are cores. Results do not depend on it.
         batch_size : int
