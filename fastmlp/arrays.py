@@ -191,6 +191,8 @@ def parameters(name: str, value: ArrayLike, dtype: Any, count: int) -> NDArray[A
     array = value if isinstance(value, np.ndarray) and value.dtype == dtype else numbers(name, value)
     if array.shape != (count,):
         raise ValueError(f"{name} must have shape ({count},), a number for each parameter of the network; got {array.shape}")
+    if type(array) is np.ndarray and array.dtype == dtype and array.flags.carray:
+        return array
     with np.errstate(over="ignore"):
         return np.require(array, dtype, ["C", "A", "W", "E"])
 

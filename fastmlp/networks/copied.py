@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 from functools import cached_property
 from threading import Lock
 from typing import Any, ClassVar, Self
@@ -11,7 +12,7 @@ from typing import Any, ClassVar, Self
 class Copied:
     """Its copies share nothing with it; they and its pickles are without what follows from the rest, and what updates write to."""
 
-    FIXED: ClassVar[tuple[str, ...]] = ()
+    FIXED: ClassVar[Collection[str]] = frozenset()
     """Attributes that cannot be set once it is made, as others were laid out by them."""
 
     def __init__(self) -> None:

@@ -21,9 +21,19 @@ from fastmlp.networks.layout import layer_table
 class Layered(Copied):
     """Layers and their parameters: the part of an `MLP` that kernels read, and whose attributes it describes."""
 
-    FIXED = (
+    FIXED = frozenset((
         "layer_sizes", "activations", "output", "loss_name", "huber_delta", "bias", "classes", "feature_names", "layers", "network",
-    )  # fmt: skip
+    ))  # fmt: skip
+
+    layer_sizes: tuple[int, ...]
+    activations: tuple[Activation, ...]
+    output: Output
+    loss_name: Loss
+    huber_delta: float
+    bias: bool
+    classes: NDArray[Any] | None
+    feature_names: tuple[str, ...] | None
+    _theta: NDArray[Any]
 
     def __init__(
         self,
@@ -38,17 +48,22 @@ class Layered(Copied):
         feature_names: Sequence[str] | None,
     ) -> None:
         super().__init__()
-        self.layer_sizes = sizes_of_layers(layer_sizes)
-        self.activations = activation_of_each(activations, len(self.layer_sizes) - 2)
-        self.output = output
-        self.loss_name = loss_name
-        self.huber_delta = checks.positive_number("huber_delta", huber_delta)
-        self.bias = bool(checks.yes_or_no("bias", bias))
-        self.classes = None if classes is None else labels.ascending_classes(classes)
-        check_architecture(self.layer_sizes, output, loss_name, self.classes)
-        self.feature_names = named_features(feature_names, self.layer_sizes[0])
+        sizes, biased = sizes_of_layers(layer_sizes), bool(checks.yes_or_no("bias", bias))
+        known = None if classes is None else labels.ascending_classes(classes)
+        names = activation_of_each(activations, len(sizes) - 2)
+        check_architecture(sizes, output, loss_name, known)
         dtype = arrays.floating_dtype(arrays.numbers("theta", theta))
-        self._theta = arrays.parameters("theta", theta, dtype, parameter_count(self.layer_sizes, self.bias))
+        vars(self).update(  # at once, as a training of a small network takes less than a millisecond
+            layer_sizes=sizes,
+            activations=names,
+            output=output,
+            loss_name=loss_name,
+            huber_delta=checks.positive_number("huber_delta", huber_delta),
+            bias=biased,
+            classes=known,
+            feature_names=named_features(feature_names, sizes[0]),
+            _theta=arrays.parameters("theta", theta, dtype, parameter_count(sizes, biased)),
+        )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # arrays of a pickle may be read-only, or those of a file

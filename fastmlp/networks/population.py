@@ -57,7 +57,7 @@ class Population(Copied):
         The names of the columns that the members were trained on, if these had names; see `MLP`.
     """
 
-    FIXED = ("groups", "history", "options", "scores", "diverged", "same_targets")
+    FIXED = frozenset(("groups", "history", "options", "scores", "diverged", "same_targets"))
 
     def __init__(
         self,

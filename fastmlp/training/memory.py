@@ -24,12 +24,15 @@ WAVE_MEMBERS = 64  # that are trained at a time, at least
 OF_A_MEMBER = 5  # of these, so many numbers for each parameter: itself, its gradient, two moments, the best so far
 OF_ONE = 7  # beside its gradient: itself, two moments, the best so far, and three as the epoch began
 OF_A_STATE = 3  # that is kept: itself, two moments
+SMALL = 64  # more than all of these
 DRAWN = 16  # bytes of each parameter while its first value is drawn
 
 
 def check_network(sizes: Sequence[int], bias: bool, dtype: np.dtype, rows: int, options: Options) -> None:
     """Rejects a network that the machine cannot train."""
     parameters = parameter_count(sizes, bias)
+    if SMALL * dtype.itemsize * (parameters + rows * sizes[-1]) < checks.LITTLE:  # to count the rest would take too long
+        return
     what = f"training a network of {parameters} parameters on {rows} rows"
     checks.enough_memory(what, (OF_ONE + 1) * parameters * dtype.itemsize)  # of more, no array could tell the rest
     needed = _of_network(sizes, bias, dtype.itemsize, rows, options) + _of_rows(sizes, dtype.itemsize, rows, options)
