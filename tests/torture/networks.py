@@ -257,7 +257,9 @@ def _slack(given: Problem, options: dict[str, Any]) -> float:
     if options["optimizer"] not in ADAPTIVE:
         return 0.0
     steps = options["epochs"] * -(-len(given.X) // (options["batch_size"] or len(given.X)))
-    return steps * options["learning_rate"] * min(1.0, 1000 * float(np.finfo(given.X.dtype).eps) / 1e-8)
+    exact, longest = given.in_float64(), 7 * options["learning_rate"]  # of a step and one that was not taken, for rmsprop's first
+    largest = np.abs(reference.backward(exact.network, exact.theta, exact.X, exact.targets)).max()
+    return steps * longest * min(1.0, 1000 * float(np.finfo(given.X.dtype).eps * max(1.0, largest)) / 1e-8)
 
 
 def _disturbed(given: Problem, rng: np.random.Generator) -> list[Problem]:
