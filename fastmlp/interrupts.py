@@ -28,6 +28,7 @@ class _Presses:
         self.at_once = False  # whether that may raise where it is called
         self.error: BaseException | None = None  # what it has raised
         self.raised = False  # whether that is on its way already; others that work for this thread are to end, too
+        self.put_off = False  # whether no place is a safe one
         self.told: dict[object, Callable[[], Any]] = {}  # what is called when it raises
         self.heard = False  # whether one is to end the process, which tidies up
 
@@ -138,9 +139,20 @@ def raised_at_once() -> Iterator[None]:
         _presses.at_once = at_once
 
 
+@contextmanager
+def put_off() -> Iterator[None]:
+    """Within it no place is a safe one: what would be lost is soon brought to its end."""
+    with noted():
+        before, _presses.put_off = _presses.put_off, _presses.put_off or _is_main()
+        try:
+            yield
+        finally:
+            _presses.put_off = before
+
+
 def raise_noted() -> None:
     """A safe place: what has been noted is raised; also in threads that work for the main one."""
-    if _presses.error is None:
+    if _presses.error is None or _presses.put_off:
         return
     if _is_main():
         if not _presses.raised:

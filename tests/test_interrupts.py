@@ -149,6 +149,20 @@ def test_other_threads_hear_nothing_unless_they_work_for_the_main_one():
     assert heard == {True: True}
 
 
+def test_what_is_put_off_is_raised_at_a_later_safe_place():
+    came_to = []
+    with pytest.raises(KeyboardInterrupt), noted():
+        with interrupts.put_off():
+            press()
+            raise_noted()
+            came_to.append("the end of what would be lost")
+        raise_noted()
+        came_to.append("beyond")
+    assert came_to == ["the end of what would be lost"]
+    with pytest.raises(KeyboardInterrupt), interrupts.put_off():
+        press()
+
+
 def test_others_that_work_for_the_main_thread_hear_of_it_while_it_is_on_its_way():
     heard = []
 

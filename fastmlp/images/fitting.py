@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastmlp import checks
 from fastmlp.images.classifier import ImageClassifier
 from fastmlp.images.labelled import LabelledImages
+from fastmlp.interrupts import put_off
 from fastmlp.literals import Decision, ExtractorName, Method
 from fastmlp.networks.history import History
 from fastmlp.networks.mlp import MLP
@@ -108,7 +109,8 @@ def _classifier(
     classifier = ImageClassifier(list(data.counts()), networks, extractor, method, _record(data, made, options))
     if held is None or any(history.epochs == 0 for history in classifier.histories):  # after Ctrl-C
         return classifier
-    classifier.made_with["validation"] = _validated(classifier, data.features[held], data.labels[held])
+    with put_off():  # or what was trained would be lost
+        classifier.made_with["validation"] = _validated(classifier, data.features[held], data.labels[held])
     return _refitted(classifier, trained, data.features, targets, options) if refit else classifier
 
 
