@@ -26,6 +26,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from fastmlp import checks
+from fastmlp.interrupts import noted
 from fastmlp.writing import FileKind, StrPath, naming, replacing
 
 FORMAT = "fastmlp"
@@ -76,6 +77,7 @@ class ModelKind(NamedTuple):
     make: Callable[[Record], Any]  # the model, once the arrays are as expected
 
 
+@noted()  # as for read_model
 def write_model(path: StrPath, record: Record) -> None:
     """Write a record to one .npz file; what stands at `path` is replaced at the end, or not at all. Equal records give equal bytes.
 
@@ -97,6 +99,7 @@ def write_model(path: StrPath, record: Record) -> None:
                 np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
 
 
+@noted()  # as the ZipFile goes within it, in whose __del__ Ctrl-C would be lost
 def read_model(path: StrPath, kinds: Mapping[str, ModelKind]) -> Any:
     """The model in a file that `write_model` wrote, of one of these kinds; errors are as `fastmlp.load` has them."""
     path = checks.path("path", path)
