@@ -196,7 +196,11 @@ def _beginning(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 def by_tarfile(data: bytes) -> list[bytes] | None:
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:", errors="surrogateescape") as archive:
-            files = [info for info in islice(archive, 100) if info.isreg() and not info.issparse()]  # some it reads for ever
+            found = list(islice(archive, 100))  # some it reads for ever
+            ends_early = data[archive.offset : archive.offset + 512].strip(b"\0")  # at a header that it cannot read
+            if ends_early or archive.pax_headers or any(info.issparse() for info in found):
+                return None  # headers for all members do not count for us
+            files = [info for info in found if info.isreg()]
             return sorted(data[info.offset_data :][: min(info.size, READ)] for info in files)
     except Exception:
         return None
