@@ -95,14 +95,14 @@ class Workers:
         while len(self._threads) < min(wanted, self.threads):
             thread = Thread(target=_serve, args=(self._calls,), daemon=True)
             try:
-                thread.start()
+                with interrupts.noted():  # or one could be left that never starts
+                    thread.start()
+                    self._threads.append(thread)
             except RuntimeError as error:
                 begun = len(self._threads)
                 message = f"only {begun} of {self.threads} threads could be begun ({error}); it takes longer, and comes to the same"
                 self.threads = begun
                 warnings.warn(message, RuntimeWarning, stacklevel=2)
-            else:
-                self._threads.append(thread)
         return min(wanted, len(self._threads))
 
     def __call__(self, function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
