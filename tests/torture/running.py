@@ -19,6 +19,7 @@ import numpy as np
 from tests.torture.attack import Found
 
 PRINTED = 4096  # bytes of a file, at most
+SET_UP = 600.0  # seconds for what an attack makes before its first case, kernels perhaps
 
 
 class Outcome(NamedTuple):
@@ -37,10 +38,13 @@ def outcomes(name: str, seed: int, first: int) -> Iterator[Outcome]:
         process.start()
         theirs.close()
         try:
-            while ours.poll(limit):
-                yield ours.recv()
-                first += 1
-            died = f"hangs: no answer in {limit:g} s"
+            seconds = SET_UP
+            while ours.poll(seconds):
+                if answer := ours.recv():
+                    yield answer
+                    first += 1
+                seconds = limit
+            died = f"hangs: no answer in {seconds:g} s"
         except EOFError:
             process.join()
             died = f"the process ended with status {process.exitcode}"
@@ -51,11 +55,12 @@ def outcomes(name: str, seed: int, first: int) -> Iterator[Outcome]:
 
 
 def _run_cases(name: str, seed: int, first: int, answers: Connection) -> None:
-    """Runs cases until it is killed."""
+    """Runs cases until it is killed; None is its answer when it is ready for them."""
     os.setsid()  # so that it can be killed with all that it begins
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # which is for the process that began it
     with tempfile.TemporaryDirectory() as scratch:
         attack = import_module(name).Attack(Path(scratch))
+        answers.send(None)
         while True:
             try:
                 answers.send(Outcome(attack.case(np.random.default_rng([seed, first]))))
