@@ -146,9 +146,10 @@ def test_ctrl_c_ends_a_compile_and_the_next_one_is_whole(kernel, tmp_path, monke
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             time.sleep(0.05)
 
+    before = set(threading.enumerate())
     with noticed_by(Impatient()), pytest.raises(KeyboardInterrupt):
         kernel(X[0])
-    for thread in set(threading.enumerate()) - {threading.main_thread()}:
+    for thread in set(threading.enumerate()) - before:
         thread.join()
     assert not kernel.signatures and not list(tmp_path.iterdir())
     assert kernel(X[0]) == 10 * X[0, 1]
