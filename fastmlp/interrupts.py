@@ -31,6 +31,7 @@ class _Presses:
         self.put_off = False  # whether no place is a safe one
         self.told: dict[object, Callable[[], Any]] = {}  # what is called when it raises
         self.heard = False  # whether one is to end the process, which tidies up
+        self.ending = False  # whether one ends it, here and now
 
 
 _presses = _Presses()
@@ -185,6 +186,9 @@ def end_process(*_: Any) -> None:
 
 
 def _end(*_: Any) -> None:
+    if _presses.ending:  # one more came in the middle of the next lines
+        return
+    _presses.ending = True
     with suppress(OSError):
         os.write(2, b"\r\x1b[Kfastmlp: interrupted\n" if os.isatty(2) else b"fastmlp: interrupted\n")
     os._exit(INTERRUPTED)

@@ -206,3 +206,25 @@ except KeyboardInterrupt:
 def test_ctrl_c_while_numba_is_imported_leaves_it_whole():
     process = subprocess.run([sys.executable, "-c", IMPORTED], capture_output=True, text=True, timeout=120, cwd=ROOT, check=False)
     assert (process.stdout, process.stderr) == ("interrupted 1\n", "")
+
+
+IN_THE_MIDDLE = """
+import os, signal
+from fastmlp.interrupts import end_process
+write = os.write
+
+def pressed(*what):
+    signal.raise_signal(signal.SIGINT)
+    write(*what)
+    signal.raise_signal(signal.SIGINT)
+
+os.write = pressed
+signal.signal(signal.SIGINT, end_process)
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_presses_while_the_sentence_is_written_are_told_once():
+    command = [sys.executable, "-c", IN_THE_MIDDLE]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert (process.returncode, process.stderr) == (130, "fastmlp: interrupted\n")
