@@ -15,10 +15,18 @@ def main() -> int:
 
     code = run(sys.argv[1:])
     if signal.getsignal(signal.SIGINT) is end_process:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is at its end
+        _ignore()  # it is at its end
         if code == INTERRUPTED:
             os._exit(code)  # and waits for no compile
     return code
+
+
+def _ignore() -> None:
+    """From here on Ctrl-C does nothing. If it came while the handler is taken away, Python would tell of a race."""
+    signal.signal(signal.SIGINT, lambda *_: None)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from itertools import pairwise
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
-from weakref import finalize
+from weakref import ref
 
 import numpy as np
 
@@ -72,16 +72,20 @@ class Workers:
 
     def _begin_anew(self) -> None:
         self._process, self._threads = os.getpid(), list[Thread]()
-        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._end = finalize(self, _end, self._threads, self._calls)
+        self._calls: SimpleQueue[Callable[[], Any]] = SimpleQueue()
+        # Where nobody ends them, they are told when this object goes, and not by a Python function: Ctrl-C would be lost in it.
+        self._end = ref(self, self._calls.put)
 
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
-        for thread in self._threads if self._process == os.getpid() else ():
-            thread.join()
+        if not self._threads or self._process != os.getpid():
+            return
+        with interrupts.noted():  # join takes a thread for ended when Ctrl-C comes, and is lost where the last one goes
+            self._calls.put(self._end)
+            while self._threads:
+                self._threads.pop().join()
 
     def standing(self, wanted: int) -> int:
         """How many jobs, up to so many, may wait for each other."""
@@ -90,10 +94,9 @@ class Workers:
     def _begin(self, wanted: int) -> int:
         """Begins threads, if so many do not stand ready yet; how many do."""
         if self._process != os.getpid():
-            self._end.detach()
             self._begin_anew()
         while len(self._threads) < min(wanted, self.threads):
-            thread = Thread(target=_serve, args=(self._calls,), daemon=True)
+            thread = Thread(target=_serve, args=(self._calls, self._end), daemon=True)
             try:
                 with interrupts.noted():  # or one could be left that never starts
                     thread.start()
@@ -171,15 +174,11 @@ class Workers:
         return future
 
 
-def _serve(calls: SimpleQueue[Callable[[], None] | None]) -> None:
-    while call := calls.get():
+def _serve(calls: SimpleQueue[Callable[[], Any]], end: ref[Workers]) -> None:
+    while (call := calls.get()) is not end:
         call()
         del call
-
-
-def _end(threads: list[Thread], calls: SimpleQueue[Callable[[], None] | None]) -> None:
-    for _ in threads:
-        calls.put(None)
+    calls.put(end)  # for the next one
 
 
 def shares(count: int, parts: int) -> list[tuple[int, int]]:

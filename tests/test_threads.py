@@ -252,6 +252,32 @@ def test_idle_threads_do_not_keep_a_process_from_its_end():
     assert (process.stdout, process.stderr) == ("['1', '2']\n", "")
 
 
+def test_ctrl_c_while_threads_are_waited_for_at_the_end_is_raised_when_all_have_ended(monkeypatch):
+    join = threading.Thread.join
+
+    def pressed(thread):
+        signal.raise_signal(signal.SIGINT)
+        join(thread)
+
+    before = threading.active_count()
+    workers = Workers(2)
+    monkeypatch.setattr(threading.Thread, "join", pressed)
+    with pytest.raises(KeyboardInterrupt), workers:
+        workers(str, [1, 2])
+    assert threading.active_count() == before
+
+
+def test_threads_end_when_nobody_can_send_them_anything_more():
+    workers = Workers(3)
+    workers(str, [1, 2, 3])
+    threads = workers._threads
+    assert len(threads) == 3
+    del workers
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+
+
 def test_ctrl_c_ends_what_is_done_beside_this_thread_too():
     def work(_):
         with Workers(1) as own:

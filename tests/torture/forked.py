@@ -70,6 +70,12 @@ def listen() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
+def ignore() -> None:
+    """From here on Ctrl-C does nothing. Without the mask, Python would tell of a race where it comes meanwhile."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def command(*words: object) -> Callable[[], int]:
     """The process of a command."""
 

@@ -7,13 +7,14 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 
 import fastmlp
 from fastmlp.commands.warmup_steps import warm_up
 from tests.torture.commands import Ground
-from tests.torture.forked import listen
+from tests.torture.forked import ignore, listen
 
 SCRIPTS = (
     "train", "train one by one", "train full batches", "train wide", "train_many", "train_many with large batches", "on_epoch",
@@ -53,20 +54,30 @@ class Scripts:
     def run(self, name: str) -> Callable[[], int]:
         """What a child runs; it prints when the call ended, and its exit status is an Outcome."""
 
+        pressed = False
+
+        def press(_: int, frame: FrameType | None) -> None:
+            nonlocal pressed
+            if not pressed or frame is None or frame.f_code is not go.__code__:  # whose own lines are to go on
+                pressed = True
+                raise KeyboardInterrupt
+
         def go() -> int:
             outcome = None
+            signal.signal(signal.SIGINT, press)
             while True:
                 try:
                     if outcome is None:
                         listen()
                         outcome = getattr(self, f"_{name.replace(' ', '_')}")()
-                    signal.signal(signal.SIGINT, signal.SIG_IGN)
+                    ignore()
                     break
                 except KeyboardInterrupt:  # also one of several that comes as another is handled
                     outcome = outcome or Outcome.RAISED
             print(self.ended or time.monotonic())
-            for thread in set(threading.enumerate()) - {threading.main_thread()}:
-                thread.join(5)  # a compile ends soon
+            until = time.monotonic() + 5  # a compile ends soon
+            while threading.active_count() > 1 and name != "objective" and time.monotonic() < until:
+                time.sleep(0.001)
             if threading.active_count() > 1 and name != "objective":
                 raise Wrong(f"threads are left: {threading.enumerate()}")
             again = fastmlp.train(self.X[:500], self.y[:500], epochs=3, batch_size=None, hidden=(40,), seed=5, threads=2)
@@ -87,7 +98,7 @@ class Scripts:
             raise Wrong(f"{history}, {[str(one.message) for one in caught]}")
         if 0 < history.epochs < 6:
             options.pop("on_epoch", None)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            ignore()
             again = fastmlp.train(self.X, self.y, epochs=history.epochs, **options)  # type: ignore[arg-type]
             if again.theta.tobytes() != model.theta.tobytes():
                 raise Wrong(f"after {history.epochs} epochs it is another network")
