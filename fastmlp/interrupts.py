@@ -48,6 +48,8 @@ def _note(number: int, frame: FrameType | None) -> None:
     if _presses.at_once:
         handler(number, frame)
         return
+    if _presses.heard:  # the process is about to end, and says so once
+        return
     try:
         (signal.default_int_handler if handler is end_process else handler)(number, frame)
     except BaseException as error:
@@ -74,23 +76,26 @@ def noted(tell: Callable[[], Any] | None = None) -> Iterator[None]:
         if not callable(handler):  # it is ignored, or ends the process
             yield
             return
-        _set_handler(signal.SIGINT, _note)
         presses.before, presses.error, presses.at_once = handler, None, False
+        try:
+            _set_handler(signal.SIGINT, _note)
+        except BaseException:  # the one before was called once more
+            presses.before = None
+            raise
     at_once, presses.at_once = presses.at_once, False
     try:
         with _telling(tell):
             yield
     finally:
         presses.at_once = at_once
-        if handler is not None:
-            presses.before = None
-            if _handler_of(signal.SIGINT) is _note:  # or the caller's code has put in another
+        try:
+            if handler is not None and _handler_of(signal.SIGINT) is _note:  # or the caller's code has put in another
                 _set_handler(signal.SIGINT, handler)
-        if handler is not None or at_once:
-            try:
+            if handler is not None or at_once:
                 raise_noted()
-            finally:
-                presses.error = presses.error if handler is None else None
+        finally:
+            if handler is not None:
+                presses.before = presses.error = None
 
 
 @contextmanager

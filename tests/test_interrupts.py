@@ -46,6 +46,33 @@ def test_what_nobody_has_heard_is_raised_at_the_end_of_the_outermost_block():
     assert came_to == ["the outer block"]
 
 
+@pytest.mark.parametrize("call", [0, 1])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_it_is_not_lost_while_handlers_are_changed(call, when, handler, monkeypatch):
+    heard, calls, change = [], [], interrupts._set_handler
+
+    def own(*_):
+        heard.append(1)
+        raise KeyboardInterrupt
+
+    def changed(*what):
+        calls.append(1)
+        if len(calls) - 1 == call and when == "before":
+            press()
+        change(*what)
+        if len(calls) - 1 == call and when == "after":
+            press()
+
+    handler(own)
+    monkeypatch.setattr(interrupts, "_set_handler", changed)
+    with pytest.raises(KeyboardInterrupt), noted():
+        pass
+    assert heard == [1]
+    assert signal.getsignal(signal.SIGINT) is own
+    with noted():  # of which nothing is left for the next
+        raise_noted()
+
+
 def test_an_error_does_not_lose_it():
     with pytest.raises(KeyboardInterrupt), noted():
         press()
@@ -222,6 +249,19 @@ os.write = pressed
 signal.signal(signal.SIGINT, end_process)
 signal.raise_signal(signal.SIGINT)
 """
+
+
+def test_a_process_that_is_to_end_hears_of_no_more(handler):
+    handler(interrupts.end_process)
+    try:
+        with pytest.raises(KeyboardInterrupt), noted():
+            press()
+            raise_noted()
+        with noted():  # what is given up meanwhile, perhaps where an error would be told
+            press()
+        press()
+    finally:
+        forget()
 
 
 def test_presses_while_the_sentence_is_written_are_told_once():

@@ -20,7 +20,7 @@ from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
 from fastmlp.networks.provenance import made_with
 from fastmlp.training.data import split
-from fastmlp.training.many import train_many
+from fastmlp.training.many import train_begun, train_many
 from fastmlp.training.train import train
 
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -64,7 +64,7 @@ def train_members(
     options.setdefault("data_seed", options["seed"])
     held = _held_out(data.labels, options)
     how = options if held is None else _keeping_best(options)
-    population = train_many(data.features, data.labels, members=members, **how)
+    population = train_begun(data.features, data.labels, members=members, **how)
     stopped_by = np.array(population.history.stopped_by)
     usable = (population.history.epochs > 0) & (stopped_by != "diverged")
     if not usable.any():

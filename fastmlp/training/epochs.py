@@ -56,6 +56,7 @@ class Training:
         self.halt = _Halt(self.line)
         self.at_work: list[InTraining] = []
         self.begun = 0  # networks that are at work, or have been
+        self.interrupted = False
 
     def _state(self) -> tuple[str, float]:
         """Words on how far all have come, and the share that is done."""
@@ -72,33 +73,29 @@ class Training:
         """What to tell of networks that were interrupted, if there are any."""
         raise NotImplementedError
 
-    def go(self, waves: Iterable[list[InTraining]]) -> None:
-        """Trains those of a wave side by side, one wave after the other. After Ctrl-C no more is begun, and a RuntimeWarning tells
-        the caller's caller."""
+    def go(self, waves: Iterable[list[InTraining]], stacklevel: int) -> None:
+        """Trains those of a wave side by side, one wave after the other; there are to be no more when it was interrupted. After
+        Ctrl-C a RuntimeWarning tells the caller at that level."""
         with interrupts.noted(self.halt.set), self.line.of(self._state):
-            interrupted = False
             for wave in waves:
-                interrupted = self._to_the_end(wave, interrupted)
-            if interrupted:
+                self._to_the_end(wave)
+            if self.interrupted:
                 interrupts.forget()
-        message = self._told_after_interrupt() if interrupted else None
+        message = self._told_after_interrupt() if self.interrupted else None
         if message is not None:
-            warnings.warn(message, RuntimeWarning, stacklevel=4)
+            warnings.warn(message, RuntimeWarning, stacklevel)
 
-    def _to_the_end(self, wave: list[InTraining], interrupted: bool) -> bool:
-        """Whether it was interrupted, or another one before it."""
+    def _to_the_end(self, wave: list[InTraining]) -> None:
         self.at_work = wave
         self.begun += sum(len(part.running()) for part in wave)
-        if not interrupted:
-            with Workers(self.threads) as threads:
-                try:
-                    self._to_last_epoch(threads)
-                except KeyboardInterrupt:
-                    interrupted = True
+        with Workers(self.threads) as threads:
+            try:
+                self._to_last_epoch(threads)
+            except KeyboardInterrupt:
+                self.interrupted = True
         for part in wave:
-            part.drop(None, "interrupt" if interrupted else "epochs")
+            part.drop(None, "interrupt" if self.interrupted else "epochs")
         self.at_work = []
-        return interrupted
 
     def _to_last_epoch(self, threads: Workers) -> None:
         done = 0

@@ -144,6 +144,10 @@ class Outcomes:
         losses = self.loss if self.validation_loss is None else self.validation_loss
         self.scores[places] = np.nanmin(losses[places, : last.max() + 1], axis=1) if keeps_best else losses[places, last]
 
+    def leave(self, places: NDArray[np.intp]) -> None:
+        """Notes that the members at those places have not begun when Ctrl-C came."""
+        self.epochs[places], self.stopped_by[places] = 0, "interrupt"
+
     def diverge(self, places: NDArray[np.intp]) -> None:
         """Notes that the members at those places have come to nothing."""
         self.stopped_by[places], self.scores[places] = "diverged", np.nan
@@ -211,9 +215,14 @@ class SamplesAsLanes:
 
     def drop(self, places: set[int] | None, stopped_by: str) -> None:
         for member, place in list(self.left.items()):
-            if places is None or place in places:
+            if places is not None and place not in places:
+                continue
+            if member in self.descents or stopped_by != "interrupt":
                 self._descent(member).drop(None, stopped_by)
                 self._leave(member)
+            else:  # it is as it began, and Ctrl-C does not wait for more
+                self.outcomes.leave(self.group.places[[member]])
+                del self.left[member]
 
     def _note(self, member: int) -> None:
         self.outcomes.note(self.group.places[member], self.descents[member].history())

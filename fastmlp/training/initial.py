@@ -22,6 +22,7 @@ from fastmlp.training.scaling import Scaling, fold
 
 FIRST_WEIGHTS, HELD_OUT, ORDER, BOOTSTRAP = range(4)  # streams of a seed
 BIAS_SPREAD = {"glorot": 0.0, "he": 0.0, "normal": 0.1, "uniform": 1.0}
+DRAWN_AT_ONCE = 1 << 16  # first parameters, which stay in the cache
 
 
 # -- the network ----------------------------------------------------------------------------------------------------------------
@@ -98,8 +99,8 @@ def stream(seed: int, number: int) -> np.random.Generator:
 # -- the first weights ----------------------------------------------------------------------------------------------------------
 
 
-def first_thetas(init: str, network: MLP, seeds: Sequence[int]) -> NDArray[Any]:
-    """The first parameters (m, P) of networks like this one, with those seeds."""
+def first_thetas(init: str, network: MLP, seeds: Sequence[int], out: NDArray[Any]) -> None:
+    """The first parameters, out (m, P), of networks like this one, with those seeds."""
     factors, at = np.empty(network.theta.size), 0
     for n_in, n_out in pairwise(network.layer_sizes):
         factors[at : at + n_in * n_out] = _spread_of(init, n_in, n_out)
@@ -107,17 +108,21 @@ def first_thetas(init: str, network: MLP, seeds: Sequence[int]) -> NDArray[Any]:
         if network.bias:
             factors[at : at + n_out] = BIAS_SPREAD[init]
             at += n_out
-    draws = np.empty((len(seeds), len(factors)))
-    for row, seed in zip(draws, seeds, strict=True):
-        if init in ("glorot", "uniform"):
-            stream(seed, FIRST_WEIGHTS).random(out=row)
-        else:
-            stream(seed, FIRST_WEIGHTS).standard_normal(out=row)
-    if init == "glorot":
-        draws *= 2
-        draws -= 1
-    draws *= factors
-    return draws.astype(network.dtype)
+    step = max(1, DRAWN_AT_ONCE // len(factors))
+    for first in range(0, len(seeds), step):
+        part = out[first : first + step]
+        draws = part if part.dtype == np.float64 else np.empty(part.shape)
+        for row, seed in zip(draws, seeds[first : first + step], strict=True):
+            if init in ("glorot", "uniform"):
+                stream(seed, FIRST_WEIGHTS).random(out=row)
+            else:
+                stream(seed, FIRST_WEIGHTS).standard_normal(out=row)
+        if init == "glorot":
+            draws *= 2
+            draws -= 1
+        draws *= factors
+        if draws is not part:
+            part[:] = draws
 
 
 def _spread_of(init: str, n_in: int, n_out: int) -> float:

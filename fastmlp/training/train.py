@@ -184,7 +184,7 @@ def train(
     data = dataset.learned(network, options.batch_size, dataset.own([0])[0])
     ask_what_is_meant(network, y, options)
     if isinstance(init, str):
-        network.theta = first_thetas(init, network, [options.seed])[0]
+        first_thetas(init, network, [options.seed], network.theta[None])
     elif state is not None and is_state_of(state, init, data.inputs, data.outputs):
         network.theta = state.theta.copy()
     else:
@@ -193,7 +193,7 @@ def train(
     rate = default_rate(optimizer, network) if options.learning_rate is None else options.learning_rate
     rule = optimizers.Rule(options.method(before), rate, options.momentum, options.l2)
     descent = Descent(network, data, rule, Stopping.of(options), options.batch_size, thread_count(options.threads), state)
-    TrainingOfOne(descent, on_epoch, options.progress).go([[descent]])
+    TrainingOfOne(descent, on_epoch, options.progress).go([[descent]], stacklevel=4)
     if descent.stopped_by == "diverged":
         standardized = is_standardized(network, options.standardize)
         raise divergence(network, y, standardized, max(descent.epochs - 1, 0), descent.last_loss, rate)
