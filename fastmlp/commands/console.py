@@ -163,7 +163,7 @@ def _stdout() -> AbstractContextManager[IO[str]]:
 def nothing_to_keep() -> Iterator[None]:
     """Within it a training that is interrupted ends the command."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("error", "training was interrupted", RuntimeWarning)
+        warnings.filterwarnings("error", "training .*was interrupted after", RuntimeWarning)
         try:
             yield
         except RuntimeWarning:

@@ -146,7 +146,7 @@ def _refitted(
     record = classifier.made_with["validation"]
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "training was interrupted", RuntimeWarning)
+            warnings.filterwarnings("ignore", "training .*was interrupted after", RuntimeWarning)
             networks = _fit_again(trained, X, targets, {name: options[name] for name in options if name not in MEASURED})
     except KeyboardInterrupt:
         record["refit"] = "interrupted"

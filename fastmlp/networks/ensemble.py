@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import arrays, checks
+from fastmlp import arrays, checks, interrupts
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.prediction import outputs_in_turn
 from fastmlp.threads import LONGEST_CALL, Workers, threads_for
@@ -155,7 +155,7 @@ class Ensemble:
                 yield from outputs_in_turn(compress(theta, ~self.diverged[members]), network.layers, x, _columns(network))
 
         jobs = [slice(first, first + size) for first in range(0, n, size)]
-        with Workers(max(1, min(threads, len(jobs)))) as share_out:
+        with interrupts.noted(), Workers(max(1, min(threads, len(jobs)))) as share_out:
             share_out(lambda chunk: answer(chunk, outputs(chunk)), jobs)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp import arrays, checks
+from fastmlp import arrays, checks, interrupts
 from fastmlp.kernels import batch
 from fastmlp.kernels.layers import rows_of
 from fastmlp.networks.layout import aligned, block_lanes, stride_of
@@ -36,7 +36,7 @@ def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], col
     if n <= rows:
         work(0)
         return out
-    with Workers(threads) as share_out:
+    with interrupts.noted(), Workers(threads) as share_out:
         share_out(work, list(range(0, n, rows)))
     return out
 

@@ -155,16 +155,16 @@ def test_train_makes_one_network_for_each_class(tmp_path, capsys):
 
 @pytest.fixture
 def trained(tmp_path, monkeypatch, capsys):
-    """What `fastmlp train` does with options: the options that it gives to train_many, what comes of it, and what is printed."""
+    """What `fastmlp train` does with options: those that it gives to the training of many, what comes of it, and what is printed."""
 
     def run_train(text):
-        seen, train_many = [], fitting.train_many
+        seen, train_begun = [], fitting.train_begun
 
         def watched(*arrays, **options):
-            seen.append((options, train_many(*arrays, **options)))
+            seen.append((options, train_begun(*arrays, **options)))
             return seen[-1][1]
 
-        monkeypatch.setattr("fastmlp.images.fitting.train_many", watched)
+        monkeypatch.setattr("fastmlp.images.fitting.train_begun", watched)
         assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), *text.split()]) == 0
         (options, population), *_ = seen
         return options, population, fastmlp.load(tmp_path / "m.npz"), capsys.readouterr()
@@ -269,7 +269,7 @@ def test_an_ensemble_without_survivors_of_halving_is_the_best_network(trained, m
         population.history.stopped_by[:] = ["halving"] * len(population)
         return population
 
-    monkeypatch.setattr("fastmlp.images.fitting.train_many", dropped)
+    monkeypatch.setattr("fastmlp.images.fitting.train_begun", dropped)
     _, _, saved, _ = trained("--members 2 --epochs 1 --halving 2 --ensemble")
     assert len(saved.networks) == 1 and saved.method == "ensemble"
 
@@ -283,7 +283,7 @@ def test_an_interrupt_before_any_network_has_begun_saves_nothing(tmp_path, monke
         population.history.stopped_by[:] = ["interrupt"] * len(population)
         return population
 
-    monkeypatch.setattr("fastmlp.images.fitting.train_many", interrupted)
+    monkeypatch.setattr("fastmlp.images.fitting.train_begun", interrupted)
     assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), "--members", "2", "--epochs", "1"]) == 130
     assert_one_sentence(capsys.readouterr(), "interrupted")
     assert not list(tmp_path.iterdir())
