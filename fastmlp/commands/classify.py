@@ -25,7 +25,7 @@ from fastmlp.commands.console import (
     say,
 )
 from fastmlp.commands.info import load_image_classifier
-from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, either, name_of, positive_whole
+from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, either, file_name, name_of, positive_whole
 from fastmlp.interrupts import noted_for, raise_noted
 from fastmlp.progress import Progress
 
@@ -69,13 +69,15 @@ def declare(parser: Parser) -> None:
     parser.add_argument("model", metavar="MODEL.npz")
     sources = "a folder, which is walked whole, a .tar or .zip archive, or a PNG file"
     parser.add_argument("sources", metavar="SOURCE", nargs="+", help=sources)
-    parser.add_argument("-o", "--output", metavar="FILE", help="default: stdout")
+    parser.add_argument("-o", "--output", metavar="FILE", type=file_name, help="default: stdout")
     formats = f"{either(FORMATS)}; default: as FILE ends, or {FORMATS[0]}"
     parser.add_argument("--format", metavar="NAME", type=name_of(FORMATS), help=formats)
     parser.add_argument("--resume", action="store_true", help="go on with FILE, as an interrupted run has left it")
     retry = "as --resume, and try again what has failed"
     parser.add_argument("--retry-failed", action="store_true", help=retry)
-    parser.add_argument("--report", metavar="PAGE.html", help="draw each class: its scores, and its least certain images")
+    parser.add_argument(
+        "--report", metavar="PAGE.html", type=file_name, help="draw each class: its scores, and its least certain images"
+    )
     parser.add_argument("--strict", action="store_true", help="what is no PNG fails, instead of being skipped")
     parser.add_argument("--unordered", action="store_true", help="rows come as they get ready, not in the order of names")
     parser.add_argument("--follow-symlinks", action="store_true", help="walk links to folders too")
@@ -166,7 +168,7 @@ def _targets(args: Namespace, kind: FileKind) -> tuple[list[str], str | None]:
 
     output, inputs, beside = args.output, [args.model, *args.sources], None
     if args.resume and output is None:
-        raise ValueError("--resume goes on with a file, which -o must name")
+        raise ValueError(f"{'--retry-failed' if args.retry_failed else '--resume'} goes on with a file, which -o must name")
     if args.report is not None:
         check_target(args.report, PAGE, inputs if output is None else [*inputs, output])
     if output is None:

@@ -16,7 +16,7 @@ from fastmlp.commands.console import (
     refuse_stdout,
     say,
 )
-from fastmlp.commands.parser import Parser, either
+from fastmlp.commands.parser import Parser, either, file_name
 from fastmlp.interrupts import noted_for, raise_noted
 
 
@@ -24,7 +24,7 @@ def declare(parser: Parser) -> None:
     """The arguments, and what runs."""
     parser.add_argument("source", metavar="SOURCE", help="a folder of PNG files, or one PNG file")
     parser.add_argument("--extractor", metavar="NAME", default="ink")
-    parser.add_argument("-o", "--output", metavar="FILE", help="default: stdout")
+    parser.add_argument("-o", "--output", metavar="FILE", type=file_name, help="default: stdout")
     parser.set_defaults(run=_run)
     parser.explanations = _explanations
 

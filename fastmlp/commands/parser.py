@@ -95,6 +95,13 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _named(text: str) -> str:
+    if text in ("", "-"):  # which many take for stdout
+        raise ValueError
+    return text
+
+
+file_name = value_of(_named, "the name of a file")
 whole = value_of(int, "a whole number")
 positive_whole = value_of(_positive, "a positive whole number")
 number = value_of(float, "a number")

@@ -19,6 +19,7 @@ from fastmlp.commands.parser import (
     Parser,
     batch_size,
     either,
+    file_name,
     layer_sizes,
     name_of,
     number,
@@ -88,7 +89,7 @@ def declare(parser: Parser) -> None:
     parser.formatter_class, parser.epilog, parser.explanations = argparse.RawDescriptionHelpFormatter, EPILOG, _explanations
     parser.set_defaults(run=_run)
     parser.add_argument("folder", metavar="FOLDER", help="with one folder per class, or with answer files")
-    parser.add_argument("-o", "--output", metavar="MODEL.npz", required=True)
+    parser.add_argument("-o", "--output", metavar="MODEL.npz", type=file_name, required=True)
     parser.add_argument("--extractor", metavar="NAME", default=SUPPRESS)
     parser.add_argument("--method", metavar="NAME", default=SUPPRESS)
     for name, (metavar, kind) in {**SWEPT, **SINGLE}.items():

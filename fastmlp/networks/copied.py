@@ -19,8 +19,9 @@ class Copied:
         self._updating = Lock()  # held by who writes to its parameters
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.FIXED and (name in vars(self) or hasattr(type(self), name)):
-            raise AttributeError(f"{name} cannot be set, as all else follows from it; make another {type(self).__name__}")
+        kind = type(self)
+        if name in kind.FIXED and (name in vars(self) or hasattr(kind, name)):
+            raise AttributeError(f"{name} cannot be set, as all else follows from it; make another {kind.__name__}")
         super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -254,6 +254,8 @@ class MLP(Layered):
         ------
         ValueError
             As `loss` does.
+        DivergedError
+            If the loss is not finite, after an earlier step that was too large. The parameters are those that it led to.
         """
         theta = self._theta
         ready = type(x) is np.ndarray and x.dtype == theta.dtype and x.flags.carray and x.shape == (self.layer_sizes[0],)

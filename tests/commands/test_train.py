@@ -155,7 +155,7 @@ def test_train_makes_one_network_for_each_class(tmp_path, capsys):
 
 @pytest.fixture
 def trained(tmp_path, monkeypatch, capsys):
-    """What `fastmlp train` does with options: those that it gives to the training of many, what comes of it, and what is printed."""
+    """What `fastmlp train` does with options: those that train_begun is given, what comes of it, and what is printed."""
 
     def run_train(text):
         seen, train_begun = [], fitting.train_begun

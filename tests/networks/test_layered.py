@@ -123,6 +123,13 @@ def test_what_the_shape_follows_from_cannot_be_set(model, name):
             setattr(one, name, (30, 60, 50, 30))
 
 
+def test_the_names_of_what_cannot_be_set_are_those_of_the_class():
+    model = model_of()
+    model.FIXED = ()
+    with pytest.raises(AttributeError):
+        model.layer_sizes = (1, 2)
+
+
 def test_other_attributes_can_be_set():
     model = model_of()
     model.made_with = {"seed": 3}

@@ -15,7 +15,8 @@ from members import BATCH_SIZES, check_ends, regression
 
 import fastmlp
 from fastmlp.networks import objective
-from fastmlp.training import descent, lanes
+from fastmlp.training import descent, lanes, many
+from fastmlp.training.epochs import Training
 
 # -- One network ---------------------------------------------------------------------------------------------------------------
 
@@ -212,6 +213,34 @@ def test_ctrl_c_during_the_kernels_gives_the_population_so_far(batch_size, threa
     timer.join()
     assert "interrupt" in population.history.stopped_by
     check_ends(population)
+
+
+@pytest.mark.parametrize("batch_size", [16, 256])
+def test_members_that_have_not_begun_are_as_they_began(batch_size, monkeypatch):
+    X, y = toy(400)
+    options = {"members": 6, "seed": 0, "batch_size": batch_size, "hidden": 4, "init": "he"}
+    whole, still = (fastmlp.train_many(X, y, epochs=2, learning_rate=rate, **options) for rate in (None, 1e-300))
+    monkeypatch.setattr(many, "WAVE_MEMBERS", 2)
+    monkeypatch.setattr(many, "WAVE_BYTES", 1)
+    to_last_epoch = Training._to_last_epoch
+
+    def interrupted(self, threads):
+        if self.begun > 2:
+            raise KeyboardInterrupt
+        to_last_epoch(self, threads)
+
+    monkeypatch.setattr(Training, "_to_last_epoch", interrupted)
+    for train, made in (fastmlp.train_many, True), (many.train_begun, False):
+        with pytest.warns(RuntimeWarning, match="training of 4 of 6 networks was interrupted after 0 of 2 epochs") as caught:
+            population = train(X, y, epochs=2, **options)
+        assert not made or caught[0].filename == __file__
+        check_ends(population)
+        assert population.history.epochs.tolist() == [2, 2, 0, 0, 0, 0]
+        assert population.history.stopped_by == ["epochs"] * 2 + ["interrupt"] * 4
+        for member in range(2):
+            assert np.array_equal(population[member].theta, whole[member].theta)
+        for member in range(2, 6) if made else ():
+            np.testing.assert_allclose(population[member].theta, still[member].theta, rtol=0, atol=1e-200)
 
 
 @pytest.mark.parametrize("options", [{}, {"validation": 0.25}, {"validation": 0.25, "patience": 1}], ids=str)
