@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ GRAY, TRUECOLOUR, PALETTE = 0, 2, 3  # colour types
 CHANNELS = {GRAY: 1, TRUECOLOUR: 3, PALETTE: 1, 4: 2, 6: 4}
 DEPTHS = {GRAY: (1, 2, 4, 8, 16), PALETTE: (1, 2, 4, 8)}  # the others have 8 and 16 bits
 WHOLE, ADAM7 = [(0, 0, 1, 1)], [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+NAME = re.compile(rb"\w{4}")  # of a chunk, for Pillow
 FEW_CHUNKS = 1 << 12  # of a file, and one more for each 64 bytes of lines
 DEFLATED = 1032  # bytes that one byte of a deflate stream stands for, at most
 PIECE = 1 << 14  # bytes of a stream that are inflated at a time, to a thousand times as many at most
@@ -182,7 +184,8 @@ def _picture(header: _Header, data: bytes, stop: Stop | None) -> _Picture:
 def _chunks(data: bytes, most: int, stop: Stop | None) -> Iterator[tuple[bytes, memoryview]]:
     """The type and all bytes of each chunk behind the header that is right: length (4), type (4), contents, checksum (4).
 
-    They end with IEND, or once the picture has begun where the file does. What is damaged beside the picture is passed over.
+    They end with IEND, or once the picture has begun where the file does, or where something has no name that a chunk may have:
+    behind that Pillow reads nothing. What is damaged beside the picture is passed over.
     More than `most` of them are an error.
     """
     view, start, kind, has_begun = memoryview(data), HEAD, b"", False
@@ -205,6 +208,8 @@ def _chunks(data: bytes, most: int, stop: Stop | None) -> Iterator[tuple[bytes, 
             kind in PICTURE_CHUNKS or _hides_a_part(chunk) or not (has_begun or kind[0] & 32)
         ):  # a small first letter: to be missed
             raise ValueError("a checksum is wrong")
+        if has_begun and not NAME.match(kind):
+            return
         has_begun = has_begun or kind == b"IDAT"
         start += len(chunk)
 

@@ -244,6 +244,19 @@ def test_a_missing_end_does_not_lose_the_picture(missing):
     assert np.array_equal(read_image(with_text[:-missing]), GRADIENT)
 
 
+@pytest.mark.parametrize("name", [b"tEX\x18", b"t.xt", b"\0\0\0\0"])
+def test_behind_a_name_that_no_chunk_can_have_nothing_is_read(name, tmp_path):
+    """A transparent colour behind the picture counts for Pillow, but not there."""
+    picture = gray_png(GRADIENT)[: -len(END)]
+    transparent = chunk(b"tRNS", b"\0\3") + END
+    (tmp_path / "x.png").write_bytes(picture + chunk(name, b"") + transparent)
+    with Image.open(tmp_path / "x.png") as image:
+        image.load()
+        assert "transparency" not in image.info
+    assert np.array_equal(read_image(tmp_path / "x.png"), GRADIENT)
+    assert np.array_equal(read_image(picture + chunk(b"tEXt", b"") + transparent), np.where(GRADIENT == 3, 255, GRADIENT))
+
+
 @pytest.mark.parametrize("kind", [b"IHDR", b"PLTE", b"tRNS", b"IDAT"])
 def test_a_wrong_checksum_of_the_picture_is_an_error(kind):
     file = png(random_samples(3, 2), 3, 2, palette=palette_for(2), transparent=b"\0\x80")
