@@ -73,9 +73,9 @@ class Training:
         """What to tell of networks that were interrupted, if there are any."""
         raise NotImplementedError
 
-    def go(self, waves: Iterable[list[InTraining]], stacklevel: int) -> None:
+    def go(self, waves: Iterable[list[InTraining]]) -> None:
         """Trains those of a wave side by side, one wave after the other; there are to be no more when it was interrupted. After
-        Ctrl-C a RuntimeWarning tells the caller at that level."""
+        Ctrl-C a RuntimeWarning tells the caller's caller."""
         with interrupts.noted(self.halt.set), self.line.of(self._state):
             for wave in waves:
                 self._to_the_end(wave)
@@ -83,7 +83,7 @@ class Training:
                 interrupts.forget()
         message = self._told_after_interrupt() if self.interrupted else None
         if message is not None:
-            warnings.warn(message, RuntimeWarning, stacklevel)
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
 
     def _to_the_end(self, wave: list[InTraining]) -> None:
         self.at_work = wave

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from inspect import signature
+from contextvars import ContextVar
 from itertools import product
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
@@ -127,23 +127,11 @@ def train_many(
     DivergedError
         If all members diverge.
     """
-    return _train(locals(), unbegun=True)
-
-
-def train_begun(X: ArrayLike, y: ArrayLike, **options: Any) -> Population:
-    """As `train_many`; but after Ctrl-C, members that had not begun have parameters that mean nothing, as these take their time."""
-    given = signature(train_many).bind(X, y, **options)
-    given.apply_defaults()
-    return _train(given.arguments, unbegun=False)
-
-
-def _train(given: dict[str, Any], unbegun: bool) -> Population:
-    """Train many networks as asked; whether to make also those that have not begun when Ctrl-C comes."""
-    X, sample_weight, halving, on_epoch = (given[name] for name in ("X", "sample_weight", "halving", "on_epoch"))
-    wanted = checks.dtype(given["dtype"])
+    given = locals()
+    wanted = checks.dtype(dtype)
     x = arrays.matrix("X", X, wanted)
     options = Options.checked(given, x, members=True)
-    targets = arrays.by_member("y", given["y"], outputs=True)
+    targets = arrays.by_member("y", y, outputs=True)
     if targets.ndim == 3 and targets.dtype.kind != "f":
         raise ValueError(f"y must hold floats where it has three axes, for targets of several outputs; got dtype {targets.dtype}")
     weights = None if sample_weight is None else arrays.by_member("sample_weight", sample_weight)
@@ -158,14 +146,26 @@ def _train(given: dict[str, Any], unbegun: bool) -> Population:
     rates = _each_number(count, options.learning_rate or 0.0)
     if options.learning_rate is None:
         for kind in kinds:
-            rates[kind.members] = default_rate(options.optimizer, kind.network)
+            rates[kind.members] = default_rate(optimizer, kind.network)
     numbers = np.column_stack([rates, _each_number(count, options.momentum), _each_number(count, options.l2)])
     thetas = [np.zeros((len(kind.members), kind.network.theta.size), kind.network.dtype) for kind in kinds]
-    training = TrainingOfMany(dataset, numbers, thread_count(options.threads), on_epoch, unbegun)
-    training.go(training.waves(kinds, thetas, lockstep), stacklevel=5)
+    training = TrainingOfMany(dataset, numbers, thread_count(options.threads), on_epoch)
+    training.go(training.waves(kinds, thetas, lockstep))
     groups = [Group(kind.network, np.array(kind.members), theta) for kind, theta in zip(kinds, thetas, strict=True)]
     record = {name: value for name, value in options.record("train_many").items() if name not in GIVEN}
     return _population(dataset, numbers, groups, training.outcomes, made_with(len(x), record))
+
+
+_drops_unbegun = ContextVar("whether the caller drops members that have not begun when Ctrl-C comes", default=False)
+
+
+def train_begun(X: ArrayLike, y: ArrayLike, **options: Any) -> Population:
+    """As `train_many`; but after Ctrl-C, members that had not begun have parameters that mean nothing, as these take their time."""
+    token = _drops_unbegun.set(True)
+    try:
+        return train_many(X, y, **options)
+    finally:
+        _drops_unbegun.reset(token)
 
 
 def _each_seed(count: int, seed: Any, counting: bool) -> Sequence[int]:
@@ -234,11 +234,9 @@ def in_training(group: TrainingGroup, outcomes: Outcomes, threads: int) -> InTra
 class TrainingOfMany(Training):
     """The members of a population through their epochs."""
 
-    def __init__(
-        self, dataset: Dataset, numbers: NDArray[np.float64], threads: int, on_epoch: OnEpochOfMany | None, unbegun: bool
-    ) -> None:
+    def __init__(self, dataset: Dataset, numbers: NDArray[np.float64], threads: int, on_epoch: OnEpochOfMany | None) -> None:
         options = self.options = dataset.options
-        self.dataset, self.numbers, self.on_epoch, self.unbegun = dataset, numbers, on_epoch, unbegun
+        self.dataset, self.numbers, self.on_epoch = dataset, numbers, on_epoch
         self.outcomes = Outcomes(len(numbers), options.epochs, options.validation is not None)
         steps = rungs(len(numbers), options.epochs, options.halving)
         super().__init__(steps, threads, on_epoch is not None, options.progress)
@@ -247,7 +245,7 @@ class TrainingOfMany(Training):
         """The members, as many at a time as the bytes allow that they need while they are trained; or all of them."""
         for wave in self._parts(kinds, thetas, lockstep):
             self.dataset.made.clear()
-            if self.interrupted and not self.unbegun:
+            if self.interrupted and _drops_unbegun.get():
                 for kind, _, part in wave:
                     self.outcomes.leave(np.array(kind.members[part]))
                 continue

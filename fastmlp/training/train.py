@@ -193,7 +193,7 @@ def train(
     rate = default_rate(optimizer, network) if options.learning_rate is None else options.learning_rate
     rule = optimizers.Rule(options.method(before), rate, options.momentum, options.l2)
     descent = Descent(network, data, rule, Stopping.of(options), options.batch_size, thread_count(options.threads), state)
-    TrainingOfOne(descent, on_epoch, options.progress).go([[descent]], stacklevel=4)
+    TrainingOfOne(descent, on_epoch, options.progress).go([[descent]])
     if descent.stopped_by == "diverged":
         standardized = is_standardized(network, options.standardize)
         raise divergence(network, y, standardized, max(descent.epochs - 1, 0), descent.last_loss, rate)
