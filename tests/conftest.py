@@ -16,8 +16,9 @@ MANY, EVERY = 100, 5  # the latter divides no number of words of a vocabulary, s
 
 
 def pytest_collection_modifyitems(config, items):
-    """What differs between versions does so for many parameters alike: there, of a test's many sets, every fifth is run."""
-    if config.getoption("markexpr") == "versions":
+    """Other versions, and kernels as they are interpreted, differ for many parameters alike: there, of a test's many sets, every
+    fifth is run."""
+    if config.getoption("markexpr") == ("kernels" if os.environ.get("NUMBA_DISABLE_JIT") else "versions"):
         names = [item.location[0] + item.function.__name__ for item in items]
         sizes, turns = Counter(names), Counter()
         for item, name in zip(list(items), names, strict=True):
