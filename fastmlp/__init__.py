@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from fastmlp.networks.mlp import MLP
     from fastmlp.networks.objective import Objective
     from fastmlp.networks.population import Population
-    from fastmlp.training.many import grid, train_many
+    from fastmlp.training.combinations import grid
+    from fastmlp.training.many import train_many
     from fastmlp.training.train import train
 
 __version__ = "0.2.0"
@@ -43,7 +44,7 @@ _ROOMS = {
     "extract_features": "images.folders",
     "load": "images.loading",
     "read_image": "images.pillow",
-    "grid": "training.many",
+    "grid": "training.combinations",
     "train": "training.train",
     "train_folder": "images.folders",
     "train_many": "training.many",

@@ -17,21 +17,22 @@ LARGE = 1 << 22  # numbers beyond which an array is converted block by block, wh
 SHORT_NUMBERS = np.iinfo(np.int32).max  # rows up to which their numbers have four bytes
 
 
-def places(value: ArrayLike, n: int) -> NDArray[np.intp]:
+def places(value: ArrayLike, n: int, name: str = "an index", thing: str = "member") -> NDArray[np.intp]:
     """Places from 0 to n - 1, from whole numbers (negative ones count from the end) or from n booleans; at least one."""
-    array = _as_given("an index", value)
+    array = _as_given(name, value)
     if array.ndim != 1 or (array.dtype.kind not in "biu" and array.size):
-        expected = "a whole number, a slice, or a 1-D array of whole numbers or booleans"
-        raise ValueError(f"an index must be {expected}; got {shown(value)}")
+        several = "a 1-D array of whole numbers or booleans"
+        expected = several if thing == "row" else f"a whole number, a slice, or {several}"
+        raise ValueError(f"{name} must be {expected}; got {shown(value)}")
     if array.dtype.kind == "b":
         if len(array) != n:
-            raise IndexError(f"an index of booleans must have {n} of them, one for each member; got {len(array)}")
+            raise IndexError(f"{name} of booleans must have {n} of them, one for each {thing}; got {len(array)}")
         array = np.flatnonzero(array)
     if not array.size:
-        raise ValueError(f"an index must choose at least one of {n} members; got none")
+        raise ValueError(f"{name} must choose at least one of {n} {thing}s; got none")
     outside = (array < -n) | (array >= n)
     if outside.any():
-        raise IndexError(f"an index must be from {-n} to {n - 1}, for {n} members; got {array[outside][0]}")
+        raise IndexError(f"{name} must be from {-n} to {n - 1}, for {n} {thing}s; got {array[outside][0]}")
     array = array.astype(np.intp)
     return np.where(array < 0, array + n, array)
 
@@ -287,6 +288,13 @@ def unscaled_weights(sample_weight: ArrayLike, n: int) -> NDArray[np.float64]:
     if not weights.any():
         raise ValueError("sample_weight must not be zero for all rows")
     return weights
+
+
+def rows_by_member(value: Any, n: int) -> list[NDArray[np.integer]]:
+    """The numbers of the rows that each member learns from, of n."""
+    if not isinstance(value, list | tuple | np.ndarray) or not len(value):
+        raise ValueError(f"rows must be a sequence with row numbers, or a mask, for each member; got {shown(value)}")
+    return [places(one, n, f"rows[{member}]", "row").astype(numbers_of_rows(n)) for member, one in enumerate(value)]
 
 
 def by_member(name: str, value: ArrayLike, outputs: bool = False) -> NDArray[Any]:

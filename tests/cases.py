@@ -179,9 +179,9 @@ def ulps(computed, exact):
 
 
 @contextmanager
-def one_sentence(fragments):
-    """A ValueError is raised, and its message is one line for a reader, with these fragments in it."""
-    with pytest.raises(ValueError) as error:
+def one_sentence(fragments, kind=ValueError):
+    """An error is raised, and its message is one line for a reader, with these fragments in it."""
+    with pytest.raises(kind) as error:
         yield
     message = str(error.value)
     assert "\n" not in message and "np." not in message

@@ -35,7 +35,7 @@ def data_of(network, rows=ROWS, dtype=np.float64):
 def own_options(options, i):
     """What train is given for member i."""
     own = {name: value for name, value in options.items() if name != "members"}
-    for name in ("learning_rate", "l2", "momentum", "seed"):
+    for name in ("learning_rate", "l2", "momentum", "epochs", "seed"):
         if np.ndim(own.get(name)) == 1:
             own[name] = own[name][i]
     for name in ("hidden", "activation", "batch_size"):
@@ -43,6 +43,8 @@ def own_options(options, i):
             own[name] = own[name][i]
     if np.ndim(own.get("sample_weight")) == 2:
         own["sample_weight"] = own["sample_weight"][:, i]
+    if "rows" in own and "sample_weight" in own:
+        own["sample_weight"] = own["sample_weight"][own["rows"][i]]
     if isinstance(own.get("validation"), tuple):
         own["validation"] = own["validation"][0], own_targets(own["validation"][1], i)
     if "members" in options and np.ndim(options["seed"]) == 0:
@@ -79,8 +81,12 @@ def compare(X, y, **options):
     population = fastmlp.train_many(X, y, **options)
     for i in range(len(population)):
         own = own_options(options, i)
-        alone = fastmlp.train(X, own_targets(y, i), **own)
-        updates = alone.history.epochs * -(-len(X) // (own.get("batch_size", 32) or len(X)))
+        mine, targets = X, own_targets(y, i)
+        if "rows" in own:
+            rows = own.pop("rows")[i]
+            mine, targets = X[rows], targets[rows]
+        alone = fastmlp.train(mine, targets, **own)
+        updates = alone.history.epochs * -(-len(mine) // (own.get("batch_size", 32) or len(mine)))
         if alone.dtype == np.float64:
             check_member(population[i], alone, 1e-9)
         else:

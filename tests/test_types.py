@@ -92,7 +92,7 @@ fastmlp.train_many(X, y)[0].history.losses
 fastmlp.grid(learnin_rate=[0.1])
 fastmlp.grid(learning_rate=0.1)
 fastmlp.grid(activation=["tanh", "rely"])
-fastmlp.grid(epochs=[10, 20])
+fastmlp.grid(warmup=[1, 2])
 fastmlp.train_folder("data", extractor="inks")
 fastmlp.train_folder("data", method="one-vs-all")
 fastmlp.train_folder("data", epoch=3)

@@ -89,9 +89,23 @@ class RowOrders:
             shuffle(orders, draws.view(np.uint32).reshape(len(orders), -1))
 
 
+class RowSets(NamedTuple):
+    """The rows that members may learn from, where each has its own: a set of several members once."""
+
+    sets: list[NDArray[np.integer]]  # row numbers
+    of_member: list[int]  # the number of its set
+
+    @classmethod
+    def of(cls, rows: list[NDArray[np.integer]]) -> RowSets:
+        numbers: dict[bytes, int] = {}
+        of_member = [numbers.setdefault(one.tobytes(), len(numbers)) for one in rows]
+        return cls([rows[of_member.index(number)] for number in range(len(numbers))], of_member)
+
+
 class Own(NamedTuple):
     """What of the data a member has for itself: None where all have it in common."""
 
+    rows: int | None  # the number of a set
     column: int | None  # of y
     weights: int | None  # the column of sample_weight
     held_out: int | None  # the seed that rows are held out by
@@ -109,7 +123,13 @@ class Dataset:
     options: Options
     seeds: Sequence[int]  # of the members
     by_member: bool  # whether second axes of y and of the weights are those of the members
+    row_sets: RowSets | None = None
     made: dict[Hashable, Any] = field(default_factory=dict)  # what several members share
+
+    @property
+    def own_orders(self) -> bool:
+        """Whether members see the rows in orders of their own, where these are shuffled."""
+        return self.options.data_seed is None or self.row_sets is not None
 
     @property
     def own_targets(self) -> bool:
@@ -127,31 +147,42 @@ class Dataset:
     @property
     def own_columns(self) -> int:
         """How many numbers for each row of the data a member has for itself: what is its own is laid out a second time."""
-        own_rows = self.holds_out and self.options.data_seed is None
+        own_rows = self.row_sets is not None or (self.holds_out and self.options.data_seed is None)
         own_targets = self.own_targets or (own_rows and self.y.dtype.kind == "f")  # which are scaled by the member's rows
         return 2 * (own_targets + (self.own_weights or self.options.bootstrap or own_rows)) + own_rows
 
-    def targets_of(self, member: int) -> NDArray[Any]:
-        """The targets as they were given for a member."""
-        if not self.by_member or self.y.ndim == 1:
-            return self.y
-        return self.y[:, member if self.own_targets else 0]
+    def set_of(self, member: int) -> int | None:
+        """The number of the set of rows that a member has."""
+        return None if self.row_sets is None else self.row_sets.of_member[member]
 
-    def rows_left(self, network: MLP, member: int) -> int:
-        """How many rows a network is trained on."""
-        n = len(self.x)
+    def targets_of(self, member: int) -> NDArray[Any]:
+        """The targets as they were given for a member, of its rows."""
+        return self._targets(member, self.set_of(member))
+
+    def _targets(self, column: int, number: int | None) -> NDArray[Any]:
+        y = self.y if not self.by_member or self.y.ndim == 1 else self.y[:, column if self.own_targets else 0]
+        return y if number is None else y[self._set(number)]
+
+    def _set(self, number: int | None) -> NDArray[np.integer]:
+        """Row numbers of a set, or of all rows."""
+        return every_row(len(self.x)) if self.row_sets is None or number is None else self.row_sets.sets[number]
+
+    def rows_left(self, network: MLP, member: int) -> tuple[int, int]:
+        """How many rows a network has, and how many of these it is trained on."""
+        targets = self.targets_of(member)
+        n = len(targets)
         if not self.holds_out:
-            return n
+            return n, n
         counts = [n]
         if network.classes is not None:
-            counts = np.unique(network.targets(self.targets_of(member), n), return_counts=True)[1].tolist()
-        return n - sum(held_of(count, self.options.validation) for count in counts)
+            counts = np.unique(network.targets(targets, n), return_counts=True)[1].tolist()
+        return n, n - sum(held_of(count, self.options.validation) for count in counts)
 
     def own(self, members: Sequence[int]) -> list[Own]:
         """What each of these members has for itself, or the first of them if all have everything in common."""
         options, targets, weights, holds_out = self.options, self.own_targets, self.own_weights, self.holds_out
         by_seed = options.bootstrap or (options.data_seed is None and (holds_out or options.shuffle))
-        if not (targets or weights or by_seed):
+        if not (targets or weights or by_seed or self.row_sets):
             members = members[:1]
         found = []
         for member in members:
@@ -159,6 +190,7 @@ class Dataset:
             data_seed = seed if options.data_seed is None else options.data_seed
             found.append(
                 Own(
+                    self.set_of(member),
                     member if targets else None,
                     member if weights else None,
                     data_seed if holds_out else None,
@@ -170,14 +202,14 @@ class Dataset:
 
     def learned(self, network: MLP, batch_size: int | None, own: Own, kind: int = 0) -> TrainingData:
         """What a network learns; networks that take targets alike are of one kind."""
-        n, options, once, column = len(self.x), self.options, self._once, own.column
-        given = once(("given", kind, column), partial(network.targets, self.targets_of(column or 0), n))
-        rows_of = own.held_out, column if self.holds_out and network.classes is not None else None
-        rows, held = once(("rows", rows_of), partial(self._rows, network, given, own.held_out))
+        options, once, column = self.options, self._once, own.column
+        given = once(("given", kind, column, own.rows), partial(self._given, network, column or 0, own.rows))
+        rows_of = own.rows, own.held_out, column if self.holds_out and network.classes is not None else None
+        rows, held = once(("rows", rows_of), partial(self._rows, network, given, own))
         standardize = is_standardized(network, options.standardize)
         inputs = once(("inputs", rows_of, standardize), partial(input_scaling, network, self.x, rows, standardize))
         outputs, targets = None, given
-        targets_of: Hashable = kind, column
+        targets_of: Hashable = kind, column, own.rows
         if standardize and network.output == "identity":
             targets_of = kind, column, rows_of
             outputs = once(("outputs", targets_of), partial(output_scaling, network, given, rows))
@@ -199,13 +231,27 @@ class Dataset:
             self.made[key] = make()
         return self.made[key]
 
-    def _rows(
-        self, network: MLP, targets: NDArray[Any], seed: int | None
-    ) -> tuple[NDArray[np.integer], NDArray[np.integer] | None]:
+    def _given(self, network: MLP, column: int, number: int | None) -> NDArray[Any]:
+        """The targets as the kernels take them; 0 for the rows that are not of the set."""
+        targets = self._targets(column, number)
+        return self._in_their_places(network.targets(targets, len(targets)), number)
+
+    def _in_their_places(self, values: NDArray[Any], number: int | None) -> NDArray[Any]:
+        """Values for the rows of a set, as values for all rows."""
+        if number is None:
+            return values
+        every = np.zeros((len(self.x), *values.shape[1:]), values.dtype)
+        every[self._set(number)] = values
+        return every
+
+    def _rows(self, network: MLP, targets: NDArray[Any], own: Own) -> tuple[NDArray[np.integer], NDArray[np.integer] | None]:
         """The numbers of the rows to train on, and of those that are held out."""
-        if seed is None:
-            return every_row(len(self.x)), None
-        return split(len(self.x), None if network.classes is None else targets[:, 0], self.options.validation, seed)
+        rows = self._set(own.rows)
+        if own.held_out is None:
+            return rows, None
+        labels = None if network.classes is None else targets[rows, 0]
+        kept, held = split(len(rows), labels, self.options.validation, own.held_out)
+        return rows[kept], rows[held]
 
     def _rows_beside(self, network: MLP, member: int, outputs: Scaling | None) -> MeasuredRows:
         """Rows to measure that the caller has."""
@@ -231,10 +277,20 @@ class Dataset:
         self, network: MLP, targets: NDArray[Any], own: Own, rows: NDArray[np.integer], by_class: Hashable
     ) -> NDArray[Any]:
         """The weights of all rows."""
-        given = self.weights if own.weights is None else self.weights[:, own.weights]
-        make = partial(labels.sample_weights, given, self.options.class_weight, network.classes, targets, network.dtype)
-        weights = make() if own.weights is not None else self._once(("given weights", by_class), make)
+        if own.bootstrap is not None and own.rows is not None and len(np.unique(rows)) < len(rows):
+            raise ValueError("bootstrap needs rows of which none comes twice; what is drawn of them counts several times")
+        make = partial(self._given_weights, network, targets, own)
+        weights = make() if own.weights is not None else self._once(("given weights", by_class, own.rows), make)
         return row_weights(weights, len(self.x), rows, own.bootstrap)
+
+    def _given_weights(self, network: MLP, targets: NDArray[Any], own: Own) -> NDArray[Any]:
+        """The weights of all rows, 0 for those that are not of the set; or a single one."""
+        given = self.weights if own.weights is None else self.weights[:, own.weights]
+        if own.rows is not None:
+            rows = self._set(own.rows)
+            given, targets = None if given is None else np.asarray(given)[rows], targets[rows]
+        weights = labels.sample_weights(given, self.options.class_weight, network.classes, targets, network.dtype)
+        return weights if len(weights) == 1 else self._in_their_places(weights, own.rows)
 
 
 def split(n: int, labels: NDArray[Any] | None, share: float, seed: int) -> tuple[NDArray[np.integer], NDArray[np.integer]]:

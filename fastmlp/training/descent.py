@@ -38,8 +38,8 @@ class Stopping(NamedTuple):
     patience: int | None
 
     @classmethod
-    def of(cls, options: Options) -> Stopping:
-        return cls(options.epochs, -np.inf if options.target_loss is None else options.target_loss, options.patience)
+    def of(cls, options: Options, epochs: int) -> Stopping:
+        return cls(epochs, -np.inf if options.target_loss is None else options.target_loss, options.patience)
 
 
 def divergence(

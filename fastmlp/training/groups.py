@@ -26,33 +26,39 @@ from fastmlp.training.options import Options
 
 
 class Architecture(NamedTuple):
-    """Members of one architecture, batch size and number of rows."""
+    """Members of one architecture, batch size, and numbers of epochs and rows."""
 
     number: int
     network: MLP  # of theirs, without values
     batch_size: int | None
+    epochs: int
     members: Sequence[int]
 
 
 def architectures(dataset: Dataset, options: Options, dtype: Any, feature_names: tuple[str, ...] | None) -> list[Architecture]:
     """All members, by their architecture."""
     inits, numbers = _networks_to_go_on_from(options.init)
-    networks: dict[Any, tuple[MLP, int]] = {}
-    found: dict[Any, tuple[MLP, int | None, list[Sequence[int]]]] = {}
+    networks: dict[Any, tuple[MLP, tuple[int, int]]] = {}
+    found: dict[Any, tuple[MLP, int | None, int, list[Sequence[int]]]] = {}
+    sets = 0 if dataset.row_sets is None else dataset.row_sets.of_member
     own = range(len(dataset.seeds)) if dataset.own_targets and dataset.y.dtype.kind != "f" else 0  # columns decide on classes
-    for given, members in _alike(len(dataset.seeds), options.hidden, options.activation, options.batch_size, numbers, own).items():
-        hidden, activation, batch_size, number, column = given
+    alike = _alike(
+        len(dataset.seeds), options.hidden, options.activation, options.batch_size, options.epochs, numbers, own, sets
+    )  # fmt: skip
+    for (hidden, activation, batch_size, epochs, number, column, rows_of), members in alike.items():
         init = inits[number]
-        made_of = hidden, activation, init if isinstance(init, str) else _signature(init), column
+        made_of = hidden, activation, init if isinstance(init, str) else _signature(init), column, rows_of
         if made_of not in networks:
             wanted = replace(options, hidden=hidden, activation=activation)
-            network = untrained(dataset.x, dtype, dataset.targets_of(members[0]), wanted, init, feature_names)
+            targets = dataset.targets_of(members[0])
+            shape = len(targets), dataset.x.shape[1]
+            network = untrained(shape, dtype, targets, wanted, init, feature_names)
             networks[made_of] = network, dataset.rows_left(network, members[0])
         network, rows = networks[made_of]
-        found.setdefault((*_signature(network), batch_size, rows), (network, batch_size, []))[2].append(members)
+        found.setdefault((*_signature(network), batch_size, epochs, rows), (network, batch_size, epochs, []))[3].append(members)
     return [
-        Architecture(number, network, batch_size, parts[0] if len(parts) == 1 else sorted(chain(*parts)))
-        for number, (network, batch_size, parts) in enumerate(found.values())
+        Architecture(number, network, batch_size, epochs, parts[0] if len(parts) == 1 else sorted(chain(*parts)))
+        for number, (network, batch_size, epochs, parts) in enumerate(found.values())
     ]
 
 
@@ -175,6 +181,7 @@ class SamplesAsLanes:
         self.epoch = 0
 
     def jobs(self, until: int, halt: Stop) -> list[Job]:
+        until = min(until, self.group.stopping.epochs)
         if self.epoch >= until:
             return []
         self.epoch = until

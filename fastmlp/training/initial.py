@@ -29,21 +29,22 @@ DRAWN_AT_ONCE = 1 << 16  # first parameters, which stay in the cache
 
 
 def untrained(
-    x: NDArray[Any], dtype: Any, y: ArrayLike, wanted: Options, init: str | MLP, feature_names: tuple[str, ...] | None
+    shape: tuple[int, int], dtype: Any, y: ArrayLike, wanted: Options, init: str | MLP, feature_names: tuple[str, ...] | None
 ) -> MLP:
-    """A network without values yet, as the options want it, or as the one that it goes on from."""
+    """A network without values yet for inputs of that shape, as the options want it, or as the one that it goes on from."""
+    rows, columns = shape
     given = init if isinstance(init, MLP) else None
     task = labels.task(wanted.task, y, given.classes if given else False)
     if given:
-        if x.shape[1] != given.layer_sizes[0]:
-            raise ValueError(f"X must have {given.layer_sizes[0]} columns, as init has inputs; got {x.shape[1]}")
+        if columns != given.layer_sizes[0]:
+            raise ValueError(f"X must have {given.layer_sizes[0]} columns, as init has inputs; got {columns}")
         own = given.layer_sizes[1:-1]
         checks.same("hidden", own if wanted.hidden is None else wanted.hidden, own)
         checks.same("activation", given.activations if wanted.activation is None
                     else activation_of_each(wanted.activation, len(own)), given.activations)  # fmt: skip
         checks.same("output", given.output if wanted.output is None else wanted.output, given.output)
         checks.same("bias", given.bias if wanted.bias is None else wanted.bias, given.bias)
-        check_network(given.layer_sizes, given.bias, np.dtype(dtype), len(x), wanted)
+        check_network(given.layer_sizes, given.bias, np.dtype(dtype), rows, wanted)
         return MLP(
             given.layer_sizes, np.zeros(given.theta.size, dtype), activations=given.activations, output=given.output,
             loss_name=given.loss_name if wanted.loss is None else wanted.loss, bias=given.bias, classes=given.classes,
@@ -52,17 +53,17 @@ def untrained(
         )  # fmt: skip
     hidden = HIDDEN if wanted.hidden is None else wanted.hidden
     if task == "classification":
-        classes = labels.classes_of(y, len(x))
+        classes = labels.classes_of(y, rows)
         output = wanted.output if wanted.output is not None else "sigmoid" if len(classes) == 2 else "softmax"
         n_out = 1 if output == "sigmoid" else len(classes)
     else:
         classes = None
         output = "identity" if wanted.output is None else wanted.output
         n_out = arrays.columns("y", y)
-    sizes = (x.shape[1], *hidden, n_out)
+    sizes = (columns, *hidden, n_out)
     bias = wanted.bias is not False
     activations = activation_of_each(ACTIVATION if wanted.activation is None else wanted.activation, len(hidden))
-    check_network(sizes, bias, np.dtype(dtype), len(x), wanted)
+    check_network(sizes, bias, np.dtype(dtype), rows, wanted)
     loss = default_loss(output) if wanted.loss is None else wanted.loss
     return MLP(
         sizes, np.zeros(parameter_count(sizes, bias), dtype), activations=activations, output=output, loss_name=loss, bias=bias,

@@ -137,8 +137,11 @@ class NetworksAsLanes:
 
     def jobs(self, until: int, halt: Stop) -> list[Job]:
         """What there is to do until all have come to that epoch, or to one before it; none if they are there."""
+        if until > self.epoch == self.group.stopping.epochs:  # others have more
+            self.drop(None, "epochs")
         if self.epoch >= until or not self.filled:
             return []
+        until = min(until, self.group.stopping.epochs)
         batches = ROUND_SECONDS / self.seconds if self.seconds else FIRST_CALL // self.work
         self.epoch = min(until, self.epoch + max(1, int(batches / self.batches)))
         return [partial(self._go_on, lanes, self.epoch * self.batches, halt) for lanes in self.filled]

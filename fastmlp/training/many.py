@@ -1,13 +1,10 @@
-"""train_many: many networks at once, as many at a time as memory allows, those that are left after each rung; and grid, for all
-combinations of some options' values."""
+"""train_many: many networks at once, as many at a time as memory allows, those that are left after each rung."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from itertools import product
-from typing import Any, Literal, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +17,7 @@ from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import GIVEN, Population
 from fastmlp.networks.provenance import made_with
 from fastmlp.threads import thread_count
-from fastmlp.training.data import Dataset
+from fastmlp.training.data import Dataset, RowSets
 from fastmlp.training.descent import Stopping, divergence
 from fastmlp.training.epochs import InTraining, Training
 from fastmlp.training.groups import Architecture, Outcomes, SamplesAsLanes, TrainingGroup, architectures
@@ -45,6 +42,7 @@ def train_many(
     y: ArrayLike,
     *,
     members: int | None = None,
+    rows: Sequence[ArrayLike] | None = None,
     halving: int | None = None,
     hidden: int | Sequence[int | Sequence[int]] | None = None,
     activation: Activation | Sequence[Activation | tuple[Activation, ...]] | None = None,
@@ -60,7 +58,7 @@ def train_many(
     l2: float | Each[float] | None = None,
     schedule: Schedule | None = None,
     warmup: float = 0.0,
-    epochs: int | None = None,
+    epochs: int | Each[int] | None = None,
     shuffle: bool = True,
     target_loss: float | None = None,
     validation: float | tuple[ArrayLike, ArrayLike] | None = None,
@@ -93,11 +91,15 @@ def train_many(
         Targets as for `train`; in two columns or more, one column for each member; targets of K outputs stand along a third axis.
     members : int
         How many networks. Where `seed` is one number, their seeds are seed, seed + 1, ...
+    rows : sequence of M arrays
+        The rows that each member learns from, as row numbers or as a mask of N booleans: it becomes what `train` makes of
+        X[rows] and y[rows], whose classes, scaling, weights, held-out rows and defaults are those of its own rows. Members that
+        have as many rows are trained together, and faster where those of the same rows stand side by side.
     halving : int
         Successive halving (Jamieson and Talwalkar 2016): all members are trained for epochs / halving^r epochs, the best of them,
-        one in so many, for epochs / halving^(r - 1), ..., the last for all epochs, which a schedule spans. They are compared by
-        the validation loss, or without validation by the loss.
-    learning_rate, l2, momentum, seed : number, or sequence of M
+        one in so many, for epochs / halving^(r - 1), ..., the last for all epochs, which a schedule spans (by default
+        those of the member that has most). They are compared by the validation loss, or without validation by the loss.
+    learning_rate, l2, momentum, epochs, seed : number, or sequence of M
         As for `train`; without `members` one seed is that of all.
     hidden, activation, batch_size : as for `train`, or list of M
         A list has an alternative for each member; a tuple means the layers of one network.
@@ -124,20 +126,27 @@ def train_many(
     ------
     ValueError
         As `train` does; if numbers of members do not agree; if more memory were needed than the machine has.
+    IndexError
+        If rows are not among those of X.
     DivergedError
         If all members diverge.
     """
     given = locals()
     wanted = checks.dtype(dtype)
     x = arrays.matrix("X", X, wanted)
-    options = Options.checked(given, x, members=True)
+    own_rows = None if rows is None else arrays.rows_by_member(rows, len(x))
+    options = Options.checked({**given, "rows": own_rows}, x, members=True)
     targets = arrays.by_member("y", y, outputs=True)
     if targets.ndim == 3 and targets.dtype.kind != "f":
         raise ValueError(f"y must hold floats where it has three axes, for targets of several outputs; got dtype {targets.dtype}")
     weights = None if sample_weight is None else arrays.by_member("sample_weight", sample_weight)
+    arrays.same_length("y", targets, len(x))
+    if weights is not None and own_rows is not None:
+        arrays.same_length("sample_weight", weights, len(x))
     count = checks.member_count(options.members, options.own(), {"y": targets, "sample_weight": weights})
     seeds = _each_seed(count, options.seed, options.members is not None)
-    dataset = Dataset(x, targets, weights, options, seeds, by_member=True)
+    row_sets = None if own_rows is None else RowSets.of(own_rows)
+    dataset = Dataset(x, targets, weights, options, seeds, by_member=True, row_sets=row_sets)
     kinds = architectures(dataset, options, wanted or arrays.floating_dtype(x), arrays.column_names(X))
     lockstep = halving is not None or on_epoch is not None
     sizes = [(len(kind.members), kind.network.theta.nbytes) for kind in kinds]
@@ -237,8 +246,8 @@ class TrainingOfMany(Training):
     def __init__(self, dataset: Dataset, numbers: NDArray[np.float64], threads: int, on_epoch: OnEpochOfMany | None) -> None:
         options = self.options = dataset.options
         self.dataset, self.numbers, self.on_epoch = dataset, numbers, on_epoch
-        self.outcomes = Outcomes(len(numbers), options.epochs, options.validation is not None)
-        steps = rungs(len(numbers), options.epochs, options.halving)
+        self.outcomes = Outcomes(len(numbers), options.most_epochs, options.validation is not None)
+        steps = rungs(len(numbers), options.most_epochs, options.halving)
         super().__init__(steps, threads, on_epoch is not None, options.progress)
 
     def waves(self, kinds: list[Architecture], thetas: list[NDArray[Any]], lockstep: bool) -> Iterator[list[InTraining]]:
@@ -295,8 +304,8 @@ class TrainingOfMany(Training):
         else:
             theta[:] = [options.init[member].theta for member in members]
         group = TrainingGroup(
-            network, np.array(members), theta, self.numbers[members].astype(theta.dtype), options.method(),
-            min(kind.batch_size or len(data[0].rows), len(data[0].rows)), Stopping.of(options), data,
+            network, np.array(members), theta, self.numbers[members].astype(theta.dtype), options.method(kind.epochs),
+            min(kind.batch_size or len(data[0].rows), len(data[0].rows)), Stopping.of(options, kind.epochs), data,
         )  # fmt: skip
         if not isinstance(options.init, str):
             for rows, one in group.alike():
@@ -348,46 +357,3 @@ def _unscale(group: TrainingGroup, outcomes: Outcomes) -> None:
         fold(group.network, theta, data.inputs, data.outputs)
         group.theta[rows] = theta
     outcomes.diverge(group.places[~np.isfinite(group.theta).all(axis=1)])
-
-
-# -- combinations of values -----------------------------------------------------------------------------------------------------
-
-
-class Choices(TypedDict, total=False):
-    """The options whose values may differ from member to member, and so make a grid."""
-
-    seed: Each[int]
-    learning_rate: Each[float]
-    l2: Each[float]
-    momentum: Each[float]
-    hidden: Each[int | Sequence[int]]
-    activation: Each[Activation | tuple[Activation, ...]]
-    batch_size: Each[int | None]
-    init: Sequence[MLP]
-
-
-def grid(**options: Unpack[Choices]) -> dict[str, Any]:
-    """All combinations of some options' values, for `train_many(X, y, **grid(...))`.
-
-    Parameters
-    ----------
-    **options : sequences
-        The values of each option; of `hidden`, numbers of units or tuples of them. Those of the last option vary fastest.
-
-    Returns
-    -------
-    dict of str to list
-        For each option, its value in each combination.
-
-    Raises
-    ------
-    ValueError
-        If there is no option, or one has no values.
-    """
-    if not options:
-        raise ValueError("grid must have an option with its values, such as learning_rate=[0.01, 0.1]; got none")
-    listed = {name: checks.grid_values(name, values) for name, values in options.items()}
-    count = math.prod(map(len, listed.values()))
-    checks.enough_memory(f"a grid of {count} combinations", count * len(listed) * 3 * 8)  # as tuples, and as lists
-    columns = zip(*product(*listed.values()), strict=True)
-    return dict(zip(listed, map(list, columns), strict=True))

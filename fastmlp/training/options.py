@@ -112,6 +112,9 @@ class Options:
     learning rate. An option that each member has for itself is a list, or a range, with a value for each."""
 
     members: int | None = field(default=None, metadata=_about(checks.positive_int, "how many networks", recorded=False, of=MANY))
+    rows: Any = field(
+        default=None, metadata=_about(_as_given, "the rows of X and y that each network learns from", _is_list, of=MANY)
+    )
     halving: int | None = field(
         default=None, metadata=_about(checks.ways, "successive halving: the best one in so many goes on", of=MANY)
     )
@@ -163,7 +166,7 @@ class Options:
         default=None, metadata=_about(_one_of(schedules.CODES), f"of the learning rate: {_names(schedules.CODES)}")
     )
     warmup: float = field(default=0.0, metadata=_about(checks.not_negative, "epochs in which the learning rate first rises from 0"))
-    epochs: Any = field(default=None, metadata=_about(checks.positive_int, "passes over the rows, at most"))
+    epochs: Any = field(default=None, metadata=_about(checks.positive_int, "passes over the rows, at most", checks.is_many))
     shuffle: bool = field(default=True, metadata=_about(checks.yes_or_no, "whether each epoch takes the rows in a new order"))
     target_loss: float | None = field(
         default=None, metadata=_about(checks.not_negative, "stop after an epoch with such a loss, or less")
@@ -213,7 +216,7 @@ class Options:
     ) -> Options:
         """The options among what a function was given, for inputs x (N, D): each checked, then one beside the other.
 
-        What is left to a default takes it. `state` is what the training goes on from.
+        What is left to a default takes it, that of its own rows for each member. `state` is what the training goes on from.
         """
         values = dict(DEFAULTS)
         for name, value in given.items():
@@ -223,9 +226,18 @@ class Options:
         if values["patience"] is not None and values["validation"] is None:
             raise ValueError("patience needs validation: a fraction of the rows, or (X, y)")
         steady = values["keep_state"] or state is not None  # nobody knows the last epoch
-        for name, value in _defaults(values["optimizer"], values["learning_rate"] is not None, steady, x).items():
+        counts = [len(x)] if values["rows"] is None else [len(rows) for rows in values["rows"]]
+        own_rate = values["learning_rate"] is not None
+        by_count = {n: _defaults(values["optimizer"], own_rate, steady, n, x.shape[1]) for n in counts}
+        for name in by_count[counts[0]]:
             if values[name] is None:
-                values[name] = value
+                each = [by_count[n][name] for n in counts]
+                values[name] = each if len(set(each)) > 1 else each[0]
+        epochs = values["epochs"] if checks.is_many(values["epochs"]) else [values["epochs"]]
+        if values["halving"] is not None and checks.is_many(given.get("epochs")):
+            raise ValueError(f"halving needs one number of epochs for all members; got {checks.shown(given['epochs'])}")
+        if values["halving"] is not None:
+            values["epochs"] = max(epochs)
         before = 0
         if state is not None:
             if values["seed"] is None and values["data_seed"] in (None, state.data_seed):
@@ -233,8 +245,8 @@ class Options:
             before = epochs_before(state, values["seed"], values["data_seed"])
         if values["seed"] is None:
             values["seed"] = checks.seed("seed", None)
-        if values["warmup"] >= before + values["epochs"]:
-            raise ValueError(f"warmup must be fewer epochs than epochs={values['epochs']}; got {values['warmup']:g}")
+        if values["warmup"] >= before + min(epochs):
+            raise ValueError(f"warmup must be fewer epochs than epochs={min(epochs)}; got {values['warmup']:g}")
         return cls(**values)
 
     def own(self) -> dict[str, Sequence[Any]]:
@@ -247,10 +259,14 @@ class Options:
         """What is told later of a training by this function."""
         return {name: getattr(self, name) for name in RECORDED[function]}
 
-    def method(self, before: int = 0) -> optimizers.Method:
-        """The optimizer and its learning rate over the epochs, as the kernels take them, after so many epochs of an earlier
-        training."""
-        schedule = schedules.RateSchedule(schedules.CODES[self.schedule], self.warmup, self.epochs, before)
+    @property
+    def most_epochs(self) -> int:
+        """Of any member."""
+        return max(self.epochs) if checks.is_many(self.epochs) else self.epochs
+
+    def method(self, epochs: int, before: int = 0) -> optimizers.Method:
+        """The optimizer and its learning rate over so many epochs, as the kernels take them, after those of an earlier training."""
+        schedule = schedules.RateSchedule(schedules.CODES[self.schedule], self.warmup, epochs, before)
         return optimizers.method_of(self.optimizer, schedule)
 
 
@@ -278,9 +294,9 @@ def _each(name: str, values: Any, check: Callable[[str, Any], Any]) -> Any:
 # -- defaults -------------------------------------------------------------------------------------------------------------------
 
 
-def _defaults(optimizer: str, own_rate: bool, steady: bool, x: NDArray[Any]) -> dict[str, Any]:
-    """Those for inputs (N, D), where a learning rate is given or not. benchmarks/test_quality.py measures how good they are."""
-    rows, columns = x.shape
+def _defaults(optimizer: str, own_rate: bool, steady: bool, rows: int, columns: int) -> dict[str, Any]:
+    """Those for so many rows of inputs, where a learning rate is given or not. benchmarks/test_quality.py measures how good they
+    are."""
     if not OPTIMIZERS[optimizer].adaptive:
         return {"l2": 0.0, "schedule": "constant", "epochs": 200}
     enough = 30 * (1000 / rows) ** (1 / 8) * math.sqrt(min(1.0, 64 / columns))

@@ -179,7 +179,7 @@ def train(
     y = arrays.as_array("y", y)
     state = usable_state(init, optimizer, wanted or arrays.floating_dtype(x))
     options = Options.checked(given, x, state)
-    network = untrained(x, wanted or arrays.floating_dtype(x), y, options, init, arrays.column_names(X))
+    network = untrained(x.shape, wanted or arrays.floating_dtype(x), y, options, init, arrays.column_names(X))
     dataset = Dataset(x, y, sample_weight, options, [options.seed], by_member=False)
     data = dataset.learned(network, options.batch_size, dataset.own([0])[0])
     ask_what_is_meant(network, y, options)
@@ -191,8 +191,10 @@ def train(
         network.theta = unfold(network, init.theta[None], data.inputs, data.outputs)[0]
     before = epochs_before(state, options.seed, options.data_seed)
     rate = default_rate(optimizer, network) if options.learning_rate is None else options.learning_rate
-    rule = optimizers.Rule(options.method(before), rate, options.momentum, options.l2)
-    descent = Descent(network, data, rule, Stopping.of(options), options.batch_size, thread_count(options.threads), state)
+    rule = optimizers.Rule(options.method(options.epochs, before), rate, options.momentum, options.l2)
+    descent = Descent(
+        network, data, rule, Stopping.of(options, options.epochs), options.batch_size, thread_count(options.threads), state
+    )
     TrainingOfOne(descent, on_epoch, options.progress).go([[descent]])
     if descent.stopped_by == "diverged":
         standardized = is_standardized(network, options.standardize)

@@ -229,7 +229,7 @@ def test_members_share_what_they_do_not_have_for_themselves(y, options, own):
     X, _ = toy()
     options = Options.checked({**options, "seed": [7, 8, 7]}, X, members=True)
     dataset = Dataset(X, y, None, options, options.seed, by_member=True)
-    network = untrained(X, float, dataset.targets_of(0), options, "glorot", None)
+    network = untrained(X.shape, float, dataset.targets_of(0), options, "glorot", None)
     each = dataset.own(range(3))
     assert len(each) == (3 if own else 1)
     one, other, alike = (dataset.learned(network, 7, own) for own in (each if own else each * 3))
@@ -249,5 +249,5 @@ def test_as_many_rows_are_left_as_each_member_is_trained_on():
     for y in (QUANTITIES, LABELS, np.arange(60) % 7, np.arange(60) == 3):
         options = Options.checked({"validation": 0.3}, X)
         dataset = Dataset(X, y, None, options, [0], by_member=False)
-        network = untrained(X, float, y, options, "glorot", None)
-        assert dataset.rows_left(network, 0) == len(dataset.learned(network, 7, *dataset.own([0])).rows)
+        network = untrained(X.shape, float, y, options, "glorot", None)
+        assert dataset.rows_left(network, 0)[1] == len(dataset.learned(network, 7, *dataset.own([0])).rows)

@@ -10,7 +10,7 @@ from cases import one_sentence, toy
 
 import fastmlp
 from fastmlp import literals
-from fastmlp.training.many import Choices
+from fastmlp.training.combinations import Choices
 from fastmlp.training.options import OPTIONS, Options, TrainOptions, explanation
 
 FUNCTIONS = {"train": fastmlp.train, "train_many": fastmlp.train_many}
@@ -76,7 +76,7 @@ def test_options_that_are_handed_on_have_the_types_of_those_who_take_them():
 def test_what_makes_a_grid_is_what_members_may_have_for_themselves():
     assert get_type_hints(Choices).keys() == {name for name, option in OPTIONS.items() if option.own is not None}
     assert options_of("train").keys() - options_of("train_many").keys() == {"keep_state"}
-    assert options_of("train_many").keys() - options_of("train").keys() == {"members", "halving"}
+    assert options_of("train_many").keys() - options_of("train").keys() == {"members", "rows", "halving"}
 
 
 def test_every_option_is_explained_in_a_line():
