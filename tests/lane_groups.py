@@ -125,7 +125,8 @@ def expected(group, member, epochs):
     thetas, sums, measured = [], np.zeros(epochs), np.zeros(epochs)
     orders = data.row_orders().next(epochs)
     schedule = group.method.schedule
-    factors = reference.rate_factors(schedules.TABLE[schedule.code].name, epochs, schedule.warmup)
+    name = schedules.TABLE[schedule.code].name
+    factors = reference.rate_factors(name, epochs, schedule.warmup, schedule.rows, schedule.power)
     for epoch in range(epochs):
         order = orders[min(epoch, len(orders) - 1)]
         for start in range(0, len(order), group.batch_size):
@@ -158,7 +159,6 @@ def descend(group, epochs, calls=None):
     strips = NetworksAsLanes(group, Outcomes(len(group.places), 0, False), 1)
     scratch = spoiled(strips.scratch.get())
     kernel = many_online.train_lanes_by_samples if strips.group.online else many_batches.train_lanes_by_batches
-    limits = many_batches.Ends(group.stopping.target_loss, group.stopping.patience or 0)
     ends = np.cumsum(calls or [epochs * strips.batches]).tolist()
     assert ends[-1] == epochs * strips.batches
     whole: list[Any] = []
@@ -173,7 +173,8 @@ def descend(group, epochs, calls=None):
             if running:
                 running = kernel(
                     arrays, scratch, strip.data, strip.held_out, strip.sums.reshape(-1), strip.measured.reshape(-1),
-                    many_batches.LaneSizes(strips.block, first, last, first), group.network.network, group.method, limits,
+                    many_batches.LaneSizes(strips.block, first, last, first), group.network.network, group.method,
+                    group.stopping.ends,
                 )  # fmt: skip
             thetas.append(arrays.theta.reshape(-1, strips.width).T.copy())
         kept, marks, best = (array.reshape(-1, strips.width).T for array in (arrays.kept, arrays.marks, arrays.best))

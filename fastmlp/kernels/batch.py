@@ -13,6 +13,7 @@ from fastmlp.kernels.activations import activate
 from fastmlp.kernels.barrier import LAST, look, meet
 from fastmlp.kernels.compile import jit, jit_flat, jit_inline, jit_part
 from fastmlp.kernels.dense import dense_backward_input, dense_backward_parameters, dense_forward
+from fastmlp.kernels.ends import is_stuck
 from fastmlp.kernels.layers import last_layer, layer_of
 from fastmlp.kernels.optimizers import move
 from fastmlp.kernels.output import block_loss, output_forward
@@ -64,6 +65,7 @@ class State(NamedTuple):
     moments: np.ndarray  # (2, P): see optimizers.py
     counters: np.ndarray  # (2,) int64: steps, and batches that are done
     history: np.ndarray  # (E,) float64: the sum of the losses of each epoch
+    progress: np.ndarray  # (2,) float64: see ends.py
 
 
 class Sizes(NamedTuple):
@@ -195,12 +197,12 @@ def _edge(size, part, parts):
 
 
 @jit
-def train_by_batches(state, sums, worker, data, order, sizes, network, rule, target, team):
+def train_by_batches(state, sums, worker, data, order, sizes, network, rule, ends, team):
     """Batches one after the other, each with a step of the rule down the gradient of its mean loss.
 
-    order has a row for each epoch that is touched, or one for all. After an epoch whose mean loss is at most target or not finite,
-    it stops; where it is to halt, after a batch of the first epoch, or after a later epoch. Each thread of the team works on a
-    share of the chunks, and when all have met, on a share of the parameters.
+    order has a row for each epoch that is touched, or one for all. After an epoch whose mean loss is not finite, or a reason
+    to end, it stops; where it is to halt, after a batch of the first epoch, or after a later epoch. Each thread of the team works
+    on a share of the chunks, and when all have met, on a share of the parameters.
     """
     theta, n, me, threads = state.theta, order.shape[1], team.me, team.threads
     batches = (n + sizes.batch - 1) // sizes.batch
@@ -226,10 +228,12 @@ def train_by_batches(state, sums, worker, data, order, sizes, network, rule, tar
             state.counters[0], state.counters[1] = steps, b + 1
             if look(team.halt, np.int64(0)) != 0 and (stop == n or epoch == sizes.first // batches):
                 team.counter[LAST] = 1
+            if stop == n and is_stuck(state.progress, 0, 1, state.history[epoch] / n, ends):
+                team.counter[LAST] = 1
         arrivals += threads
         if threads > 1 and not meet(team.counter, arrivals):
             return
-        if look(team.counter, np.int64(LAST)) != 0 or (stop == n and not target < state.history[epoch] / n < np.inf):
+        if look(team.counter, np.int64(LAST)) != 0 or (stop == n and not ends.target_loss < state.history[epoch] / n < np.inf):
             return
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from fastmlp.kernels import optimizers
 from fastmlp.kernels.activations import activate
 from fastmlp.kernels.compile import jit, jit_flat, jit_part
+from fastmlp.kernels.ends import LEAST_RATE, LOWER, STALE, is_stuck
 from fastmlp.kernels.layers import layer_of
 from fastmlp.kernels.output import add_losses
 from fastmlp.kernels.product import NONE, Grid, by_vectors
@@ -32,7 +33,7 @@ from fastmlp.kernels.tiles import Tiles
 from fastmlp.kernels.trace import magnitude, where
 
 MOST_LANES = 64  # of a strip
-RUNNING, TARGET_LOSS, PATIENCE, DIVERGED = range(4)
+RUNNING, TARGET_LOSS, PATIENCE, DIVERGED, TOL = range(5)
 RATE, MOMENTUM_OF, L2 = range(3)  # rows of Lanes.numbers
 ENDED, WHY, BEST = range(3)  # rows of Lanes.marks
 
@@ -48,6 +49,7 @@ class Lanes(NamedTuple):
     scale: np.ndarray  # (D, S): the networks see (x - shift) * scale
     marks: np.ndarray  # (3, S) int64: epochs at the end, or 0; why; the epoch of the best validation loss
     best: np.ndarray  # (1, S) float64: that loss
+    progress: np.ndarray  # (2, S) float64: see ends.py
 
 
 class LaneData(NamedTuple):
@@ -82,13 +84,6 @@ class LaneSizes(NamedTuple):
     first: int
     last: int
     steps: int
-
-
-class Ends(NamedTuple):
-    """When a network ends, apart from its last epoch."""
-
-    target_loss: float
-    patience: int  # 0: the validation loss does not decide
 
 
 # -- a block of samples --------------------------------------------------------------------------------------------------------
@@ -268,6 +263,13 @@ def _end_epoch(strip, epoch, sums, measured, at, n, n_held, ends):
             why = TARGET_LOSS
         if why == RUNNING and 0 < ends.patience <= epoch - marks[BEST * lanes + lane]:
             why = PATIENCE
+        if why == RUNNING and is_stuck(strip.progress, lane, lanes, loss, ends):
+            rate = RATE * lanes + lane
+            if ends.adaptive and strip.numbers[rate] > LEAST_RATE:
+                strip.numbers[rate] /= strip.numbers.dtype.type(LOWER)
+                strip.progress[STALE * lanes + lane] = 0
+            else:
+                why = TOL
         if why == RUNNING:
             running += 1
             continue

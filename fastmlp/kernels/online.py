@@ -16,6 +16,7 @@ import numpy as np
 from fastmlp.kernels import activations, elementary
 from fastmlp.kernels.activations import SOFTMAX
 from fastmlp.kernels.compile import jit, jit_flat, jit_inline
+from fastmlp.kernels.ends import is_stuck
 from fastmlp.kernels.layers import Network
 from fastmlp.kernels.losses import CROSS_ENTROPY, of_logit, of_output
 from fastmlp.kernels.output import block_loss
@@ -269,7 +270,7 @@ def _steps(scratch, network, rate, decay, count):
 
 
 @jit
-def train_by_samples(state, work, data, order, first, last, network, rule, target):
+def train_by_samples(state, work, data, order, first, last, network, rule, ends):
     """Samples first to last - 1, counted over the epochs, each with an update by plain gradient descent; the rest is as in
     batch.train_by_batches."""
     theta, history, scratch = state.theta, state.history, _scratch(work.plan, work.edges, work.memory)
@@ -285,8 +286,10 @@ def train_by_samples(state, work, data, order, first, last, network, rule, targe
         rate, decay = theta.dtype.type(now * network.loss_scale), theta.dtype.type(1 - now * rule.l2)
         history[epoch] += _steps(scratch, network, rate, decay, count)
         s += count
-        if place + count == n and not target < history[epoch] / n < np.inf:
-            break
+        if place + count == n:
+            loss = history[epoch] / n
+            if is_stuck(state.progress, 0, 1, loss, ends) or not ends.target_loss < loss < np.inf:
+                break
     state.counters[1] = s
     spread_out(scratch.places, work.plan, theta, True)
 

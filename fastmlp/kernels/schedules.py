@@ -1,6 +1,7 @@
 """Schedules of the learning rate: a table, whose row is all that there is to know of one; and the warmup before them.
 
-The function of a schedule gives what the rate is multiplied by, after a part (0 to 1) of the epochs that follow the warmup.
+The function of a schedule gives what the rate is multiplied by, after a part (0 to 1) of the epochs that follow the warmup, and so
+many rows that were seen in these before; power is `power_t`.
 """
 
 import math
@@ -8,28 +9,34 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from fastmlp.kernels.compile import jit_part
-from fastmlp.kernels.trace import choose, cosine_of, like, traced
+from fastmlp.kernels.trace import choose, cosine_of, like, power_of, traced
 
 # What a type checker knows of the names; a test holds them against the table.
-Schedule = Literal["constant", "cosine", "linear"]
+Schedule = Literal["adaptive", "constant", "cosine", "invscaling", "linear"]
 
 
 @traced
-def _constant(part):
+def _constant(part, rows, power):
     """1"""
     return like(part, 1.0)
 
 
 @traced
-def _cosine(part):
+def _cosine(part, rows, power):
     """From 1 to 0, as half a period of the cosine."""
     return 0.5 * (1.0 + cosine_of(math.pi * part))
 
 
 @traced
-def _linear(part):
+def _linear(part, rows, power):
     """From 1 to 0."""
     return 1.0 - part
+
+
+@traced
+def _invscaling(part, rows, power):
+    """(1 + rows)^-power"""
+    return power_of(1.0 + rows, -power)
 
 
 class ScheduleRow(NamedTuple):
@@ -44,6 +51,8 @@ TABLE = (
     ScheduleRow("constant", _constant, ""),
     ScheduleRow("cosine", _cosine, "Loshchilov and Hutter 2017, equation 5, without restarts"),
     ScheduleRow("linear", _linear, ""),
+    ScheduleRow("invscaling", _invscaling, "as scikit-learn has it"),
+    ScheduleRow("adaptive", _constant, "as scikit-learn has it; lowered by the losses, see ends.py"),
 )
 CODES = {row.name: code for code, row in enumerate(TABLE)}
 
@@ -54,15 +63,17 @@ class RateSchedule(NamedTuple):
     code: int
     warmup: float  # epochs
     epochs: int
-    before: int = 0  # epochs of an earlier training, that this one goes on from: they count for the warmup
+    before: int = 0  # epochs of an earlier training, that this one goes on from: they count for the warmup, and as rows seen
+    rows: int = 1  # of an epoch
+    power: float = 0.5
 
 
 AS_GIVEN = RateSchedule(CODES["constant"], 0.0, 1)
 
 
 @traced
-def _factor(code, part):
-    return choose(code, dict(enumerate(row.function for row in TABLE)), part)
+def _factor(code, part, rows, power):
+    return choose(code, dict(enumerate(row.function for row in TABLE)), part, rows, power)
 
 
 @jit_part
@@ -73,4 +84,5 @@ def rate_factor(schedule, epoch):
     if schedule.before + done < schedule.warmup:
         return (schedule.before + done) / schedule.warmup
     warmup = max(schedule.warmup - schedule.before, 0.0)  # what is left of it
-    return _factor(schedule.code, (done - warmup) / (schedule.epochs - warmup))
+    seen = max(schedule.before + epoch - schedule.warmup, 0.0) * schedule.rows
+    return _factor(schedule.code, (done - warmup) / (schedule.epochs - warmup), seen, schedule.power)

@@ -249,6 +249,12 @@ def cosine_of(x):
     return x.intrinsic("llvm.cos") if isinstance(x, Traced) else np.cos(x)
 
 
+@traced
+def power_of(x, y):
+    """x to the power of y."""
+    return x.intrinsic("llvm.pow", y) if isinstance(x, Traced) else np.power(x, y)
+
+
 def like(x, value):
     """The value as a number of the type of x, or in all lanes if x is a vector."""
     return x.filled(value) if isinstance(x, Traced) else np.full_like(x, value)[()]

@@ -24,7 +24,7 @@ class History:
     epochs : int
         Epochs that were completed.
     stopped_by : str
-        "epochs", "target_loss", "patience", "on_epoch" or "interrupt"; of a member of a population also "halving".
+        "epochs", "target_loss", "patience", "tol", "on_epoch" or "interrupt"; of a member of a population also "halving".
     """
 
     loss: NDArray[np.float64]
@@ -51,7 +51,7 @@ class PopulationHistory:
     epochs : (M,) int64
         Epochs that each member completed; of a diverged one, the last is that in which it did.
     stopped_by : list of str
-        For each member "epochs", "target_loss", "patience", "on_epoch", "interrupt", "halving" or "diverged".
+        For each member "epochs", "target_loss", "patience", "tol", "on_epoch", "interrupt", "halving" or "diverged".
     """
 
     loss: NDArray[np.float64]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels import barrier, batch, online, optimizers
+from fastmlp.kernels import barrier, batch, ends, online, optimizers
 from fastmlp.kernels.simd import readable
 from fastmlp.kernels.tiles import Data
 from fastmlp.networks.history import DivergedError, History, TrainingState
@@ -36,10 +36,22 @@ class Stopping(NamedTuple):
     epochs: int
     target_loss: float
     patience: int | None
+    tol: float = 0.0
+    n_iter_no_change: float = np.inf  # which tol is without
+    adaptive: bool = False
 
     @classmethod
     def of(cls, options: Options, epochs: int) -> Stopping:
-        return cls(epochs, -np.inf if options.target_loss is None else options.target_loss, options.patience)
+        target_loss = -np.inf if options.target_loss is None else options.target_loss
+        if options.tol is None:
+            return cls(epochs, target_loss, options.patience)
+        adaptive = options.schedule == "adaptive"
+        return cls(epochs, target_loss, options.patience, options.tol, float(options.n_iter_no_change), adaptive)
+
+    @property
+    def ends(self) -> ends.Ends:
+        """As the kernels take it."""
+        return ends.Ends(self.target_loss, self.patience or 0, self.tol, self.n_iter_no_change, self.adaptive)
 
 
 def divergence(
@@ -122,6 +134,7 @@ class Descent:
         self.moments = np.zeros((2, self.theta.size), self.theta.dtype)
         if state is not None:
             self.moments[:] = state.moments
+        self.progress = np.array([np.inf, 0.0])  # see kernels/ends.py
         self.stopped_by = ""  # while it goes on
         self.last_loss = np.nan  # that ended it, where it diverged
         self.validation_loss: list[float] = []
@@ -187,7 +200,7 @@ class Descent:
     def advance(self, until: int, share_out: Workers, halt: Stop) -> None:
         """Goes on until so many epochs are done, or a reason to stop comes up, or a halt is called for between kernel calls."""
         n, total, every_batch = self.rows, until * self.batches, self.stopping.epochs * self.batches
-        each_epoch = self.held_out is not None or not (self.one_by_one or self.work.plan.in_kernel)
+        each_epoch = self.held_out is not None or self.stopping.adaptive or not (self.one_by_one or self.work.plan.in_kernel)
         most = 1 if each_epoch else ORDER_ENTRIES // n if self.orders.shuffle else until
         while not self.stopped_by and self.counters[1] < total:
             first = int(self.counters[1])
@@ -223,6 +236,16 @@ class Descent:
             self.stop("target_loss")
         elif self.stopping.patience and epoch - self.best_epoch >= self.stopping.patience:
             self.stop("patience")
+        elif self.progress[ends.STALE] > self.stopping.n_iter_no_change:
+            self._end_or_slow_down()
+
+    def _end_or_slow_down(self) -> None:
+        rate = self.rule.learning_rate
+        if not self.stopping.adaptive or rate <= ends.LEAST_RATE:
+            self.stop("tol")
+            return
+        self.rule = self.rule._replace(learning_rate=rate / ends.LOWER)
+        self.progress[ends.STALE] = 0
 
     def rewind(self) -> None:
         """After an interrupt: back to the end of the last whole epoch, where the weights are those that its losses led to."""
@@ -250,10 +273,10 @@ class Descent:
 
     def _advance(self, first: int, last: int, threads: int, share_out: Workers, halt: Stop) -> None:
         """Batches first to last - 1, counted over the epochs, by so many threads that meet in the kernel."""
-        network, target = self.network.network, self.stopping.target_loss
-        state = batch.State(self.theta, self.moments, self.counters, self.sums)
+        network, limits = self.network.network, self.stopping.ends
+        state = batch.State(self.theta, self.moments, self.counters, self.sums, self.progress)
         if self.one_by_one:
-            online.train_by_samples(state, self.memory, self.data, self.order, first, last, network, self.rule, target)
+            online.train_by_samples(state, self.memory, self.data, self.order, first, last, network, self.rule, limits)
             return
         work = self.work
         if work.plan.in_kernel:
@@ -266,7 +289,7 @@ class Descent:
                         to_own_core(me)
                     team = batch.Team(me, threads, counter, halt.flag)
                     batch.train_by_batches(
-                        state, work.sums, work.workers[me], self.data, self.order, sizes, network, self.rule, target, team
+                        state, work.sums, work.workers[me], self.data, self.order, sizes, network, self.rule, limits, team
                     )  # fmt: skip
                 except BaseException:  # the others are not to wait
                     barrier.give_up(counter)
@@ -283,8 +306,8 @@ class Descent:
             size, step = self.theta.size, int(self.counters[0]) + 1
             batch.end_batch(state, work.total, stop - start, network, self.rule, epoch, step, 0, size)
             self.counters[:] = step, b + 1
-            if place + 1 == self.batches and not target < self.sums[epoch] / self.rows < np.inf:
-                return
+            if place + 1 == self.batches:
+                ends.is_stuck(self.progress, 0, 1, float(self.sums[epoch]) / self.rows, limits)
 
     def _validate(self, epoch: int, share_out: Workers) -> float | None:
         """The loss over the rows that are held out, if there are any; it is noted, and the best weights kept."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels import many_batches, many_online
+from fastmlp.kernels import ends, many_batches, many_online
 from fastmlp.kernels.simd import readable
 from fastmlp.kernels.vectors import BYTES, WIDE
 from fastmlp.networks import layout
@@ -23,7 +23,7 @@ from fastmlp.training.descent import CALL_SECONDS, FIRST_CALL, ORDER_ENTRIES, en
 from fastmlp.training.epochs import Job
 from fastmlp.training.groups import Outcomes, TrainingGroup
 
-STOPPED_BY = np.array(["epochs", "target_loss", "patience", "diverged"])  # by the marks of kernels/many_batches.py
+STOPPED_BY = np.array(["epochs", "target_loss", "patience", "diverged", "tol"])  # by the marks of kernels/many_batches.py
 ONLINE_BLOCK = 8  # samples that are laid out at once for updates from single samples
 ONLINE_BYTES = 1 << 16  # of rows that are so few that they are all laid out at once
 BLOCK = 16  # samples of a block of a batch
@@ -66,18 +66,20 @@ class NetworksAsLanes:
         block = layout.aligned(dtype, rows * width)[0].reshape(rows, width)
         theta, kept, rest = block[:parameters], block[parameters : 2 * parameters], block[2 * parameters :]
         state, numbers = rest[: moments * parameters], rest[moments * parameters :]
-        marks, best = np.zeros((3, width), np.int64), np.zeros((1, width))
+        marks, best, progress = np.zeros((3, width), np.int64), np.zeros((1, width)), np.zeros((2, width))
+        progress[ends.BEST_LOSS] = np.inf
         theta[:, :count], numbers[:, :count] = group.theta[members].T, group.numbers[members].T  # empty lanes are 0
         marks[many_batches.ENDED, count:] = 1  # and have ended
         for lane, (old, place) in enumerate(before):
-            for name, array in {"theta": theta, "moments": state, "kept": kept, "marks": marks, "best": best}.items():
+            carried = {"theta": theta, "moments": state, "kept": kept, "numbers": numbers, "marks": marks, "best": best}
+            for name, array in {**carried, "progress": progress}.items():
                 array[:, lane] = getattr(old.arrays, name)[place::width]
         if before:
             orders = [old.orders[min(place, len(old.orders) - 1)] for old, place in before]
             orders = copy.deepcopy(orders[:1]) if material.one_order else orders
         else:
             orders = [one.row_orders() for one in (data[:1] if material.one_order else data)]
-        flat = [array.reshape(-1) for array in (theta, state, kept, numbers, material.shift, material.scale, marks, best)]
+        flat = [array.reshape(-1) for array in (theta, state, kept, numbers, material.shift, material.scale, marks, best, progress)]
         return _Lanes(members, many_batches.Lanes(*flat), orders, material.data, material.held_out, self.epoch * self.batches)
 
     def _material(self, data: list[TrainingData]) -> _Material:
@@ -148,7 +150,6 @@ class NetworksAsLanes:
 
     def _go_on(self, lanes: _Lanes, total: int, halt: Stop, _: Workers | None) -> None:
         group, scratch = self.group, self.scratch.get()
-        ends = many_batches.Ends(group.stopping.target_loss, group.stopping.patience or 0)
         kernel = many_online.train_lanes_by_samples if group.online else many_batches.train_lanes_by_batches
         try:
             while lanes.done < total and not halt.is_set():
@@ -162,7 +163,8 @@ class NetworksAsLanes:
                 began = time.perf_counter()
                 running = kernel(
                     lanes.arrays, scratch, lanes.data, lanes.held_out, lanes.sums.reshape(-1), lanes.measured.reshape(-1),
-                    many_batches.LaneSizes(self.block, first, last, first), group.network.network, group.method, ends,
+                    many_batches.LaneSizes(self.block, first, last, first), group.network.network, group.method,
+                    group.stopping.ends,
                 )  # fmt: skip
                 self.seconds = max(1e-9, (time.perf_counter() - began) / (last - first))
                 self._note(lanes, first // self.batches, last // self.batches)

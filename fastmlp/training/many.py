@@ -57,10 +57,13 @@ def train_many(
     momentum: float | Each[float] = 0.9,
     l2: float | Each[float] | None = None,
     schedule: Schedule | None = None,
+    power_t: float = 0.5,
     warmup: float = 0.0,
     epochs: int | Each[int] | None = None,
     shuffle: bool = True,
     target_loss: float | None = None,
+    tol: float | None = None,
+    n_iter_no_change: int = 10,
     validation: float | tuple[ArrayLike, ArrayLike] | None = None,
     patience: int | None = None,
     sample_weight: ArrayLike | None = None,
@@ -303,13 +306,14 @@ class TrainingOfMany(Training):
             theta[:] = options.init.thetas(members)
         else:
             theta[:] = [options.init[member].theta for member in members]
+        rows = len(data[0].rows)
         group = TrainingGroup(
-            network, np.array(members), theta, self.numbers[members].astype(theta.dtype), options.method(kind.epochs),
-            min(kind.batch_size or len(data[0].rows), len(data[0].rows)), Stopping.of(options, kind.epochs), data,
+            network, np.array(members), theta, self.numbers[members].astype(theta.dtype), options.method(kind.epochs, rows),
+            min(kind.batch_size or rows, rows), Stopping.of(options, kind.epochs), data,
         )  # fmt: skip
         if not isinstance(options.init, str):
-            for rows, one in group.alike():
-                theta[rows] = unfold(network, theta[rows], one.inputs, one.outputs)
+            for alike, one in group.alike():
+                theta[alike] = unfold(network, theta[alike], one.inputs, one.outputs)
         return group
 
     def _state(self) -> tuple[str, float]:

@@ -165,11 +165,21 @@ class Options:
     schedule: Any = field(
         default=None, metadata=_about(_one_of(schedules.CODES), f"of the learning rate: {_names(schedules.CODES)}")
     )
+    power_t: float = field(
+        default=0.5,
+        metadata=_about(checks.not_negative, "of the schedule invscaling: the power of the rows seen"),
+    )
     warmup: float = field(default=0.0, metadata=_about(checks.not_negative, "epochs in which the learning rate first rises from 0"))
     epochs: Any = field(default=None, metadata=_about(checks.positive_int, "passes over the rows, at most", checks.is_many))
     shuffle: bool = field(default=True, metadata=_about(checks.yes_or_no, "whether each epoch takes the rows in a new order"))
     target_loss: float | None = field(
         default=None, metadata=_about(checks.not_negative, "stop after an epoch with such a loss, or less")
+    )
+    tol: float | None = field(
+        default=None, metadata=_about(checks.not_negative, "stop when the loss no longer falls by so much, see n_iter_no_change")
+    )
+    n_iter_no_change: int = field(
+        default=10, metadata=_about(checks.positive_int, "of tol: after how many epochs in a row without such progress")
     )
     validation: Any = field(
         default=None, metadata=_about(checks.rows_beside, "fraction of the rows to hold out and measure, or (X, y)")
@@ -225,6 +235,8 @@ class Options:
                 values[name] = _each(name, value, check) if members and own is not None and own(value) else check(name, value)
         if values["patience"] is not None and values["validation"] is None:
             raise ValueError("patience needs validation: a fraction of the rows, or (X, y)")
+        if values["schedule"] == "adaptive" and values["tol"] is None:
+            raise ValueError("the schedule 'adaptive' needs tol: by how much the loss of an epoch has to fall")
         steady = values["keep_state"] or state is not None  # nobody knows the last epoch
         counts = [len(x)] if values["rows"] is None else [len(rows) for rows in values["rows"]]
         own_rate = values["learning_rate"] is not None
@@ -264,9 +276,10 @@ class Options:
         """Of any member."""
         return max(self.epochs) if checks.is_many(self.epochs) else self.epochs
 
-    def method(self, epochs: int, before: int = 0) -> optimizers.Method:
-        """The optimizer and its learning rate over so many epochs, as the kernels take them, after those of an earlier training."""
-        schedule = schedules.RateSchedule(schedules.CODES[self.schedule], self.warmup, epochs, before)
+    def method(self, epochs: int, rows: int, before: int = 0) -> optimizers.Method:
+        """The optimizer and its learning rate over so many epochs, each of so many rows, after those of an earlier training; as the
+        kernels take them."""
+        schedule = schedules.RateSchedule(schedules.CODES[self.schedule], self.warmup, epochs, before, rows, self.power_t)
         return optimizers.method_of(self.optimizer, schedule)
 
 
@@ -355,10 +368,13 @@ class TrainOptions(TypedDict, total=False):
     momentum: float
     l2: float | None
     schedule: Schedule | None
+    power_t: float
     warmup: float
     epochs: int | None
     shuffle: bool
     target_loss: float | None
+    tol: float | None
+    n_iter_no_change: int
     validation: float | tuple[ArrayLike, ArrayLike] | None
     patience: int | None
     sample_weight: ArrayLike | None

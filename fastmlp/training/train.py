@@ -43,10 +43,13 @@ def train(
     momentum: float = 0.9,
     l2: float | None = None,
     schedule: Schedule | None = None,
+    power_t: float = 0.5,
     warmup: float = 0.0,
     epochs: int | None = None,
     shuffle: bool = True,
     target_loss: float | None = None,
+    tol: float | None = None,
+    n_iter_no_change: int = 10,
     validation: float | tuple[ArrayLike, ArrayLike] | None = None,
     patience: int | None = None,
     sample_weight: ArrayLike | None = None,
@@ -112,8 +115,12 @@ def train(
         adamw 0.01; else 0.
     schedule : str
         How the learning rate changes from epoch to epoch: "constant", or after `warmup` falling to 0: "cosine" (half a period,
-        Loshchilov and Hutter 2017), "linear". The rate of an epoch is that of its middle. By default cosine for adam and its kin
-        with their default learning rate, else constant.
+        Loshchilov and Hutter 2017), "linear". The rate of an epoch is that of its middle. Or as in scikit-learn: "invscaling",
+        where it is divided by (1 + rows seen in epochs before)^power_t, and "adaptive", where it is divided by 5 instead of
+        stopping by `tol`, until it is at most 1e-6. By default cosine for adam and its kin with their default learning rate, else
+        constant.
+    power_t : float
+        Of "invscaling".
     warmup : float
         Epochs in which the learning rate first rises linearly from 0.
     epochs : int
@@ -123,6 +130,11 @@ def train(
         Whether batches are drawn in a new order in each epoch. A full batch has no order.
     target_loss : float
         Stops after an epoch whose loss, as `history` has it, is at most this.
+    tol : float
+        Stops after more than `n_iter_no_change` epochs in a row whose loss, as `history` has it, was not below the least one before
+        by at least this.
+    n_iter_no_change : int
+        Of `tol`: so many such epochs are let pass.
     validation : float or (X, y)
         Rows to measure after each epoch: a fraction to hold out (of each class alike), or rows of their own.
     patience : int
@@ -191,7 +203,7 @@ def train(
         network.theta = unfold(network, init.theta[None], data.inputs, data.outputs)[0]
     before = epochs_before(state, options.seed, options.data_seed)
     rate = default_rate(optimizer, network) if options.learning_rate is None else options.learning_rate
-    rule = optimizers.Rule(options.method(options.epochs, before), rate, options.momentum, options.l2)
+    rule = optimizers.Rule(options.method(options.epochs, len(data.rows), before), rate, options.momentum, options.l2)
     descent = Descent(
         network, data, rule, Stopping.of(options, options.epochs), options.batch_size, thread_count(options.threads), state
     )

@@ -71,7 +71,7 @@ def test_every_optimizer_is_that_of_the_reference(network, optimizer, batch_size
 def test_schedules_are_those_of_the_reference(name, kernel):
     network = network_of("tanh", "softmax", "cross_entropy", (3,))
     epochs = 2 if INTERPRETED else 5
-    compare(members_of(network, float, kernel, schedule=RateSchedule(schedules.CODES[name], 1.2, epochs)), epochs)
+    compare(members_of(network, float, kernel, schedule=RateSchedule(schedules.CODES[name], 1.2, epochs, 0, 7, 0.3)), epochs)
 
 
 @by_dtype

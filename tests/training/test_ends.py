@@ -1,0 +1,102 @@
+"""tol and n_iter_no_change, and the schedules of scikit-learn: of one network, and of those of a population."""
+
+import numpy as np
+import pytest
+from cases import one_sentence, toy
+from members import BATCH_SIZES, PRECISIONS, all_bits, compare, regression
+
+import fastmlp
+from benchmarks.reference import rate_factors
+
+SGD = {"optimizer": "sgd", "hidden": (3,), "seed": 1, "l2": 0.0}
+
+
+def epochs_until(losses, tol, most):
+    """The epochs until more than `most` in a row were not below the least one before by tol."""
+    stale, least = 0, np.inf
+    for epoch, loss in enumerate(losses, 1):
+        stale = stale + 1 if loss > least - tol else 0
+        least = min(least, loss)
+        if stale > most:
+            return epoch, "tol"
+    return len(losses), "epochs"
+
+
+@PRECISIONS
+@BATCH_SIZES
+@pytest.mark.parametrize("validation", [None, 0.2])
+def test_a_training_stops_after_too_many_epochs_in_a_row_without_progress(validation, batch_size, dtype):
+    X, y = toy()
+    rates = [1e-4, 0.003, 0.05, 0.3]
+    options = {**SGD, "epochs": 30, "batch_size": batch_size, "validation": validation}
+    free = fastmlp.train_many(X.astype(dtype), y, learning_rate=rates, **options).history
+    ended = set()
+    for tol, most in ((0.002, 2), (0.0, 1), (0.02, 5)):
+        population = compare(X.astype(dtype), y, learning_rate=rates, tol=tol, n_iter_no_change=most, **options)
+        expected = [epochs_until(losses, tol, most) for losses in free.loss]
+        assert list(zip(population.history.epochs, population.history.stopped_by, strict=True)) == expected
+        ended |= set(population.history.stopped_by)
+    assert ended == {"tol", "epochs"}
+
+
+@BATCH_SIZES
+def test_an_adaptive_rate_is_divided_by_five_instead_and_the_epochs_are_counted_anew(batch_size):
+    X, y = toy()
+    options = {**SGD, "batch_size": batch_size, "schedule": "adaptive", "tol": 10.0, "n_iter_no_change": 1}
+    alone = fastmlp.train(X, y, epochs=20, learning_rate=1e-5, **options)
+    assert (alone.history.epochs, alone.history.stopped_by) == (1 + 3 * 2, "tol")  # 1e-5, 2e-6, 4e-7 and no lower
+    population = compare(X, y, learning_rate=[1e-5, 0.1, 1e-7], epochs=9, **options)
+    assert population.history.epochs.tolist() == [7, 9, 3]
+    free = fastmlp.train(X, y, epochs=3, learning_rate=0.1, **SGD, batch_size=batch_size).history.loss
+    assert np.array_equal(population[1].history.loss[:3].round(9), free.round(9)), "until then, the rate is as given"
+
+
+def test_an_adaptive_rate_stays_lowered_where_members_move_to_other_lanes():
+    X, y = toy()
+    options = {**SGD, "schedule": "adaptive", "tol": 0.01, "n_iter_no_change": 1, "epochs": 40, "data_seed": 1}
+    rates = np.geomspace(1e-6, 0.5, 20)
+    together = fastmlp.train_many(X, y, learning_rate=rates, **options)
+    calls = fastmlp.train_many(X, y, learning_rate=rates, on_epoch=lambda *_: None, **options)
+    assert len(set(together.history.epochs.tolist())) > 2
+    assert all_bits(together) == all_bits(calls)
+
+
+@BATCH_SIZES
+@pytest.mark.parametrize("power", [0.5, 0.0, 1.5])
+def test_invscaling_divides_the_rate_by_a_power_of_the_rows_seen(power, batch_size):
+    X, y = regression()
+    options = {**SGD, "batch_size": batch_size, "learning_rate": 0.1, "epochs": 3, "shuffle": False}
+    population = compare(X, y, schedule="invscaling", power_t=power, **options)
+    network = None
+    for factor in rate_factors("invscaling", 3, rows=len(X), power=power):
+        one = {**options, "epochs": 1, "learning_rate": 0.1 * factor, "init": network or "glorot"}
+        network = fastmlp.train(X, y, **one)
+    np.testing.assert_allclose(population[0].theta, network.theta, rtol=1e-9, atol=1e-12)
+
+
+def test_invscaling_goes_on_where_a_kept_state_goes_on():
+    X, y = toy()
+    options = {**SGD, "schedule": "invscaling", "learning_rate": 0.5}
+    whole = fastmlp.train(X, y, epochs=4, **options)
+    first = fastmlp.train(X, y, epochs=2, keep_state=True, **options)
+    assert np.array_equal(whole.theta, fastmlp.train(X, y, epochs=2, init=first, **options).theta)
+
+
+def test_many_threads_stop_after_the_epoch_that_one_stops_after():
+    X, y = np.resize(toy()[0], (600, 3)), np.resize(toy()[1], 600)
+    options = {**SGD, "batch_size": None, "epochs": 60, "tol": 0.003, "n_iter_no_change": 2, "learning_rate": 0.5}
+    one, two = (fastmlp.train(X, y, threads=threads, **options) for threads in (1, 2))
+    assert one.history.stopped_by == two.history.stopped_by == "tol"
+    assert np.array_equal(one.history.loss, two.history.loss)
+
+
+@pytest.mark.parametrize("train", [fastmlp.train, fastmlp.train_many])
+def test_what_stops_a_training_is_checked(train):
+    for options, words in (
+        ({"tol": -1}, ["tol must be a number of at least 0", "got -1"]),
+        ({"n_iter_no_change": 0}, ["n_iter_no_change must be a positive whole number", "got 0"]),
+        ({"power_t": -0.5}, ["power_t must be a number of at least 0", "got -0.5"]),
+        ({"schedule": "adaptive"}, ["the schedule 'adaptive' needs tol"]),
+    ):
+        with one_sentence(words):
+            train(*toy(), **options)
