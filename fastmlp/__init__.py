@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fastmlp.networks.objective import Objective
     from fastmlp.networks.population import Population
     from fastmlp.training.combinations import grid
+    from fastmlp.training.cross_validation import CrossValidation, cross_validate
     from fastmlp.training.many import train_many
     from fastmlp.training.train import train
 
@@ -30,6 +31,7 @@ __version__ = "0.2.0"
 
 # Public names load on first use: importing NumPy and Numba costs half a second, which `fastmlp --help` need not pay.
 _ROOMS = {
+    "CrossValidation": "training.cross_validation",
     "DivergedError": "networks.history",
     "Evaluation": "networks.metrics",
     "History": "networks.history",
@@ -41,6 +43,7 @@ _ROOMS = {
     "PopulationHistory": "networks.history",
     "Verdicts": "images.verdicts",
     "classify_folder": "images.folders",
+    "cross_validate": "training.cross_validation",
     "extract_features": "images.folders",
     "load": "images.loading",
     "read_image": "images.pillow",
@@ -52,6 +55,7 @@ _ROOMS = {
 
 __all__ = [
     "MLP",
+    "CrossValidation",
     "DivergedError",
     "Evaluation",
     "History",
@@ -62,6 +66,7 @@ __all__ = [
     "PopulationHistory",
     "Verdicts",
     "classify_folder",
+    "cross_validate",
     "extract_features",
     "grid",
     "load",

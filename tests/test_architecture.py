@@ -20,6 +20,7 @@ WINGS = ("commands", "images", "training", "networks", *ROOMS, "kernels", "inter
 DOOR = ("__init__", "__main__")
 
 PUBLIC = [
+    "CrossValidation",
     "DivergedError",
     "Evaluation",
     "History",
@@ -31,6 +32,7 @@ PUBLIC = [
     "PopulationHistory",
     "Verdicts",
     "classify_folder",
+    "cross_validate",
     "extract_features",
     "grid",
     "load",

@@ -20,7 +20,7 @@ from fastmlp.training.memory import check_network
 from fastmlp.training.options import ACTIVATION, HIDDEN, Options
 from fastmlp.training.scaling import Scaling, fold
 
-FIRST_WEIGHTS, HELD_OUT, ORDER, BOOTSTRAP = range(4)  # streams of a seed
+FIRST_WEIGHTS, HELD_OUT, ORDER, BOOTSTRAP, FOLDS = range(5)  # streams of a seed
 BIAS_SPREAD = {"glorot": 0.0, "he": 0.0, "normal": 0.1, "uniform": 1.0}
 DRAWN_AT_ONCE = 1 << 16  # first parameters, which stay in the cache
 
