@@ -80,12 +80,14 @@ __all__ = [
 if not TYPE_CHECKING:  # a type checker would take any name for a public one
 
     def __getattr__(name: str) -> Any:
-        if name not in _ROOMS:
+        if name not in _ROOMS and name != "sklearn":
             raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
         from fastmlp.interrupts import noted
 
         with noted():  # Ctrl-C within it would leave Numba in pieces, for as long as the process lives
-            room = import_module(f"fastmlp.{_ROOMS[name]}")
+            room = import_module(f"fastmlp.{_ROOMS.get(name, name)}")
+        if name not in _ROOMS:  # the wing that needs scikit-learn
+            return room
         value = getattr(room, "load_model" if name == "load" else name)
         globals()[name] = value
         return value

@@ -15,7 +15,7 @@ from fastmlp.commands.main import COMMANDS
 PACKAGE = Path(fastmlp.__file__).parent
 TESTS = Path(__file__).parent
 ROOMS = ("storage", "writing", "progress", "labels", "arrays", "threads", "checks", "literals")
-WINGS = ("commands", "images", "training", "networks", *ROOMS, "kernels", "interrupts")
+WINGS = ("commands", "sklearn", "images", "training", "networks", *ROOMS, "kernels", "interrupts")
 
 DOOR = ("__init__", "__main__")
 
@@ -139,10 +139,17 @@ def test_only_images_knows_pillow_and_only_kernels_know_numba():
             assert "numba" not in others, path
 
 
+def test_only_its_own_wing_knows_scikit_learn():
+    """And a tutorial, which is on data of its making."""
+    for path, tree in sources().items():
+        assert wing_of(path) == "sklearn" or path == "commands/tutorials.py" or not outside(path, tree) & {"sklearn", "scipy"}, path
+
+
 def test_only_the_commands_print():
+    """And estimators that are told to, by verbose, as in scikit-learn."""
     for path, tree in sources().items():
         called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-        assert wing_of(path) == "commands" or not called & {"print", "sys.stdout.write"}, path
+        assert wing_of(path) == "commands" or path == "sklearn/stochastic.py" or not called & {"print", "sys.stdout.write"}, path
 
 
 def test_kernels_neither_raise_nor_draw():
@@ -180,7 +187,7 @@ try:
     {start}
 except SystemExit:
     pass
-heavy = sys.modules.keys() & {{"numba", "numpy", "PIL"}}
+heavy = sys.modules.keys() & {{"numba", "numpy", "PIL", "sklearn"}}
 sys.exit(f"imports {{heavy}}" if heavy else 0)
 """
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -1,0 +1,59 @@
+"""Steps of a network over rows that come bit by bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.kernels import barrier, batch, optimizers
+from fastmlp.kernels.tiles import Data
+from fastmlp.networks.mlp import MLP
+from fastmlp.networks.objective import ChunkedLoss, every_row
+
+SMALL = 2_000_000  # parameters times rows that are worth no second thread, and are done before somebody interrupts
+KEPT = 4  # sizes of batches whose memory is kept
+
+
+class Steps:
+    """A network that is trained on some rows, then on others, as they come.
+
+    What a kernel needs beside the rows is made once, so that a step from a single row takes some microseconds.
+    """
+
+    def __init__(self, network: MLP, moments: NDArray[Any], counters: NDArray[np.int64]) -> None:
+        """With what the optimizer knows: its moments (2, P), and two counters, of which the first one is that of its steps."""
+        self.network, self._layers = network, network.network
+        self._state = batch.State(network.theta, moments, counters, np.zeros(1))
+        self._alone = batch.Team(0, 1, barrier.new_counter(), np.zeros(1, np.uint8))
+        self._unscaled = np.zeros(network.layer_sizes[0], network.dtype), np.ones(network.layer_sizes[0], network.dtype)
+        self._work: dict[int, ChunkedLoss] = {}  # for batches of so many rows
+        self._in_order = every_row(1)[None]
+
+    def over(
+        self,
+        x: NDArray[Any],
+        targets: NDArray[Any],
+        weights: NDArray[Any],
+        rule: optimizers.Rule,
+        batch_size: int,
+        order: NDArray[np.integer] | None = None,
+    ) -> float:
+        """The mean loss over rows x (N, D) in that order, each as it was seen before the step to which its batch led.
+
+        All arrays are as kernels take them, and N parameters * rows are at most SMALL.
+        """
+        n, state = len(x), self._state
+        data = Data(x, targets, weights, *self._unscaled)
+        if self._in_order.shape[1] != n:
+            self._in_order = every_row(n)[None]
+        if (work := self._work.get(batch_size)) is None:
+            if len(self._work) == KEPT:
+                self._work.clear()
+            work = self._work[batch_size] = ChunkedLoss(self._layers, data, self._in_order[0], batch_size, 1)
+        state.history[0] = state.counters[1] = 0
+        sizes = batch.Sizes(batch_size, work.plan.chunk, 0, -(-n // batch_size))
+        rows = self._in_order if order is None else order[None]
+        batch.train_by_batches(state, work.sums, work.workers[0], data, rows, sizes, self._layers, rule, -np.inf, self._alone)
+        return float(state.history[0]) / n
