@@ -21,7 +21,7 @@ from fastmlp.kernels.product import Grid
 from fastmlp.kernels.simd import get, lanes_of, load, put, room, total, zeros
 from fastmlp.kernels.tiles import STRIP, Tiles, pack, strips
 
-ROOM = 4096  # numbers of scratch for a few rows, on the stack
+ROOM = 8192  # numbers of scratch for a few rows, on the stack
 
 
 class BatchScratch(NamedTuple):

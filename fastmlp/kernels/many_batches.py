@@ -187,7 +187,7 @@ def _step(strip, g, layers, method, factor, step, epoch):
     code, second, number = method.optimizer, strip.moments.size // 2, strip.theta.dtype.type
     rate = load(numbers, RATE * lanes) * number(rate_factor(method.schedule, epoch))
     l2 = load(numbers, L2 * lanes)
-    f = optimizers.factors(number, rate, load(numbers, MOMENTUM_OF * lanes), method.moments, step)
+    f = optimizers.factors(number, rate, load(numbers, MOMENTUM_OF * lanes), method, step)
     for k in range(layers.shape[0]):
         layer = layer_of(layers, k)
         end = (layer.weights + layer.n_in * layer.n_out) * lanes

@@ -14,7 +14,7 @@ from fastmlp.kernels.trace import choose, like, square_root, traced
 # What a type checker knows of the names; a test holds them against the table.
 Optimizer = Literal["adam", "adamw", "momentum", "nadam", "nesterov", "rmsprop", "sgd"]
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of adam and its kin
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of adam and its kin, unless a method says otherwise
 RHO = 0.9  # of rmsprop
 
 
@@ -26,6 +26,11 @@ class Factors(NamedTuple):
     rate1: float  # rate / (1 - beta1^step), which makes the first moment unbiased
     rate2: float  # the same of the next step
     unbias: float  # 1 / (1 - beta2^step), of the second moment
+    beta1: float
+    rest1: float  # 1 - beta1
+    beta2: float
+    rest2: float
+    epsilon: float
 
 
 @traced
@@ -55,24 +60,24 @@ def _rmsprop(theta, s, g, f):
     return theta - f.rate * g / (square_root(s) + like(g, EPSILON)), s
 
 
-def _moments(v, s, g):
+def _moments(v, s, g, f):
     """Running means of g and of its squares."""
-    return like(g, BETA1) * v + like(g, 1 - BETA1) * g, like(g, BETA2) * s + like(g, 1 - BETA2) * (g * g)
+    return v * f.beta1 + g * f.rest1, s * f.beta2 + (g * g) * f.rest2
 
 
 @traced
 def _adam(theta, v, s, g, f):
     """r times the mean of g, divided by the root of the mean of its squares, both without the bias of their beginning at 0."""
-    v, s = _moments(v, s, g)
-    return theta - f.rate1 * v / (square_root(s * f.unbias) + like(g, EPSILON)), v, s
+    v, s = _moments(v, s, g, f)
+    return theta - f.rate1 * v / (square_root(s * f.unbias) + f.epsilon), v, s
 
 
 @traced
 def _nadam(theta, v, s, g, f):
     """adam, with the mean of g as it will be after another such g."""
-    v, s = _moments(v, s, g)
-    step = f.rate2 * (like(g, BETA1) * v) + f.rate1 * (like(g, 1 - BETA1) * g)
-    return theta - step / (square_root(s * f.unbias) + like(g, EPSILON)), v, s
+    v, s = _moments(v, s, g, f)
+    step = f.rate2 * (v * f.beta1) + f.rate1 * (g * f.rest1)
+    return theta - step / (square_root(s * f.unbias) + f.epsilon), v, s
 
 
 class OptimizerRow(NamedTuple):
@@ -109,6 +114,9 @@ class Method(NamedTuple):
     moments: int
     decoupled: bool
     schedule: RateSchedule = AS_GIVEN
+    beta1: float = BETA1  # of two moments: how much of each is kept
+    beta2: float = BETA2
+    epsilon: float = EPSILON
 
 
 class Rule(NamedTuple):
@@ -144,12 +152,15 @@ def step2(code, theta, v, s, g, f):
 
 
 @jit_inline
-def factors(number, rate, momentum, moments, step):
+def factors(number, rate, momentum, method, step):
     """The factors of a step, counted from 1, for a rate and a momentum of the type of the parameters, whose number() it is."""
+    beta1, beta2 = method.beta1, method.beta2
     bias1, bias_next, bias2 = 1.0, 1.0, 1.0
-    if moments == 2:
-        bias1, bias_next, bias2 = 1 - BETA1**step, 1 - BETA1 ** (step + 1), 1 - BETA2**step
-    return Factors(rate, momentum, rate * number(1 / bias1), rate * number(1 / bias_next), number(1 / bias2))
+    if method.moments == 2:
+        bias1, bias_next, bias2 = 1 - beta1**step, 1 - beta1 ** (step + 1), 1 - beta2**step
+    rate1, rate2, unbias = rate * number(1 / bias1), rate * number(1 / bias_next), number(1 / bias2)
+    kept = number(beta1), number(1 - beta1), number(beta2), number(1 - beta2), number(method.epsilon)
+    return Factors(rate, momentum, rate1, rate2, unbias, kept[0], kept[1], kept[2], kept[3], kept[4])
 
 
 @jit_part
@@ -167,7 +178,7 @@ def _add_weights(g, theta, layers, strength, low, high):
 def _update(theta, v, s, g, rule, rate, step):
     """One step (counted from 1) down the gradient g, of as many parameters as are given; v and s are their rows of the moments."""
     number, method = theta.dtype.type, rule.method
-    code, f = method.optimizer, factors(number, number(rate), number(rule.momentum), method.moments, step)
+    code, f = method.optimizer, factors(number, number(rate), number(rule.momentum), method, step)
     if method.moments == 0:
         for i in range(theta.shape[0]):
             theta[i] = step0(code, theta[i], g[i], f)

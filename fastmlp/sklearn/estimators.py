@@ -65,7 +65,8 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):
     validation_fraction : float
         The share of the rows that early_stopping holds out.
     beta_1, beta_2, epsilon : float
-        Of adam: 0.9, 0.999, 1e-8 and no others.
+        Of adam and its kin: how much of the means of the gradient and of its squares is kept, and what is added to the root of the
+        latter.
     n_iter_no_change : int or inf
         Epochs in a row without progress that are borne.
     max_fun : int

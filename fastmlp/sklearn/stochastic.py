@@ -28,6 +28,7 @@ from fastmlp.training.descent import Descent, Stopping
 from fastmlp.training.scaling import input_scaling
 
 LEAST_RATE = 1e-6  # at which "adaptive" ends
+SMALL_PENALTY = 1e-3  # of a loss: it may be taken to change evenly over some epochs
 FEWER = 5.0  # times the rate, where it makes no progress
 
 
@@ -42,7 +43,9 @@ class OptimizerState:
 
     @classmethod
     def new(cls, options: MemberOptions, network: MLP) -> OptimizerState:
-        own, method = options.own, optimizers.method_of(options.shared["optimizer"])
+        own, shared = options
+        method = optimizers.method_of(shared["optimizer"])
+        method = method._replace(beta1=shared["beta1"], beta2=shared["beta2"], epsilon=shared["epsilon"])
         rule = optimizers.Rule(method, own["learning_rate"], own["momentum"], own["l2"])
         return cls(rule, own["learning_rate"], np.zeros((2, network.theta.size), network.dtype), np.zeros(2, np.int64))
 
@@ -113,9 +116,11 @@ def end_epoch(estimator: Any, optimizer: OptimizerState, loss: float, rows: int)
     return False
 
 
-def _epochs_to_look(estimator: Any) -> int:
-    """After how many epochs at the earliest anything is decided."""
+def _epochs_to_look(estimator: Any, penalty: float) -> int:
+    """After how many epochs at the earliest anything is decided, or is to be known."""
     if estimator.early_stopping or (estimator.learning_rate == "invscaling" and estimator.solver in SCHEDULED):
+        return 1
+    if penalty > max(estimator.tol, SMALL_PENALTY * (estimator.loss_curve_[-1] if estimator.loss_curve_ else 0.0)):
         return 1
     left = estimator.max_iter - estimator.n_iter_
     return max(1, min(left, estimator.n_iter_no_change + 1 - estimator._no_improvement_count))
@@ -217,7 +222,7 @@ def _go_on(estimator: Any, descent: Descent, optimizer: OptimizerState, terms: L
             done = descent.epochs
             descent.rule = optimizer.step_rule(l2)
             try:
-                descent.advance(min(done + _epochs_to_look(estimator), descent.stopping.epochs), threads, halt)
+                descent.advance(min(done + _epochs_to_look(estimator, penalty), descent.stopping.epochs), threads, halt)
                 interrupts.raise_noted()
             except KeyboardInterrupt:
                 interrupted = True
@@ -225,10 +230,11 @@ def _go_on(estimator: Any, descent: Descent, optimizer: OptimizerState, terms: L
                 interrupts.forget()
             before, penalty = penalty, penalty_of(descent.network, l2)
             losses = descent.sums[done : descent.epochs] / descent.rows * terms.factor + terms.summand
-            for place, loss in enumerate(losses.tolist()):  # the penalty is taken to change evenly
+            for place, loss in enumerate(losses.tolist()):
                 if validation is not None:
                     validation.note(descent.validation_loss[done] if len(descent.validation_loss) > done else math.nan)
-                penalized = loss + before + (place + 0.5) / len(losses) * (penalty - before)
+                middle = place + 0.5 * (1 - 1 / descent.batches)  # of the beginnings of its batches
+                penalized = loss + before + middle / len(losses) * (penalty - before)
                 ended = end_epoch(estimator, optimizer, penalized, descent.rows)
     if interrupted:
         message = f"training was interrupted by Ctrl-C after {estimator.n_iter_} epochs; this is the network so far"

@@ -94,7 +94,6 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "dtype": lambda name, value: checks.dtype(value),
     "threads": lambda name, value: value is None or checks.positive_int(name, value),
 }
-FIXED = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}  # that the kernels have as constants
 
 
 def check_estimator(estimator: Any) -> None:
@@ -102,9 +101,6 @@ def check_estimator(estimator: Any) -> None:
     for name, value in vars(estimator).items():
         if name in CHECKS:
             CHECKS[name](name, value)
-    for name, only in FIXED.items():
-        if getattr(estimator, name) != only:
-            raise ValueError(f"{name} must be {only:g}, the only value that the optimizers have; got {getattr(estimator, name)!r}")
 
 
 # -- as options -----------------------------------------------------------------------------------------------------------------
@@ -138,6 +134,9 @@ def member_options(estimator: Any, n_rows: int, mean_weight: float = 1.0) -> Mem
         "optimizer": solver,
         "schedule": estimator.learning_rate if solver in SCHEDULED else "constant",
         "power_t": float(estimator.power_t),
+        "beta1": float(estimator.beta_1),
+        "beta2": float(estimator.beta_2),
+        "epsilon": float(estimator.epsilon),
         "epochs": estimator.max_iter,
         "shuffle": bool(estimator.shuffle),
         "tol": float(estimator.tol),
