@@ -1,0 +1,26 @@
+"""scikit-learn's own checks of estimators."""
+
+import warnings
+
+from sklearn.exceptions import ConvergenceWarning, SkipTestWarning
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fastmlp.sklearn import MLPClassifier, MLPRegressor
+
+# The name of a check: the reason why it fails.
+EXPECTED_TO_FAIL: dict[str, str] = {}
+
+ESTIMATORS = [
+    MLPClassifier(max_iter=50),
+    MLPClassifier(solver="lbfgs", max_iter=10, hidden_layer_sizes=5),
+    MLPRegressor(max_iter=50),
+    MLPRegressor(solver="sgd", random_state=42),
+]
+
+
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda estimator: EXPECTED_TO_FAIL)
+def test_estimator(estimator, check):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", SkipTestWarning)
+        check(estimator)
