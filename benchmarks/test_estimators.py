@@ -1,0 +1,103 @@
+"""Our estimators beside scikit-learn's own, with the same parameters: fit, one row at a time, and cross-validated scores.
+
+A rival's name tells the bar: the least ratio that fastmlp is to reach on two cores.
+"""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from benchmarks.work import Side
+
+sklearn = pytest.importorskip("sklearn")
+
+from sklearn import datasets, neural_network  # noqa: E402
+from sklearn.model_selection import cross_val_score  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler, scale  # noqa: E402
+
+from fastmlp import sklearn as ours  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+SMALL = 200  # rows in the short form
+
+
+def pixels():
+    X, labels = datasets.load_digits(return_X_y=True)
+    return X / 16, labels
+
+
+def iris():
+    return datasets.load_iris(return_X_y=True)
+
+
+def three_columns():
+    return datasets.make_classification(10_000, 3, n_informative=2, n_redundant=1, random_state=42)
+
+
+def letters():
+    return datasets.make_classification(20_000, 16, n_informative=12, n_classes=26, n_clusters_per_class=1, random_state=0)
+
+
+FITS = {
+    "digits, defaults": (pixels, {}, 3),
+    "digits, (32,), batches of 32": (pixels, {"hidden_layer_sizes": (32,), "batch_size": 32}, 8),
+    "iris, defaults": (iris, {}, 12),
+    "10000 x 3, (5,)": (three_columns, {"hidden_layer_sizes": (5,)}, 15),
+    "20000 x 16, 26 classes, 20 epochs": (letters, {"max_iter": 20}, 5),  # of defaults; a whole fit of theirs takes minutes
+}
+
+
+def both(**options):
+    """Theirs and ours."""
+    return [module.MLPClassifier(random_state=0, **options) for module in (neural_network, ours)]
+
+
+@pytest.mark.parametrize("work", FITS)
+def test_fit(versus, short, work):
+    make, options, bar = FITS[work]
+    X, labels = make()
+    if short:
+        X, labels, options = X[:SMALL], labels[:SMALL], {**options, "max_iter": 2}
+    their, our = both(**options)
+    versus(
+        f"fit, {work}",
+        Side(partial(our.fit, X, labels)),
+        {f"scikit-learn, bar {bar}x": lambda: [Side(partial(their.fit, X, labels))]},
+    )
+
+
+@pytest.mark.parametrize(("asked", "bar"), [("predict_proba", 10), ("partial_fit", 20)])
+@pytest.mark.parametrize("make", [iris, pixels], ids=lambda make: make.__name__)
+def test_one_row(versus, make, asked, bar):
+    X, labels = make()
+    data = (X[:1].copy(), labels[:1].copy())[: 1 + (asked == "partial_fit")]
+    their, our = (Side(partial(getattr(model.fit(X, labels), asked), *data)) for model in both(max_iter=2))
+    versus(f"{asked} of a row, {make.__name__}", our, {f"scikit-learn, bar {bar}x": lambda: [their]})
+
+
+SETS = {
+    "iris": datasets.load_iris,
+    "digits": datasets.load_digits,
+    "wine": datasets.load_wine,
+    "breast cancer": datasets.load_breast_cancer,
+    "diabetes": datasets.load_diabetes,
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_scores(benchmark, measured, short, name):
+    """Of five folds, their mean and its standard error."""
+    X, y = SETS[name](return_X_y=True)
+    kind, y = ("MLPRegressor", scale(y)) if name == "diabetes" else ("MLPClassifier", y)
+    options = {"random_state": 0, **({"max_iter": 2} if short else {})}
+    models = [make_pipeline(StandardScaler(), getattr(module, kind)(**options)) for module in (neural_network, ours)]
+    their = cross_val_score(models[0], X, y, cv=5)
+    our = benchmark.pedantic(cross_val_score, (models[1], X, y), {"cv": 5})
+    texts = [f"{scores.mean():.4f} ± {scores.std(ddof=1) / np.sqrt(len(scores)):.4f}" for scores in (our, their)]
+    rival = {"name": "scikit-learn", "bar": "", "form": "", "figure": texts[1]}
+    measured(f"score in five folds, {name}", texts[0], [rival])
+    if not short:
+        assert abs(our.mean() - their.mean()) <= max(their.std(ddof=1) / np.sqrt(5), 0.005)
