@@ -139,10 +139,10 @@ def test_only_images_knows_pillow_and_only_kernels_know_numba():
             assert "numba" not in others, path
 
 
-def test_only_its_own_wing_knows_scikit_learn():
-    """And a tutorial, which is on data of its making."""
+def test_only_its_wing_needs_scikit_learn():
+    beside = "commands/tutorials.py"  # whose data it has
     for path, tree in sources().items():
-        assert wing_of(path) == "sklearn" or path == "commands/tutorials.py" or not outside(path, tree) & {"sklearn", "scipy"}, path
+        assert wing_of(path) == "sklearn" or path == beside or not outside(path, tree) & {"sklearn", "scipy"}, path
 
 
 def test_only_the_commands_print():

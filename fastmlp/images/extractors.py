@@ -71,7 +71,7 @@ EXTRACTORS = {
 DEFAULT_EXTRACTOR: ExtractorName = "pixels"  # to classify by
 
 
-def extract(images: Iterable[NDArray[np.uint8]], extractor: str = "ink") -> NDArray[np.float64]:
+def extract(images: Iterable[NDArray[np.uint8]], extractor: str = "ink", name: str = "images") -> NDArray[np.float64]:
     """Extract the features of gray images.
 
     Parameters
@@ -80,6 +80,8 @@ def extract(images: Iterable[NDArray[np.uint8]], extractor: str = "ink") -> NDAr
         Gray levels from 0, black, to 255, white. The sizes may differ.
     extractor : {"ink", "pixels"}
         What to extract; the text at the head of this file defines both.
+    name : str
+        What the images are called in messages.
 
     Returns
     -------
@@ -92,7 +94,7 @@ def extract(images: Iterable[NDArray[np.uint8]], extractor: str = "ink") -> NDAr
         If an image is not a two-dimensional uint8 array, or is empty, or no extractor has that name.
     """
     chosen = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)]
-    checked = [_gray_image(f"images[{index}]", image) for index, image in enumerate(images)]
+    checked = [_gray_image(f"{name}[{index}]", image) for index, image in enumerate(images)]
     features = np.empty((len(checked), chosen.size))
     histogram = np.empty(256, np.int64)
     for row, image in zip(features, checked, strict=True):
