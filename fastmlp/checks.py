@@ -6,7 +6,7 @@ import difflib
 import math
 import operator
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set, Sized
 from contextlib import suppress
 from functools import wraps
 from inspect import Parameter, signature
@@ -68,16 +68,21 @@ def takes_options(*others: Callable[..., Any]) -> Callable[[Callable[P, R]], Cal
 
         @wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-            if not kwargs.keys() <= known:
-                strange = next(name for name in kwargs if name not in known)
-                nearest = difflib.get_close_matches(strange, known, n=1)
-                hint = f"did you mean {nearest[0]!r}?" if nearest else f"it has {', '.join(sorted(known - {'self', 'cls'}))}"
-                raise TypeError(f"{function.__qualname__} has no option {strange!r} ({hint})")
+            known_options(function.__qualname__, kwargs, known)
             return function(*args, **kwargs)
 
         return checked
 
     return decorate
+
+
+def known_options(owner: str, given: Iterable[str], known: Set[str]) -> None:
+    """A TypeError that names the first option that its owner does not know."""
+    for strange in given:
+        if strange not in known:
+            nearest = difflib.get_close_matches(strange, known, n=1)
+            hint = f"did you mean {nearest[0]!r}?" if nearest else f"it has {', '.join(sorted(known - {'self', 'cls'}))}"
+            raise TypeError(f"{owner} has no option {strange!r} ({hint})")
 
 
 SCALARS = (str, int, float, type(None), np.generic)

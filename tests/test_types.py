@@ -13,7 +13,7 @@ from test_readme import blocks
 
 import fastmlp
 from fastmlp import labels, literals
-from fastmlp.images import classifier, extractors, fitting
+from fastmlp.images import classifier, decisions, extractors, fitting
 from fastmlp.kernels import activations, losses, optimizers, schedules
 from fastmlp.networks import population
 from fastmlp.training import initial, options
@@ -153,7 +153,7 @@ def test_types_name_what_the_tables_hold():
         (literals.Vote, population.VOTES),
         (literals.ExtractorName, extractors.EXTRACTORS),
         (literals.Method, fitting.METHODS),
-        (literals.Decision, classifier.DECISIONS),
+        (literals.Decision, decisions.DECISIONS),
     ):
         for table in tables:
             assert set(get_args(names)) == set(table), names

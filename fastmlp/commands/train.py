@@ -142,7 +142,7 @@ def _train(
 
     if members is None:
         options |= {name: value for name, (value,) in swept.items()}
-        model, population = train_labelled(data, extractor, **options), None
+        model, population = fastmlp.ImageClassifier(*train_labelled(data, extractor, **options)), None
         stopped_by = [history.stopped_by for history in model.histories]
         if any(history.epochs == 0 for history in model.histories):
             raise KeyboardInterrupt  # that came too soon: there is nothing to keep
@@ -150,7 +150,8 @@ def _train(
         options.pop("method", None)
         values = fastmlp.grid(**swept) if swept else {}
         options |= {name: list(islice(cycle(each), members)) for name, each in values.items()}
-        model, population = train_members(data, extractor, members, **options)
+        fitted, population = train_members(data, extractor, members, **options)
+        model = fastmlp.ImageClassifier(*fitted)
         stopped_by = population.history.stopped_by
         if "diverged" in stopped_by:
             say(f"{stopped_by.count('diverged')} of {members} networks diverged")

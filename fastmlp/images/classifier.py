@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, TypedDict, get_args
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import arrays, checks
-from fastmlp.images.extractors import EXTRACTORS
-from fastmlp.images.labelled import labelled_images
+from fastmlp import checks
+from fastmlp.images.decisions import check_networks, scores_by
+from fastmlp.images.extractors import DEFAULT_EXTRACTOR
+from fastmlp.images.labelled import to_learn_from, with_labels
 from fastmlp.images.pillow import MAX_PIXELS
 from fastmlp.images.reading import read_chunk
+from fastmlp.images.samples import Images, feature_rows
 from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chosen, Chunk
-from fastmlp.images.sources.source import Chunks, Source, can_name_a_file
+from fastmlp.images.sources.source import Chunks, Source
 from fastmlp.images.verdicts import Batches, Verdicts
 from fastmlp.literals import Decision, ExtractorName
 from fastmlp.networks import records
@@ -25,21 +26,35 @@ from fastmlp.networks.copied import Copied
 from fastmlp.networks.history import History
 from fastmlp.networks.metrics import Evaluation, listing, of_classes, short
 from fastmlp.networks.mlp import MLP
-from fastmlp.storage import Expected, ModelKind, Record, check_type, write_model
+from fastmlp.storage import write_model
 from fastmlp.threads import Stop, thread_count
 from fastmlp.writing import StrPath
 
-DECISIONS: tuple[Decision, ...] = get_args(Decision)
+if TYPE_CHECKING:
+    from fastmlp.training.options import EstimatorOptions
+
+FITTED = ("classes", "classes_", "networks", "made_with")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(init=False, eq=False, repr=False)
 class ImageClassifier(Copied):
-    """Networks that tell images apart, and the extractor that they were trained with.
+    """Networks that tell images apart, and the extractor that they are trained with; an estimator of scikit-learn's kind.
+
+    It is made either of how to train, and then learns by `fit`; or of networks, as `train_folder` and `fastmlp.load` do.
+
+    Parameters
+    ----------
+    classes, networks, made_with
+        Those of a trained classifier, see below.
+    extractor, method, refit, **options
+        How `fit` trains, see `train_folder`: all options of `train` but `sample_weight` and `on_epoch`, which `fit` takes.
 
     Attributes
     ----------
     classes : list of str
-        The K labels, sorted.
+        The names of the K classes, in the order of `classes_`.
+    classes_ : (K,)
+        The labels, sorted: names of folders, or what `fit` was given.
     networks : tuple of MLP
         One for the method "softmax"; one for each class, in their order, for "one-vs-rest"; any number for "ensemble", each as
         that of "softmax".
@@ -53,30 +68,160 @@ class ImageClassifier(Copied):
     ------
     ValueError
         If the networks do not fit the classes, the extractor and the method.
+    TypeError
+        If there is no such option.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> paths = [f"test-images/{name}-{number}.png" for name in ("tc", "tl") for number in range(1, 6)]
+    >>> classifier = fastmlp.ImageClassifier(hidden=8, seed=0).fit(paths, ["circle"] * 5 + ["line"] * 5)
+    >>> classifier.predict(["test-images/tl-1.png"]).tolist()
+    ['line']
     """
+
+    FIXED = frozenset((*FITTED, "extractor", "method"))
 
     classes: list[str]
     networks: tuple[MLP, ...]
     extractor: ExtractorName
     method: Decision
-    made_with: dict[str, Any] = field(default_factory=dict)
+    made_with: dict[str, Any]
+    classes_: NDArray[Any] = field(init=False)
 
-    def __post_init__(self) -> None:
-        size = EXTRACTORS[checks.one_of("extractor", self.extractor, EXTRACTORS)].size
-        counts = {"softmax": 1, "one-vs-rest": len(self.classes), "ensemble": max(1, len(self.networks))}
-        count = counts[checks.one_of("method", self.method, DECISIONS)]
-        found = [network.layer_sizes[0] for network in self.networks]
-        if found != [size] * count:
-            raise ValueError(f"networks must be {count} of {size} inputs each; got {len(found)}, of {checks.shown(found)} inputs")
-        for network in self.networks:
-            known = None if network.classes is None else network.classes.tolist()
-            if network.layer_sizes[-1] != 1 if self.method == "one-vs-rest" else known != self.classes:
-                raise ValueError(
-                    f"the outputs of {network} do not fit the classes {checks.shown(self.classes)} and method {self.method!r}"
-                )
+    def __init__(
+        self,
+        classes: Sequence[Any] | None = None,
+        networks: Sequence[MLP] | None = None,
+        extractor: ExtractorName = DEFAULT_EXTRACTOR,
+        method: Decision = "softmax",
+        made_with: dict[str, Any] | None = None,
+        *,
+        refit: bool = False,
+        **options: Unpack[EstimatorOptions],
+    ) -> None:
+        super().__init__()
+        checks.known_options("ImageClassifier", options, _defaults().keys() if options else set())
+        self.extractor, self.method = extractor, method
+        self._options: dict[str, Any] = {"refit": refit, **options}
+        if classes is not None or networks is not None:
+            self._learn(list(classes or ()), tuple(networks or ()), made_with or {})
+
+    def _learn(self, labels: list[Any], networks: tuple[MLP, ...], made_with: dict[str, Any]) -> None:
+        check_networks(labels, networks, self.extractor, self.method)
+        names = [str(label) for label in labels]
+        vars(self).update(classes=names, classes_=np.array(labels), networks=networks, made_with=made_with)
+
+    if not TYPE_CHECKING:  # a type checker would take any attribute for one
+
+        def __getattr__(self, name: str) -> Any:
+            if name in FITTED:
+                raise AttributeError(f"this ImageClassifier has no {name} yet: call fit with images and their labels")
+            raise AttributeError(f"'ImageClassifier' object has no attribute {name!r}")
 
     def __repr__(self) -> str:
-        return f"<ImageClassifier of {listing(map(short, self.classes))}; {self.extractor}, {self.method}>"
+        if self.__sklearn_is_fitted__():
+            return f"<ImageClassifier of {listing(map(short, self.classes))}; {self.extractor}, {self.method}>"
+        return f"ImageClassifier({', '.join(f'{name}={value!r}' for name, value in _changed(self.get_params()).items())})"
+
+    # -- an estimator -------------------------------------------------------------------------------------------------------------
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The extractor, the method, and all options of training, as they were given or by default.
+
+        Of a classifier that was made of networks, the options are the defaults."""
+        return {**_defaults(), **self._options, "extractor": self.extractor, "method": self.method}
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Change some of them, for the next `fit`. With another extractor or method the networks are forgotten."""
+        try:
+            checks.known_options("ImageClassifier", parameters, _defaults().keys())
+        except TypeError as error:  # scikit-learn expects another
+            raise ValueError(str(error)) from error
+        decisive = {name: parameters.pop(name, getattr(self, name)) for name in ("extractor", "method")}
+        if decisive != {name: getattr(self, name) for name in decisive}:
+            for name in vars(self).keys() & set(FITTED):
+                delattr(self, name)
+        vars(self).update(decisive)
+        self._options |= parameters
+        return self
+
+    def fit(
+        self,
+        X: Images | StrPath,
+        y: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        on_epoch: Callable[..., Any] | None = None,
+    ) -> Self:
+        """Train on labelled images.
+
+        Parameters
+        ----------
+        X : n paths of PNG files, n images (H, W) of uint8 gray levels, (n, size) features, or the path of a folder
+            A folder is one as `train_folder` takes it.
+        y : (n,), optional
+            Their labels: text, numbers or booleans. Those of a folder's images it tells itself.
+        sample_weight : (n,), optional
+            What each image counts in the loss.
+        on_epoch : function, optional
+            As of `train`.
+
+        Returns
+        -------
+        ImageClassifier
+            Itself. After Ctrl-C, and for a folder, it is as `train_folder` says.
+
+        Raises
+        ------
+        ImageError
+            If a file cannot be read.
+        TypeError, ValueError
+            If X is neither; if there is not one label for each image, or there are not two classes; for what `train` rejects.
+        """
+        from fastmlp.images.fitting import METHODS, train_labelled  # which nobody needs who only classifies
+
+        method = checks.one_of("method", self.method, METHODS)
+        data = to_learn_from(X, y, self.extractor, self._options.get("threads"))
+        options = _changed(self._options) | {"sample_weight": sample_weight, "on_epoch": on_epoch}
+        fitted = train_labelled(data, self.extractor, method=method, **options)
+        self._learn(fitted.classes, fitted.networks, fitted.made_with)
+        return self
+
+    def predict(self, X: Images) -> NDArray[Any]:
+        """The labels (n,) of images; X is as `fit` takes it, but no folder, for which there is `classify`.
+
+        Raises
+        ------
+        ImageError
+            If a file cannot be read; `classify` goes on with the others.
+        TypeError, ValueError
+            If X is neither paths nor images nor features; if a score is not finite.
+        """
+        return self.classes_[self._scores_of(X).argmax(axis=1)]
+
+    def predict_proba(self, X: Images) -> NDArray[np.floating]:
+        """The probabilities (n, K) of the classes; X and what is raised are as of `predict`.
+
+        The method "one-vs-rest" has none, which is a ValueError; see `scores`.
+        """
+        if self.method == "one-vs-rest":
+            raise ValueError("predict_proba needs method='softmax': the scores of 'one-vs-rest' are no probabilities")
+        return self._scores_of(X)
+
+    def _scores_of(self, X: Any) -> NDArray[np.floating]:
+        return scores_by(self.networks, self.method, feature_rows(X, self.extractor, self._options.get("threads")))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "networks" in vars(self)
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags  # which asks for it
+
+        takes = InputTags(one_d_array=True, three_d_array=True, string=True)
+        return Tags("classifier", TargetTags(required=False), None, ClassifierTags(), input_tags=takes, no_validation=True)
+
+    # -- verdicts -----------------------------------------------------------------------------------------------------------------
 
     def scores(self, features: NDArray[np.floating]) -> NDArray[np.floating]:
         """The score of each class for rows of features: (n, size) -> (n, K). The largest one decides.
@@ -84,13 +229,7 @@ class ImageClassifier(Copied):
         They are probabilities for "softmax", their mean over the networks for "ensemble", and for "one-vs-rest" each network's own
         output.
         """
-        if self.method == "one-vs-rest":
-            return np.column_stack([_own_output(network, features) for network in self.networks])
-        scores = self.networks[0].predict_proba(features)
-        for network in self.networks[1:]:
-            scores += network.predict_proba(features)
-        scores /= len(self.networks)
-        return scores
+        return scores_by(self.networks, self.method, features)
 
     def _scores_or_nan(self, features: NDArray[np.floating]) -> NDArray[np.floating]:
         """The same, but NaN for rows for which some are not finite."""
@@ -186,19 +325,19 @@ class ImageClassifier(Copied):
         work = partial(self.verdicts, strict=strict, max_pixels=max_pixels)
         return Batches(source, chunks, work, workers, ordered, done)
 
-    def score(self, X: ArrayLike | StrPath, y: ArrayLike | None = None) -> float:
+    def score(self, X: Images | StrPath, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
         """The accuracy on labelled images: see `evaluate`."""
-        return self.evaluate(X, y).score
+        return self.evaluate(X, y, sample_weight).score
 
-    def evaluate(self, X: ArrayLike | StrPath, y: ArrayLike | None = None) -> Evaluation:
+    def evaluate(self, X: Images | StrPath, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Evaluation:
         """How good the verdicts on labelled images are.
 
         Parameters
         ----------
-        X : path of a folder, or (n, size)
-            Images and their labels as `train_folder` takes them; or rows of features, as `extract_features` gives them.
-        y : (n,), optional
-            The labels of rows of features.
+        X, y
+            As `fit` takes them, of one class at least.
+        sample_weight : (n,), optional
+            What each image counts.
 
         Returns
         -------
@@ -212,18 +351,21 @@ class ImageClassifier(Copied):
         ValueError
             As `train_folder` does for a folder, and `MLP.evaluate` for rows; if a label is not among the classes.
         """
-        if isinstance(X, str | os.PathLike):
-            if y is not None:
-                raise ValueError("y must be left out where X is a folder, whose images have their labels")
-            _, _, X, y, *_ = labelled_images(X, self.extractor, fewest=1)
-        elif y is None:
-            raise ValueError("y must hold a label for each row of features; got None")
-        scores = self.scores(arrays.matrix("X", X, columns=EXTRACTORS[self.extractor].size))
-        return of_classes(scores, y, np.array(self.classes), probabilities=self.method != "one-vs-rest")
+        networks, data = self.networks, with_labels(X, y, self.extractor, self._options.get("threads"))
+        scores, labels = scores_by(networks, self.method, data.features), data.labels
+        if labels.dtype.kind == "U" != self.classes_.dtype.kind:  # names, as folders have them
+            by_name = dict(zip(self.classes, self.classes_.tolist(), strict=True))
+            labels = np.array([by_name.get(name, name) for name in labels.tolist()])
+        return of_classes(scores, labels, self.classes_, sample_weight, probabilities=self.method != "one-vs-rest")
 
     def save(self, path: StrPath) -> None:
         """Save to an .npz file, which `fastmlp.load` and `classify_folder` read; only a model is written over."""
-        own = {"classes": self.classes, "extractor": self.extractor, "method": self.method, **records.made_with_entry(self)}
+        own = {
+            "classes": self.classes_.tolist(),
+            "extractor": self.extractor,
+            "method": self.method,
+            **records.made_with_entry(self),
+        }
         write_model(path, records.of_networks("image-classifier", self.networks, **own))
 
 
@@ -238,34 +380,16 @@ class ClassifyOptions(TypedDict, total=False):
     done: Chosen | None
 
 
-def _own_output(network: MLP, features: NDArray[np.floating]) -> NDArray[np.floating]:
-    """The output (n,) of a network that says yes or no."""
-    return network.predict(features) if network.classes is None else network.predict_proba(features)[:, 1]
+@cache
+def _defaults() -> dict[str, Any]:
+    """The parameters of an ImageClassifier, each with its default."""
+    from fastmlp.training.options import DEFAULTS, EstimatorOptions  # which nobody needs who only classifies
+
+    how = {"extractor": DEFAULT_EXTRACTOR, "method": "softmax", "refit": False}
+    return how | {name: DEFAULTS[name] for name in EstimatorOptions.__annotations__}
 
 
-# -- from a file ------------------------------------------------------------------------------------------------------------------
-
-
-def _expected(header: dict[str, Any]) -> dict[str, Expected]:
-    records.check_made_with(header)
-    for name in header["classes"]:
-        check_type("a class in its header", name, str)
-        if not can_name_a_file(name):  # as rows can then be written with it
-            raise ValueError(f"a class in its header must be the name of a folder; got {checks.shown(name)}")
-    return records.expected_networks(header)
-
-
-def _of_record(record: Record) -> ImageClassifier:
-    header = record.header
-    if header["version"] == 1 and header["extractor"] == "ink":
-        warnings.warn(
-            f"{record.path} comes from an earlier version, to whose 'ink' a thick stroke was more than a line: where strokes are"
-            " thicker than a cell of 16 x 16 its verdicts may differ; train it again",
-            UserWarning,
-            stacklevel=4,
-        )
-    networks = tuple(MLP(**records.network_arguments(record, index)) for index in range(len(header["networks"])))
-    return ImageClassifier(header["classes"], networks, header["extractor"], header["method"], header.get("made_with", {}))
-
-
-KIND = ModelKind({"classes": list, "extractor": str, "method": str}, records.MADE_WITH_FIELDS, _expected, _of_record)
+def _changed(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that are not as by default."""
+    default = _defaults()
+    return {name: value for name, value in parameters.items() if not isinstance(value, checks.SCALARS) or value != default[name]}

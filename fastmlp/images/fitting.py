@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
-from fastmlp.images.classifier import ImageClassifier
+from fastmlp.images.decisions import scores_by
 from fastmlp.images.labelled import LabelledImages
 from fastmlp.interrupts import put_off
 from fastmlp.literals import Decision, ExtractorName, Method
 from fastmlp.networks.history import History
+from fastmlp.networks.metrics import of_classes
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
 from fastmlp.networks.provenance import made_with
@@ -28,15 +28,31 @@ NEVER = 1 << 30  # epochs, more than anybody trains for
 MEASURED = ("validation", "patience", "target_loss", "halving")  # options that make no sense once the best epoch is known
 
 
+class Fitted(NamedTuple):
+    """What comes of training on labelled images: that of which an ImageClassifier is made."""
+
+    classes: list[Any]
+    networks: tuple[MLP, ...]
+    extractor: ExtractorName
+    method: Decision
+    made_with: dict[str, Any]
+
+    @property
+    def histories(self) -> list[History]:
+        return [network.history for network in self.networks if network.history is not None]
+
+
 def train_labelled(
     data: LabelledImages, extractor: ExtractorName, *, method: Method = "softmax", refit: bool = False, **options: Any
-) -> ImageClassifier:
-    """Train a classifier on labelled images; see `train_folder`."""
+) -> Fitted:
+    """Train on labelled images; see `train_folder`."""
     checks.one_of("method", method, METHODS)
     X, y = data.features, data.labels
     options["seed"] = checks.seed("seed", options.get("seed"))
     targets: NDArray[Any] = y
-    if method == "one-vs-rest":
+    if method == "softmax":
+        options.setdefault("task", "classification")
+    else:
         targets = (y[:, None] == list(data.counts())).astype(np.float64)
         if options.pop("keep_state", False):
             raise ValueError("keep_state is for one network; with method='one-vs-rest' there is one for each class")
@@ -51,13 +67,13 @@ def train_labelled(
     else:  # a fraction of each class is to be held out, and these targets name none
         kept = np.delete(np.arange(len(y)), held)
         trained = _fit(X[kept], targets[kept], how | {"validation": (X[held], targets[held])})
-    return _classifier(data, targets, extractor, method, trained, held, refit, options)
+    return _measured(data, targets, extractor, method, trained, held, refit, options)
 
 
 def train_members(
     data: LabelledImages, extractor: ExtractorName, members: int, *, ensemble: bool = False, refit: bool = False, **options: Any
-) -> tuple[ImageClassifier, Population]:
-    """Train many networks on labelled images, as `train_many` does: a classifier of the best, or of all that are left; and all.
+) -> tuple[Fitted, Population]:
+    """Train many networks on labelled images, as `train_many` does: of the best, or of all that are left; and all.
 
     A KeyboardInterrupt after Ctrl-C so soon that there is nothing to keep."""
     options = {"output": "softmax", **options, "seed": checks.seed("seed", options.get("seed"))}
@@ -76,10 +92,10 @@ def train_members(
         trained = population[kept] if kept.any() else trained  # all that halving has kept may have diverged
     refit = refit and "interrupt" not in stopped_by
     method: Decision = "ensemble" if ensemble else "softmax"
-    return _classifier(data, data.labels, extractor, method, trained, held, refit, options), population
+    return _measured(data, data.labels, extractor, method, trained, held, refit, options), population
 
 
-def _held_out(labels: NDArray[np.str_], options: Mapping[str, Any]) -> NDArray[np.integer] | None:
+def _held_out(labels: NDArray[Any], options: Mapping[str, Any]) -> NDArray[np.integer] | None:
     """The rows that training with these options holds out, if it is to hold out a fraction."""
     share = options.get("validation")
     if share is None or isinstance(share, list | tuple):
@@ -93,7 +109,7 @@ def _keeping_best(options: dict[str, Any]) -> dict[str, Any]:
     return options if options.get("patience") is not None else options | {"patience": NEVER}
 
 
-def _classifier(
+def _measured(
     data: LabelledImages,
     targets: NDArray[Any],
     extractor: ExtractorName,
@@ -102,48 +118,50 @@ def _classifier(
     held: NDArray[np.integer] | None,
     refit: bool,
     options: dict[str, Any],
-) -> ImageClassifier:
-    """A classifier of trained networks, with what the images say that were held out; if refit, with networks trained on all."""
+) -> Fitted:
+    """Trained networks, with what the images say that were held out; if refit, such that were trained on all."""
     networks = (trained,) if isinstance(trained, MLP) else tuple(trained)
     made = trained.made_with if method == "ensemble" else networks[0].made_with
-    classifier = ImageClassifier(list(data.counts()), networks, extractor, method, _record(data, made, options))
-    if held is None or any(history.epochs == 0 for history in classifier.histories):  # after Ctrl-C
-        return classifier
+    fitted = Fitted(list(data.counts()), networks, extractor, method, _record(data, made, options))
+    if held is None or any(history.epochs == 0 for history in fitted.histories):  # after Ctrl-C
+        return fitted
     with put_off():  # or what was trained would be lost
-        classifier.made_with["validation"] = _validated(classifier, data.features[held], data.labels[held])
-    return _refitted(classifier, trained, data.features, targets, options) if refit else classifier
+        fitted.made_with["validation"] = _validated(fitted, data.features[held], data.labels[held])
+    return _refitted(fitted, trained, data.features, targets, options) if refit else fitted
 
 
 def _record(data: LabelledImages, made: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a classifier was made with, from the record of a network, or of a population, and how it was asked to be measured."""
+    """What it was made with, from the record of a network, or of a population, and how it was asked to be measured."""
     asked = made_with(len(data.labels), {name: options.get(name) for name in ("validation", "patience")})
-    record = {"images": data.counts(), "seed": options["seed"], **made, "rows": asked["rows"]}
+    counts = {str(label): count for label, count in data.counts().items()}
+    record = {"images": counts, "seed": options["seed"], **made, "rows": asked["rows"]}
     return record | {"options": made["options"] | asked["options"]}
 
 
-def _validated(classifier: ImageClassifier, X: NDArray[np.float64], labels: NDArray[np.str_]) -> dict[str, Any]:
-    """What is known of a classifier by images that were held out; where there is a network for each class, a list."""
-    record: dict[str, Any] = {"images": len(labels), "accuracy": classifier.score(X, labels)}
-    if classifier.method != "ensemble":
-        each = [_best(history) | {"stopped_by": history.stopped_by} for history in classifier.histories]
+def _validated(fitted: Fitted, X: NDArray[np.floating], labels: NDArray[Any]) -> dict[str, Any]:
+    """What is known of it by images that were held out; where there is a network for each class, a list."""
+    scores = scores_by(fitted.networks, fitted.method, X)
+    record: dict[str, Any] = {"images": len(labels), "accuracy": of_classes(scores, labels, np.array(fitted.classes)).accuracy}
+    if fitted.method != "ensemble":
+        each = [_best(history) | {"stopped_by": history.stopped_by} for history in fitted.histories]
         record |= {name: [one[name] for one in each] if len(each) > 1 else each[0][name] for name in each[0]}
     return record | {"refit": False}
 
 
 def _refitted(
-    classifier: ImageClassifier,
+    fitted: Fitted,
     trained: MLP | Population,
-    X: NDArray[np.float64],
+    X: NDArray[np.floating],
     targets: NDArray[Any],
     options: Mapping[str, Any],
-) -> ImageClassifier:
-    """The classifier with its networks trained anew on all rows, each for as many epochs as were best for it.
+) -> Fitted:
+    """With its networks trained anew on all rows, each for as many epochs as were best for it.
 
     After Ctrl-C it is as it was; its record says so, and a RuntimeWarning. Nor is anything to be done after an earlier one.
     """
-    if any(history.stopped_by == "interrupt" for history in classifier.histories):
-        return classifier
-    record = classifier.made_with["validation"]
+    if any(history.stopped_by == "interrupt" for history in fitted.histories):
+        return fitted
+    record = fitted.made_with["validation"]
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "training .*was interrupted after", RuntimeWarning)
@@ -152,12 +170,12 @@ def _refitted(
         record["refit"] = "interrupted"
         message = "training on all images was interrupted; this is what was trained without those held out"
         warnings.warn(message, RuntimeWarning, stacklevel=6)  # of which the caller of train_folder is the last
-        return classifier
+        return fitted
     record["refit"] = True
-    return replace(classifier, networks=networks)
+    return fitted._replace(networks=networks)
 
 
-def _fit(X: NDArray[np.float64], targets: NDArray[Any], options: dict[str, Any]) -> MLP | Population:
+def _fit(X: NDArray[np.floating], targets: NDArray[Any], options: dict[str, Any]) -> MLP | Population:
     """One network for labels; for each column of targets one, of which Ctrl-C leaves all or none."""
     if targets.ndim == 1:
         return train(X, targets, **{"output": "softmax", **options})
@@ -171,7 +189,7 @@ def _fit(X: NDArray[np.float64], targets: NDArray[Any], options: dict[str, Any])
 
 
 def _fit_again(
-    trained: MLP | Population, X: NDArray[np.float64], targets: NDArray[Any], options: dict[str, Any]
+    trained: MLP | Population, X: NDArray[np.floating], targets: NDArray[Any], options: dict[str, Any]
 ) -> tuple[MLP, ...]:
     """Networks like those that were trained, for as many epochs as were best; a KeyboardInterrupt unless all are whole."""
     if isinstance(trained, MLP):

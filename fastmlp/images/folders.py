@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from fastmlp import checks
 from fastmlp.images.classifier import ClassifyOptions, ImageClassifier
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR
-from fastmlp.images.fitting import METHODS, train_labelled
-from fastmlp.images.labelled import labelled_images
 from fastmlp.images.loading import load_model
 from fastmlp.images.reading import in_one, read_source
 from fastmlp.images.sources.source import Source, nothing_in
@@ -121,11 +119,10 @@ def train_folder(
         If the folder has fewer than two classes, a class has no image, an answer file and the images do not match, an
         image has no class or two, or for what `train` rejects.
     """
-    checks.one_of("method", method, METHODS)
-    data = labelled_images(folder, extractor, options.get("threads"))
-    if data.empty:
-        raise nothing_in(os.path.join(folder, data.empty[0]))
-    return train_labelled(data, extractor, method=method, refit=refit, **options)
+    checks.path("folder", folder)
+    how: dict[str, Any] = {**options}
+    with_rows = {name: how.pop(name, None) for name in ("sample_weight", "on_epoch")}
+    return ImageClassifier(extractor=extractor, method=method, refit=refit, **how).fit(folder, **with_rows)
 
 
 @checks.takes_options(ImageClassifier.classify)

@@ -1,4 +1,4 @@
-"""Folders of images whose classes are known: a folder for each class, or answer files that name the images of each."""
+"""Images whose classes are known: in a folder for each class, by answer files that name the images of each, or by labels beside."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import checks
+from fastmlp import arrays, checks, labels
 from fastmlp.images.content import ImageError
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR, EXTRACTORS
 from fastmlp.images.reading import FeatureRows, read_source
-from fastmlp.images.sources.source import nothing_in
+from fastmlp.images.samples import feature_rows
+from fastmlp.images.sources.source import can_name_a_file, nothing_in
 from fastmlp.writing import StrPath
 
 ANSWER_FILE = re.compile(r"correct-outputs-(.+)\.txt")
@@ -24,14 +25,14 @@ ANSWER_HEADER = ["file_name", "correct_answer"]
 
 
 class LabelledImages(NamedTuple):
-    """The images of a labelled folder, n of them."""
+    """Images and their labels, n of them, as a folder has them."""
 
     folder: str
     paths: list[str]
     """Each with the folder before it."""
-    features: NDArray[np.float64]
+    features: NDArray[np.floating]
     """(n, size)"""
-    labels: NDArray[np.str_]
+    labels: NDArray[Any]
     """(n,)"""
     empty: Sequence[str] = ()
     """Folders that hold no image."""
@@ -46,7 +47,7 @@ class LabelledImages(NamedTuple):
         paths = [path for path, kept in zip(self.paths, fine, strict=True) if kept]
         return self._replace(paths=paths, features=self.features[fine], labels=self.labels[fine], errors=[None] * len(paths))
 
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[Any, int]:
         """How many images there are of each class."""
         classes, counts = np.unique(self.labels, return_counts=True)
         return dict(zip(classes.tolist(), counts.tolist(), strict=True))
@@ -82,6 +83,30 @@ def labelled_images(
             raise nothing_in(os.path.join(folder, data.empty[0]))
         raise ValueError(f"{data.folder} must have images of at least two classes; got {classes}")
     return data
+
+
+def with_labels(X: Any, y: ArrayLike | None, extractor: str, threads: int | None, fewest: int = 1) -> LabelledImages:
+    """Images with their labels beside them, or the path of a folder that has both; see `ImageClassifier.fit`."""
+    if isinstance(X, str | os.PathLike):
+        if y is not None:
+            raise ValueError("y must be left out where X is a folder, whose images have their labels")
+        return labelled_images(X, extractor, threads, fewest)
+    if y is None:
+        raise ValueError("y must hold a label for each image, or row of features; got None")
+    return LabelledImages("", [], feature_rows(X, extractor, threads), arrays.as_array("y", y))
+
+
+def to_learn_from(X: Any, y: ArrayLike | None, extractor: str, threads: int | None) -> LabelledImages:
+    """The same, with labels (n,) of two classes at least, which can name folders."""
+    data = with_labels(X, y, extractor, threads, fewest=2)
+    if data.empty:
+        raise nothing_in(os.path.join(data.folder, data.empty[0]))
+    n = len(data.features)
+    known = labels.classes_of(data.labels, n)
+    for name in map(str, known.tolist()):
+        if not can_name_a_file(name):  # as rows can then be written with it
+            raise ValueError(f"y must hold labels that can name a folder; got {checks.shown(name)}")
+    return data._replace(labels=known[labels.class_numbers("y", data.labels, known, n, np.intp)[:, 0]])
 
 
 def _rows(folder: str, extractor: str, threads: int | None, strict: bool) -> FeatureRows:
@@ -145,15 +170,15 @@ def _answered_images(folder: str, answer_files: dict[str, str], read: Callable[[
         if unknown := answered.keys() - rows.keys():
             raise ValueError(f"{answer_files[label]} has an answer for {min(unknown)}, which is not in {images}")
     names = list(answers[min(answers)])
-    labels = []
+    classes = []
     for name in names:
         own = [label for label, answered in answers.items() if answered[name]]
         if len(own) != 1:
             raise ValueError(f"{name} must have the answer 1 for one class; in {folder} it has it for {own}")
-        labels += own
+        classes += own
     order = [rows[name] for name in names]
     paths, errors = [os.path.join(images, name) for name in names], [errors[row] for row in order]
-    return LabelledImages(folder, paths, features[order], np.array(labels), errors=errors)
+    return LabelledImages(folder, paths, features[order], np.array(classes), errors=errors)
 
 
 def _read_answers(path: str) -> dict[str, bool]:

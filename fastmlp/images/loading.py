@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastmlp.images import classifier
+from fastmlp.images import classifier_records
 from fastmlp.networks import mlp, population
 from fastmlp.storage import read_model
 from fastmlp.writing import StrPath
 
-KINDS = {"mlp": mlp.KIND, "image-classifier": classifier.KIND, "population": population.KIND}  # by the header's "kind"
+KINDS = {"mlp": mlp.KIND, "image-classifier": classifier_records.KIND, "population": population.KIND}  # by the header's "kind"
 
 
 def load_model(path: StrPath) -> Any:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import checks
+from fastmlp import arrays, checks
 from fastmlp.images.content import ImageError
-from fastmlp.images.extractors import extract
+from fastmlp.images.extractors import EXTRACTORS, extract
 from fastmlp.images.reading import read_source
+from fastmlp.writing import StrPath
+
+Images = ArrayLike | Sequence[StrPath] | Sequence[NDArray[np.uint8]]  # or rows of features
 
 
 def features_of(X: Any, extractor: str, *, threads: int | None = None, strict: bool = True) -> NDArray[np.float64]:
@@ -33,3 +37,11 @@ def features_of(X: Any, extractor: str, *, threads: int | None = None, strict: b
     for error in filter(None, rows.errors if strict else ()):
         raise ImageError(error)
     return rows.features
+
+
+def feature_rows(X: Any, extractor: str, threads: int | None = None) -> NDArray[np.floating]:
+    """The same, but what is 2-D are numbers, (n, size): rows of features, which are given back."""
+    dimensions = np.ndim(X[0]) + 1 if isinstance(X, list | tuple) and len(X) else getattr(X, "ndim", 1)
+    if dimensions != 2 or np.shape(X)[1] == 1:  # a column of paths
+        return features_of(X, extractor, threads=threads)
+    return arrays.matrix("X", X, columns=EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)].size)

@@ -352,8 +352,8 @@ def epochs_before(state: TrainingState | None, seed: int, data_seed: int | None)
 # -- for functions that hand options on -----------------------------------------------------------------------------------------
 
 
-class TrainOptions(TypedDict, total=False):
-    """The options of `train`, for functions that hand them on."""
+class EstimatorOptions(TypedDict, total=False):
+    """The options of `train` that are parameters of an estimator: how to train, with whatever rows."""
 
     hidden: int | Sequence[int] | None
     activation: Activation | Sequence[Activation] | None
@@ -377,7 +377,6 @@ class TrainOptions(TypedDict, total=False):
     n_iter_no_change: int
     validation: float | tuple[ArrayLike, ArrayLike] | None
     patience: int | None
-    sample_weight: ArrayLike | None
     class_weight: Mapping[Any, float] | Literal["balanced"] | None
     standardize: bool | None
     init: Init | MLP
@@ -387,5 +386,11 @@ class TrainOptions(TypedDict, total=False):
     data_seed: int | None
     dtype: Dtype | None
     threads: int | None
-    on_epoch: Callable[..., Any] | None  # whose losses are those of one network, or of many
     progress: bool
+
+
+class TrainOptions(EstimatorOptions, total=False):
+    """The options of `train`, for functions that hand them on."""
+
+    sample_weight: ArrayLike | None
+    on_epoch: Callable[..., Any] | None  # whose losses are those of one network, or of many
