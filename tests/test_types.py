@@ -98,6 +98,8 @@ fastmlp.train_folder("data", method="one-vs-all")
 fastmlp.train_folder("data", epoch=3)
 fastmlp.train_folder("data", optimizer="Adam")
 fastmlp.train_folder("data").methods
+fastmlp.ImageClassifier(hiden=8)
+fastmlp.ImageClassifier().lables
 fastmlp.extract_features("data", extractor="pixel")
 fastmlp.classify_folder("m.npz", "data", treads=2)
 fastmlp.classify_folder("m.npz", "data").label

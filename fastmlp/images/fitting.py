@@ -169,7 +169,7 @@ def _refitted(
     except KeyboardInterrupt:
         record["refit"] = "interrupted"
         message = "training on all images was interrupted; this is what was trained without those held out"
-        warnings.warn(message, RuntimeWarning, stacklevel=6)  # of which the caller of train_folder is the last
+        warnings.warn(message, RuntimeWarning, stacklevel=7)  # of which the caller of train_folder is the last
         return fitted
     record["refit"] = True
     return fitted._replace(networks=networks)
