@@ -11,9 +11,11 @@ from fastmlp.kernels import barrier, batch, optimizers
 from fastmlp.kernels.tiles import Data
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.objective import ChunkedLoss, every_row
+from fastmlp.training.descent import Stopping
 
 SMALL = 2_000_000  # parameters times rows that are worth no second thread, and are done before somebody interrupts
 KEPT = 4  # sizes of batches whose memory is kept
+NEVER = Stopping(1, -np.inf, None).ends
 
 
 class Steps:
@@ -25,7 +27,7 @@ class Steps:
     def __init__(self, network: MLP, moments: NDArray[Any], counters: NDArray[np.int64]) -> None:
         """With what the optimizer knows: its moments (2, P), and two counters, of which the first one is that of its steps."""
         self.network, self._layers = network, network.network
-        self._state = batch.State(network.theta, moments, counters, np.zeros(1))
+        self._state = batch.State(network.theta, moments, counters, np.zeros(1), np.zeros(2))
         self._alone = batch.Team(0, 1, barrier.new_counter(), np.zeros(1, np.uint8))
         self._unscaled = np.zeros(network.layer_sizes[0], network.dtype), np.ones(network.layer_sizes[0], network.dtype)
         self._work: dict[int, ChunkedLoss] = {}  # for batches of so many rows
@@ -55,5 +57,5 @@ class Steps:
         state.history[0] = state.counters[1] = 0
         sizes = batch.Sizes(batch_size, work.plan.chunk, 0, -(-n // batch_size))
         rows = self._in_order if order is None else order[None]
-        batch.train_by_batches(state, work.sums, work.workers[0], data, rows, sizes, self._layers, rule, -np.inf, self._alone)
+        batch.train_by_batches(state, work.sums, work.workers[0], data, rows, sizes, self._layers, rule, NEVER, self._alone)
         return float(state.history[0]) / n
