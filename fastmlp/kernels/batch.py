@@ -13,7 +13,7 @@ from fastmlp.kernels.activations import activate
 from fastmlp.kernels.barrier import LAST, look, meet
 from fastmlp.kernels.compile import jit, jit_flat, jit_inline, jit_part
 from fastmlp.kernels.dense import dense_backward_input, dense_backward_parameters, dense_forward
-from fastmlp.kernels.ends import is_stuck
+from fastmlp.kernels.ends import is_penalized, is_stuck, share_of_penalty
 from fastmlp.kernels.layers import last_layer, layer_of
 from fastmlp.kernels.optimizers import move
 from fastmlp.kernels.output import block_loss, output_forward
@@ -65,7 +65,8 @@ class State(NamedTuple):
     moments: np.ndarray  # (2, P): see optimizers.py
     counters: np.ndarray  # (2,) int64: steps, and batches that are done
     history: np.ndarray  # (E,) float64: the sum of the losses of each epoch
-    progress: np.ndarray  # (2,) float64: see ends.py
+    penalties: np.ndarray  # (E,) float64: what l2 adds to their mean, where it is counted
+    progress: np.ndarray  # (3,) float64: see ends.py
 
 
 class Sizes(NamedTuple):
@@ -207,7 +208,7 @@ def train_by_batches(state, sums, worker, data, order, sizes, network, rule, end
     theta, n, me, threads = state.theta, order.shape[1], team.me, team.threads
     batches = (n + sizes.batch - 1) // sizes.batch
     low, high = _edge(theta.shape[0], me, threads), _edge(theta.shape[0], me + 1, threads)
-    steps, arrivals = state.counters[0], 0
+    steps, arrivals, counts_penalty = state.counters[0], 0, me == 0 and is_penalized(rule.l2, rule.method, ends)
     for b in range(sizes.first, sizes.last):
         epoch = b // batches
         rows = order[min(epoch - sizes.first // batches, order.shape[0] - 1)]
@@ -216,6 +217,8 @@ def train_by_batches(state, sums, worker, data, order, sizes, network, rule, end
         n_chunks = (stop - start + sizes.chunk - 1) // sizes.chunk
         mine = ChunkRange(start, stop, sizes.chunk, n_chunks * me // threads, n_chunks * (me + 1) // threads)
         chunk_losses(sums, worker, data, rows, mine, theta, network)
+        if counts_penalty:
+            state.penalties[epoch] += share_of_penalty(theta, network.layers, rule.l2, start, stop, n)
         arrivals += threads
         if threads > 1 and not meet(team.counter, arrivals):
             return
@@ -228,7 +231,7 @@ def train_by_batches(state, sums, worker, data, order, sizes, network, rule, end
             state.counters[0], state.counters[1] = steps, b + 1
             if look(team.halt, np.int64(0)) != 0 and (stop == n or epoch == sizes.first // batches):
                 team.counter[LAST] = 1
-            if stop == n and is_stuck(state.progress, 0, 1, state.history[epoch] / n, ends):
+            if stop == n and is_stuck(state.progress, 0, 1, state.history[epoch] / n + state.penalties[epoch], ends):
                 team.counter[LAST] = 1
         arrivals += threads
         if threads > 1 and not meet(team.counter, arrivals):

@@ -2,9 +2,14 @@
 
 from typing import NamedTuple
 
-from fastmlp.kernels.compile import jit
+import numpy as np
 
-BEST_LOSS, STALE = range(2)  # rows of what is noted of the losses: the least so far; epochs in a row without progress
+from fastmlp.kernels.compile import jit
+from fastmlp.kernels.layers import layer_of
+from fastmlp.kernels.simd import lanes_of, load, total, zeros
+
+# Rows of what is noted of the losses: the least so far; epochs in a row without progress; what l2 adds to that of an epoch.
+BEST_LOSS, STALE, PENALTY = range(3)
 LOWER, LEAST_RATE = 5, 1e-6  # what an adaptive learning rate is divided by; no more, once it is so low
 
 
@@ -13,15 +18,43 @@ class Ends(NamedTuple):
 
     target_loss: float
     patience: int  # 0: the validation loss does not decide
-    tol: float  # how far below the least loss so far that of an epoch has to be for progress
+    tol: float  # how far below the least loss so far that of an epoch has to be for progress; both with what l2 adds to them
     n_iter_no_change: float  # epochs in a row without it; more of them end it. Infinity: they never do
     adaptive: bool  # whether the learning rate is lowered then, and the epochs are counted anew
 
 
 @jit
 def is_stuck(progress, lane, lanes, loss, ends):
-    """Notes the loss of another epoch in progress, flat (2, lanes); whether too many in a row were without progress."""
+    """Notes the loss of another epoch, with what l2 adds to it, in progress, flat (3, lanes); whether too many in a row were
+    without progress."""
     best, stale = BEST_LOSS * lanes + lane, STALE * lanes + lane
     progress[stale] = progress[stale] + 1 if loss > progress[best] - ends.tol else 0.0
     progress[best] = min(progress[best], loss)
     return progress[stale] > ends.n_iter_no_change
+
+
+@jit
+def is_penalized(l2, method, ends):
+    """Whether what l2 adds to the loss of an epoch is to be known. The decay of weights by itself is in no loss."""
+    return ends.n_iter_no_change < np.inf and l2 > 0 and not method.decoupled
+
+
+@jit
+def share_of_penalty(theta, layers, l2, start, stop, n):
+    """What the weights add to the mean penalty of an epoch before the step from rows start to stop - 1 of n: half of their penalty,
+    l2 / 2 times the sum of their squares, at the first step, and at the last one. Between these it changes nearly evenly."""
+    if start > 0 and stop < n:
+        return 0.0
+    squares, rest, lanes = zeros(theta), theta.dtype.type(0), lanes_of(theta)
+    for k in range(layers.shape[0]):
+        layer = layer_of(layers, k)
+        i, end = layer.weights, layer.weights + layer.n_in * layer.n_out
+        while i <= end - lanes:
+            w = load(theta, i)
+            squares += w * w
+            i += lanes
+        while i < end:
+            rest += theta[i] * theta[i]
+            i += 1
+    halves = (start == 0) + (stop == n)
+    return 0.25 * halves * l2 * np.float64(total(squares) + rest)

@@ -15,7 +15,7 @@ import numpy as np
 from fastmlp.kernels import optimizers
 from fastmlp.kernels.activations import activate
 from fastmlp.kernels.compile import jit, jit_flat, jit_part
-from fastmlp.kernels.ends import LEAST_RATE, LOWER, STALE, is_stuck
+from fastmlp.kernels.ends import LEAST_RATE, LOWER, PENALTY, STALE, is_penalized, is_stuck
 from fastmlp.kernels.layers import layer_of
 from fastmlp.kernels.output import add_losses
 from fastmlp.kernels.product import NONE, Grid, by_vectors
@@ -49,7 +49,7 @@ class Lanes(NamedTuple):
     scale: np.ndarray  # (D, S): the networks see (x - shift) * scale
     marks: np.ndarray  # (3, S) int64: epochs at the end, or 0; why; the epoch of the best validation loss
     best: np.ndarray  # (1, S) float64: that loss
-    progress: np.ndarray  # (2, S) float64: see ends.py
+    progress: np.ndarray  # (3, S) float64: see ends.py
 
 
 class LaneData(NamedTuple):
@@ -263,7 +263,8 @@ def _end_epoch(strip, epoch, sums, measured, at, n, n_held, ends):
             why = TARGET_LOSS
         if why == RUNNING and 0 < ends.patience <= epoch - marks[BEST * lanes + lane]:
             why = PATIENCE
-        if why == RUNNING and is_stuck(strip.progress, lane, lanes, loss, ends):
+        penalized, strip.progress[PENALTY * lanes + lane] = loss + strip.progress[PENALTY * lanes + lane], 0
+        if why == RUNNING and is_stuck(strip.progress, lane, lanes, penalized, ends):
             rate = RATE * lanes + lane
             if ends.adaptive and strip.numbers[rate] > LEAST_RATE:
                 strip.numbers[rate] /= strip.numbers.dtype.type(LOWER)
@@ -278,6 +279,19 @@ def _end_epoch(strip, epoch, sums, measured, at, n, n_held, ends):
         if ends.patience == 0 or why == DIVERGED:
             _keep(strip, lane, lanes)
     return running
+
+
+@jit_part
+def note_penalties(strip, layers, lanes, method, ends, halves):
+    """Adds to what l2 adds to the losses of an epoch: see ends.share_of_penalty."""
+    if halves == 0 or not is_penalized(1, method, ends):
+        return
+    for k in range(layers.shape[0]):
+        layer = layer_of(layers, k)
+        for p in range(layer.weights * lanes, (layer.weights + layer.n_in * layer.n_out) * lanes, lanes):
+            for lane in range(lanes):
+                w = np.float64(strip.theta[p + lane])
+                strip.progress[PENALTY * lanes + lane] += 0.25 * halves * strip.numbers[L2 * lanes + lane] * (w * w)
 
 
 @jit
@@ -302,6 +316,7 @@ def train_lanes_by_batches(strip, scratch, data, held, sums, measured, sizes, ne
             z = Grid(scratch.units, logits, tiles.stride, lanes)
             add_losses(scratch.losses, lanes, scratch.deltas, z, tiles, zero, m * lanes, network)
             _backward(scratch, logits, strip.theta, layers, lanes, m, at > start)
+        note_penalties(strip, layers, lanes, method, ends, (start == 0) + (stop == n))
         factor = strip.theta.dtype.type(network.loss_scale / (stop - start))
         _step(strip, scratch.gradient, layers, method, factor, sizes.steps + b - sizes.first + 1, epoch)
         add_to(sums, (epoch - base) * lanes, scratch.losses, network.loss_scale)

@@ -12,7 +12,7 @@ from fastmlp.kernels.activations import SOFTMAX
 from fastmlp.kernels.compile import jit, jit_flat
 from fastmlp.kernels.layers import last_layer, layer_of
 from fastmlp.kernels.losses import of_logit
-from fastmlp.kernels.many_batches import L2, RATE, add_to, end_of_epoch, pack_lanes
+from fastmlp.kernels.many_batches import L2, RATE, add_to, end_of_epoch, note_penalties, pack_lanes
 from fastmlp.kernels.output import add_losses
 from fastmlp.kernels.product import Grid
 from fastmlp.kernels.schedules import rate_factor
@@ -124,6 +124,7 @@ def train_lanes_by_samples(strip, scratch, data, held, sums, measured, sizes, ne
         stop = min(start + sizes.batch, n)
         if b == sizes.first or batches > 1 or data.order.shape[1] > 1:
             pack_lanes(tiles, data, strip, lanes, slot, start, stop - start, data.alike)
+        note_penalties(strip, layers, lanes, method, ends, int(start == 0))
         rate = load_wide(strip.numbers, np.int64(RATE * lanes)) * number(rate_factor(method.schedule, epoch))
         keep = number(1) - rate * load_wide(strip.numbers, np.int64(L2 * lanes))
         rate *= number(network.loss_scale)
@@ -149,6 +150,7 @@ def train_lanes_by_samples(strip, scratch, data, held, sums, measured, sizes, ne
                 here, below = below, here
         add_to(sums, (epoch - base) * lanes, scratch.losses, network.loss_scale)
         if stop == n:
+            note_penalties(strip, layers, lanes, method, ends, 1)
             running = end_of_epoch(strip, scratch, held, sums, measured, epoch, (epoch - base) * lanes, n, network, ends)
             if running == 0:
                 break

@@ -16,7 +16,7 @@ import numpy as np
 from fastmlp.kernels import activations, elementary
 from fastmlp.kernels.activations import SOFTMAX
 from fastmlp.kernels.compile import jit, jit_flat, jit_inline
-from fastmlp.kernels.ends import is_stuck
+from fastmlp.kernels.ends import is_penalized, is_stuck, share_of_penalty
 from fastmlp.kernels.layers import Network
 from fastmlp.kernels.losses import CROSS_ENTROPY, of_logit, of_output
 from fastmlp.kernels.output import block_loss
@@ -274,7 +274,7 @@ def train_by_samples(state, work, data, order, first, last, network, rule, ends)
     """Samples first to last - 1, counted over the epochs, each with an update by plain gradient descent; the rest is as in
     batch.train_by_batches."""
     theta, history, scratch = state.theta, state.history, _scratch(work.plan, work.edges, work.memory)
-    n = order.shape[1]
+    n, penalized = order.shape[1], is_penalized(rule.l2, rule.method, ends)
     spread_out(scratch.places, work.plan, theta, False)
     s = first
     while s < last:
@@ -282,13 +282,18 @@ def train_by_samples(state, work, data, order, first, last, network, rule, ends)
         place, row_of_order = s - epoch * n, min(epoch - first // n, order.shape[0] - 1)
         count = min(scratch.tiles.lanes, n - place, last - s)
         pack(scratch.tiles, np.int64(0), data, order[row_of_order], place, count)
+        if penalized and place == 0:
+            state.penalties[epoch] += share_of_penalty(theta, network.layers, rule.l2, 0, 0, n)
         now = rule.learning_rate * rate_factor(rule.method.schedule, epoch)
         rate, decay = theta.dtype.type(now * network.loss_scale), theta.dtype.type(1 - now * rule.l2)
         history[epoch] += _steps(scratch, network, rate, decay, count)
         s += count
         if place + count == n:
+            if penalized:
+                spread_out(scratch.places, work.plan, theta, True)
+                state.penalties[epoch] += share_of_penalty(theta, network.layers, rule.l2, n, n, n)
             loss = history[epoch] / n
-            if is_stuck(state.progress, 0, 1, loss, ends) or not ends.target_loss < loss < np.inf:
+            if is_stuck(state.progress, 0, 1, loss + state.penalties[epoch], ends) or not ends.target_loss < loss < np.inf:
                 break
     state.counters[1] = s
     spread_out(scratch.places, work.plan, theta, True)

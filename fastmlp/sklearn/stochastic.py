@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from fastmlp import arrays, interrupts
-from fastmlp.kernels import optimizers
+from fastmlp.kernels import ends, optimizers
 from fastmlp.kernels.simd import readable
 from fastmlp.kernels.tiles import Data
 from fastmlp.networks.mlp import MLP
@@ -27,9 +27,7 @@ from fastmlp.training.data import MeasuredRows, Parts, TrainingData, row_weights
 from fastmlp.training.descent import Descent, Stopping
 from fastmlp.training.scaling import input_scaling
 
-LEAST_RATE = 1e-6  # at which "adaptive" ends
-SMALL_PENALTY = 1e-3  # of a loss: it may be taken to change evenly over some epochs
-FEWER = 5.0  # times the rate, where it makes no progress
+NEVER = 2.0**53  # epochs
 
 
 @dataclass
@@ -67,11 +65,14 @@ class LossTerms(NamedTuple):
     def of(cls, network: MLP, targets: NDArray[Any], weights: NDArray[Any]) -> LossTerms:
         """Squared and other errors are means over the outputs; the loss of Poisson's counts is half of their deviance."""
         if network.classes is not None or network.output in ("sigmoid", "softmax"):
-            return cls(1.0, 0.0)
+            return AS_OURS
         if network.loss_name != "poisson":
             return cls(1.0 / network.layer_sizes[-1], 0.0)
         each = (xlogy(targets, targets) - targets).sum(axis=1)
         return cls(1.0, float((each * weights).mean()))
+
+
+AS_OURS = LossTerms(1.0, 0.0)
 
 
 def begin_curves(estimator: Any) -> None:
@@ -109,21 +110,11 @@ def end_epoch(estimator: Any, optimizer: OptimizerState, loss: float, rows: int)
         return False
     if estimator.verbose:
         print(f"No progress by tol={estimator.tol:f} in {estimator.n_iter_no_change} epochs, at rate {optimizer.learning_rate:g}.")
-    if schedule != "adaptive" or optimizer.learning_rate <= LEAST_RATE:
+    if schedule != "adaptive" or optimizer.learning_rate <= ends.LEAST_RATE:
         return True
-    optimizer.learning_rate /= FEWER
+    optimizer.learning_rate /= ends.LOWER
     estimator._no_improvement_count = 0
     return False
-
-
-def _epochs_to_look(estimator: Any, penalty: float) -> int:
-    """After how many epochs at the earliest anything is decided, or is to be known."""
-    if estimator.early_stopping or (estimator.learning_rate == "invscaling" and estimator.solver in SCHEDULED):
-        return 1
-    if penalty > max(estimator.tol, SMALL_PENALTY * (estimator.loss_curve_[-1] if estimator.loss_curve_ else 0.0)):
-        return 1
-    left = estimator.max_iter - estimator.n_iter_
-    return max(1, min(left, estimator.n_iter_no_change + 1 - estimator._no_improvement_count))
 
 
 def check_weights(network: MLP, diverged: bool = False) -> None:
@@ -196,13 +187,18 @@ def descend(estimator: Any, rows: Rows, random: np.random.RandomState, optimizer
     data = Data(readable(rows.x), rows.targets, weights, *unscaled)
     measured = None if held is None else MeasuredRows(rows.x, rows.targets, held.astype(arrays.numbers_of_rows(n)))
     learned = TrainingData(data, train, seed, measured, None, Parts(*[None] * 5))
-    stopping = Stopping(1 if once else options.shared["epochs"], -np.inf, None)
+    terms = LossTerms.of(network, rows.targets[train], weights if len(weights) == 1 else weights[train])
+    by_epoch = estimator.early_stopping or estimator.verbose or options.shared["schedule"] == "invscaling" or terms != AS_OURS
+    most = NEVER if by_epoch else min(estimator.n_iter_no_change, NEVER)
+    adaptive = options.shared["schedule"] == "adaptive"
+    stopping = Stopping(1 if once else options.shared["epochs"], -np.inf, None, estimator.tol, most, adaptive)
     rule = optimizer.step_rule(options.own["l2"])
     descent = Descent(network, learned, rule, stopping, options.own["batch_size"], thread_count(options.shared["threads"]))
     optimizer.counters[1] = 0
     descent.moments, descent.counters = optimizer.moments, optimizer.counters
-    terms = LossTerms.of(network, rows.targets[train], weights if len(weights) == 1 else weights[train])
-    ended = _go_on(estimator, descent, optimizer, terms, validation)
+    if not estimator.early_stopping:
+        descent.progress[: ends.PENALTY] = estimator.best_loss_, estimator._no_improvement_count
+    ended = _go_on(estimator, descent, optimizer, terms, validation, 1 if by_epoch else stopping.epochs)
     if validation is not None:
         network.theta = validation.best
     else:
@@ -212,30 +208,28 @@ def descend(estimator: Any, rows: Rows, random: np.random.RandomState, optimizer
         warnings.warn(message, ConvergenceWarning, stacklevel=4)
 
 
-def _go_on(estimator: Any, descent: Descent, optimizer: OptimizerState, terms: LossTerms, validation: _Validation | None) -> bool:
-    """Whether it has ended before its last epoch: as there was no more progress, or by Ctrl-C."""
+def _go_on(
+    estimator: Any, descent: Descent, optimizer: OptimizerState, terms: LossTerms, validation: _Validation | None, step: int
+) -> bool:
+    """So many epochs at a time; whether it has ended before its last one: as there was no more progress, or by Ctrl-C."""
     halt, l2, ended, interrupted = Stop(), descent.rule.l2, False, False
-    penalty = penalty_of(descent.network, l2)
     estimator.n_iter_ = 0
     with interrupts.noted(halt.set), Workers(descent.workers) as threads:
         while not (ended or interrupted or descent.stopped_by or estimator.n_iter_ == descent.stopping.epochs):
             done = descent.epochs
             descent.rule = optimizer.step_rule(l2)
             try:
-                descent.advance(min(done + _epochs_to_look(estimator, penalty), descent.stopping.epochs), threads, halt)
+                descent.advance(min(done + step, descent.stopping.epochs), threads, halt)
                 interrupts.raise_noted()
             except KeyboardInterrupt:
                 interrupted = True
                 descent.rewind()
                 interrupts.forget()
-            before, penalty = penalty, penalty_of(descent.network, l2)
             losses = descent.sums[done : descent.epochs] / descent.rows * terms.factor + terms.summand
-            for place, loss in enumerate(losses.tolist()):
+            for loss in (losses + descent.penalties[done : descent.epochs]).tolist():
                 if validation is not None:
                     validation.note(descent.validation_loss[done] if len(descent.validation_loss) > done else math.nan)
-                middle = place + 0.5 * (1 - 1 / descent.batches)  # of the beginnings of its batches
-                penalized = loss + before + middle / len(losses) * (penalty - before)
-                ended = end_epoch(estimator, optimizer, penalized, descent.rows)
+                ended = end_epoch(estimator, optimizer, loss, descent.rows)
     if interrupted:
         message = f"training was interrupted by Ctrl-C after {estimator.n_iter_} epochs; this is the network so far"
         warnings.warn(message, stacklevel=5)

@@ -121,6 +121,10 @@ def member_options(estimator: Any, n_rows: int, mean_weight: float = 1.0) -> Mem
     solver = estimator.solver
     if solver == "sgd" and estimator.momentum > 0:
         solver = "nesterov" if estimator.nesterovs_momentum else "momentum"
+    schedule = estimator.learning_rate if solver in SCHEDULED else "constant"
+    stopping = {"tol": float(estimator.tol), "n_iter_no_change": estimator.n_iter_no_change}
+    if estimator.n_iter_no_change == math.inf:  # no progress is never too little
+        stopping, schedule = {}, "constant" if schedule == "adaptive" else schedule
     batch_size = rows_of_batch(estimator, n_rows)
     own = {
         "hidden": checks.hidden_sizes("hidden_layer_sizes", estimator.hidden_layer_sizes),
@@ -132,15 +136,14 @@ def member_options(estimator: Any, n_rows: int, mean_weight: float = 1.0) -> Mem
     }
     shared = {
         "optimizer": solver,
-        "schedule": estimator.learning_rate if solver in SCHEDULED else "constant",
+        "schedule": schedule,
         "power_t": float(estimator.power_t),
         "beta1": float(estimator.beta_1),
         "beta2": float(estimator.beta_2),
         "epsilon": float(estimator.epsilon),
         "epochs": estimator.max_iter,
         "shuffle": bool(estimator.shuffle),
-        "tol": float(estimator.tol),
-        "n_iter_no_change": estimator.n_iter_no_change,
+        **stopping,
         "standardize": False,
         "threads": estimator.threads,
     }

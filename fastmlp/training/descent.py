@@ -129,12 +129,12 @@ class Descent:
         self.batches = -(-n // self.batch_size)
         self.orders = RowOrders(data.rows, data.order, rule.method.schedule.before)
         self.order = data.rows[None]  # a row for each epoch that the next kernel call touches, or one for all
-        self.sums = np.zeros(1)  # of the losses of each epoch
+        self.sums, self.penalties = np.zeros((2, 1))  # of the losses of each epoch; what l2 adds to their mean
         self.counters = np.array([0 if state is None else state.steps, 0], np.int64)  # steps; batches that are done
         self.moments = np.zeros((2, self.theta.size), self.theta.dtype)
         if state is not None:
             self.moments[:] = state.moments
-        self.progress = np.array([np.inf, 0.0])  # see kernels/ends.py
+        self.progress = np.array([np.inf, 0.0, 0.0])  # see kernels/ends.py
         self.stopped_by = ""  # while it goes on
         self.last_loss = np.nan  # that ended it, where it diverged
         self.validation_loss: list[float] = []
@@ -209,7 +209,8 @@ class Descent:
                 threads = self.pace.most(standing)
             last = end_of_call(first, min(total, first + self._whole_blocks(batches)), self.batches, most)
             if last > len(self.sums) * self.batches:
-                self.sums = np.append(self.sums, np.zeros(max(len(self.sums), -(-last // self.batches))))
+                more = np.zeros(max(len(self.sums), -(-last // self.batches)))
+                self.sums, self.penalties = np.append(self.sums, more), np.append(self.penalties, more)
             if first % self.batches == 0:
                 self.order = self.orders.next(-(-(last - first) // self.batches))
                 self.before = self.theta.copy(), self.moments.copy(), self.counters.copy()
@@ -274,7 +275,7 @@ class Descent:
     def _advance(self, first: int, last: int, threads: int, share_out: Workers, halt: Stop) -> None:
         """Batches first to last - 1, counted over the epochs, by so many threads that meet in the kernel."""
         network, limits = self.network.network, self.stopping.ends
-        state = batch.State(self.theta, self.moments, self.counters, self.sums, self.progress)
+        state = batch.State(self.theta, self.moments, self.counters, self.sums, self.penalties, self.progress)
         if self.one_by_one:
             online.train_by_samples(state, self.memory, self.data, self.order, first, last, network, self.rule, limits)
             return
@@ -302,12 +303,16 @@ class Descent:
             work.order = self.order[min(epoch - first // self.batches, len(self.order) - 1)]
             start = place * self.batch_size
             stop = min(start + self.batch_size, self.rows)
+            if ends.is_penalized(self.rule.l2, self.rule.method, limits):
+                share = ends.share_of_penalty(self.theta, self.network.layers, self.rule.l2, start, stop, self.rows)
+                self.penalties[epoch] += share
             self.sums[epoch] += work.sum_loss(self.theta, start, stop, share_out)
             size, step = self.theta.size, int(self.counters[0]) + 1
             batch.end_batch(state, work.total, stop - start, network, self.rule, epoch, step, 0, size)
             self.counters[:] = step, b + 1
             if place + 1 == self.batches:
-                ends.is_stuck(self.progress, 0, 1, float(self.sums[epoch]) / self.rows, limits)
+                loss = float(self.sums[epoch]) / self.rows + self.penalties[epoch]
+                ends.is_stuck(self.progress, 0, 1, loss, limits)
 
     def _validate(self, epoch: int, share_out: Workers) -> float | None:
         """The loss over the rows that are held out, if there are any; it is noted, and the best weights kept."""

@@ -66,7 +66,7 @@ class NetworksAsLanes:
         block = layout.aligned(dtype, rows * width)[0].reshape(rows, width)
         theta, kept, rest = block[:parameters], block[parameters : 2 * parameters], block[2 * parameters :]
         state, numbers = rest[: moments * parameters], rest[moments * parameters :]
-        marks, best, progress = np.zeros((3, width), np.int64), np.zeros((1, width)), np.zeros((2, width))
+        marks, best, progress = np.zeros((3, width), np.int64), np.zeros((1, width)), np.zeros((3, width))
         progress[ends.BEST_LOSS] = np.inf
         theta[:, :count], numbers[:, :count] = group.theta[members].T, group.numbers[members].T  # empty lanes are 0
         marks[many_batches.ENDED, count:] = 1  # and have ended

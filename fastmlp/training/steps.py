@@ -27,7 +27,7 @@ class Steps:
     def __init__(self, network: MLP, moments: NDArray[Any], counters: NDArray[np.int64]) -> None:
         """With what the optimizer knows: its moments (2, P), and two counters, of which the first one is that of its steps."""
         self.network, self._layers = network, network.network
-        self._state = batch.State(network.theta, moments, counters, np.zeros(1), np.zeros(2))
+        self._state = batch.State(network.theta, moments, counters, np.zeros(1), np.zeros(1), np.zeros(3))
         self._alone = batch.Team(0, 1, barrier.new_counter(), np.zeros(1, np.uint8))
         self._unscaled = np.zeros(network.layer_sizes[0], network.dtype), np.ones(network.layer_sizes[0], network.dtype)
         self._work: dict[int, ChunkedLoss] = {}  # for batches of so many rows

@@ -1,7 +1,5 @@
 """What the estimators have beyond scikit-learn's, and what they reject."""
 
-import subprocess
-import sys
 import warnings
 
 import numpy as np
@@ -234,9 +232,3 @@ def test_partial_fit_tells_what_it_cannot_do():
     with pytest.raises(ValueError, match="not among classes_"):
         model.partial_fit(X[:1], np.array([2]))
     assert not hasattr(MLPRegressor(solver="lbfgs"), "partial_fit")
-
-
-def test_without_scikit_learn_it_says_what_to_install():
-    code = "import sys; sys.modules['sklearn'] = None; import fastmlp; fastmlp.sklearn"
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert process.stderr.splitlines()[-1].endswith("needs scikit-learn: pip install 'fastmlp[scikit-learn]'")

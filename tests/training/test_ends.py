@@ -39,6 +39,35 @@ def test_a_training_stops_after_too_many_epochs_in_a_row_without_progress(valida
     assert ended == {"tol", "epochs"}
 
 
+@PRECISIONS
+def test_what_l2_adds_to_the_loss_counts_as_the_weights_of_each_step_have_it(dtype):
+    X, y = toy()
+    X, l2, tol = X.astype(dtype), 0.3, 0.004
+    options = {**SGD, "l2": l2, "batch_size": None, "learning_rate": 0.3, "standardize": False}
+    weights = [fastmlp.train(X, y, epochs=epochs, **options).weights for epochs in range(1, 40)]
+    penalties = [l2 / 2 * sum(np.sum(layer.astype(float) ** 2) for layer in layers) for layers in weights[:-1]]
+    free = fastmlp.train(X, y, epochs=39, **options).history.loss
+    # Before the first step there is no network to ask.
+    expected = epochs_until([np.inf, *(free[1:] + penalties)], tol, 2)
+    assert expected[1] == "tol" and expected != epochs_until(free, tol, 2)
+    population = compare(X, y, epochs=39, tol=tol, n_iter_no_change=2, **{**options, "learning_rate": [0.3, 1e-4]})
+    assert (population.history.epochs[0], population.history.stopped_by[0]) == expected
+
+
+@BATCH_SIZES
+@pytest.mark.parametrize("l2", [0.02, 0.5])
+def test_members_and_networks_alone_count_what_l2_adds_alike(l2, batch_size):
+    X, y = toy()
+    options = {**SGD, "l2": l2, "epochs": 60, "batch_size": batch_size, "tol": 0.003, "n_iter_no_change": 1}
+    population = compare(X, y, learning_rate=[0.01, 0.05, 0.2], **options)
+    assert "tol" in population.history.stopped_by
+    decay = compare(X, y, learning_rate=[0.01, 0.05], **{**options, "optimizer": "adamw"})
+    assert [member.history.epochs for member in decay] == [
+        epochs_until(losses, 0.003, 1)[0]
+        for losses in compare(X, y, learning_rate=[0.01, 0.05], **{**options, "optimizer": "adamw", "tol": None}).history.loss
+    ], "the decay of adamw is in no loss"
+
+
 @BATCH_SIZES
 def test_an_adaptive_rate_is_divided_by_five_instead_and_the_epochs_are_counted_anew(batch_size):
     X, y = toy()
