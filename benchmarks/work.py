@@ -19,7 +19,7 @@ from benchmarks import reference
 from fastmlp.threads import thread_count
 
 CORES = thread_count(None)
-SETTLE = 0.01  # seconds: idle threads of OpenMP and BLAS spin for some milliseconds before they sleep
+SETTLE = 0.03  # seconds: idle threads of OpenMP and BLAS spin for some milliseconds, of OpenBLAS 2^26 clocks, before they sleep
 DTYPES = ["float32", "float64"]
 TOLERANCE = {"float32": 2e-4, "float64": 1e-9}  # of the losses: rounding grows over the steps
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from fastmlp import arrays, checks, labels
 
+FEW = 10_000  # numbers: for more, BLAS calls threads of its own, which then keep the cores from ours for some milliseconds
 BLOCK = 1 << 20  # numbers of sparse rows that are laid out at a time
 
 
@@ -38,8 +39,8 @@ def _is_plain(x: Any, estimator: Any, reset: bool) -> bool:
 
 
 def surely_finite(array: NDArray[Any]) -> bool:
-    """Whether all values are, as the sum of their squares shows; not where that overflows."""
-    return array.dtype.kind != "f" or math.isfinite(np.vdot(array, array))
+    """Whether all values are, as their sum, or that of their squares, shows; not where that overflows."""
+    return array.dtype.kind != "f" or math.isfinite(np.vdot(array, array) if array.size < FEW else array.sum())
 
 
 def checked(estimator: Any, x: Any, y: Any, *, numeric: bool, reset: bool) -> tuple[Any, NDArray[Any]]:

@@ -22,10 +22,12 @@ from fastmlp.training.epochs import Job
 from fastmlp.training.options import Options
 
 TRIAL_SECONDS = 0.001  # what a call by a team that may not be the fastest should last
-WORTH_A_TRIAL = 0.02  # seconds of work that are left
-CALLS_BETWEEN_TRIALS = 20
+WORTH_A_TRIAL = 0.005  # seconds of work that are left
+CALLS_BETWEEN_TRIALS = (
+    16  # at most: the first trials follow sooner, as idle threads of a BLAS keep cores busy for some milliseconds
+)
 CALL_SECONDS = 0.05  # what a kernel call should last: Ctrl-C and progress wait for its end
-FIRST_CALL = 20_000_000  # parameters times rows, before anything is known of the time it takes
+FIRST_CALL = 4_000_000  # parameters times rows, before anything is known of the time it takes
 LARGE_TARGET = 100  # that a loss, or a gradient, of its square may be the reason of a divergence
 ORDER_ENTRIES = 1 << 20  # of row numbers that are shuffled in advance
 
@@ -77,15 +79,22 @@ class Pace:
         self.teams = sorted({1, most})
         self.first = first
         self.calls = 0
-        self.seconds: dict[int, float] = {}  # for a batch
+        self.seconds: dict[int, float] = {}  # for a batch, once all are there
+        self.gathering: dict[int, float] = {}  # seconds of a call beside
 
-    def next(self, left: int) -> tuple[int, int]:
-        """The team, and the batches of its call, when so many are left."""
+    def next(self, left: int, most: int) -> tuple[int, int]:
+        """The team, and the batches of its call, when so many are left, of which a call does at most so many."""
         self.calls += 1
+
+        def cost(team: int) -> float:  # of a batch
+            seconds = self.seconds.get(team, 0.0)
+            return seconds and seconds + self.gathering[team] / max(1.0, min(most, CALL_SECONDS / seconds))
+
         if self.seconds and left * min(self.seconds.values()) < WORTH_A_TRIAL:
-            return min(self.seconds, key=self.seconds.__getitem__), left
-        ranked = sorted(self.teams, key=lambda team: self.seconds.get(team, 0.0))
-        trial = len(self.seconds) < len(self.teams) or self.calls % CALLS_BETWEEN_TRIALS == 0
+            return min(self.seconds, key=cost), left
+        ranked = sorted(self.teams, key=cost)
+        is_power_of_2 = self.calls & (self.calls - 1) == 0
+        trial = len(self.seconds) < len(self.teams) or self.calls % CALLS_BETWEEN_TRIALS == 0 or is_power_of_2
         team = ranked[-1] if trial and len(self.seconds) == len(self.teams) else ranked[0]
         if not self.seconds:
             return team, self.first
@@ -96,8 +105,9 @@ class Pace:
         self.teams = sorted({1, threads})
         return threads
 
-    def took(self, team: int, seconds: float) -> None:
-        self.seconds[team] = max(seconds, 1e-9)
+    def took(self, team: int, batches: int, at_work: float, seconds: float) -> None:
+        """A call took so many seconds, of which so many from when all were at work until the last one left."""
+        self.seconds[team], self.gathering[team] = max(at_work / batches, 1e-9), seconds - at_work
 
 
 def end_of_call(first: int, last: int, batches: int, most_epochs: int) -> int:
@@ -204,7 +214,7 @@ class Descent:
         most = 1 if each_epoch else ORDER_ENTRIES // n if self.orders.shuffle else until
         while not self.stopped_by and self.counters[1] < total:
             first = int(self.counters[1])
-            threads, batches = self.pace.next(every_batch - first)
+            threads, batches = self.pace.next(every_batch - first, min(most, until) * self.batches)
             if threads > (standing := share_out.standing(threads)):
                 threads = self.pace.most(standing)
             last = end_of_call(first, min(total, first + self._whole_blocks(batches)), self.batches, most)
@@ -215,8 +225,9 @@ class Descent:
                 self.order = self.orders.next(-(-(last - first) // self.batches))
                 self.before = self.theta.copy(), self.moments.copy(), self.counters.copy()
             began = time.perf_counter()
-            self._advance(first, last, threads, share_out, halt)
-            self.pace.took(threads, (time.perf_counter() - began) / (last - first))
+            at_work = self._advance(first, last, threads, share_out, halt)
+            seconds = time.perf_counter() - began
+            self.pace.took(threads, last - first, at_work or seconds, seconds)
             if self.epochs > first // self.batches:
                 self._end_epoch(self.epochs - 1, share_out)
             if halt.is_set():
@@ -272,32 +283,35 @@ class Descent:
         block = online.BLOCK if self.one_by_one else 1
         return block * max(1, batches // block)
 
-    def _advance(self, first: int, last: int, threads: int, share_out: Workers, halt: Stop) -> None:
-        """Batches first to last - 1, counted over the epochs, by so many threads that meet in the kernel."""
+    def _advance(self, first: int, last: int, threads: int, share_out: Workers, halt: Stop) -> float | None:
+        """Batches first to last - 1, counted over the epochs, by so many threads that meet in the kernel; for how many seconds all
+        were there, where that is known."""
         network, limits = self.network.network, self.stopping.ends
         state = batch.State(self.theta, self.moments, self.counters, self.sums, self.penalties, self.progress)
         if self.one_by_one:
             online.train_by_samples(state, self.memory, self.data, self.order, first, last, network, self.rule, limits)
-            return
+            return None
         work = self.work
         if work.plan.in_kernel:
             sizes = batch.Sizes(self.batch_size, work.plan.chunk, first, last)
             counter = barrier.new_counter()
 
-            def member(me: int) -> None:
+            def member(me: int) -> tuple[float, float]:
                 try:
                     if threads > 1:
                         to_own_core(me)
+                    came = time.perf_counter()
                     team = batch.Team(me, threads, counter, halt.flag)
                     batch.train_by_batches(
                         state, work.sums, work.workers[me], self.data, self.order, sizes, network, self.rule, limits, team
                     )  # fmt: skip
+                    return came, time.perf_counter()
                 except BaseException:  # the others are not to wait
                     barrier.give_up(counter)
                     raise
 
-            share_out(member, list(range(threads)))
-            return
+            came, went = zip(*share_out(member, list(range(threads))), strict=True)
+            return max(went) - max(came)
         for b in range(first, last):
             epoch, place = divmod(b, self.batches)
             work.order = self.order[min(epoch - first // self.batches, len(self.order) - 1)]
@@ -313,6 +327,7 @@ class Descent:
             if place + 1 == self.batches:
                 loss = float(self.sums[epoch]) / self.rows + self.penalties[epoch]
                 ends.is_stuck(self.progress, 0, 1, loss, limits)
+        return None
 
     def _validate(self, epoch: int, share_out: Workers) -> float | None:
         """The loss over the rows that are held out, if there are any; it is noted, and the best weights kept."""

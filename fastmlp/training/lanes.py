@@ -19,7 +19,7 @@ from fastmlp.kernels.vectors import BYTES, WIDE
 from fastmlp.networks import layout
 from fastmlp.threads import Stop, Workers
 from fastmlp.training.data import Parts, RowOrders, TrainingData
-from fastmlp.training.descent import CALL_SECONDS, FIRST_CALL, ORDER_ENTRIES, end_of_call
+from fastmlp.training.descent import CALL_SECONDS, ORDER_ENTRIES, end_of_call
 from fastmlp.training.epochs import Job
 from fastmlp.training.groups import Outcomes, TrainingGroup
 
@@ -27,6 +27,7 @@ STOPPED_BY = np.array(["epochs", "target_loss", "patience", "diverged", "tol"]) 
 ONLINE_BLOCK = 8  # samples that are laid out at once for updates from single samples
 ONLINE_BYTES = 1 << 16  # of rows that are so few that they are all laid out at once
 BLOCK = 16  # samples of a block of a batch
+FIRST_CALL = 20_000_000  # parameters times rows of one network, before anything is known of the time it takes
 ROUND_SECONDS = 0.1  # that all go on for, until those that have ended leave their lanes
 
 # Of lanes that no kernel is working on.
