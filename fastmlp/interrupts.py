@@ -11,13 +11,17 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 # As signal.signal and signal.getsignal are, but for numbers that they make members of an enumeration, which takes 30 us in `noted`.
 _set_handler, _handler_of = _signal.signal, _signal.getsignal
 
 INTERRUPTED = 130  # the exit status of a process that Ctrl-C has ended
+LOOK = 0.1  # seconds. Ctrl-C does not wake the main thread if it comes as that is about to wait: so often it looks for it
+
+Item = TypeVar("Item")
 
 
 class _Presses:
@@ -166,6 +170,13 @@ def raise_noted() -> None:
             raise _presses.error
     elif getattr(_thread, "works_for_main", False):
         raise KeyboardInterrupt
+
+
+def next_of(queue: SimpleQueue[Item]) -> Item:
+    """What comes next in a queue. Ctrl-C is heard while it is waited for."""
+    while True:
+        with suppress(Empty):
+            return queue.get(timeout=LOOK)
 
 
 def forget() -> None:

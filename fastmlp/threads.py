@@ -150,7 +150,7 @@ class Workers:
                     for _ in range(begun, sent):  # whatever has come in between, they may be waited for
                         self._calls.put(work_apart)
                     for _ in range(sent):
-                        ended.get()
+                        interrupts.next_of(ended)
         interrupts.raise_noted()
         if errors:
             del errors[1:]  # or they and the frames of their tracebacks would keep each other
@@ -229,6 +229,7 @@ def _in_threads(
 
 
 def _next_done(jobs: list[Future[Result]], ordered: bool) -> Result:
-    wait(jobs[:1] if ordered else jobs, return_when=FIRST_COMPLETED)
+    while not wait(jobs[:1] if ordered else jobs, interrupts.LOOK, FIRST_COMPLETED).done:
+        pass  # and hear of Ctrl-C
     interrupts.raise_noted()
     return jobs.pop(0 if ordered else next(k for k, job in enumerate(jobs) if job.done())).result()

@@ -150,26 +150,30 @@ def test_ctrl_c_ends_a_compile_and_the_next_one_is_whole(kernel, tmp_path, monke
     with noticed_by(Impatient()), pytest.raises(KeyboardInterrupt):
         kernel(X[0])
     for thread in set(threading.enumerate()) - before:
-        thread.join()
+        thread.join(60)
     assert not kernel.signatures and not list(tmp_path.iterdir())
     assert kernel(X[0]) == 10 * X[0, 1]
     assert len(kernel.signatures) == len(list(tmp_path.iterdir())) == 1
 
 
 @compiled_only
-def test_who_waits_for_a_long_compile_is_interrupted_at_once(tmp_path, monkeypatch):
-    began = threading.Event()
+@pytest.mark.parametrize("awake", [True, False])  # or the main thread sleeps on, as where that comes when it is about to wait
+def test_who_waits_for_a_long_compile_is_interrupted_at_once(awake):
+    nobody_waits, waited = threading.Event(), []
 
     @in_own_thread
     def long():
-        began.wait(30)
+        signal.pthread_kill(threading.main_thread().ident if awake else threading.get_ident(), signal.SIGINT)
+        waited.append(nobody_waits.wait(60))
         end_if_nobody_waits()
 
+    before = set(threading.enumerate())
     with pytest.raises(KeyboardInterrupt):
-        timer = threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
-        timer.start()
         long()
-    began.set()
+    nobody_waits.set()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
+    assert waited == [True]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

@@ -1,5 +1,6 @@
 """Threads: how many there are, when they pay, and jobs that are shared out to them."""
 
+import _thread
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from cases import toy
 from command_line import ROOT
 
 import fastmlp
-from fastmlp import threads
+from fastmlp import interrupts, threads
 from fastmlp.kernels import barrier
 from fastmlp.threads import InThreads, Workers, shares, thread_count, threads_for
 from fastmlp.training import descent
@@ -172,13 +173,25 @@ def test_a_member_of_a_team_that_fails_is_not_waited_for(who, monkeypatch):
 # -- Ctrl-C ----------------------------------------------------------------------------------------------------------------------
 
 
+def press():
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
+# The main thread is woken, or sleeps on, as where Ctrl-C comes when it is about to wait.
+PRESSES = pytest.mark.parametrize("press", [press, _thread.interrupt_main], ids=["awake", "asleep"])
+LONG = 60  # seconds, after which nobody hears of Ctrl-C any more
+
+
+@PRESSES
 @pytest.mark.parametrize("count", [1, 3])
-def test_ctrl_c_tells_those_at_work_and_waits_for_them(count):
+def test_ctrl_c_tells_those_at_work_and_waits_for_them(count, press):
     left = []
 
     def work(item, stop):
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        press()
+        until = time.monotonic() + LONG
         while not stop.is_set():
+            assert time.monotonic() < until
             time.sleep(0.001)
         left.append(item)
 
@@ -197,11 +210,28 @@ def test_the_callers_own_iterator_and_loop_are_interrupted_as_ever():
     assert next(results) == 1
 
 
+@PRESSES
+def test_ctrl_c_is_heard_by_those_who_were_sent(press):
+    missed = []
+
+    def work(job):
+        press()
+        until = time.monotonic() + LONG
+        while time.monotonic() < until:
+            interrupts.raise_noted()
+            time.sleep(0.001)
+        missed.append(job)
+
+    with Workers(3) as workers, pytest.raises(KeyboardInterrupt):
+        workers(work, [0, 1, 2])
+    assert not missed
+
+
 def test_ctrl_c_waits_for_those_who_were_sent(monkeypatch):
     ended = []
 
     def work(job):
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        press()
         time.sleep(0.05)
         ended.append(job)
 
@@ -225,10 +255,10 @@ def test_a_thread_of_the_callers_works_on_when_the_main_one_is_interrupted():
 
     thread = threading.Thread(target=use)
     thread.start()
-    began.wait()
+    assert began.wait(LONG)
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
-    thread.join()
+    thread.join(LONG)
     assert results == list(range(10))
 
 
@@ -240,6 +270,7 @@ def test_a_child_that_is_forked_while_threads_stand_ready_begins_its_own():
             warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads, which the child is without
             child = os.fork()
         if not child:
+            signal.alarm(LONG)
             with suppress(BaseException):
                 os._exit(0 if workers(str, [3, 4]) == ["3", "4"] else 1)
             os._exit(2)
@@ -274,7 +305,7 @@ def test_threads_end_when_nobody_can_send_them_anything_more():
     assert len(threads) == 3
     del workers
     for thread in threads:
-        thread.join(60)
+        thread.join(LONG)
         assert not thread.is_alive()
 
 
@@ -285,8 +316,7 @@ def test_ctrl_c_ends_what_is_done_beside_this_thread_too():
                 own(time.sleep, [0.005])
 
     began = time.monotonic()
-    timer = threading.Timer(0.1, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
-    timer.start()
+    threading.Timer(0.1, press).start()
     with Workers(2) as workers, pytest.raises(KeyboardInterrupt):
         workers(work, [0, 1, 2, 3])
     assert time.monotonic() - began < 3  # of 10 seconds, and more

@@ -9,7 +9,7 @@ from functools import wraps
 from queue import SimpleQueue
 from threading import Thread, current_thread
 
-from fastmlp.interrupts import noted, raise_noted, work_for_main, works_for_main
+from fastmlp.interrupts import next_of, noted, raise_noted, work_for_main, works_for_main
 from fastmlp.kernels.numba_internals import is_compiling
 
 
@@ -48,7 +48,7 @@ def in_own_thread(function):
                 return function(*arguments)
             try:
                 while not compiling.over:
-                    compiling.news.get()
+                    next_of(compiling.news)
                     raise_noted()
             except BaseException:
                 compiling.abandoned = True
