@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -13,6 +12,7 @@ from fastmlp import arrays, checks
 from fastmlp.checks import shown
 from fastmlp.kernels.losses import LOSSES
 from fastmlp.literals import Task
+from fastmlp.warning import warn
 
 TASKS: tuple[Task, ...] = get_args(Task)
 MOST_CLASSES = 20  # that integers stand for, whatever the number of rows
@@ -133,7 +133,7 @@ def ask_for_task(y: ArrayLike, classes: NDArray[Any] | None) -> None:
     if classes is not None:
         if classes.dtype.kind in "iu" and len(classes) > MOST_CLASSES and 2 * len(classes) > len(array):
             taken = f"{len(classes)} different integers in {len(array)} rows, and is taken for labels; if they are quantities"
-            _ask(f"y holds {taken}, give task='regression' (or floats), else task='classification'")
+            warn(f"y holds {taken}, give task='regression' (or floats), else task='classification'")
         return
     few = array[:0]
     for part in (slice(0, 100), *arrays.blocks(array)):
@@ -142,11 +142,7 @@ def ask_for_task(y: ArrayLike, classes: NDArray[Any] | None) -> None:
             return
     if len(few) > 1:
         taken = f"only {len(few)} different whole numbers, and is taken for quantities; if they are labels"
-        _ask(f"y holds floats, but {taken}, give task='classification' (or integers), else task='regression'")
-
-
-def _ask(question: str) -> None:
-    warnings.warn(question, UserWarning, stacklevel=6)
+        warn(f"y holds floats, but {taken}, give task='classification' (or integers), else task='regression'")
 
 
 def ascending_classes(value: ArrayLike) -> NDArray[Any]:

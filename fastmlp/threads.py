@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
@@ -17,6 +16,7 @@ from weakref import ref
 import numpy as np
 
 from fastmlp import checks, interrupts
+from fastmlp.warning import warn
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -105,7 +105,7 @@ class Workers:
                 begun = len(self._threads)
                 message = f"only {begun} of {self.threads} threads could be begun ({error}); it takes longer, and comes to the same"
                 self.threads = begun
-                warnings.warn(message, RuntimeWarning, stacklevel=2)
+                warn(message, RuntimeWarning)
         return min(wanted, len(self._threads))
 
     def __call__(self, function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:

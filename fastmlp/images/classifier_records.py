@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from fastmlp import checks
@@ -11,6 +10,7 @@ from fastmlp.images.sources.source import can_name_a_file
 from fastmlp.networks import records
 from fastmlp.networks.mlp import MLP
 from fastmlp.storage import Expected, ModelKind, Record, check_type
+from fastmlp.warning import warn
 
 
 def _expected(header: dict[str, Any]) -> dict[str, Expected]:
@@ -26,11 +26,9 @@ def _expected(header: dict[str, Any]) -> dict[str, Expected]:
 def _of_record(record: Record) -> ImageClassifier:
     header = record.header
     if header["version"] == 1 and header["extractor"] == "ink":
-        warnings.warn(
+        warn(
             f"{record.path} comes from an earlier version, to whose 'ink' a thick stroke was more than a line: where strokes are"
-            " thicker than a cell of 16 x 16 its verdicts may differ; train it again",
-            UserWarning,
-            stacklevel=4,
+            " thicker than a cell of 16 x 16 its verdicts may differ; train it again"
         )
     if len({type(label) for label in header["classes"]}) > 1:
         raise ValueError(f"the classes in its header must be of one type; got {checks.shown(header['classes'])}")

@@ -22,6 +22,7 @@ from fastmlp.networks.provenance import made_with
 from fastmlp.training.data import split
 from fastmlp.training.many import train_begun, train_many
 from fastmlp.training.train import train
+from fastmlp.warning import warn
 
 METHODS: tuple[Method, ...] = get_args(Method)
 NEVER = 1 << 30  # epochs, more than anybody trains for
@@ -169,7 +170,7 @@ def _refitted(
     except KeyboardInterrupt:
         record["refit"] = "interrupted"
         message = "training on all images was interrupted; this is what was trained without those held out"
-        warnings.warn(message, RuntimeWarning, stacklevel=7)  # of which the caller of train_folder is the last
+        warn(message, RuntimeWarning)
         return fitted
     record["refit"] = True
     return fitted._replace(networks=networks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from fastmlp.networks.objective import Objective
 from fastmlp.sklearn.checked_rows import Rows
 from fastmlp.sklearn.stochastic import LossTerms, check_weights, penalty_of
 from fastmlp.sklearn.translation import member_options
+from fastmlp.warning import warn
 
 
 def minimize_by_lbfgs(estimator: Any, rows: Rows) -> None:
@@ -44,13 +44,13 @@ def minimize_by_lbfgs(estimator: Any, rows: Rows) -> None:
         result = minimize(loss_and_gradient, start, method="L-BFGS-B", jac=True, options=limits, callback=keep)
     except KeyboardInterrupt:
         message = f"training was interrupted by Ctrl-C after {estimator.n_iter_} iterations; this is the network so far"
-        warnings.warn(message, stacklevel=4)
+        warn(message)
     else:
         theta[:] = result.x
         estimator.n_iter_ = min(int(result.nit), estimator.max_iter)
         if result.status:
             message = f"lbfgs failed to converge after {result.nit} iterations: {result.message}. Raise max_iter, or scale X"
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+            warn(message, ConvergenceWarning)
     network.theta[:] = theta
     check_weights(network)
     terms = LossTerms.of(network, rows.targets, rows.weights)

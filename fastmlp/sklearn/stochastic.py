@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ from fastmlp.threads import Stop, Workers, thread_count
 from fastmlp.training.data import MeasuredRows, Parts, TrainingData, row_weights
 from fastmlp.training.descent import Descent, Stopping
 from fastmlp.training.scaling import input_scaling
+from fastmlp.warning import warn
 
 NEVER = 2.0**53  # epochs
 
@@ -177,7 +177,7 @@ def descend(estimator: Any, rows: Rows, random: np.random.RandomState, optimizer
     network, n, once = estimator.model_, len(rows.x), optimizer is not None
     train, held = (every_row(n), None) if once or not estimator.early_stopping else _split(estimator, rows.targets, random)
     if estimator.batch_size != "auto" and estimator.batch_size > len(train):
-        warnings.warn(f"batch_size={estimator.batch_size} is larger than the {len(train)} rows: it is clipped", stacklevel=4)
+        warn(f"batch_size={estimator.batch_size} is larger than the {len(train)} rows: it is clipped")
     options = member_options(estimator, len(train), rows.mean_weight)
     validation = None if held is None else _Validation(estimator, rows, held)
     optimizer = estimator._optimizer = optimizer or OptimizerState.new(options, network)
@@ -205,7 +205,7 @@ def descend(estimator: Any, rows: Rows, random: np.random.RandomState, optimizer
         check_weights(network, descent.stopped_by == "diverged")
     if not (ended or once):
         message = f"training has come to max_iter={estimator.max_iter} epochs, and the optimization hasn't converged yet"
-        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        warn(message, ConvergenceWarning)
 
 
 def _go_on(
@@ -232,5 +232,5 @@ def _go_on(
                 ended = end_epoch(estimator, optimizer, loss, descent.rows)
     if interrupted:
         message = f"training was interrupted by Ctrl-C after {estimator.n_iter_} epochs; this is the network so far"
-        warnings.warn(message, stacklevel=5)
+        warn(message)
     return ended or interrupted

@@ -3,13 +3,13 @@ threads, until all have ended, or somebody presses Ctrl-C."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from fastmlp import interrupts
 from fastmlp.progress import Progress
 from fastmlp.threads import Stop, Workers
+from fastmlp.warning import warn
 
 # Called with the threads that it has for itself, or None: then others go on beside it.
 Job = Callable[[Workers | None], None]
@@ -75,7 +75,7 @@ class Training:
 
     def go(self, waves: Iterable[list[InTraining]]) -> None:
         """Trains those of a wave side by side, one wave after the other; there are to be no more when it was interrupted. After
-        Ctrl-C a RuntimeWarning tells the caller's caller."""
+        Ctrl-C a RuntimeWarning tells so."""
         with interrupts.noted(self.halt.set), self.line.of(self._state):
             for wave in waves:
                 self._to_the_end(wave)
@@ -83,7 +83,7 @@ class Training:
                 interrupts.forget()
         message = self._told_after_interrupt() if self.interrupted else None
         if message is not None:
-            warnings.warn(message, RuntimeWarning, stacklevel=4)
+            warn(message, RuntimeWarning)
 
     def _to_the_end(self, wave: list[InTraining]) -> None:
         self.at_work = wave

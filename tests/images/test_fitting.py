@@ -121,8 +121,10 @@ def test_ctrl_c_while_training_on_all_images_leaves_what_was_trained_before(clas
             raise KeyboardInterrupt
 
     options = {"method": method, "validation": 0.25, **LIVELY}
-    with pytest.warns(RuntimeWarning, match="training on all images was interrupted"):
+    with pytest.warns(RuntimeWarning, match="training on all images was interrupted") as warned:
         classifier = train_folder(class_folders, refit=True, on_epoch=interrupt, **options)
+        ImageClassifier(refit=True, **options).fit(class_folders, on_epoch=interrupt)
+    assert [one.filename for one in warned] == [__file__] * 2  # they point to the calls
     before = train_folder(class_folders, **options)
     assert classifier.made_with["validation"] == before.made_with["validation"] | {"refit": "interrupted"}
     for network, same in zip(classifier.networks, before.networks, strict=True):
