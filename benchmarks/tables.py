@@ -105,6 +105,7 @@ TABLES = {  # the tests that each tells of, by the beginnings of their names, an
     "population": ("test_population.py", compared),
     "images": ("test_images.py", compared),
     "quality": ("test_quality.py", scores),
+    "estimators": (("test_estimators.py", "test_population_search.py"), compared),
     "start": ("test_start.py", compared),
     "cost": ("test_cost.py::test_cost", compared),
     "memory": ("test_cost.py::test_memory", partial(compared, heading="memory")),

