@@ -121,11 +121,10 @@ def member_options(estimator: Any, n_rows: int, mean_weight: float = 1.0) -> Mem
     solver = estimator.solver
     if solver == "sgd" and estimator.momentum > 0:
         solver = "nesterov" if estimator.nesterovs_momentum else "momentum"
-    schedule = estimator.learning_rate if solver in SCHEDULED else "constant"
-    stopping = {"tol": float(estimator.tol), "n_iter_no_change": estimator.n_iter_no_change}
-    if estimator.n_iter_no_change == math.inf:  # no progress is never too little
-        stopping, schedule = {}, "constant" if schedule == "adaptive" else schedule
     batch_size = rows_of_batch(estimator, n_rows)
+    schedule, never_ends = estimator.learning_rate, estimator.n_iter_no_change == math.inf
+    if solver not in SCHEDULED or (schedule == "adaptive" and never_ends):
+        schedule = "constant"
     own = {
         "hidden": checks.hidden_sizes("hidden_layer_sizes", estimator.hidden_layer_sizes),
         "activation": _our_activations(estimator.activation),
@@ -143,7 +142,8 @@ def member_options(estimator: Any, n_rows: int, mean_weight: float = 1.0) -> Mem
         "epsilon": float(estimator.epsilon),
         "epochs": estimator.max_iter,
         "shuffle": bool(estimator.shuffle),
-        **stopping,
+        "tol": None if never_ends else float(estimator.tol),
+        "n_iter_no_change": 1 if never_ends else estimator.n_iter_no_change,
         "standardize": False,
         "threads": estimator.threads,
     }

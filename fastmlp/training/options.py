@@ -159,16 +159,16 @@ class Options:
     momentum: Any = field(
         default=0.9, metadata=_about(checks.fraction, "of momentum and nesterov: what is kept of the step before", checks.is_many)
     )
+    beta1: float = field(default=optimizers.BETA1, metadata=_about(checks.fraction, "of adam: what is kept of the mean of g"))
+    beta2: float = field(default=optimizers.BETA2, metadata=_about(checks.fraction, "of adam: what is kept of the mean of g^2"))
+    epsilon: float = field(default=optimizers.EPSILON, metadata=_about(checks.positive_number, "of adam: what is added to a root"))
     l2: Any = field(
         default=None, metadata=_about(checks.not_negative, "strength of the penalty on squared weights", checks.is_many)
     )
     schedule: Any = field(
         default=None, metadata=_about(_one_of(schedules.CODES), f"of the learning rate: {_names(schedules.CODES)}")
     )
-    power_t: float = field(
-        default=0.5,
-        metadata=_about(checks.not_negative, "of the schedule invscaling: the power of the rows seen"),
-    )
+    power_t: float = field(default=0.5, metadata=_about(checks.not_negative, "of the schedule invscaling: power of the rows seen"))
     warmup: float = field(default=0.0, metadata=_about(checks.not_negative, "epochs in which the learning rate first rises from 0"))
     epochs: Any = field(default=None, metadata=_about(checks.positive_int, "passes over the rows, at most", checks.is_many))
     shuffle: bool = field(default=True, metadata=_about(checks.yes_or_no, "whether each epoch takes the rows in a new order"))
@@ -280,7 +280,8 @@ class Options:
         """The optimizer and its learning rate over so many epochs, each of so many rows, after those of an earlier training; as the
         kernels take them."""
         schedule = schedules.RateSchedule(schedules.CODES[self.schedule], self.warmup, epochs, before, rows, self.power_t)
-        return optimizers.method_of(self.optimizer, schedule)
+        method = optimizers.method_of(self.optimizer, schedule)
+        return method._replace(beta1=self.beta1, beta2=self.beta2, epsilon=self.epsilon)
 
 
 OPTIONS = {one.name: Option(one.name, one.default, **one.metadata) for one in fields(Options)}
@@ -366,6 +367,9 @@ class EstimatorOptions(TypedDict, total=False):
     optimizer: Optimizer
     learning_rate: float | None
     momentum: float
+    beta1: float
+    beta2: float
+    epsilon: float
     l2: float | None
     schedule: Schedule | None
     power_t: float

@@ -41,6 +41,9 @@ def train(
     optimizer: Optimizer = "adam",
     learning_rate: float | None = None,
     momentum: float = 0.9,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
     l2: float | None = None,
     schedule: Schedule | None = None,
     power_t: float = 0.5,
@@ -101,13 +104,16 @@ def train(
         Rows of a batch: 1 for per-sample updates, None for all. The last batch of an epoch may be smaller.
     optimizer : str
         "sgd" (plain gradient descent), "momentum", "nesterov"; or one of those whose steps are about as long as the rate, however
-        steep the loss is: "adam", "adamw", "nadam" (beta1 0.9, beta2 0.999, epsilon 1e-8), "rmsprop" (rho 0.9).
+        steep the loss is: "adam", "adamw", "nadam", "rmsprop" (rho 0.9).
     learning_rate : float
         By default for adam and its kin 0.006, and where the narrowest hidden layer has H < 100 units sqrt(100 / H) times as much,
         at most 0.06; 0.1 for sgd, 0.01 for momentum and nesterov, and where the widest hidden layer has H > 16 units 16 / H of
         that.
     momentum : float
         Of "momentum" and "nesterov": from 0 to below 1.
+    beta1, beta2, epsilon : float
+        Of "adam", "adamw" and "nadam": how much of the means of the gradient and of its squares is kept, from 0 to below 1; and
+        what is added to the root of the latter.
     l2 : float
         Adds l2 / 2 times the sum of the squared weights (not biases) to what is minimised; with adamw, each step takes l2 times
         the rate of each weight instead. The losses in `history` are without it. By default, for adam and its kin with their default

@@ -6,7 +6,6 @@ import pytest
 import fastmlp
 from fastmlp.sklearn import MLPClassifier
 from fastmlp.sklearn.translation import InputsAndOutputs, first_network, member_options
-from fastmlp.training.options import DEFAULTS
 
 X = np.random.default_rng(0).normal(size=(90, 4))
 Y = np.digitize(X[:, 0], [-0.4, 0.4])
@@ -16,7 +15,8 @@ TO_THE_END = {"max_iter": 5, "n_iter_no_change": np.inf, "random_state": 1, "shu
 @pytest.mark.parametrize(
     "options",
     [{}, {"solver": "sgd"}, {"solver": "sgd", "momentum": 0}, {"solver": "sgd", "nesterovs_momentum": False},
-     {"solver": "adamw", "alpha": 0.1}, {"batch_size": 7, "alpha": 3.0}, {"activation": ("tanh", "logistic")}],
+     {"solver": "adamw", "alpha": 0.1}, {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3},
+     {"batch_size": 7, "alpha": 3.0}, {"activation": ("tanh", "logistic")}],
     ids=str,
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -25,7 +25,6 @@ def test_train_with_these_options_gives_the_same_bits(options):
     own, shared = member_options(model, len(X))
     ends = InputsAndOutputs(4, 3, "softmax", np.arange(3), None, X.dtype)
     first = first_network(model, ends, np.random.RandomState(1))
-    shared = {name: value for name, value in shared.items() if name in DEFAULTS}
     np.testing.assert_array_equal(fastmlp.train(X, Y, init=first, **own, **shared).theta, model.model_.theta)
 
 
