@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastmlp.sklearn.estimators import MLPClassifier, MLPRegressor
     from fastmlp.sklearn.png_features import PNGFeatures
+    from fastmlp.sklearn.population_search import PopulationSearchCV
 
-_ROOMS = {"MLPClassifier": "estimators", "MLPRegressor": "estimators", "PNGFeatures": "png_features"}
+_ROOMS = {
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
+    "PNGFeatures": "png_features",
+    "PopulationSearchCV": "population_search",
+}
 
-__all__ = ["MLPClassifier", "MLPRegressor", "PNGFeatures"]
+__all__ = ["MLPClassifier", "MLPRegressor", "PNGFeatures", "PopulationSearchCV"]
 
 
 if not TYPE_CHECKING:  # a type checker would take any name for a public one
