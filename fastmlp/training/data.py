@@ -5,6 +5,7 @@ Members of a population that agree in one of these share its arrays.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -67,6 +68,12 @@ class RowOrders:
         self.rows, self.shuffle = rows, None if seed is None else stream(seed, ORDER)
         if self.shuffle is not None and before:
             self.shuffle.bit_generator.random_raw(before * self._words, output=False)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RowOrders:
+        """Another one that goes on likewise."""
+        other = RowOrders(self.rows, None)
+        other.shuffle = copy.deepcopy(self.shuffle)
+        return other
 
     @property
     def _words(self) -> int:

@@ -76,8 +76,8 @@ class NetworksAsLanes:
             for name, array in {**carried, "progress": progress}.items():
                 array[:, lane] = getattr(old.arrays, name)[place::width]
         if before:
-            orders = [old.orders[min(place, len(old.orders) - 1)] for old, place in before]
-            orders = copy.deepcopy(orders[:1]) if material.one_order else orders
+            found = [old.orders[min(place, len(old.orders) - 1)] for old, place in before]  # of several lanes the same, maybe
+            orders = [copy.deepcopy(order) for order in (found[:1] if material.one_order else found)]
         else:
             orders = [one.row_orders() for one in (data[:1] if material.one_order else data)]
         flat = [array.reshape(-1) for array in (theta, state, kept, numbers, material.shift, material.scale, marks, best, progress)]

@@ -35,7 +35,7 @@ def test_train_with_these_options_ends_after_the_same_epochs(options):
     model = MLPClassifier((5,), tol=0.01, n_iter_no_change=3, random_state=1, shuffle=False, max_iter=3000, **options).fit(X, Y)
     own, shared = member_options(model, len(X))
     first = first_network(model, InputsAndOutputs(4, 3, "softmax", np.arange(3), None, X.dtype), np.random.RandomState(1))
-    network = fastmlp.train(X, Y, init=first, **own, **{name: value for name, value in shared.items() if name in DEFAULTS})
+    network = fastmlp.train(X, Y, init=first, **own, **shared)
     assert (network.history.stopped_by, network.history.epochs) == ("tol", model.n_iter_)
     np.testing.assert_array_equal(network.theta, model.model_.theta)
     assert model.loss_curve_[0] > network.history.loss[0], "it has what alpha adds"

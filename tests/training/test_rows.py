@@ -109,3 +109,17 @@ def test_rows_have_to_agree_with_what_else_says_how_many_members_there_are():
         fastmlp.train_many(*toy(), rows=[[0, 1], [2, 3]], sample_weight=np.ones(59))
     with one_sentence(["bootstrap needs rows of which none comes twice"]):
         fastmlp.train_many(*toy(), rows=[[0, 1, 1, 2]], bootstrap=True)
+
+
+@BATCH_SIZES
+@pytest.mark.parametrize("apart", ["rows", "seeds"])
+def test_members_that_come_to_share_lanes_take_the_rows_in_their_own_order(apart, batch_size):
+    """After each epoch those that are left move together: from lanes of one order each to lanes of both."""
+    X, y = regression(60)
+    own = {"rows": [np.arange(50)] * 16 + [np.arange(10, 60)] * 16} if apart == "rows" else {"seed": [1] * 16 + [2] * 16}
+    options = {"hidden": (3,), "optimizer": "sgd", "learning_rate": np.geomspace(1e-3, 0.3, 16).tolist() * 2, "seed": 1}
+    options |= {"batch_size": batch_size, "epochs": 30, "target_loss": 0.3, "validation": None, **own}
+    at_once = fastmlp.train_many(X, y, **options)
+    epoch_by_epoch = fastmlp.train_many(X, y, on_epoch=lambda *_: None, **options)
+    assert len(set(at_once.history.epochs.tolist())) > 3
+    assert all_bits(at_once) == all_bits(epoch_by_epoch)
