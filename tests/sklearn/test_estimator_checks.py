@@ -5,7 +5,7 @@ import warnings
 from sklearn.exceptions import ConvergenceWarning, SkipTestWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fastmlp.sklearn import MLPClassifier, MLPRegressor
+from fastmlp.sklearn import MLPClassifier, MLPRegressor, PopulationSearchCV
 
 # The name of a check: the reason why it fails.
 EXPECTED_TO_FAIL: dict[str, str] = {}
@@ -15,6 +15,12 @@ ESTIMATORS = [
     MLPClassifier(solver="lbfgs", max_iter=10, hidden_layer_sizes=5),
     MLPRegressor(max_iter=50),
     MLPRegressor(solver="sgd", random_state=42),
+    PopulationSearchCV(
+        MLPClassifier(hidden_layer_sizes=5, max_iter=50, random_state=0),
+        {"learning_rate_init": [0.01, 0.05]},
+        cv=2,
+        error_score="raise",
+    ),
 ]
 
 
@@ -23,4 +29,5 @@ def test_estimator(estimator, check):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", SkipTestWarning)
+        warnings.filterwarnings("ignore", "invalid value encountered in cast")  # by the splitters, where y is infinite
         check(estimator)

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,14 +12,16 @@ from scipy import sparse
 from scipy.stats import uniform
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.datasets import load_iris
+from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, GroupKFold, HalvingGridSearchCV, RandomizedSearchCV, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from fastmlp.sklearn import MLPClassifier, MLPRegressor, PopulationSearchCV
+import fastmlp
+from fastmlp.sklearn import MLPClassifier, MLPRegressor, PopulationSearchCV, candidates
 from fastmlp.sklearn.estimator import NetworkEstimator
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -202,8 +205,10 @@ def test_metadata_is_routed():
     weights = np.linspace(0.1, 3, len(X))
     with sklearn.config_context(enable_metadata_routing=True):
         steps = StandardScaler().set_fit_request(sample_weight=True)
-        model = make_pipeline(steps, network().set_fit_request(sample_weight=True).set_score_request(sample_weight=True))
-        beside_theirs(model, {"mlpclassifier__learning_rate_init": [0.01, 0.05]}, fit={"sample_weight": weights})
+        model = make_pipeline(steps, network().set_fit_request(sample_weight=True))
+        scoring = get_scorer("accuracy").set_score_request(sample_weight=True)
+        grid = {"mlpclassifier__learning_rate_init": [0.01, 0.05]}
+        beside_theirs(model, grid, fit={"sample_weight": weights}, scoring=scoring)
 
 
 # -- pipelines -----------------------------------------------------------------------------------------------------------------
@@ -238,11 +243,11 @@ def test_steps_may_be_replaced_and_be_pipelines():
     model = make_pipeline(StandardScaler(), make_pipeline(MinMaxScaler(), network()))
     grid = {"standardscaler": [StandardScaler(), "passthrough"], "pipeline__mlpclassifier__learning_rate_init": [0.01, 0.05]}
     beside_theirs(model, grid)
-    beside_theirs(model, [{"pipeline": [network(), LogisticRegression(), make_pipeline(MinMaxScaler(), network())]}])
+    beside_theirs(model, [{"pipeline": [network(), DummyClassifier(), make_pipeline(MinMaxScaler(), network())]}])
 
 
 def test_what_is_no_network_is_searched_one_by_one():
-    beside_theirs(LogisticRegression(), {"C": [0.1, 1.0]})
+    beside_theirs(DummyClassifier(), {"strategy": ["prior", "constant"], "constant": [2]})
 
 
 def test_halving_finds_the_epochs_of_a_pipeline():
@@ -314,7 +319,7 @@ def test_a_value_that_is_rejected_fails_alone(model, grid):
         ({"param_distributions": {"alpha": [1]}, "n_iter": 0}, ["n_iter", "got 0"]),
         ({"param_grid": {"alpha": [1]}, "halving": 1}, ["halving", "got 1"]),
         ({"param_grid": {"max_iter": [1]}, "halving": 2}, ["halving", "max_iter"]),
-        ({"param_grid": {"C": [1]}, "estimator": LogisticRegression(C=2).set_params(max_iter=None), "halving": 2}, ["halving"]),
+        ({"param_grid": {"constant": [1]}, "estimator": DummyClassifier(), "halving": 2}, ["halving", "DummyClassifier"]),
         ({"param_grid": {"alpha": [1]}, "estimator": network("numbers"), "scoring": "neg_log_loss"},
          ["MLPRegressor", "predict_proba"]),
     ],
@@ -332,6 +337,18 @@ def test_a_parameter_that_the_estimator_has_not_is_named_before_anything_is_trai
     for model, name in ((network(), "alfa"), (make_pipeline(StandardScaler(), network()), "mlpclassifier__alfa")):
         with pytest.raises(ValueError, match="Invalid parameter 'alfa' for estimator MLPClassifier"):
             PopulationSearchCV(model, [{name.replace("alfa", "alpha"): [1.0]}, {name: [1.0]}], error_score=0.0).fit(X, SPECIES)
+
+
+@pytest.mark.filterwarnings("ignore:training was interrupted:RuntimeWarning")
+def test_an_interrupt_ends_the_search(monkeypatch):
+    def pressed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(candidates, "train_begun", partial(fastmlp.train_many, on_epoch=pressed))
+    search = PopulationSearchCV(network(), {"alpha": [0.0, 1.0]}, cv=3)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, SPECIES)
+    assert not hasattr(search, "cv_results_")
 
 
 def test_what_has_not_converged_is_told_once():
