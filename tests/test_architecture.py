@@ -140,7 +140,7 @@ def test_only_images_knows_pillow_and_only_kernels_know_numba():
 
 
 def test_only_its_wing_needs_scikit_learn():
-    beside = ("commands/tutorials.py", "images/classifier.py")  # the demo has its data; who asks for tags has imported it
+    beside = ("commands/tutorials.py", "images/as_estimator.py")  # the demo has its data; who asks for tags has imported it
     for path, tree in sources().items():
         assert wing_of(path) == "sklearn" or path in beside or not outside(path, tree) & {"sklearn", "scipy"}, path
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import checks
+from fastmlp.images.as_estimator import AsEstimator, changed, trained_with
 from fastmlp.images.decisions import check_networks, scores_by
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR
 from fastmlp.images.labelled import to_learn_from, with_labels
@@ -22,7 +23,6 @@ from fastmlp.images.sources.source import Chunks, Source
 from fastmlp.images.verdicts import Batches, Verdicts
 from fastmlp.literals import Decision, ExtractorName
 from fastmlp.networks import records
-from fastmlp.networks.copied import Copied
 from fastmlp.networks.history import History
 from fastmlp.networks.metrics import Evaluation, listing, of_classes, short
 from fastmlp.networks.mlp import MLP
@@ -33,11 +33,9 @@ from fastmlp.writing import StrPath
 if TYPE_CHECKING:
     from fastmlp.training.options import EstimatorOptions
 
-FITTED = ("classes", "classes_", "networks", "made_with")
-
 
 @dataclass(init=False, eq=False, repr=False)
-class ImageClassifier(Copied):
+class ImageClassifier(AsEstimator):
     """Networks that tell images apart, and the extractor that they are trained with; an estimator of scikit-learn's kind.
 
     It is made either of how to train, and then learns by `fit`; or of networks, as `train_folder` and `fastmlp.load` do.
@@ -80,8 +78,6 @@ class ImageClassifier(Copied):
     ['line']
     """
 
-    FIXED = frozenset((*FITTED, "extractor", "method"))
-
     classes: list[str]
     networks: tuple[MLP, ...]
     extractor: ExtractorName
@@ -100,51 +96,22 @@ class ImageClassifier(Copied):
         refit: bool = False,
         **options: Unpack[EstimatorOptions],
     ) -> None:
-        super().__init__()
-        checks.known_options("ImageClassifier", options, _defaults().keys() if options else set())
-        self.extractor, self.method = extractor, method
-        self._options: dict[str, Any] = {"refit": refit, **options}
+        super().__init__(extractor, method, refit, **options)
         if classes is not None or networks is not None:
             self._learn(list(classes or ()), tuple(networks or ()), made_with or {})
+            self._options = trained_with(self.networks, self.made_with) | self._options
 
     def _learn(self, labels: list[Any], networks: tuple[MLP, ...], made_with: dict[str, Any]) -> None:
         check_networks(labels, networks, self.extractor, self.method)
         names = [str(label) for label in labels]
         vars(self).update(classes=names, classes_=np.array(labels), networks=networks, made_with=made_with)
 
-    if not TYPE_CHECKING:  # a type checker would take any attribute for one
-
-        def __getattr__(self, name: str) -> Any:
-            if name in FITTED:
-                raise AttributeError(f"this ImageClassifier has no {name} yet: call fit with images and their labels")
-            raise AttributeError(f"'ImageClassifier' object has no attribute {name!r}")
-
     def __repr__(self) -> str:
         if self.__sklearn_is_fitted__():
             return f"<ImageClassifier of {listing(map(short, self.classes))}; {self.extractor}, {self.method}>"
-        return f"ImageClassifier({', '.join(f'{name}={value!r}' for name, value in _changed(self.get_params()).items())})"
+        return f"ImageClassifier({', '.join(f'{name}={value!r}' for name, value in changed(self.get_params()).items())})"
 
     # -- an estimator -------------------------------------------------------------------------------------------------------------
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The extractor, the method, and all options of training, as they were given or by default.
-
-        Of a classifier that was made of networks, the options are the defaults."""
-        return {**_defaults(), **self._options, "extractor": self.extractor, "method": self.method}
-
-    def set_params(self, **parameters: Any) -> Self:
-        """Change some of them, for the next `fit`. With another extractor or method the networks are forgotten."""
-        try:
-            checks.known_options("ImageClassifier", parameters, _defaults().keys())
-        except TypeError as error:  # scikit-learn expects another
-            raise ValueError(str(error)) from error
-        decisive = {name: parameters.pop(name, getattr(self, name)) for name in ("extractor", "method")}
-        if decisive != {name: getattr(self, name) for name in decisive}:
-            for name in vars(self).keys() & set(FITTED):
-                delattr(self, name)
-        vars(self).update(decisive)
-        self._options |= parameters
-        return self
 
     def fit(
         self,
@@ -183,8 +150,8 @@ class ImageClassifier(Copied):
 
         method = checks.one_of("method", self.method, METHODS)
         data = to_learn_from(X, y, self.extractor, self._options.get("threads"))
-        options = _changed(self._options) | {"sample_weight": sample_weight, "on_epoch": on_epoch}
-        fitted = train_labelled(data, self.extractor, method=method, **options)
+        options = changed(self.get_params()) | {"extractor": self.extractor, "method": method}
+        fitted = train_labelled(data, sample_weight=sample_weight, on_epoch=on_epoch, **options)
         self._learn(fitted.classes, fitted.networks, fitted.made_with)
         return self
 
@@ -211,15 +178,6 @@ class ImageClassifier(Copied):
 
     def _scores_of(self, X: Any) -> NDArray[np.floating]:
         return scores_by(self.networks, self.method, feature_rows(X, self.extractor, self._options.get("threads")))
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "networks" in vars(self)
-
-    def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags  # which asks for it
-
-        takes = InputTags(one_d_array=True, three_d_array=True, string=True)
-        return Tags("classifier", TargetTags(required=False), None, ClassifierTags(), input_tags=takes, no_validation=True)
 
     # -- verdicts -----------------------------------------------------------------------------------------------------------------
 
@@ -378,18 +336,3 @@ class ClassifyOptions(TypedDict, total=False):
     max_pixels: int
     follow_symlinks: bool
     done: Chosen | None
-
-
-@cache
-def _defaults() -> dict[str, Any]:
-    """The parameters of an ImageClassifier, each with its default."""
-    from fastmlp.training.options import DEFAULTS, EstimatorOptions  # which nobody needs who only classifies
-
-    how = {"extractor": DEFAULT_EXTRACTOR, "method": "softmax", "refit": False}
-    return how | {name: DEFAULTS[name] for name in EstimatorOptions.__annotations__}
-
-
-def _changed(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that are not as by default."""
-    default = _defaults()
-    return {name: value for name, value in parameters.items() if not isinstance(value, checks.SCALARS) or value != default[name]}

@@ -4,24 +4,27 @@ import copy
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from drawings import QUICK, TRUNCATED, bar, write_bars
+from sklearn import config_context
 from sklearn.base import clone, is_classifier
 from sklearn.ensemble import VotingClassifier
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 import fastmlp
 from fastmlp.images.classifier import ImageClassifier
 from fastmlp.images.extractors import extract
 from fastmlp.images.folders import classify_folder, train_folder
-from fastmlp.training.options import DEFAULTS
+from fastmlp.training.options import OPTIONS
 
 NUMBERS = range(14)
 IMAGES = [bar(upright, number) for upright in (False, True) for number in NUMBERS]
@@ -101,13 +104,42 @@ def test_parameters_are_the_options_of_training():
     classifier = ImageClassifier(hidden=8, seed=0)
     parameters = classifier.get_params()
     beside = {"extractor": "pixels", "method": "softmax", "refit": False}
-    of_train = DEFAULTS.keys() - {"members", "halving", "sample_weight", "on_epoch"}
-    assert parameters == beside | {name: DEFAULTS[name] for name in of_train} | {"hidden": 8, "seed": 0}
+    of_train = {name: option.default for name, option in OPTIONS.items() if "train" in option.of}
+    assert parameters | {"sample_weight": None, "on_epoch": None} == beside | of_train | {"hidden": 8, "seed": 0}
     assert repr(classifier) == "ImageClassifier(hidden=8, seed=0)"
     assert classifier.set_params(hidden=3, extractor="ink") is classifier
     assert repr(classifier) == "ImageClassifier(extractor='ink', hidden=3, seed=0)"
     for copied in (clone(classifier), copy.copy(classifier), pickle.loads(pickle.dumps(classifier))):
         assert copied is not classifier and copied.get_params() == classifier.get_params() and repr(copied) == repr(classifier)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"validation": 0.25, "refit": True, "class_weight": "balanced", "batch_size": None},
+        {"method": "one-vs-rest", "dtype": "float32", "activation": ("tanh", "silu")},
+        {"hidden": (), "loss": "squared_error", "output": "sigmoid", "task": "classification", "data_seed": 5},
+        {"method": "one-vs-rest", "validation": 0.25, "patience": 2, "loss": "huber", "huber_delta": 0.5, "bias": False},
+    ],
+    ids=str,
+)
+def test_a_clone_of_a_loaded_one_learns_the_same_from_the_same_images(options, tmp_path):
+    classifier = ImageClassifier(**{**QUICK, "hidden": (4, 3), "seed": None, **options}).fit(IMAGES, LABELS)
+    classifier.save(tmp_path / "m.npz")
+    for made in (fastmlp.load(tmp_path / "m.npz"), replace(classifier)):
+        again = clone(made).fit(IMAGES, LABELS)
+        assert again.made_with == classifier.made_with
+        for network, other in zip(again.networks, classifier.networks, strict=True):
+            assert network.theta.tobytes() == other.theta.tobytes()
+    assert clone(classifier).get_params()["seed"] is None
+
+
+def test_what_a_file_cannot_tell_is_not_left_out_silently(tmp_path):
+    first = ImageClassifier(**QUICK).fit(IMAGES, LABELS).networks[0]
+    ImageClassifier(**QUICK | {"init": first}).fit(IMAGES, LABELS).save(tmp_path / "m.npz")
+    with pytest.raises(ValueError, match=r"init must be one of .*; got 'MLP"):
+        clone(fastmlp.load(tmp_path / "m.npz")).fit(IMAGES, LABELS)
 
 
 def test_what_is_no_parameter_is_refused():
@@ -135,8 +167,9 @@ def test_before_it_has_learned_it_has_no_networks():
     for use in (lambda: classifier.classes_, lambda: classifier.predict(IMAGES), lambda: classifier.score(IMAGES, LABELS)):
         with pytest.raises(AttributeError, match=r"^this ImageClassifier has no \w+ yet: call fit"):
             use()
-    with pytest.raises(NotFittedError):
-        check_is_fitted(classifier)
+    for use in (lambda: check_is_fitted(classifier), lambda: classifier.predict(IMAGES)):
+        with pytest.raises(NotFittedError):
+            use()
     check_is_fitted(classifier.fit(IMAGES, LABELS))
     with pytest.raises(AttributeError, match="no attribute 'lables'"):
         _ = classifier.lables
@@ -217,6 +250,22 @@ def test_it_lives_in_pipelines_and_among_others():
     np.testing.assert_allclose(vote.predict_proba(features), np.mean(parts, axis=0))
 
 
+def test_weights_of_images_are_routed():
+    weights = np.repeat([1.0, 0.0], 14)
+    features, classifier = extract(IMAGES), ImageClassifier(extractor="ink", **QUICK)
+    plain, weighed = (clone(classifier).fit(features, LABELS, sample_weight=given).networks[0].theta for given in (None, weights))
+    with config_context(enable_metadata_routing=True):
+        with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+            make_pipeline(classifier).fit(features, LABELS, sample_weight=weights)
+        scaler = StandardScaler(with_mean=False, with_std=False).set_fit_request(sample_weight=True)
+        for wanted, expected in ((True, weighed), (False, plain)):
+            asked = clone(classifier.set_fit_request(sample_weight=wanted).set_score_request(sample_weight=True))
+            fitted = make_pipeline(scaler, asked).fit(features, LABELS, sample_weight=weights)
+            assert np.array_equal(fitted[-1].networks[0].theta, expected)
+        assert fitted.score(features, LABELS, sample_weight=weights) == fitted[-1].score(features, LABELS, weights)
+    pickle.loads(pickle.dumps(asked)).fit(features, LABELS)
+
+
 def test_scikit_learn_is_not_imported():
     code = """
 import sys
@@ -225,6 +274,10 @@ import fastmlp
 images = np.random.default_rng(0).integers(0, 256, (8, 4, 4), np.uint8)
 classifier = fastmlp.ImageClassifier(hidden=2, epochs=1, seed=0).fit(images, [0, 1] * 4)
 classifier.predict(images), classifier.set_params(**classifier.get_params()), repr(classifier)
+try:
+    fastmlp.ImageClassifier().predict(images)
+except ValueError as error:
+    assert str(error) == "this ImageClassifier has no classes_ yet: call fit with images and their labels"
 sys.exit("sklearn" in sys.modules)
 """
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
