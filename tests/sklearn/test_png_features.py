@@ -1,8 +1,6 @@
 """PNGFeatures: images to features in scikit-learn's pipelines."""
 
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -113,11 +111,3 @@ def test_paths_are_a_column_among_others(paths):
     found = columns.set_output(transform="pandas").fit_transform(frame)
     assert list(found) == ["pngfeatures__feature1", "pngfeatures__feature2", "pngfeatures__feature3", "standardscaler__weight"]
     assert np.array_equal(found.iloc[:, :3], extract(IMAGES)) and found.index.equals(frame.index)
-
-
-def test_without_scikit_learn_a_sentence_says_what_to_install():
-    code = "import sys; sys.modules['sklearn'] = None; import fastmlp.sklearn as s; print(s.__all__); s.PNGFeatures"
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert process.stdout.startswith("[")
-    message = "ModuleNotFoundError: fastmlp.sklearn.PNGFeatures needs scikit-learn: pip install 'fastmlp[scikit-learn]'"
-    assert process.stderr.splitlines()[-1] == message
