@@ -16,10 +16,10 @@ PATIENCE = 120  # seconds until a process is taken to hang; a cold compile is in
 
 
 @contextmanager
-def started(*args, start=None, **how):
-    """A command's process, which finds the package from any folder."""
+def begun(*args, start=None, **how):
+    """A process of Python, which finds the package from any folder."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "fastmlp", *map(os.fspath, args)],
+        [sys.executable, *map(os.fspath, args)],
         env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"},
         bufsize=0,  # so that what has been read of its output by lines is no more than those lines
         preexec_fn=start,
@@ -30,6 +30,17 @@ def started(*args, start=None, **how):
             yield process
         finally:
             process.kill()
+
+
+def started(*args, **how):
+    """A command's process."""
+    return begun("-m", "fastmlp", *args, **how)
+
+
+def line_of(process):
+    """The next line of its output."""
+    assert select.select([process.stdout], [], [], PATIENCE)[0]
+    return process.stdout.readline()
 
 
 def run(*args, **how):

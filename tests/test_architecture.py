@@ -174,7 +174,7 @@ def test_public_names_are_those_declared():
 @pytest.mark.versions
 def test_a_python_without_its_lock_is_refused_in_a_sentence():
     code = "import sys; sys._is_gil_enabled = lambda: False; import fastmlp"
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert process.returncode == 1
     assert process.stderr.splitlines()[-1].startswith("ImportError: fastmlp needs Python's global interpreter lock: ")
 
@@ -190,5 +190,5 @@ except SystemExit:
 heavy = sys.modules.keys() & {{"numba", "numpy", "PIL", "sklearn"}}
 sys.exit(f"imports {{heavy}}" if heavy else 0)
 """
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert (process.returncode, process.stderr) == (0, "")

@@ -21,7 +21,7 @@ ctypes.c_ubyte.from_address({place}).value
 
 def status(made, place):
     command = [sys.executable, "-c", USED.format(made=made, place=place)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120, check=False)
 
 
 @pytest.mark.parametrize("size", [1, 4097])

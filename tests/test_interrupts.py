@@ -171,7 +171,7 @@ def test_other_threads_hear_nothing_unless_they_work_for_the_main_one():
         for yes in (True, False):
             thread = threading.Thread(target=work, args=(yes,))
             thread.start()
-            thread.join()
+            thread.join(60)
         forget()
     assert heard == {True: True}
 
@@ -206,7 +206,7 @@ def test_others_that_work_for_the_main_thread_hear_of_it_while_it_is_on_its_way(
             raise_noted()
         thread = threading.Thread(target=work)
         thread.start()
-        thread.join()
+        thread.join(60)
         raise_noted()  # once is enough
     assert heard == [True]
 

@@ -163,6 +163,7 @@ def test_who_waits_for_a_long_compile_is_interrupted_at_once(awake):
 
     @in_own_thread
     def long():
+        time.sleep(0.05)
         signal.pthread_kill(threading.main_thread().ident if awake else threading.get_ident(), signal.SIGINT)
         waited.append(nobody_waits.wait(60))
         end_if_nobody_waits()

@@ -120,6 +120,7 @@ def reported(tmp_path_factory):
         env=os.environ | {"MYPYPATH": str(Path(fastmlp.__file__).parent.parent)},
         capture_output=True,
         text=True,
+        timeout=300,
         check=False,
     )
     assert not process.stderr

@@ -122,7 +122,7 @@ def test_the_readmes_show_every_table_once():
 
 def test_every_benchmark_has_its_table():
     command = [sys.executable, "-m", "pytest", "benchmarks", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    output = subprocess.run(command, cwd=tables.ROOT, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(command, cwd=tables.ROOT, capture_output=True, text=True, timeout=120, check=True).stdout
     tests = re.findall("^benchmarks/(.*::.*)$", output, re.MULTILINE)
     beginnings = [beginning for name, (beginning, _) in tables.TABLES.items() if name != "headlines"]
     assert all(sum(map(test.startswith, beginnings)) == 1 for test in tests)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import IMAGES, assert_one_sentence, classified, rows_of, summary_of
-from processes import PATIENCE, at_terminal, run, started
+from processes import PATIENCE, at_terminal, line_of, run, started
 
 import fastmlp
 from fastmlp.commands.main import main
@@ -124,7 +124,7 @@ def test_links_to_folders_are_followed_when_asked_to(classifier, tmp_path, capsy
 
 def test_rows_come_while_classify_goes_on_and_are_whole_after_an_interrupt(wide, many):
     with started("classify", wide, many, many, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        first = process.stdout.readline() + process.stdout.readline()
+        first = line_of(process) + line_of(process)
         time.sleep(0.5)  # by then it waits, in the middle of a row, for room in the pipe
         process.send_signal(signal.SIGINT)
         rest, messages = process.communicate(timeout=PATIENCE)
@@ -137,10 +137,10 @@ def test_rows_come_while_classify_goes_on_and_are_whole_after_an_interrupt(wide,
 
 def test_a_reader_that_leaves_ends_classify_quietly(classifier, many):
     with started("classify", classifier, many, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        process.stdout.readline()
+        line_of(process)
         process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait(PATIENCE) == 0
+        assert process.communicate(timeout=PATIENCE)[1] == b""
+        assert process.returncode == 0
 
 
 PAGE = '<!doctype html>\n<meta name="generator" content="fastmlp 0">'

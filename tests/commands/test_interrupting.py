@@ -7,7 +7,7 @@ import time
 
 import pytest
 from command_line import IMAGES, ROOT, TRAINING
-from processes import PATIENCE, at_terminal, started
+from processes import PATIENCE, at_terminal, line_of, started
 
 import fastmlp
 
@@ -62,7 +62,7 @@ def test_a_training_is_saved_however_often_it_is_pressed(times, tmp_path):
 
 def test_rows_that_nobody_reads_do_not_keep_a_command_from_its_end(wide, many):
     with started("classify", wide, many, start=heard, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        process.stdout.readline()
+        line_of(process)
         time.sleep(0.5)  # by then it waits for room in the pipe
         began = time.monotonic()
         press(process, 2)

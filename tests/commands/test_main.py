@@ -64,7 +64,9 @@ def test_options_that_take_several_values_are_those_of_each_network():
 def test_wrong_usage_is_told_before_anything_heavy_is_imported():
     code = "import sys; from fastmlp.commands.main import main\ntry: main(['train', 'folder', '--sed', '3'])\n"
     code += "finally: assert not sys.modules.keys() & {'numba', 'numpy', 'PIL'}"
-    process = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    process = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120
+    )
     assert process.returncode == 2 and process.stderr.startswith("fastmlp: ") and process.stderr.count("\n") == 1
 
 

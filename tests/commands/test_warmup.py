@@ -73,7 +73,7 @@ def test_after_warmup_nothing_is_left_to_compile(many, tmp_path):
         for path in many.iterdir():
             file.write(path, path.name)
     command = [sys.executable, "-c", AFTER_WARMUP, TRAINING, IMAGES, many, tmp_path / "many.tar", tmp_path / "many.zip"]
-    process = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    process = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300)
     assert (process.returncode, process.stderr, process.stdout) == (0, "", "")
 
 

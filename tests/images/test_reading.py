@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tarfile
 import threading
 import tracemalloc
@@ -12,11 +11,11 @@ import zipfile
 from concurrent.futures import CancelledError
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 from pngs import KINDS, SIGNATURE, chunk, gray_png, header, png, random_samples
+from processes import PATIENCE, begun, line_of
 from ways import MAX_PIXELS, WAYS, by_compiled_code, by_pillow, page, rows_of, the_same_by_all_ways
 
 from fastmlp import classify_folder, train_folder
@@ -30,8 +29,6 @@ from fastmlp.images.sources.chunk import LARGEST_CHUNK
 from fastmlp.images.sources.source import Chunks
 from fastmlp.kernels.images import png as kernels
 from fastmlp.threads import Stop
-
-ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are pipes, and folders to open from")
 
@@ -366,11 +363,11 @@ except KeyboardInterrupt:
 def test_ctrl_c_ends_the_work_and_its_threads(tmp_path, classifier, threads):
     classifier.save(tmp_path / "model.npz")
     (tmp_path / "a.png").write_bytes(gray_png(page(16, 16)))
-    arguments = [sys.executable, "-c", INTERRUPTED, tmp_path / "model.npz", tmp_path / "a.png", str(threads)]
-    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    lines = [process.stdout.readline() for _ in range(3)]
-    process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=30)
-    assert lines == ["ready\n", "batch\n", "batch\n"]
-    assert rest.splitlines()[-1] == "interrupted 1"
+    arguments = ["-c", INTERRUPTED, tmp_path / "model.npz", tmp_path / "a.png", str(threads)]
+    with begun(*arguments, stdout=subprocess.PIPE) as process:
+        lines = [line_of(process) for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=PATIENCE)
+    assert lines == [b"ready\n", b"batch\n", b"batch\n"]
+    assert rest.splitlines()[-1] == b"interrupted 1"
     assert process.returncode == 0

@@ -163,7 +163,9 @@ def test_an_archive_that_is_cut_to_nothing_while_it_is_read_gives_rows_that_fail
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         for number in range(60):
             tar.add(tmp_path / "x.png", f"{number}.png")
-    done = subprocess.run([sys.executable, "-c", CUT, tmp_path / "a.tar"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", CUT, tmp_path / "a.tar"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "while it was read" in done.stdout or "after it was listed" in done.stdout
 

@@ -91,7 +91,9 @@ def test_a_change_in_another_kernels_file_compiles_anew_and_removes_what_is_stal
     environment |= {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def called():
-        process = subprocess.run([sys.executable, "-c", CALL], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        process = subprocess.run(
+            [sys.executable, "-c", CALL], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        )
         assert process.returncode == 0, process.stderr
         *values, hits = process.stdout.split()
         assert [float(value) for value in values] == pytest.approx([1 / (1 + np.exp(-0.5)), np.tanh(0.5)])

@@ -181,7 +181,7 @@ def test_a_fork_waits_for_the_end_of_a_compile_in_another_thread():
 
     thread = threading.Thread(target=compile_long)
     thread.start()
-    held.wait()
+    assert held.wait(60)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads
         child = os.fork()

@@ -46,7 +46,7 @@ def outcomes(name: str, seed: int, first: int) -> Iterator[Outcome]:
                 seconds = limit
             died = f"hangs: no answer in {seconds:g} s"
         except EOFError:
-            process.join()
+            process.join(limit)
             died = f"the process ended with status {process.exitcode}"
         finally:
             _end(process)

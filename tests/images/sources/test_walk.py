@@ -238,7 +238,9 @@ def test_what_another_user_may_not_see_are_failures(tmp_path):
             f"import os\nfrom fastmlp.images.sources.source import Chunks\nos.seteuid({NOBODY})\n"
             f"for chunk in Chunks({folder!r}): print(chunk.names, [one.why for one in chunk.failed])"
         )
-        output = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        output = subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+        ).stdout
     names = b"closed/\0link.png\0names only/c.png\0open/b.png\0"
     assert output == f"{names} {[f'{folder}/closed/ cannot be listed: Permission denied']}\n"
 

@@ -114,7 +114,7 @@ def test_any_bit_of_a_stream_flipped_under_right_checksums(level):
 def test_no_index_is_out_of_bounds():
     environment = {"NUMBA_BOUNDSCHECK": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, __file__, "3000", "--seed", "2"]
-    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
