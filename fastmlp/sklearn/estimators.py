@@ -66,7 +66,7 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):
         The share of the rows that early_stopping holds out.
     beta_1, beta_2, epsilon : float
         Of adam and its kin: how much of the means of the gradient and of its squares is kept, and what is added to the root of the
-        latter.
+        latter once that is without bias, as Kingma and Ba 2015, algorithm 1, have it; scikit-learn adds it before.
     n_iter_no_change : int or inf
         Epochs in a row without progress that are borne.
     max_fun : int
