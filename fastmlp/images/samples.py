@@ -44,4 +44,8 @@ def feature_rows(X: Any, extractor: str, threads: int | None = None) -> NDArray[
     dimensions = np.ndim(X[0]) + 1 if isinstance(X, list | tuple) and len(X) else getattr(X, "ndim", 1)
     if dimensions != 2 or np.shape(X)[1] == 1:  # a column of paths
         return features_of(X, extractor, threads=threads)
-    return arrays.matrix("X", X, columns=EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)].size)
+    size = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)].size
+    if np.shape(X)[1] != size:
+        expected = f"paths of PNG files, images (H, W) of uint8 gray levels, or rows of {size} features for {extractor!r}"
+        raise ValueError(f"X must hold {expected}; got an array {np.shape(X)}")
+    return arrays.matrix("X", X)

@@ -182,7 +182,7 @@ def test_bad_input_is_told_in_a_sentence(paths):
         (paths, LABELS[:-1], "X and y must have the same number of rows; got 28 and 27"),
         (paths, ["lying"] * 28, "y must hold at least two classes"),
         (paths, ["a\ud800"] * 14 + ["b"] * 14, "y must hold labels that can name a folder"),
-        (np.zeros((28, 7)), LABELS, "X must have 256 columns"),
+        (np.zeros((28, 7)), LABELS, r"X must hold paths .* or rows of 256 features for 'pixels'; got an array \(28, 7\)"),
         (5, LABELS, "X must hold paths of PNG files, or images"),
     ]:
         with pytest.raises(ValueError, match=message):

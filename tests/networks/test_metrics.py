@@ -148,10 +148,10 @@ def test_an_image_classifier_is_measured_on_a_folder_or_on_features(method):
     else:
         assert np.isnan(evaluation.log_loss)
     for wrong, said in (
-        ((features, None), ["y must hold a label for each row of features; got None"]),
+        ((features, None), ["y must hold a label for each image, or row of features; got None"]),
         ((DATA, labels), ["y must be left out where X is a folder"]),
         ((features, ["square"] * 40), ["y[0] is 'square'"]),
-        ((features[:, :2], labels), ["X must have 3 columns"]),
+        ((features[:, :2], labels), ["X must hold paths", "or rows of 3 features", "(40, 2)"]),
     ):
         with one_sentence(said):
             classifier.evaluate(*wrong)
