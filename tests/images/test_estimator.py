@@ -212,6 +212,7 @@ def test_there_are_no_probabilities_of_one_vs_rest():
 # -- within scikit-learn ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.versions
 def test_folds_are_scored_as_they_are_by_hand(paths):
     classifier = ImageClassifier(**QUICK | {"epochs": 3})
     assert is_classifier(classifier)
@@ -250,6 +251,7 @@ def test_it_lives_in_pipelines_and_among_others():
     np.testing.assert_allclose(vote.predict_proba(features), np.mean(parts, axis=0))
 
 
+@pytest.mark.versions
 def test_weights_of_images_are_routed():
     weights = np.repeat([1.0, 0.0], 14)
     features, classifier = extract(IMAGES), ImageClassifier(extractor="ink", **QUICK)

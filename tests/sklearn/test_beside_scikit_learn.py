@@ -141,6 +141,7 @@ def test_warm_start_goes_on_in_the_same_way():
     assert len(models[1].loss_curve_) == 45
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
 def test_parameters_are_theirs_in_their_order_and_ours_follow_by_keyword(name):
     their, our = (list(inspect.signature(getattr(module, name)).parameters.values()) for module in (theirs, ours))
@@ -148,7 +149,9 @@ def test_parameters_are_theirs_in_their_order_and_ours_follow_by_keyword(name):
     assert all(p.kind is inspect.Parameter.KEYWORD_ONLY for p in our[len(their) :])
 
 
-@pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"solver": "lbfgs"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [pytest.param({}, marks=pytest.mark.versions), {"early_stopping": True}, {"solver": "lbfgs"}], ids=str
+)
 @pytest.mark.parametrize("target", ["three classes", "numbers"])
 def test_attributes_are_theirs(target, options):
     their, our = (model.fit(X, TARGETS[target]) for model in pair(target, max_iter=3, **options))

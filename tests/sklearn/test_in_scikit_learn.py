@@ -78,6 +78,7 @@ def test_columns_of_a_frame_keep_their_names():
         model[-1].predict(model[:-1].transform(frame).iloc[:, ::-1])
 
 
+@pytest.mark.versions
 def test_weights_of_rows_are_routed():
     weights = (SPECIES > 0).astype(float)  # the first class does not count
     with sklearn.config_context(enable_metadata_routing=True):
