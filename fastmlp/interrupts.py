@@ -34,6 +34,7 @@ class _Presses:
         self.raised = False  # whether that is on its way already; others that work for this thread are to end, too
         self.put_off = False  # whether no place is a safe one
         self.told: dict[object, Callable[[], Any]] = {}  # what is called when it raises
+        self.beyond: frozenset[object] = frozenset()  # those of them that are not, as they go on when the caller has dealt with it
         self.heard = False  # whether one is to end the process, which tidies up
         self.ending = False  # whether one ends it, here and now
 
@@ -60,8 +61,9 @@ def _note(number: int, frame: FrameType | None) -> None:
         if _presses.error is None or _presses.raised:
             _presses.error, _presses.raised = error, False
         _presses.heard = handler is end_process
-        for tell in list(_presses.told.values()):
-            tell()
+        for key, tell in list(_presses.told.items()):
+            if key not in _presses.beyond:
+                tell()
 
 
 @contextmanager
@@ -137,16 +139,19 @@ def noted_for(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def raised_at_once() -> Iterator[None]:
-    """Within it, around what the caller has given us, Ctrl-C does what it did before."""
+    """Within it, around what the caller has given us, Ctrl-C does what it did before. Where nothing of it comes out, the caller has
+    dealt with it, and the work around it goes on."""
     if _presses.before is None or not _is_main():
         yield
         return
     raise_noted()
-    at_once, _presses.at_once = _presses.at_once, True
+    error, at_once, beyond = _presses.error, _presses.at_once, _presses.beyond
+    _presses.at_once, _presses.beyond = True, frozenset(_presses.told)
     try:
         yield
+        _presses.error = error
     finally:
-        _presses.at_once = at_once
+        _presses.at_once, _presses.beyond = at_once, beyond
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import pytest
 from command_line import ROOT
@@ -109,6 +110,26 @@ def test_around_what_the_caller_gives_it_is_raised_at_once_and_noted_again_withi
         press()
         forget()
     assert came_to == ["the end"]
+
+
+def test_what_the_caller_deals_with_is_told_to_nobody_else():
+    told = []
+
+    def work():
+        interrupts.work_for_main(True)
+        raise_noted()
+        told.append("a thread")
+
+    with noted(lambda: told.append("outer")):
+        with raised_at_once(), suppress(KeyboardInterrupt), noted(lambda: told.append("inner")):
+            press()
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join(60)
+        assert told == ["inner", "a thread"]
+        press()
+        assert told == ["inner", "a thread", "outer"]
+        forget()
 
 
 def test_what_was_noted_is_raised_before_the_caller_is_called():

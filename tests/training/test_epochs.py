@@ -201,6 +201,26 @@ def test_ctrl_c_in_on_epoch_gives_the_population_so_far(batch_size):
 
 
 @BATCH_SIZES
+def test_ctrl_c_in_a_training_that_on_epoch_begins_ends_that_one_alone(batch_size, monkeypatch):
+    X, y = toy(300)
+    options = {"members": 3, "epochs": 4, "seed": 0, "batch_size": batch_size}
+    advance = Training._advance
+
+    def pressed(*how):
+        signal.raise_signal(signal.SIGINT)
+        advance(*how)
+
+    def train_another(*_):
+        with monkeypatch.context() as patch, pytest.warns(RuntimeWarning, match="interrupted"):
+            patch.setattr(Training, "_advance", pressed)
+            fastmlp.train(X, y, epochs=2, seed=0)
+
+    population = fastmlp.train_many(X, y, on_epoch=train_another, **options)
+    assert population.history.stopped_by == ["epochs"] * 3
+    assert np.array_equal(population.history.loss, fastmlp.train_many(X, y, **options).history.loss)
+
+
+@BATCH_SIZES
 @pytest.mark.parametrize("threads", [1, 2])
 def test_ctrl_c_during_the_kernels_gives_the_population_so_far(batch_size, threads):
     X, y = toy(20_000)
