@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metaestimators import _safe_split
@@ -204,9 +204,11 @@ class _Member:
             self.trial.error = error
 
 
-def _can_be_member(network: Any) -> bool:
-    """Whether train_many trains it as fit does."""
-    return not (network.solver == "lbfgs" or network.early_stopping or network.verbose or network.momentum == 1)
+def _can_be_member(network: Any, y: Any) -> bool:
+    """Whether train_many trains it as fit does. There the loss of a regressor is a mean over its outputs, beside which the penalty,
+    seen by tol with it, weighs more."""
+    weighs_more = isinstance(network, RegressorMixin) and np.ndim(y) == 2 and np.shape(y)[1] > 1 and network.alpha > 0
+    return not (network.solver == "lbfgs" or network.early_stopping or network.verbose or network.momentum == 1 or weighs_more)
 
 
 def _begun(trial: Trial, folds: _Folds, key: Any) -> _Member | None:
@@ -219,9 +221,9 @@ def _begun(trial: Trial, folds: _Folds, key: Any) -> _Member | None:
         fold = folds.after(trial.estimator, key)
         trial.estimator = with_last(fold.steps, network)
         check_estimator(network)
-        if _can_be_member(network):
-            return _Member.of(trial, network, fold)
         x, y, params = fold.received
+        if _can_be_member(network, y):
+            return _Member.of(trial, network, fold)
         began = time.perf_counter()
         network.fit(x, y, **params)
         trial.seconds = time.perf_counter() - began

@@ -115,7 +115,8 @@ def test_whatever_candidates_differ_in(grid):
 
 def test_a_regressors_own_parameters():
     grid = [{"loss": ["huber"], "huber_delta": [0.1, 1.0]}, {"loss": ["squared_error", "absolute_error"]}]
-    beside_theirs(network("two outputs"), {"tol": [0.01], "n_iter_no_change": [2], "max_iter": [50]}, y=TARGETS["two outputs"])
+    stopping = {"tol": [0.01], "n_iter_no_change": [2], "max_iter": [50], "alpha": [0.0, 10.0]}
+    beside_theirs(network("two outputs"), stopping, y=TARGETS["two outputs"])
     beside_theirs(network("numbers"), grid, y=TARGETS["numbers"])
     beside_theirs(network("numbers", loss="poisson"), {"learning_rate_init": [0.01, 0.05]}, y=np.rint(X[:, 0] ** 2))
 
