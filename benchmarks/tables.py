@@ -34,6 +34,8 @@ HEADLINES = (
     "test_images.py::test_classify_folder",
 )
 
+IN_SCIKIT_LEARN = ("test_estimators.py::test_fit", "test_estimators.py::test_one_row", "test_population_search.py")  # as well
+
 
 def digits(x):
     """x with three significant digits."""
@@ -98,8 +100,15 @@ def headlines(results):
     return markdown(["work", *PEERS], [[result["work"], *(figure(result, peer) for peer in PEERS)] for result in results])
 
 
+def beside_scikit_learn(results):
+    """A row for each work and each of the ways to do it with scikit-learn."""
+    rows = [[result["work"], rival["name"], rival["figure"]] for result in results for rival in result["rivals"]]
+    return markdown(["work", "beside", SPEED], rows)
+
+
 TABLES = {  # the tests that each tells of, by the beginnings of their names, and how it is written
     "headlines": (HEADLINES, headlines),
+    "scikit_learn": (IN_SCIKIT_LEARN, beside_scikit_learn),
     "training": ("test_training.py", compared),
     "prediction": ("test_prediction.py", compared),
     "population": ("test_population.py", compared),

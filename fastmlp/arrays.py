@@ -292,7 +292,7 @@ def unscaled_weights(sample_weight: ArrayLike, n: int) -> NDArray[np.float64]:
 
 def rows_by_member(value: Any, n: int) -> list[NDArray[np.integer]]:
     """The numbers of the rows that each member learns from, of n."""
-    if not isinstance(value, list | tuple | np.ndarray) or not len(value):
+    if not isinstance(value, list | tuple | np.ndarray) or getattr(value, "ndim", 1) == 0 or not len(value):
         raise ValueError(f"rows must be a sequence with row numbers, or a mask, for each member; got {shown(value)}")
     return [places(one, n, f"rows[{member}]", "row").astype(numbers_of_rows(n)) for member, one in enumerate(value)]
 

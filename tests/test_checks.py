@@ -40,7 +40,7 @@ KNOWN_OUTPUTS = f"output must be one of {', '.join(map(repr, sorted(OUTPUTS)))};
         ({"class_weight": {0: 0}, "sample_weight": 1 - Y}, NO_CLASS),
         ({"class_weight": X}, f"{WEIGHTS} ndarray of shape (20, 3)"),
         ({"output": X.tolist()}, f"{KNOWN_OUTPUTS} list of length 20"),
-        ({"epochs": [b"secret"] * 7}, "epochs must be a positive whole number; got list of length 7"),
+        ({"warmup": [b"secret"] * 7}, "warmup must be a number of at least 0; got list of length 7"),
         ({"optimizer": "secret" * 100}, f"{RULES} '{'secret' * 10}'..."),
     ],
     ids=range(10),

@@ -112,9 +112,7 @@ class Options:
     learning rate. An option that each member has for itself is a list, or a range, with a value for each."""
 
     members: int | None = field(default=None, metadata=_about(checks.positive_int, "how many networks", recorded=False, of=MANY))
-    rows: Any = field(
-        default=None, metadata=_about(_as_given, "the rows of X and y that each network learns from", _is_list, of=MANY)
-    )
+    rows: Any = field(default=None, metadata=_about(_as_given, "the rows that each network learns from", _is_list, False, MANY))
     halving: int | None = field(
         default=None, metadata=_about(checks.ways, "successive halving: the best one in so many goes on", of=MANY)
     )
@@ -246,6 +244,8 @@ class Options:
                 each = [by_count[n][name] for n in counts]
                 values[name] = each if len(set(each)) > 1 else each[0]
         epochs = values["epochs"] if checks.is_many(values["epochs"]) else [values["epochs"]]
+        if not len(epochs):
+            raise ValueError("epochs must have one value for each member; got none")
         if values["halving"] is not None and checks.is_many(given.get("epochs")):
             raise ValueError(f"halving needs one number of epochs for all members; got {checks.shown(given['epochs'])}")
         if values["halving"] is not None:

@@ -137,8 +137,8 @@ def train(
     target_loss : float
         Stops after an epoch whose loss, as `history` has it, is at most this.
     tol : float
-        Stops after more than `n_iter_no_change` epochs in a row whose loss, as `history` has it, was not below the least one before
-        by at least this.
+        Stops after more than `n_iter_no_change` epochs in a row whose loss, with what l2 adds to it, was not below the least one
+        before by at least this.
     n_iter_no_change : int
         Of `tol`: so many such epochs are let pass.
     validation : float or (X, y)
@@ -195,6 +195,8 @@ def train(
     wanted = checks.dtype(dtype)
     x = arrays.matrix("X", X, wanted)
     y = arrays.as_array("y", y)
+    if y.ndim:
+        arrays.same_length("y", y, len(x))
     state = usable_state(init, optimizer, wanted or arrays.floating_dtype(x))
     options = Options.checked(given, x, state)
     network = untrained(x.shape, wanted or arrays.floating_dtype(x), y, options, init, arrays.column_names(X))

@@ -141,7 +141,7 @@ def test_a_few_rows_have_the_answers_that_they_have_among_many(network, bias, dt
 
 
 def test_a_network_too_large_for_the_short_way_answers_a_few_rows_too(few_calls):
-    network = network_of("tanh", "softmax", "cross_entropy", (200,))
+    network = network_of("tanh", "softmax", "cross_entropy", (400,))
     theta, X, _ = problem(network, rows=40)
     model = mlp(network, theta, classes=np.arange(3))
     assert np.array_equal(model.predict_proba(X[:3]), model.predict_proba(X)[:3])
