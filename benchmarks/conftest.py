@@ -29,6 +29,7 @@ LIBRARIES = {
 PEERS = {"torch", "jax", "sklearn", "cv2"}  # as modules
 TURN = 0.005  # seconds at least: then neither the clock nor a single interruption decides
 ALL_TURNS = 5.0  # seconds, about, of all rounds of a work
+LONG_ROUND = 30.0  # seconds
 HEADINGS = ("work", "fastmlp", "beside", SPEED)
 RESULTS = pytest.StashKey()
 
@@ -98,7 +99,8 @@ def versus(benchmark, short, measured):
             began = time.perf_counter()
             others_turn()
             our_turn()
-            count = np.clip(ALL_TURNS / (time.perf_counter() - began), 5, 25)
+            taken = time.perf_counter() - began
+            count = np.clip(ALL_TURNS / taken, 5 if taken < LONG_ROUND else 3, 25)
             rounds.clear()  # that was to warm up
         benchmark.pedantic(our_turn, setup=others_turn, rounds=int(count))
 

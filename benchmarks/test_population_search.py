@@ -19,7 +19,11 @@ from fastmlp import sklearn as ours  # noqa: E402
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 EPOCHS = 20  # of each network: with the default, 200, theirs takes a quarter of an hour
-NETWORKS = {"defaults": {}, "(32,), batches of 32": {"hidden_layer_sizes": (32,), "batch_size": 32}}
+NETWORKS = {
+    "defaults": {},
+    "(32,), batches of 32": {"hidden_layer_sizes": (32,), "batch_size": 32},
+    "(8,), batches of 32": {"hidden_layer_sizes": (8,), "batch_size": 32},
+}
 
 
 @pytest.mark.parametrize("work", NETWORKS)

@@ -12,7 +12,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 if os.environ.get("NUMBA_DISABLE_JIT") == "1":  # compiled code gives no warnings; nor does its interpreted form
     np.seterr(all="ignore")
 
-MANY, EVERY = 100, 5  # the latter divides no number of words of a vocabulary, so that each of them comes up
+MANY, EVERY = 40, 5  # the latter divides no number of words of a vocabulary, so that each of them comes up
 
 
 def pytest_collection_modifyitems(config, items):

@@ -29,7 +29,8 @@ class PopulationSearchCV(BaseSearchCV):
     of this package, or a pipeline that ends in one: its other steps are fitted once for each fold, and once for each combination of
     their own parameters. The networks are members of one population (`fastmlp.train_many`), or of as many as there are kinds that
     cannot be trained together: solvers, schedules, columns of X. A candidate scores what it would if it were fitted alone, up to
-    rounding. Those with solver="lbfgs", early_stopping or verbose are indeed fitted one by one.
+    rounding. Those with solver="lbfgs", early_stopping or verbose, and regressors of several outputs with an alpha, are indeed
+    fitted one by one. The others, as scorers are given them, have no loss_, best_loss_ and loss_curve_; best_estimator_ has.
 
     Parameters
     ----------
