@@ -112,7 +112,7 @@ class Options:
     learning rate. An option that each member has for itself is a list, or a range, with a value for each."""
 
     members: int | None = field(default=None, metadata=_about(checks.positive_int, "how many networks", recorded=False, of=MANY))
-    rows: Any = field(default=None, metadata=_about(_as_given, "the rows that each network learns from", _is_list, False, MANY))
+    rows: Any = field(default=None, metadata=_about(_as_given, "the rows that each network learns from", _is_list, of=MANY))
     halving: int | None = field(
         default=None, metadata=_about(checks.ways, "successive halving: the best one in so many goes on", of=MANY)
     )
