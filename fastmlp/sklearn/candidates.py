@@ -23,7 +23,7 @@ from sklearn.utils.validation import _check_method_params, _num_samples
 from fastmlp.networks.history import DivergedError
 from fastmlp.sklearn.checked_rows import Rows, laid_out
 from fastmlp.sklearn.estimator import NetworkEstimator
-from fastmlp.sklearn.stochastic import LossTerms, check_weights
+from fastmlp.sklearn.stochastic import INTERRUPTED, LossTerms, check_weights
 from fastmlp.sklearn.translation import check_estimator, drawn_seed, member_options
 from fastmlp.training.many import train_begun
 
@@ -225,8 +225,14 @@ def _begun(trial: Trial, folds: _Folds, key: Any) -> _Member | None:
         if _can_be_member(network, y):
             return _Member.of(trial, network, fold)
         began = time.perf_counter()
-        network.fit(x, y, **params)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", INTERRUPTED)
+            network.fit(x, y, **params)
         trial.seconds = time.perf_counter() - began
+    except UserWarning as warning:
+        if str(warning).startswith(INTERRUPTED):
+            raise KeyboardInterrupt from None
+        trial.error = warning
     except Exception as error:  # that of one candidate on one fold
         trial.error = error
     return None
@@ -254,7 +260,7 @@ def train_candidates(
     unfinished = sum(map(_train, populations.values()))
     if unfinished:
         every = sum(map(len, populations.values()))
-        message = f"{unfinished} of {every} trainings have come to max_iter epochs, and the optimization hasn't converged yet"
+        message = f"{unfinished} of {every} trainings came to max_iter epochs before the optimization had converged"
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
     return [trial for of_one in trials for trial in of_one]
 

@@ -166,6 +166,8 @@ class NetworkEstimator(BaseEstimator):
         if network.classes is None:
             labels.in_range("y", targets, network.loss_name, network.output)
         class_weight = getattr(self, "class_weight", None)
+        if class_weight is not None and targets.shape[1] > 1:
+            raise ValueError("class_weight is for rows with a label each; these may have several")
         if isinstance(class_weight, Mapping) and network.classes is not None:
             class_weight = {label: factor for label, factor in class_weight.items() if label in network.classes}
         return Rows(x, targets, *checked_weights(sample_weight, class_weight, network.classes, targets, dtype))

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp.networks.objective import Objective
 from fastmlp.sklearn.checked_rows import Rows
-from fastmlp.sklearn.stochastic import LossTerms, check_weights, penalty_of
+from fastmlp.sklearn.stochastic import INTERRUPTED, LossTerms, check_weights, penalty_of
 from fastmlp.sklearn.translation import member_options
 from fastmlp.warning import warn
 
@@ -43,7 +43,7 @@ def minimize_by_lbfgs(estimator: Any, rows: Rows) -> None:
         start = theta.astype(np.float64)
         result = minimize(loss_and_gradient, start, method="L-BFGS-B", jac=True, options=limits, callback=keep)
     except KeyboardInterrupt:
-        message = f"training was interrupted by Ctrl-C after {estimator.n_iter_} iterations; this is the network so far"
+        message = f"{INTERRUPTED} after {estimator.n_iter_} iterations; this is the network so far"
         warn(message)
     else:
         theta[:] = result.x

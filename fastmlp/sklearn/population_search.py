@@ -44,6 +44,8 @@ class PopulationSearchCV(BaseSearchCV):
         How many candidates are drawn from param_distributions.
     scoring : str, callable, list, tuple, dict or None
         As for `GridSearchCV`; by default the score of the estimator.
+    n_jobs : int or None
+        Not used: the threads of a population are those of the estimator's `threads`. It is there for programs that give it.
     refit : bool, str or callable
         Whether to fit the best candidate on all rows; of several scores the name of that to choose it by; or what chooses it from
         cv_results_.
@@ -79,6 +81,7 @@ class PopulationSearchCV(BaseSearchCV):
         *,
         n_iter: int = 10,
         scoring: Any = None,
+        n_jobs: int | None = None,
         refit: bool | str | Callable[..., int] = True,
         cv: Any = None,
         halving: int | None = None,
@@ -88,7 +91,7 @@ class PopulationSearchCV(BaseSearchCV):
         verbose: int = 0,
     ) -> None:
         super().__init__(
-            estimator, scoring=scoring, n_jobs=1, refit=refit, cv=cv, verbose=verbose, error_score=error_score,
+            estimator, scoring=scoring, n_jobs=n_jobs, refit=refit, cv=cv, verbose=verbose, error_score=error_score,
             return_train_score=return_train_score,
         )  # fmt: skip
         self.param_grid = param_grid
@@ -123,10 +126,15 @@ class PopulationSearchCV(BaseSearchCV):
             raise ValueError(f"a search needs either param_grid or param_distributions; got {given}")
         if self.param_grid is None:
             checks.positive_int("n_iter", self.n_iter)
+        grids = self.param_grid if isinstance(self.param_grid, list | tuple) else [self.param_grid or {}]
+        drawn = [name for grid in grids if isinstance(grid, Mapping) for name, values in grid.items() if hasattr(values, "rvs")]
+        if drawn:
+            raise ValueError(f"param_grid must hold lists of values; {drawn[0]} is a distribution: give param_distributions")
         if self.halving is not None:
             checks.ways("halving", self.halving)
         self._check_scorers_have_what_they_ask_for()
         search = copy(self)
+        search.n_jobs = 1
         search.cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         super(PopulationSearchCV, search).fit(X, y, **params)
         self.__dict__.update({name: value for name, value in vars(search).items() if name.endswith("_") and name[0] != "_"})
@@ -151,6 +159,8 @@ class PopulationSearchCV(BaseSearchCV):
     def _run_search(self, evaluate_candidates: Callable[..., Results]) -> None:
         if self.param_grid is not None:
             candidates = list(ParameterGrid(self.param_grid))
+            if not candidates:
+                raise ValueError(f"param_grid must hold candidates; got {checks.shown(self.param_grid)}")
         else:
             candidates = list(ParameterSampler(self.param_distributions, self.n_iter, random_state=self.random_state))
         splitter = _TrainingSplitter(self.cv, self.estimator)
@@ -167,8 +177,9 @@ class PopulationSearchCV(BaseSearchCV):
         estimator = self.estimator.estimator
         resource = f"{_path_to_last(estimator)}max_iter"
         most = estimator.get_params().get(resource)
-        if most is None:
-            raise ValueError(f"halving needs an estimator that has max_iter; got {checks.shown(estimator)}")
+        if most is None or most < 1:
+            name = type(estimator).__name__
+            raise ValueError(f"halving needs an estimator whose max_iter is positive; that of {name} is {checks.shown(most)}")
         if any(resource in one for one in candidates):
             raise ValueError(f"halving gives candidates their {resource}, which must not be among what is searched")
         iterations = _power_below(len(candidates), factor)

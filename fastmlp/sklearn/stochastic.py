@@ -28,6 +28,7 @@ from fastmlp.training.scaling import input_scaling
 from fastmlp.warning import warn
 
 NEVER = 2.0**53  # epochs
+INTERRUPTED = "training was interrupted by Ctrl-C"  # how a warning begins
 
 
 @dataclass
@@ -134,11 +135,9 @@ def penalty_of(network: MLP, l2: float) -> float:
 def _split(estimator: Any, targets: NDArray[Any], random: np.random.RandomState) -> tuple[NDArray[Any], NDArray[Any]]:
     """The numbers of the rows to train on, and of those to measure: of each class alike, where there are enough of each."""
     n, share, strata = len(targets), estimator.validation_fraction, None
-    if estimator.model_.output == "softmax":
-        held, counts = math.ceil(share * n), np.unique(targets, return_counts=True)[1]
-        strata = targets[:, 0] if counts.min() > 1 and len(counts) <= min(held, n - held) else None
-    elif estimator.model_.output == "sigmoid" and targets.shape[1] == 1:
-        strata = targets.astype(bool)
+    if estimator.model_.output in ("softmax", "sigmoid") and targets.shape[1] == 1:
+        held, (classes, counts) = math.ceil(share * n), np.unique(targets, return_counts=True)
+        strata = targets[:, 0] if counts.min() > 1 and len(classes) <= min(held, n - held) else None
     train, held = train_test_split(every_row(n), test_size=share, random_state=random, stratify=strata)
     if len(held) < 2:
         raise ValueError(
@@ -231,6 +230,6 @@ def _go_on(
                     validation.note(descent.validation_loss[done] if len(descent.validation_loss) > done else math.nan)
                 ended = end_epoch(estimator, optimizer, loss, descent.rows)
     if interrupted:
-        message = f"training was interrupted by Ctrl-C after {estimator.n_iter_} epochs; this is the network so far"
+        message = f"{INTERRUPTED} after {estimator.n_iter_} epochs; this is the network so far"
         warn(message)
     return ended or interrupted

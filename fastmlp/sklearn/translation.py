@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
+from fastmlp.kernels.activations import OUTPUTS
 from fastmlp.kernels.losses import LOSSES
 from fastmlp.kernels.optimizers import OPTIMIZERS
 from fastmlp.literals import Loss, Output
@@ -41,6 +42,11 @@ def _one_of(*known: str) -> Callable[[str, Any], Any]:
 def _up_to_one(name: str, value: Any) -> None:
     if checks.not_negative(name, value) > 1:
         raise ValueError(f"{name} must be from 0 to 1; got {checks.shown(value)}")
+
+
+def _between(name: str, value: Any) -> None:
+    if not 0 < checks.not_negative(name, value) < 1:
+        raise ValueError(f"{name} must be between 0 and 1; got {checks.shown(value)}")
 
 
 def _epochs_or_inf(name: str, value: Any) -> None:
@@ -74,7 +80,6 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "learning_rate_init": checks.positive_number,
     "power_t": checks.not_negative,
     "max_iter": checks.positive_int,
-    "loss": _one_of(*LOSSES, *OUR_NAMES),
     "shuffle": _yes_or_no,
     "random_state": _anything,
     "tol": checks.not_negative,
@@ -83,7 +88,7 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "momentum": _up_to_one,
     "nesterovs_momentum": _yes_or_no,
     "early_stopping": _yes_or_no,
-    "validation_fraction": checks.fraction,
+    "validation_fraction": _between,
     "beta_1": checks.fraction,
     "beta_2": checks.fraction,
     "epsilon": checks.positive_number,
@@ -101,6 +106,13 @@ def check_estimator(estimator: Any) -> None:
     for name, value in vars(estimator).items():
         if name in CHECKS:
             CHECKS[name](name, value)
+    checks.one_of("loss", estimator.loss, _losses(hasattr(estimator, "predict_proba")))
+
+
+def _losses(of_classes: bool) -> list[str]:
+    """The names of those that fit outputs which are probabilities of classes, or other ones."""
+    ours = [loss.name for loss in LOSSES.values() if any((OUTPUTS[one] == "probabilities") == of_classes for one in loss.outputs)]
+    return [*(THEIR_NAMES[name] for name in ours if name in THEIR_NAMES), *ours]
 
 
 # -- as options -----------------------------------------------------------------------------------------------------------------
@@ -162,8 +174,13 @@ def l2_of(estimator: Any, batch_weight: float) -> float:
 
 
 def _our_activations(value: Any) -> Any:
-    names = value if isinstance(value, str) else tuple(OUR_NAMES.get(name, name) for name in value)
-    return checks.activation_names("activation", OUR_NAMES.get(value, value) if isinstance(value, str) else names)
+    if isinstance(value, list | tuple):
+        return checks.activation_names("activation", tuple(_our_name(name) for name in value))
+    return checks.activation_names("activation", _our_name(value))
+
+
+def _our_name(value: Any) -> Any:
+    return OUR_NAMES.get(value, value) if isinstance(value, str) else value
 
 
 # -- the network ----------------------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ class CrossValidation:
     def __repr__(self) -> str:
         measured = self.scores[~np.isnan(self.scores)]
         name, count = "R2" if self.classes is None else "accuracy", len(self.scores)
-        found = f"{name} {measured.mean():.4g}, deviation {measured.std():.2g}" if len(measured) else f"no {name}"
+        found = f"{name} {measured.mean():.4g}, deviation {measured.std().round(9):.2g}" if len(measured) else f"no {name}"
         return f"<CrossValidation of {count} folds: {found}>"
 
 
@@ -113,6 +113,9 @@ def _splits(cv: Any, n: int, numbers: NDArray[np.intp] | None, seed: int) -> lis
     """Which of n rows, of these classes, are learned from and which are measured."""
     if isinstance(cv, Iterable) and not isinstance(cv, str):
         return _given_splits(list(cv), n)
+    if not hasattr(cv, "__index__"):
+        known = "a whole number of at least 2, or (train, test) rows for each fold, as KFold(5).split(X) gives them"
+        raise ValueError(f"cv must be {known}; got {checks.shown(cv)}")
     count, rng = checks.ways("cv", cv), stream(seed, FOLDS)
     checks.at_most("cv", count, n, "for as many rows")
     groups = [np.arange(n)] if numbers is None else [np.flatnonzero(numbers == one) for one in range(numbers.max() + 1)]

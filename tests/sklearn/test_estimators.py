@@ -210,13 +210,28 @@ def test_a_network_that_diverges_is_rejected():
         ({"n_iter_no_change": 0}, ["n_iter_no_change", "positive whole number", "0"]),
         ({"verbose": "yes"}, ["verbose", "True, False or a whole number", "yes"]),
         ({"dtype": "int"}, ["dtype", "float32", "int"]),
-        ({"loss": "poisson"}, ["loss", "poisson", "sigmoid"]),
+        ({"loss": "poisson"}, ["loss", "'log_loss'", "poisson"]),
+        ({"loss": "logistic"}, ["loss", "'log_loss'", "logistic"]),
+        ({"activation": 3}, ["activation", "a name, or a sequence of names", "3"]),
+        ({"activation": None}, ["activation", "a name, or a sequence of names", "None"]),
+        ({"validation_fraction": 0.0}, ["validation_fraction must be between 0 and 1", "got 0.0"]),
     ],
     ids=str,
 )
 def test_a_parameter_is_rejected_by_name(options, fragments):
     with one_sentence(fragments):
         MLPClassifier(**options).fit(X, SIGN)
+
+
+def test_losses_are_those_of_the_kind():
+    with pytest.raises(ValueError, match=r"'squared_error'.* got 'log_loss'") as told:
+        MLPRegressor(loss="log_loss").fit(X, X[:, 0])
+    assert "cross_entropy" not in str(told.value)
+
+
+def test_class_weight_needs_a_label_for_each_row():
+    with one_sentence(["class_weight is for rows with a label each"]):
+        MLPClassifier(class_weight="balanced", **QUICK).fit(X, np.column_stack([SIGN, 1 - SIGN]))
 
 
 def test_partial_fit_tells_what_it_cannot_do():

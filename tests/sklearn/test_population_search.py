@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 import fastmlp
-from fastmlp.sklearn import MLPClassifier, MLPRegressor, PopulationSearchCV, candidates
+from fastmlp.sklearn import MLPClassifier, MLPRegressor, PopulationSearchCV, candidates, lbfgs
 from fastmlp.sklearn.estimator import NetworkEstimator
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -321,6 +321,8 @@ def test_a_value_that_is_rejected_fails_alone(model, grid):
         ({"param_grid": {"alpha": [1]}, "halving": 1}, ["halving", "got 1"]),
         ({"param_grid": {"max_iter": [1]}, "halving": 2}, ["halving", "max_iter"]),
         ({"param_grid": {"constant": [1]}, "estimator": DummyClassifier(), "halving": 2}, ["halving", "DummyClassifier"]),
+        ({"param_grid": []}, ["param_grid must hold candidates", "got []"]),
+        ({"param_grid": {"alpha": uniform(0, 1)}}, ["alpha is a distribution", "give param_distributions"]),
         ({"param_grid": {"alpha": [1]}, "estimator": network("numbers"), "scoring": "neg_log_loss"},
          ["MLPRegressor", "predict_proba"]),
     ],
@@ -350,6 +352,15 @@ def test_an_interrupt_ends_the_search(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         search.fit(X, SPECIES)
     assert not hasattr(search, "cv_results_")
+
+
+def test_an_interrupt_of_what_is_fitted_alone_ends_the_search_too(monkeypatch):
+    def pressed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lbfgs, "minimize", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        PopulationSearchCV(network(solver="lbfgs"), {"alpha": [0.0, 1.0]}, cv=3).fit(X, SPECIES)
 
 
 def test_what_has_not_converged_is_told_once():

@@ -98,14 +98,16 @@ def test_a_network_that_diverges_has_no_score_and_takes_no_other_with_it():
 
 def test_it_shows_the_mean_and_the_deviation():
     found = fastmlp.cross_validate(*toy(), **SMALL)
-    assert repr(found) == (f"<CrossValidation of 5 folds: accuracy {found.scores.mean():.4g}, deviation {found.scores.std():.2g}>")
+    mean, deviation = found.scores.mean(), found.scores.std().round(9)
+    assert repr(found) == f"<CrossValidation of 5 folds: accuracy {mean:.4g}, deviation {deviation:.2g}>"
 
 
 @pytest.mark.parametrize(
     ("cv", "words"),
     [
         (1, ["cv must be a whole number of at least 2", "got 1"]),
-        ("five", ["cv must be a positive whole number", "'five'"]),
+        ("five", ["cv must be a whole number of at least 2, or (train, test)", "'five'"]),
+        (2.5, ["cv must be a whole number of at least 2", "got 2.5"]),
         (61, ["cv must be at most 60 for as many rows", "got 61"]),
         ([], ["cv must hold (train, test) for at least one fold", "got none"]),
         ([(1, 2), 3], ["cv must hold (train, test) for each fold", "cv[1] is 3"]),
