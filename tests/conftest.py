@@ -12,12 +12,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 if os.environ.get("NUMBA_DISABLE_JIT") == "1":  # compiled code gives no warnings; nor does its interpreted form
     np.seterr(all="ignore")
 
-MANY, EVERY = 40, 5  # the latter divides no number of words of a vocabulary, so that each of them comes up
+MANY, EVERY = 40, 11  # the latter divides no number of words of a vocabulary, so that each of them comes up
 
 
 def pytest_collection_modifyitems(config, items):
     """Other versions, and kernels as they are interpreted, differ for many parameters alike: there, of a test's many sets, every
-    fifth is run."""
+    eleventh is run."""
     if config.getoption("markexpr") == ("kernels" if os.environ.get("NUMBA_DISABLE_JIT") else "versions"):
         names = [item.location[0] + item.function.__name__ for item in items]
         sizes, turns = Counter(names), Counter()
