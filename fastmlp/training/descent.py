@@ -23,9 +23,7 @@ from fastmlp.training.options import Options
 
 TRIAL_SECONDS = 0.001  # what a call by a team that may not be the fastest should last
 WORTH_A_TRIAL = 0.005  # seconds of work that are left
-CALLS_BETWEEN_TRIALS = (
-    16  # at most: the first trials follow sooner, as idle threads of a BLAS keep cores busy for some milliseconds
-)
+CALLS_BETWEEN_TRIALS = 16  # at most: the first follow sooner, as idle threads of a BLAS keep cores busy for some milliseconds
 CALL_SECONDS = 0.05  # what a kernel call should last: Ctrl-C and progress wait for its end
 FIRST_CALL = 4_000_000  # parameters times rows, before anything is known of the time it takes
 LARGE_TARGET = 100  # that a loss, or a gradient, of its square may be the reason of a divergence

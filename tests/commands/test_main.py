@@ -58,7 +58,8 @@ def test_formats_of_rows_are_those_that_there_are():
 
 def test_options_that_take_several_values_are_those_of_each_network():
     assert all(OPTIONS[name].own is not None for name in SWEPT)
-    assert {name for name in SINGLE if OPTIONS[name].own is not None} == {"epochs", "seed"}  # which differs for each by itself
+    # Commands have one number of epochs for all, and a seed to count from.
+    assert {name for name in SINGLE if OPTIONS[name].own is not None} == {"epochs", "seed"}
 
 
 def test_wrong_usage_is_told_before_anything_heavy_is_imported():
