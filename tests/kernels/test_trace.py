@@ -1,11 +1,13 @@
 """Traced functions compute the same where Python calls them, on numbers and arrays, and where compiled code does, on both kinds."""
 
+import re
 from typing import NamedTuple
 
 import numba
 import numpy as np
 import pytest
 
+from fastmlp.kernels.elementary import positive
 from fastmlp.kernels.simd import get, lanes_of, load, put, store
 from fastmlp.kernels.trace import choose, like, magnitude, traced, where
 
@@ -79,3 +81,32 @@ def test_a_function_that_looks_at_a_value_is_told_what_to_use():
 
     with pytest.raises(TypeError, match="must not depend on a value: use where"):
         numba.njit(lambda x: impossible(x))(1.5)
+
+
+@numba.njit
+def _in_place(x, rest):
+    """The rest has fewer numbers than a vector."""
+    for n in range(0, x.size, lanes_of(x)):
+        store(x, n, positive(load(x, n)))
+    for n in range(rest.size):
+        put(rest, n, positive(get(rest, n)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_choice_that_is_written_back_to_its_place_is_right_for_every_kind_of_number(dtype):
+    kinds = np.array([np.nan, -0.0, 0.0, np.inf, -np.inf, 2.5, -2.5, np.finfo(dtype).tiny, -np.finfo(dtype).tiny], dtype)
+    x = np.tile(kinds, 64)
+    rest = kinds.copy()
+    _in_place(x, rest)
+    expected = np.where(kinds < 0, dtype(0), kinds)
+    for computed in (x.reshape(64, -1), rest[None]):
+        assert np.array_equal(computed, np.tile(expected, (len(computed), 1)), equal_nan=True)
+        assert np.array_equal(np.signbit(computed[:, 1:]), np.signbit(np.tile(expected[1:], (len(computed), 1))))
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_a_choice_that_is_written_back_to_its_place_is_no_store_with_a_mask():
+    for dtype in DTYPES:
+        _in_place(np.zeros(64, dtype), np.zeros(1, dtype))
+    for code in _in_place.inspect_asm().values():
+        assert not re.findall(r"maskmov.*|\)\s*\{%k.*", code)
