@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
@@ -18,6 +19,9 @@ from fastmlp.sklearn.estimator import NetworkEstimator, goes_by_batches
 
 HiddenSizes = int | Sequence[int]
 Names = str | Sequence[str]
+
+
+PLAIN = {"ii", "uu", "bb"}  # kinds of labels of which no two are alike that differ
 
 
 class MLPClassifier(ClassifierMixin, NetworkEstimator):
@@ -188,6 +192,14 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):
         chances = self.predict_proba(X)
         with np.errstate(divide="ignore"):
             return np.log(chances, out=chances)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The accuracy of predict(X): the share of rows, each as it counts, whose label is y (N,), or whose labels y (N, K) are."""
+        found = self.predict(X)
+        plain = isinstance(y, np.ndarray) and y.dtype.kind + found.dtype.kind in PLAIN and y.shape == found.shape
+        if plain and found.ndim == 1 and sample_weight is None:  # accuracy_score takes a millisecond more, in each fold
+            return float((found == y).mean())
+        return float(accuracy_score(y, found, sample_weight=sample_weight))
 
     def _learn_targets(self, y: NDArray[Any], first: bool, incremental: bool) -> None:
         if y.ndim > 1 and not type_of_target(y).startswith("multilabel"):
