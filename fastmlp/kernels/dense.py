@@ -7,7 +7,7 @@ that is always 1 included), H units; w[d, h] stands at theta[layer.weights + d *
 import numpy as np
 
 from fastmlp.kernels.compile import jit_flat, jit_inline, jit_part
-from fastmlp.kernels.product import NONE, Grid, by_numbers
+from fastmlp.kernels.product import NONE, Grid, by_numbers, nowhere
 from fastmlp.kernels.simd import get, lanes_of, load, put, spread, store, total, zeros
 from fastmlp.kernels.tiles import strips
 
@@ -52,7 +52,7 @@ def _product(z, w, a, n_out, m, n_in, slopes, first):
     if n_in <= 4:
         _few_inputs(z, w, a, n_out, m, n_in, slopes, first)
     else:
-        by_numbers(z, w, a, n_out, m // lanes_of(z.array), n_in, False, slopes, first)
+        by_numbers(z, w, a, n_out, m // lanes_of(z.array), n_in, nowhere(z), slopes, first)
 
 
 @jit_flat
@@ -83,10 +83,12 @@ def dense_backward_parameters(g, a, dz, layer, m, spare):
     _transpose(spare, dz, n_out, width, m)
     by_sample, samples = Grid(spare, NO, width, one), Grid(a.array, a.at, a.down, ONE)
     if width == n_out:
-        by_numbers(Grid(g, p, width, one), samples, by_sample, n_in, width // one, m, True, g, NONE)
+        dw = Grid(g, p, width, one)
+        by_numbers(dw, samples, by_sample, n_in, width // one, m, dw, g, NONE)
         return
     own = m * width
-    by_numbers(Grid(spare, own, width, one), samples, by_sample, n_in, width // one, m, False, g, NONE)
+    dw = Grid(spare, own, width, one)
+    by_numbers(dw, samples, by_sample, n_in, width // one, m, nowhere(dw), g, NONE)
     for i in range(n_in):
         for h in range(n_out):
             _add(g, p + i * n_out + h, get(spare, own + i * width + h))

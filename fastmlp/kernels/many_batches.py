@@ -18,7 +18,7 @@ from fastmlp.kernels.compile import jit, jit_flat, jit_part
 from fastmlp.kernels.ends import LEAST_RATE, LOWER, PENALTY, STALE, is_penalized, is_stuck
 from fastmlp.kernels.layers import layer_of
 from fastmlp.kernels.output import add_losses
-from fastmlp.kernels.product import NONE, Grid, by_vectors
+from fastmlp.kernels.product import NONE, Grid, by_numbers, by_vectors, nowhere
 from fastmlp.kernels.schedules import rate_factor
 from fastmlp.kernels.simd import (
     gather,
@@ -33,6 +33,7 @@ from fastmlp.kernels.tiles import Tiles
 from fastmlp.kernels.trace import magnitude, where
 
 MOST_LANES = 64  # of a strip
+BLOCK = 32  # samples of a block of a batch
 RUNNING, TARGET_LOSS, PATIENCE, DIVERGED, TOL = range(5)
 RATE, MOMENTUM_OF, L2 = range(3)  # rows of Lanes.numbers
 ENDED, WHY, BEST = range(3)  # rows of Lanes.marks
@@ -73,6 +74,7 @@ class LaneScratch(NamedTuple):
     deltas: np.ndarray  # (2 * widest layer, B * S)
     gradient: np.ndarray  # (P, S)
     losses: np.ndarray  # (S,)
+    numbers: np.ndarray  # (B, D) of inputs, and a one behind each row if there are biases: of networks that see the same
     tiles: Tiles  # one block
     measured: Tiles  # one block of the rows that are measured
 
@@ -90,14 +92,26 @@ class LaneSizes(NamedTuple):
 
 
 @jit_part
+def take_numbers(numbers, data, strip, lanes, slot, first, count):
+    """The inputs of the rows that stand at first, first + 1, ... of the order, for networks that see the same."""
+    x, n, width, number, out = data.x, data.order.shape[2], data.x.shape[1], numbers.dtype.type, np.int64(0)
+    for at in range(slot * n + first, slot * n + first + count):
+        row = np.int64(get(data.order, at)) * width
+        for d in range(width):
+            put(numbers, out + d, (number(get(x, row + d)) - get(strip.shift, d * lanes)) * get(strip.scale, d * lanes))
+        out += numbers.size // BLOCK
+
+
+@jit_part
 def pack_lanes(tiles, data, strip, lanes, slot, first, count, once):
     """The rows that stand at first, first + 1, ... of the order, into tiles: into one, or each into its own.
 
-    Inputs are written once, to the first lane, if so asked.
+    Inputs are written once, to the first lane, if so asked; of networks that see the same, into one tile, not at all.
     """
     x, y, weight, order, number = data.x, data.y, data.weight, data.order, tiles.inputs.dtype.type
-    n_in, n, own_order, one = x.shape[1], order.shape[2], order.shape[0] > 1, lanes_of(tiles.inputs)
+    n, own_order, one, n_in = order.shape[2], order.shape[0] > 1, lanes_of(tiles.inputs), x.shape[1]
     n_out, rows = tiles.targets.size // tiles.weights.size, tiles.inputs.size // tiles.weights.size
+    skipped = once and tiles.lanes > 1
     one_hot, columns = data.class_numbers and n_out > 1, 1 if data.class_numbers else n_out
     own_y, own_weight = columns if y.shape[1] > columns else 0, 1 if weight.shape[1] > 1 else 0
     weight_step = weight.shape[1] if weight.shape[0] > 1 else 0
@@ -108,7 +122,7 @@ def pack_lanes(tiles, data, strip, lanes, slot, first, count, once):
         for lane in range(lanes if own_order or own_y + own_weight > 0 else 1):
             put(taken, lane, get(order, at + (lane * order.shape[1] * n if own_order else 0)))
         row = np.int64(get(taken, 0))
-        for d in range(n_in):
+        for d in range(0 if skipped else n_in):
             p, q = inputs + d * stride, d * lanes
             if once:
                 put(tiles.inputs, p, (number(get(x, row * n_in + d)) - get(strip.shift, q)) * get(strip.scale, q))
@@ -143,16 +157,21 @@ def pack_lanes(tiles, data, strip, lanes, slot, first, count, once):
 
 
 @jit_flat
-def _forward(scratch, tiles, theta, layers, lanes, m):
+def _forward(scratch, tiles, theta, layers, lanes, m, alike):
     """Activations of all hidden layers, their slopes, and the logits of the last; returns where these begin."""
     units, stride, last = scratch.units, tiles.stride, layers.shape[0] - 1
     a, at, to = tiles.inputs, np.int64(0), np.int64(0)
     for number in range(last + 1):
         layer = layer_of(layers, number)
-        for v in range(0, lanes, lanes_of(theta)):
-            z, w = Grid(units, to + v, stride, lanes), Grid(theta, layer.weights * lanes + v, lanes, layer.n_out * lanes)
-            depth = layer.n_in + layer.biased
-            by_vectors(z, w, Grid(a, at + v, stride, lanes), layer.n_out, m, depth, False, theta, NONE)
+        depth, row = layer.n_in + layer.biased, layer.n_out * lanes
+        if alike and number == 0:
+            z, w = Grid(units, to, lanes, stride), Grid(theta, layer.weights * lanes, row, lanes)
+            x = Grid(scratch.numbers, np.int64(0), depth, np.int64(1))
+            by_numbers(z, x, w, m, layer.n_out, depth, nowhere(z), theta, NONE)
+        else:
+            for v in range(0, lanes, lanes_of(theta)):
+                z, w = Grid(units, to + v, stride, lanes), Grid(theta, layer.weights * lanes + v, lanes, row)
+                by_vectors(z, w, Grid(a, at + v, stride, lanes), layer.n_out, m, depth, nowhere(z), theta, NONE)
         if number < last:
             activate(units, scratch.slopes, to, layer.n_out, stride, m * lanes, layer.activation)
         a, at = units, to
@@ -161,7 +180,7 @@ def _forward(scratch, tiles, theta, layers, lanes, m):
 
 
 @jit_flat
-def _backward(scratch, at, theta, layers, lanes, m, more):
+def _backward(scratch, at, theta, layers, lanes, m, more, alike):
     """The gradient of the block, or if more that in addition, from the deltas of the logits."""
     units, deltas, g, stride = scratch.units, scratch.deltas, scratch.gradient, scratch.tiles.stride
     here, below = np.int64(0), deltas.size // 2
@@ -172,11 +191,15 @@ def _backward(scratch, at, theta, layers, lanes, m, more):
         x, x_at = units, at
         if number == 0:
             x, x_at = scratch.tiles.inputs, np.int64(0)
-        by_vectors(dw, Grid(x, x_at, stride, lanes), dz, layer.n_in + layer.biased, layer.n_out, m, more, theta, NONE)
+        start, depth = Grid(g, dw.at if more else NONE, dw.down, lanes), layer.n_in + layer.biased
+        if alike and number == 0:
+            by_numbers(dw, Grid(scratch.numbers, np.int64(0), np.int64(1), depth), dz, depth, layer.n_out, m, start, theta, NONE)
+        else:
+            by_vectors(dw, Grid(x, x_at, stride, lanes), dz, depth, layer.n_out, m, start, theta, NONE)
         if number > 0:
             w, dx = Grid(theta, layer.weights * lanes, layer.n_out * lanes, lanes), Grid(deltas, below, stride, lanes)
             dz = Grid(deltas, here, stride, lanes)
-            by_vectors(dx, w, dz, layer.n_in, m, layer.n_out, False, scratch.slopes, at)
+            by_vectors(dx, w, dz, layer.n_in, m, layer.n_out, nowhere(dx), scratch.slopes, at)
             here, below = below, here
 
 
@@ -228,7 +251,7 @@ def _measure(strip, scratch, held, network, sums, at):
     for first in range(0, n, tiles.lanes):
         m = min(tiles.lanes, n - first)
         pack_lanes(tiles, held, strip, lanes, np.int64(0), first, m, False)
-        logits = _forward(scratch, tiles, strip.theta, network.layers, lanes, m)
+        logits = _forward(scratch, tiles, strip.theta, network.layers, lanes, m, False)
         z = Grid(scratch.units, logits, tiles.stride, lanes)
         add_losses(scratch.losses, lanes, scratch.deltas, z, tiles, np.int64(0), m * lanes, network)
         add_to(sums, at, scratch.losses, network.loss_scale)
@@ -311,11 +334,13 @@ def train_lanes_by_batches(strip, scratch, data, held, sums, measured, sizes, ne
         stop = min(start + sizes.batch, n)
         for at in range(start, stop, tiles.lanes):
             m = min(tiles.lanes, stop - at)
-            pack_lanes(tiles, data, strip, lanes, slot, at, m, False)
-            logits = _forward(scratch, tiles, strip.theta, layers, lanes, m)
+            if data.alike:
+                take_numbers(scratch.numbers, data, strip, lanes, slot, at, m)
+            pack_lanes(tiles, data, strip, lanes, slot, at, m, data.alike)
+            logits = _forward(scratch, tiles, strip.theta, layers, lanes, m, data.alike)
             z = Grid(scratch.units, logits, tiles.stride, lanes)
             add_losses(scratch.losses, lanes, scratch.deltas, z, tiles, zero, m * lanes, network)
-            _backward(scratch, logits, strip.theta, layers, lanes, m, at > start)
+            _backward(scratch, logits, strip.theta, layers, lanes, m, at > start, data.alike)
         note_penalties(strip, layers, lanes, method, ends, (start == 0) + (stop == n))
         factor = strip.theta.dtype.type(network.loss_scale / (stop - start))
         _step(strip, scratch.gradient, layers, method, factor, sizes.steps + b - sizes.first + 1, epoch)

@@ -106,10 +106,10 @@ def tile_of(height, width, read):
     )  # fmt: skip
 
     @jit_inline
-    def tile(z, p, a, q, b, r, depth, more, slopes, s):
+    def tile(z, p, a, q, b, r, depth, start, t, slopes, s):
         sums = zeros_of(z.array)
-        if more:
-            sums = z_of(z.array, p, z.down, z.along)
+        if t >= 0:
+            sums = z_of(start.array, t, start.down, start.along)
         for _ in range(depth):
             sums = add_products(sums, column_of(a.array, q, a.down, a.along), row_of(b.array, r, b.down, b.along))
             q += a.along
@@ -121,75 +121,76 @@ def tile_of(height, width, read):
     return tile
 
 
+@jit_inline
+def _moved(place, by):
+    return place + by if place >= 0 else NONE
+
+
 def block_of(height, width, read):
     """What computes as many whole tiles as fit in a matrix."""
     tile = tile_of(height, width, read)
 
     @jit_inline
-    def block(z, a, b, rows, columns, depth, more, slopes, first):
-        p, r, s, step = z.at, b.at, first, width if first >= 0 else SAME
+    def block(z, a, b, rows, columns, depth, start, slopes, first):
+        p, r, t, s = z.at, b.at, start.at, first
         for _ in range(columns // width):
-            here, q, there = p, a.at, s
+            here, q, begun, there = p, a.at, t, s
             for _ in range(rows // height):
-                tile(z, here, a, q, b, r, depth, more, slopes, there)
-                here, q, there = here + height * z.down, q + height * a.down, there + height * z.down if there >= 0 else NONE
-            p, r, s = p + width * z.along, r + width * b.along, s + step * z.along
+                tile(z, here, a, q, b, r, depth, start, begun, slopes, there)
+                here, q = here + height * z.down, q + height * a.down
+                begun, there = _moved(begun, height * start.down), _moved(there, height * z.down)
+            p, r, t, s = p + width * z.along, r + width * b.along, _moved(t, width * start.along), _moved(s, width * z.along)
 
     return block
 
 
 @jit_inline
 def _part(grid, i, j):
-    """The matrix from row i and column j on."""
-    return Grid(grid.array, grid.at + i * grid.down + j * grid.along, grid.down, grid.along)
+    """The matrix from row i and column j on, if there is one."""
+    return Grid(grid.array, _moved(grid.at, i * grid.down + j * grid.along), grid.down, grid.along)
 
 
-@jit_inline
-def _moved(first, by):
-    return first + by if first >= 0 else NONE
+def band_of(height, width, read):
+    """What computes as many rows of tiles as fit in a matrix; columns that are left over, one by one."""
+    wide, narrow = block_of(height, width, read), block_of(height, 1, read)
+
+    @jit_inline
+    def band(z, a, b, rows, columns, depth, start, slopes, first):
+        wide(z, a, b, rows, columns, depth, start, slopes, first)
+        j = columns // width * width
+        if width > 1 and j < columns:
+            begun, at = _part(start, SAME, j), _moved(first, j * z.along)
+            narrow(_part(z, SAME, j), a, _part(b, SAME, j), rows, columns - j, depth, begun, slopes, at)
+
+    return band
 
 
-def product_of(size, low_width, read, odd_columns):
-    """What multiplies matrices in tiles of that size, and what rows are left over in tiles one row high. Columns are whole tiles,
-    unless they may be odd."""
-    height, width = size
-    tall, low = block_of(height, width, read), block_of(1, low_width, read)
-    narrow, single = block_of(height, 1, read), block_of(1, 1, read)
+def product_of(tall, low, read):
+    """What multiplies matrices in tiles of the first size; of the second where rows are left over, and below these one by one."""
+    height, low_height = tall[0], low[0]
+    upper, middle, lower = band_of(*tall, read), band_of(*low, read), band_of(1, 1, read)
 
     @jit_part
-    def product(z, a, b, rows, columns, depth, more, slopes, first):
-        """z = a @ b, added to what is there if more: a (rows, depth), b (depth, columns).
+    def product(z, a, b, rows, columns, depth, start, slopes, first):
+        """z = a @ b, added to what stands at `start`, unless that begins at NONE: a (rows, depth), b (depth, columns).
 
-        If `first` is not negative, the sums are multiplied by the slopes that stand from there on, as far apart as those of z.
+        `start` is as large as z; its rows may all be the same. If `first` is not negative, the sums are multiplied by the
+        slopes that stand from there on, as far apart as those of z.
         """
         i = rows // height * height
+        k = i + (rows - i) // low_height * low_height
         for done in range(0, depth, DEPTH):
-            count, add = min(DEPTH, depth - done), more or done > 0
+            count = min(DEPTH, depth - done)
+            begun = start if done == 0 else z
             s = first if done + count == depth else NONE
             left, right = _part(a, SAME, done), _part(b, done, SAME)
-            tall(z, left, right, rows, columns, count, add, slopes, s)
-            if i < rows:
-                last, below = _part(z, i, SAME), _moved(s, i * z.down)
-                low(last, _part(left, i, SAME), right, rows - i, columns, count, add, slopes, below)
-            if odd_columns:
-                j, k = columns // width * width, columns // low_width * low_width
-                if j < columns:
-                    narrow(
-                        _part(z, SAME, j),
-                        left,
-                        _part(right, SAME, j),
-                        rows,
-                        columns - j,
-                        count,
-                        add,
-                        slopes,
-                        _moved(s, j * z.along),
-                    )
-                if k < columns and i < rows:
-                    at = _moved(s, i * z.down + k * z.along)
-                    single(
-                        _part(z, i, k), _part(left, i, SAME), _part(right, SAME, k), rows - i, columns - k, count, add, slopes, at
-                    )
+            upper(z, left, right, i, columns, count, begun, slopes, s)
+            if i < k:
+                below, at = _part(begun, i, SAME), _moved(s, i * z.down)
+                middle(_part(z, i, SAME), _part(left, i, SAME), right, k - i, columns, count, below, slopes, at)
+            if low_height > 1 and k < rows:
+                below, at = _part(begun, k, SAME), _moved(s, k * z.down)
+                lower(_part(z, k, SAME), _part(left, k, SAME), right, rows - k, columns, count, below, slopes, at)
 
     return product
 
@@ -197,9 +198,16 @@ def product_of(size, low_width, read, odd_columns):
 DEPTH = 64  # terms of a sum that are added at once: what a row of tiles reads stays in the first-level cache
 NONE, SAME = np.int64(-1), np.int64(0)  # as plain literals they would be of types of their own
 
+
+@jit_inline
+def nowhere(z):
+    """The start of a product that is added to nothing."""
+    return Grid(z.array, NONE, SAME, z.along)
+
+
 # The sums of a tile, and what they are made of, fill the registers. Of the sixteen of 32 bytes that a processor without AVX-512
-# has, a vector takes two: larger tiles were half as fast there (by_numbers 33 and 67, by_vectors 28 and 58 operations in 1 ns).
+# has, a vector takes two.
 if REGISTERS >= 32:
-    by_vectors, by_numbers = product_of((4, 4), 4, load, odd_columns=True), product_of((4, 2), 2, spread, odd_columns=False)
+    by_vectors, by_numbers = product_of((4, 4), (1, 4), load), product_of((6, 4), (2, 4), spread)
 else:
-    by_vectors, by_numbers = product_of((3, 2), 2, load, odd_columns=True), product_of((4, 1), 2, spread, odd_columns=False)
+    by_vectors, by_numbers = product_of((3, 2), (1, 2), load), product_of((6, 1), (2, 2), spread)

@@ -26,7 +26,6 @@ from fastmlp.training.groups import Outcomes, TrainingGroup
 STOPPED_BY = np.array(["epochs", "target_loss", "patience", "diverged", "tol"])  # by the marks of kernels/many_batches.py
 ONLINE_BLOCK = 8  # samples that are laid out at once for updates from single samples
 ONLINE_BYTES = 1 << 16  # of rows that are so few that they are all laid out at once
-BLOCK = 16  # samples of a block of a batch
 FIRST_CALL = 20_000_000  # parameters times rows of one network, before anything is known of the time it takes
 ROUND_SECONDS = 0.1  # that all go on for, until those that have ended leave their lanes
 
@@ -123,18 +122,21 @@ class NetworksAsLanes:
     def _scratch(self) -> many_batches.LaneScratch:
         layers, dtype, width = self.group.network.layers, self.group.theta.dtype, self.width
         # Rows are an odd number of vectors apart, so that they stand in different sets of the cache.
-        stride = (BLOCK + 1) * width
-        tiles = layout.empty_tiles(layers, dtype, min(BLOCK, self.block), 1, stride)
+        block = many_batches.BLOCK
+        stride = (block + 1) * width
+        tiles = layout.empty_tiles(layers, dtype, min(block, self.block), 1, stride)
         if self.group.online:
             tiles = layout.empty_tiles(layers, dtype, 1, self.block, width)
         of_units, of_few = layout.unit_rows(layers) * stride, int(layers[:, 1].sum()) * width
         parameters = 0 if self.group.online else self.group.network.theta.size
-        units, slopes, few, few_slopes, deltas, gradient, losses = layout.aligned(
-            dtype, of_units, of_units, of_few, of_few, 2 * int(layers[:, 1].max()) * stride, parameters * width, width
-        )
+        units, slopes, few, few_slopes, deltas, gradient, losses, numbers = layout.aligned(
+            dtype, of_units, of_units, of_few, of_few, 2 * int(layers[:, 1].max()) * stride, parameters * width, width,
+            block * int(layers[0, 0] + layers[0, 4]),
+        )  # fmt: skip
         layout.set_ones(units, layers, stride)
-        measured = layout.empty_tiles(layers, dtype, BLOCK, 1, stride)
-        return many_batches.LaneScratch(units, slopes, few, few_slopes, deltas, gradient, losses, tiles, measured)
+        numbers.reshape(block, -1)[:, layers[0, 0] :] = 1
+        measured = layout.empty_tiles(layers, dtype, block, 1, stride)
+        return many_batches.LaneScratch(units, slopes, few, few_slopes, deltas, gradient, losses, numbers, tiles, measured)
 
     # -- going on ----------------------------------------------------------------------------------------------------------------
 

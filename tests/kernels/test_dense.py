@@ -17,8 +17,8 @@ rng = np.random.default_rng(0)
 
 
 @numba.njit
-def product(z, w, a, n_out, columns, n_in, more):
-    by_numbers(z, w, a, n_out, columns, n_in, more, z.array, NONE)
+def product(z, w, a, n_out, columns, n_in, start):
+    by_numbers(z, w, a, n_out, columns, n_in, start, z.array, NONE)
 
 
 @numba.njit
@@ -37,7 +37,7 @@ def dense_backward_parameters(g, a, dz, layer, m, spare):
 
 
 def layer_of(n_in, n_out, weights):
-    return Layer(n_in, n_out, 0, weights, 0)
+    return Layer(n_in, n_out, 0, weights, 0, weights + n_in * n_out, n_out)
 
 
 def strip(dtype):
@@ -75,17 +75,23 @@ def check(rows, expected, bound):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("more", [False, True])
+@pytest.mark.parametrize("start", ["nowhere", "in place", "one row"])
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize(("n_in", "n_out"), SIZES)
-def test_product_is_that_of_numpy(n_in, n_out, transposed, more, dtype):
+def test_product_is_that_of_numpy(n_in, n_out, transposed, start, dtype):
     for m in (strip(dtype), 3 * strip(dtype)):
         a, before, w = normal((n_in, m), dtype), normal((n_out, m), dtype), normal((n_in, n_out), dtype)
         theta = rows((w.T if transposed else w).reshape(1, -1), 2, w.size, np.nan).array
         z = rows(before, 3, m + 16, MARK)
         weights = Grid(theta, 2, n_in, 1) if transposed else Grid(theta, 2, 1, n_out)
-        product(z, weights, rows(a, 5, m + 7, np.nan), n_out, m // z.along, n_in, more)
-        check(z, *sum_of_products(w.T, a, more * before))
+        starts = {
+            "nowhere": (z._replace(at=NONE), 0.0),
+            "in place": (z, before),
+            "one row": (rows(before[:1], 4, m, np.nan)._replace(down=0), before[:1]),
+        }
+        grid, first = starts[start]
+        product(z, weights, rows(a, 5, m + 7, np.nan), n_out, m // z.along, n_in, grid)
+        check(z, *sum_of_products(w.T, a, first))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
