@@ -7,12 +7,12 @@ import pytest
 from benchmarks.work import CORES, DTYPES, Training
 
 UNIT = "row and epoch"
-MINI_BATCHES = [
+MINI_BATCHES = [  # some 300 steps: what is done once for a training does not count
     Training((16, 16, 2), "tanh", 4000, 3, 32, "adam", 0.001),
     Training((64, 32, 10), "tanh", 4000, 3, 32, "adam", 0.001),
-    Training((64, 100, 10), "relu", 2000, 3, 200, "adam", 0.001),
-    Training((784, 128, 10), "relu", 1280, 3, 32, "adam", 0.001),
-    Training((784, 128, 10), "relu", 1280, 3, 128, "adam", 0.001),
+    Training((64, 100, 10), "relu", 2000, 30, 200, "adam", 0.001),
+    Training((784, 128, 10), "relu", 1280, 8, 32, "adam", 0.001),
+    Training((784, 128, 10), "relu", 1280, 30, 128, "adam", 0.001),
 ]
 
 

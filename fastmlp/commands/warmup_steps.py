@@ -46,7 +46,9 @@ def _train(dtype: str) -> None:
     model = train(X, y, epochs=1, validation=(X, y))
     model.predict(X[:1])
     model.gradient(X, y)
-    train(X, y, epochs=1, batch_size=None, hidden=(256,)).predict(X)
+    wide = train(X, y, epochs=1, batch_size=None, hidden=(256,))
+    wide.predict(X)
+    wide.gradient(X, y)
 
 
 def _update(dtype: str) -> None:
@@ -80,7 +82,15 @@ def _in_both(run: Callable[[str], None], *kernels: str) -> list[Step]:
 
 
 PARTS = {
-    "train": _in_both(_train, "batch.train_by_batches", "batch.chunk_losses", "batch.predict", "batch.predict_few"),
+    "train": _in_both(
+        _train,
+        "batch.train_by_batches",
+        "batch.chunk_losses",
+        "batch.train_wide_by_batches",
+        "batch.wide_chunk_losses",
+        "batch.predict",
+        "batch.predict_few",
+    ),
     "update": _in_both(_update, "online.train_by_samples", "online.update_once"),
     "many": _in_both(_many, "many_batches.train_lanes_by_batches", "many_online.train_lanes_by_samples"),
     "folders": [Step(_folders, ("features.ink_features", "features.pixel_features", "files.read_files", "names.sort_names"))],

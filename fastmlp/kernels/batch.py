@@ -1,5 +1,5 @@
 """Forward and backward over blocks of samples. Lanes are samples: a vector holds the samples of one unit, whatever the widths of
-the layers are.
+the layers are. Where these are wide, lanes are units: see wide.py.
 
 N samples, D inputs, H units of a layer, K outputs, P parameters, B lanes of a block, of which the first m are in use. Arrays of a
 block hold (units, B) numbers, flat, as theta and its gradient are; all are of one floating dtype.
@@ -20,6 +20,7 @@ from fastmlp.kernels.output import block_loss, output_forward
 from fastmlp.kernels.product import Grid
 from fastmlp.kernels.simd import get, lanes_of, load, put, room, total, zeros
 from fastmlp.kernels.tiles import STRIP, Tiles, pack, strips
+from fastmlp.kernels.wide import WideScratch, wide_chunk
 
 ROOM = 8192  # numbers of scratch for a few rows, on the stack
 
@@ -34,9 +35,9 @@ class BatchScratch(NamedTuple):
 
 
 class Worker(NamedTuple):
-    """What a worker has for itself."""
+    """What a worker has for itself: one of two kinds of scratch, as lanes are samples or units."""
 
-    scratch: BatchScratch
+    scratch: BatchScratch | WideScratch
     tiles: Tiles
 
 
@@ -125,33 +126,51 @@ def _backward(g, scratch, at, x, theta, layers, m):
 
 
 @jit_flat
-def chunk_losses(sums, worker, data, order, chunks, theta, network):
-    """Of each chunk c that is meant, the weighted sum of the losses into sums.losses[c], and unless sums.gradients is empty its
-    gradient, unscaled, into sums.gradients[c]."""
+def samples_chunk(worker, gradients, c, data, order, first, last, theta, network):
+    """The weighted sum of the losses of rows first to last - 1 of the order; their gradient, unscaled, into row c of the gradients,
+    if there is one. Lanes are samples."""
     layers, tiles, scratch = network.layers, worker.tiles, worker.scratch
     stride, along = tiles.stride, lanes_of(theta)
     rows = tiles.inputs.size // tiles.weights.size
+    with_gradient = c < gradients.shape[0]
+    if with_gradient:
+        fill(gradients[c], theta.dtype.type(0))
+    loss = 0.0
+    for start in range(first, last, tiles.lanes):
+        m = min(tiles.lanes, last - start)
+        tile = np.int64(0)
+        if tiles.kept:
+            tile = start // tiles.lanes
+        else:
+            pack(tiles, tile, data, order, start, m)
+        m = strips(m, theta)
+        x = Grid(tiles.inputs, tile * rows * stride, stride, along)
+        at = hidden_forward(scratch.units, scratch.slopes, np.int64(0), x, theta, layers, m)
+        loss += block_loss(scratch.deltas, Grid(scratch.units, at, stride, along), tiles, tile, m, network)
+        if with_gradient:
+            _backward(gradients[c], scratch, at, x, theta, layers, m)
+    return loss
+
+
+@jit_flat
+def _losses(chunk, sums, worker, data, order, chunks, theta, network):
     for c in range(chunks.first, chunks.last):
         first = chunks.start + c * chunks.rows
         last = min(first + chunks.rows, chunks.stop)
-        with_gradient = c < sums.gradients.shape[0]
-        if with_gradient:
-            fill(sums.gradients[c], theta.dtype.type(0))
-        loss = 0.0
-        for start in range(first, last, tiles.lanes):
-            m = min(tiles.lanes, last - start)
-            tile = np.int64(0)
-            if tiles.kept:
-                tile = start // tiles.lanes
-            else:
-                pack(tiles, tile, data, order, start, m)
-            m = strips(m, theta)
-            x = Grid(tiles.inputs, tile * rows * stride, stride, along)
-            at = hidden_forward(scratch.units, scratch.slopes, np.int64(0), x, theta, layers, m)
-            loss += block_loss(scratch.deltas, Grid(scratch.units, at, stride, along), tiles, tile, m, network)
-            if with_gradient:
-                _backward(sums.gradients[c], scratch, at, x, theta, layers, m)
-        sums.losses[c] = loss
+        sums.losses[c] = chunk(worker, sums.gradients, c, data, order, first, last, theta, network)
+
+
+@jit_flat
+def chunk_losses(sums, worker, data, order, chunks, theta, network):
+    """Of each chunk c that is meant, the weighted sum of the losses into sums.losses[c], and unless sums.gradients is empty its
+    gradient, unscaled, into sums.gradients[c]."""
+    _losses(samples_chunk, sums, worker, data, order, chunks, theta, network)
+
+
+@jit_flat
+def wide_chunk_losses(sums, worker, data, order, chunks, theta, network):
+    """chunk_losses with units as lanes."""
+    _losses(wide_chunk, sums, worker, data, order, chunks, theta, network)
 
 
 @jit_part
@@ -162,17 +181,41 @@ def fill(row, value):
 
 
 @jit
-def add_chunks(sums, n_chunks, loss, low, high):
-    """total += the chunks' gradients, for the parameters low to high - 1; the loss so far plus theirs is returned. Chunks are added
-    in their order."""
-    part = sums.total[low:high]
-    for c in range(min(n_chunks, sums.gradients.shape[0])):
-        g = sums.gradients[c][low:high]
-        for i in range(part.shape[0]):
-            part[i] += g[i]
+def add_chunks(sums, n_chunks, loss, more):
+    """The chunks' gradients come to stand in total, or are added to it if more; the loss so far plus theirs is returned. Chunks are
+    added in their order."""
+    count = min(n_chunks, sums.gradients.shape[0])
+    if not more:
+        fill(sums.total, sums.total.dtype.type(0))
+    for c in range(count):
+        _add(sums.total, sums.total, sums.gradients[c])
+    return add_losses_of(sums, n_chunks, loss)
+
+
+@jit_part
+def add_losses_of(sums, n_chunks, loss):
+    """The loss so far plus those of the chunks."""
     for c in range(n_chunks):
         loss += sums.losses[c]
     return loss
+
+
+@jit_part
+def _add(out, one, other):
+    for i in range(out.shape[0]):
+        out[i] = one[i] + other[i]
+
+
+@jit_flat
+def _gradient_of(sums, n_chunks, low, high):
+    """The gradients of the chunks, added up for the parameters low to high - 1."""
+    if n_chunks == 1:
+        return sums.gradients[0]
+    part = sums.total[low:high]
+    _add(part, sums.gradients[0][low:high], sums.gradients[1][low:high])
+    for c in range(2, n_chunks):
+        _add(part, part, sums.gradients[c][low:high])
+    return sums.total
 
 
 @jit
@@ -197,14 +240,8 @@ def _edge(size, part, parts):
     return size if part == parts else size * part // parts // 128 * 128
 
 
-@jit
-def train_by_batches(state, sums, worker, data, order, sizes, network, rule, ends, team):
-    """Batches one after the other, each with a step of the rule down the gradient of its mean loss.
-
-    order has a row for each epoch that is touched, or one for all. After an epoch whose mean loss is not finite, or a reason
-    to end, it stops; where it is to halt, after a batch of the first epoch, or after a later epoch. Each thread of the team works
-    on a share of the chunks, and when all have met, on a share of the parameters.
-    """
+@jit_flat
+def _train(losses, state, sums, worker, data, order, sizes, network, rule, ends, team):
     theta, n, me, threads = state.theta, order.shape[1], team.me, team.threads
     batches = (n + sizes.batch - 1) // sizes.batch
     low, high = _edge(theta.shape[0], me, threads), _edge(theta.shape[0], me + 1, threads)
@@ -216,18 +253,16 @@ def train_by_batches(state, sums, worker, data, order, sizes, network, rule, end
         stop = min(start + sizes.batch, n)
         n_chunks = (stop - start + sizes.chunk - 1) // sizes.chunk
         mine = ChunkRange(start, stop, sizes.chunk, n_chunks * me // threads, n_chunks * (me + 1) // threads)
-        chunk_losses(sums, worker, data, rows, mine, theta, network)
+        losses(sums, worker, data, rows, mine, theta, network)
         if counts_penalty:
             state.penalties[epoch] += share_of_penalty(theta, network.layers, rule.l2, start, stop, n)
         arrivals += threads
         if threads > 1 and not meet(team.counter, arrivals):
             return
-        fill(sums.total[low:high], theta.dtype.type(0))
-        loss = add_chunks(sums, n_chunks, 0.0, low, high)
         steps += 1
-        end_batch(state, sums.total, stop - start, network, rule, epoch, steps, low, high)
+        end_batch(state, _gradient_of(sums, n_chunks, low, high), stop - start, network, rule, epoch, steps, low, high)
         if me == 0:
-            state.history[epoch] += loss * network.loss_scale
+            state.history[epoch] += add_losses_of(sums, n_chunks, 0.0) * network.loss_scale
             state.counters[0], state.counters[1] = steps, b + 1
             if look(team.halt, np.int64(0)) != 0 and (stop == n or epoch == sizes.first // batches):
                 team.counter[LAST] = 1
@@ -238,6 +273,23 @@ def train_by_batches(state, sums, worker, data, order, sizes, network, rule, end
             return
         if look(team.counter, np.int64(LAST)) != 0 or (stop == n and not ends.target_loss < state.history[epoch] / n < np.inf):
             return
+
+
+@jit
+def train_by_batches(state, sums, worker, data, order, sizes, network, rule, ends, team):
+    """Batches one after the other, each with a step of the rule down the gradient of its mean loss.
+
+    order has a row for each epoch that is touched, or one for all. After an epoch whose mean loss is not finite, or a reason
+    to end, it stops; where it is to halt, after a batch of the first epoch, or after a later epoch. Each thread of the team works
+    on a share of the chunks, and when all have met, on a share of the parameters.
+    """
+    _train(chunk_losses, state, sums, worker, data, order, sizes, network, rule, ends, team)
+
+
+@jit
+def train_wide_by_batches(state, sums, worker, data, order, sizes, network, rule, ends, team):
+    """train_by_batches with units as lanes."""
+    _train(wide_chunk_losses, state, sums, worker, data, order, sizes, network, rule, ends, team)
 
 
 @jit

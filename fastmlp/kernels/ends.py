@@ -48,7 +48,7 @@ def share_of_penalty(theta, layers, l2, start, stop, n):
     squares, rest, lanes = zeros(theta), theta.dtype.type(0), lanes_of(theta)
     for k in range(layers.shape[0]):
         layer = layer_of(layers, k)
-        i, end = layer.weights, layer.weights + layer.n_in * layer.n_out
+        i, end = layer.weights, layer.biases
         while i <= end - lanes:
             w = load(theta, i)
             squares += w * w

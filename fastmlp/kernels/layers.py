@@ -1,7 +1,8 @@
 """What the kernels know of a network.
 
-layers (L, 5) int64 has a row for each layer: inputs, outputs, the code of its activation, where in theta its weights begin, and 1
-if biases follow them, else 0. Biases are the weights of one more input, which is always 1.
+layers (L, 7) int64 has a row for each layer: inputs, outputs, the code of its activation, where in theta its weights begin, 1 if
+biases follow them, else 0, where they end, and how far apart their rows are: as many places as there are outputs, but see wide.py.
+Biases are the weights of one more input, which is always 1.
 """
 
 from typing import NamedTuple
@@ -19,6 +20,8 @@ class Layer(NamedTuple):
     activation: int
     weights: int
     biased: int
+    biases: int
+    stride: int
 
 
 class Network(NamedTuple):
@@ -33,7 +36,8 @@ class Network(NamedTuple):
 @jit_inline
 def layer_of(layers, number):
     """A layer, counted from 0 at the inputs."""
-    return Layer(layers[number, 0], layers[number, 1], layers[number, 2], layers[number, 3], layers[number, 4])
+    row = layers[number]
+    return Layer(row[0], row[1], row[2], row[3], row[4], row[5], row[6])
 
 
 @jit_inline

@@ -62,10 +62,10 @@ def online_memory(layers, dtype, block):
         return -(-count // LANES) * LANES
 
     table = layers.tolist()
-    (first, *_, biased), (_, outputs, *_) = table[0], table[-1]
+    (first, _, _, _, biased, *_), (_, outputs, *_) = table[0], table[-1]
     plan, places, inputs = [], 0, 0
     real, ones = [], []
-    for layer, (n_in, n_out, activation, weights, _) in enumerate(table):
+    for layer, (n_in, n_out, activation, weights, *_) in enumerate(table):
         width = whole(n_out + biased) if layer == 0 else whole(n_in + biased)
         plan.append((n_in, n_out, activation, weights, biased, width, places, inputs, len(real)))
         places += width * (whole(n_in + biased) if layer == 0 else n_out)

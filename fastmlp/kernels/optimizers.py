@@ -169,7 +169,7 @@ def _add_weights(g, theta, layers, strength, low, high):
     factor = theta.dtype.type(strength)
     for layer in range(layers.shape[0]):
         at = layers[layer, 3]
-        first, last = max(at, low), min(at + layers[layer, 0] * layers[layer, 1], high)
+        first, last = max(at, low), min(layers[layer, 5], high)
         for i in range(first, last):
             g[i] += factor * theta[i]
 

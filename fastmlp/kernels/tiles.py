@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp.kernels.compile import jit, jit_inline
+from fastmlp.kernels.compile import jit, jit_inline, jit_part
 from fastmlp.kernels.simd import get, lanes_of, put
 
 STRIP = np.int64(32)  # samples of two vectors of float32, four of float64
@@ -45,12 +45,8 @@ def strips(count, array):
 def pack(tiles, tile, data, order, first, m):
     """Rows order[first : first + m] of the data into a tile: samples become lanes. Past them the last one is repeated, and weighs
     nothing: of a row of zeros the loss might be infinite, and nothing times infinity is no number."""
-    n_in, stride = data.shift.shape[0], tiles.stride
-    n_out = tiles.targets.size // tiles.weights.size
-    rows = tiles.inputs.size // tiles.weights.size
-    end = strips(m, tiles.inputs)
-    number = tiles.inputs.dtype.type
-    zero, one = number(0), number(1)
+    n_in, stride, number = data.shift.shape[0], tiles.stride, tiles.inputs.dtype.type
+    rows, end = tiles.inputs.size // tiles.weights.size, strips(m, tiles.inputs)
     for d in range(n_in):
         shift, scale = data.shift[d], data.scale[d]
         out = (tile * rows + d) * stride
@@ -59,6 +55,14 @@ def pack(tiles, tile, data, order, first, m):
         last = get(tiles.inputs, out + m - 1)
         for n in range(m, end):
             put(tiles.inputs, out + n, last)
+    pack_targets(tiles, tile, data, order, first, m)
+
+
+@jit_part
+def pack_targets(tiles, tile, data, order, first, m):
+    """Their targets and weights alone."""
+    stride, number = tiles.stride, tiles.weights.dtype.type
+    n_out, zero, one = tiles.targets.size // tiles.weights.size, number(0), number(1)
     columns = data.y.shape[1]
     for k in range(n_out):
         out = (tile * n_out + k) * stride
@@ -70,7 +74,7 @@ def pack(tiles, tile, data, order, first, m):
     for n in range(m):
         row = np.int64(get(order, first + n))
         put(tiles.weights, tile * stride + n, get(data.weight, min(row, data.weight.shape[0] - 1)))
-    for n in range(m, end):
+    for n in range(m, strips(m, tiles.weights)):
         put(tiles.weights, tile * stride + n, zero)
 
 

@@ -93,13 +93,13 @@ class Layered(Copied):
 
     @property
     def weights(self) -> tuple[NDArray[Any], ...]:
-        return tuple(self._theta[at : at + n_in * n_out].reshape(n_in, n_out) for n_in, n_out, _, at, _ in self.layers.tolist())
+        return tuple(self._theta[at : at + n_in * n_out].reshape(n_in, n_out) for n_in, n_out, _, at, *_ in self.layers.tolist())
 
     @property
     def biases(self) -> tuple[NDArray[Any], ...]:
         return tuple(
             self._theta[at + n_in * n_out : at + (n_in + 1) * n_out]
-            for n_in, n_out, _, at, biased in self.layers.tolist()
+            for n_in, n_out, _, at, biased, *_ in self.layers.tolist()
             if biased
         )
 

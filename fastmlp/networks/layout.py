@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastmlp.kernels import batch
+from fastmlp.kernels import batch, wide
 from fastmlp.kernels.activations import CODES
 from fastmlp.kernels.tiles import STRIP, Tiles
+from fastmlp.kernels.vectors import BYTES
+from fastmlp.kernels.wide import WideScratch
 
 LINE = 64  # bytes that come into the cache at once
 BLOCK_BYTES = 1 << 16  # of a block's arrays: between the first-level cache and the second
@@ -21,9 +23,48 @@ def layer_table(layer_sizes: Sequence[int], activations: Sequence[str], output: 
     """What the kernels know of a network: see kernels/layers.py."""
     rows, at = [], 0
     for (n_in, n_out), activation in zip(pairwise(layer_sizes), (*activations, output), strict=True):
-        rows.append((n_in, n_out, CODES[activation], at, int(bias)))
+        rows.append((n_in, n_out, CODES[activation], at, int(bias), at + n_in * n_out, n_out))
         at += (n_in + bias) * n_out
     return np.array(rows, dtype=np.int64)
+
+
+def wide_layers(layers: NDArray[np.int64], itemsize: int, rows: int) -> NDArray[np.int64] | None:
+    """The table of a network whose lanes are to be units for so many rows at a time, see kernels/wide.py; None if they are to be
+    samples.
+
+    As measured, for layers of 4 to 256 units: of few samples no vectors are filled; with few inputs, samples need no transposition.
+    """
+    lanes, at, wide = BYTES // itemsize, 0, layers.copy()
+    least = 8 if rows <= 8 else 24 if rows <= 64 and layers[0, 0] >= 8 else 5 * lanes
+    if len(layers) == 1 or int(layers[:-1, 1].min()) < least:
+        return None
+    for number, (n_in, n_out, _, _, biased, _, _) in enumerate(layers.tolist()):
+        units, is_last = -(-n_out // lanes) * lanes, number == len(layers) - 1
+        rows, stride = (n_out, int(wide[number - 1, 6])) if is_last else (n_in, units)
+        wide[number, 3:] = at, biased, at + rows * stride, stride
+        at += rows * stride + biased * units
+    return wide
+
+
+def parameters_held(layers: NDArray[np.int64], lanes: int = 1) -> int:
+    """Numbers of theta; with those that pad it in a table of wide_layers, if vectors of so many lanes are given."""
+    _, n_out, _, _, biased, end, _ = layers[-1].tolist()
+    return int(end + biased * (-(-n_out // lanes) * lanes))
+
+
+def wide_scratch(layers: NDArray[np.int64], dtype: DTypeLike, rows: int) -> tuple[WideScratch, Tiles]:
+    """For chunks of so many rows; and room for their targets and weights."""
+    inputs, units, slopes, deltas, turned, outputs, logits, targets, weights = aligned(dtype, *wide_sizes(layers, rows))
+    scratch = WideScratch(inputs, units, slopes, deltas, turned, outputs, logits, rows)
+    return scratch, Tiles(weights[:0], targets, weights, weights.size, rows, kept=False)
+
+
+def wide_sizes(layers: NDArray[np.int64], rows: int) -> tuple[int, ...]:
+    """Numbers of each array of both."""
+    strides, n_out = layers[:-1, 6], int(layers[-1, 1])
+    units, turned = rows * int(strides.sum()), int((layers[1:-1, 1] * strides[:-1]).sum())
+    outputs, lanes = rows * n_out, stride_of(int(wide.ROWS))
+    return rows * int(layers[0, 0]), units, units, units, turned, outputs, 2 * n_out * lanes, n_out * lanes, lanes
 
 
 def block_lanes(layers: NDArray[np.int64], itemsize: int, rows: int) -> int:
@@ -60,8 +101,8 @@ def batch_scratch(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int) -> ba
 def scratch_sizes(layers: NDArray[np.int64], lanes: int) -> tuple[int, int, int, int]:
     """Numbers of each part of batch.BatchScratch."""
     table, stride, strip = layers.tolist(), stride_of(lanes), int(STRIP)
-    rows, widest = unit_rows(layers), max(n_out for _, n_out, _, _, _ in table)
-    spare = max((lanes + n_in + biased) * -(-n_out // strip) * strip for n_in, n_out, _, _, biased in table)
+    rows, widest = unit_rows(layers), int(layers[:, 1].max())
+    spare = max((lanes + n_in + biased) * -(-n_out // strip) * strip for n_in, n_out, _, _, biased, _, _ in table)
     return rows * stride, rows * stride, 2 * widest * stride, spare
 
 

@@ -6,6 +6,8 @@ however many threads take part.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,9 +18,22 @@ from fastmlp import arrays, checks, labels
 from fastmlp.kernels import barrier, batch
 from fastmlp.kernels.layers import Network
 from fastmlp.kernels.simd import readable
-from fastmlp.kernels.tiles import Data, pack
+from fastmlp.kernels.tiles import Data, Tiles, pack
+from fastmlp.kernels.vectors import BYTES
+from fastmlp.kernels.wide import hold
 from fastmlp.networks.layered import Layered
-from fastmlp.networks.layout import batch_scratch, block_lanes, empty_tiles, scratch_sizes, stride_of
+from fastmlp.networks.layout import (
+    aligned,
+    batch_scratch,
+    block_lanes,
+    empty_tiles,
+    parameters_held,
+    scratch_sizes,
+    stride_of,
+    wide_layers,
+    wide_scratch,
+    wide_sizes,
+)
 from fastmlp.threads import LONGEST_CALL, Workers, shares, thread_count, threads_for
 
 if TYPE_CHECKING:
@@ -31,6 +46,7 @@ SHARE = 10_000  # parameters whose update is worth another thread
 GRADIENT_BYTES = 1 << 24  # of the chunks' gradients of a batch
 CHUNK_WORK = 13_000  # at least: what a chunk costs beside that is its gradient, added up
 CHUNK_ROWS = 64  # at least
+WIDE_ROWS, WIDE_BYTES = (64, 128), 3 << 17  # of a chunk where lanes are units, and of what is written for it
 TILE_BYTES = 1 << 25  # of training rows kept with samples as lanes; larger data is packed anew, block by block
 
 
@@ -136,11 +152,11 @@ class Objective:
             loss = self._mean_loss(theta, gradient=True)
             total = self._work.total.copy()
         batch.to_mean(total, self._rows, self._work.network)
-        return loss, total
+        return loss, self._work.outside(total)
 
     def _mean_loss(self, theta: ArrayLike | None, *, gradient: bool) -> float:
         given = self.network.theta if theta is None else self._parameters(theta)
-        return self._work.sum_loss(given, 0, self._rows, self._workers, gradient=gradient) / self._rows
+        return self._work.sum_loss(self._work.held(given), 0, self._rows, self._workers, gradient=gradient) / self._rows
 
     def _parameters(self, theta: ArrayLike) -> NDArray[Any]:
         own = self.network.theta
@@ -150,8 +166,9 @@ class Objective:
 class ChunkPlan(NamedTuple):
     """How rows are cut in chunks, and who works on them: as the network, the rows and the threads have it."""
 
-    parameters: int
-    lanes: int  # of a block
+    wide: NDArray[np.int64] | None  # the table of its layers where lanes are units
+    parameters: int  # with what pads them
+    lanes: int  # samples of a block
     chunk: int  # rows: whole blocks
     in_kernel: bool  # whether a batch is done within one kernel call
     team: int  # threads that then meet there
@@ -160,11 +177,18 @@ class ChunkPlan(NamedTuple):
     blocks: int  # of rows that are laid out once and kept; or 0
 
     @classmethod
-    def of(cls, layers: NDArray[np.int64], itemsize: int, rows: int, threads: int, *, keep_tiles: bool) -> ChunkPlan:
-        """The plan for at most so many rows at a time, by at most so many threads."""
-        lanes = block_lanes(layers, itemsize, rows)
-        parameters = int(((layers[:, 0] + layers[:, 4]) * layers[:, 1]).sum())
-        chunk = lanes * -(-max(CHUNK_ROWS, CHUNK_WORK // parameters) // lanes)
+    def of(
+        cls, layers: NDArray[np.int64], itemsize: int, rows: int, threads: int, *, keep_tiles: bool, units: bool = True
+    ) -> ChunkPlan:
+        """The plan for at most so many rows at a time, by at most so many threads; lanes may be units, or always are samples."""
+        wide = wide_layers(layers, itemsize, rows) if units else None
+        parameters = parameters_held(layers) if wide is None else parameters_held(wide, BYTES // itemsize)
+        if wide is None:
+            lanes = block_lanes(layers, itemsize, rows)
+            chunk = lanes * -(-max(CHUNK_ROWS, CHUNK_WORK // parameters) // lanes)
+        else:
+            chunk = lanes = _rows_of_chunk(wide, itemsize, rows)
+            keep_tiles = False
         n_chunks, work, blocks = -(-rows // chunk), rows * parameters, -(-rows // lanes)
         in_kernel = work <= LONGEST_BATCH and n_chunks * parameters * itemsize <= GRADIENT_BYTES
         meeting = barrier.POSSIBLE and in_kernel and work >= TEAM_PAYS
@@ -172,7 +196,8 @@ class ChunkPlan(NamedTuple):
         per_call = n_chunks if in_kernel else max(1, min(32, LONGEST_CALL // (chunk * parameters)))
         kept = keep_tiles and blocks * lanes * (int(layers[0, 0] + layers[-1, 1]) + 1) * itemsize <= TILE_BYTES
         team = min(threads, max(n_chunks, parameters // SHARE)) if meeting else 1
-        return cls(parameters, lanes, chunk, in_kernel, team, sent, min(n_chunks, sent * per_call), blocks if kept else 0)
+        wave = min(n_chunks, sent * per_call)
+        return cls(wide, parameters, lanes, chunk, in_kernel, team, sent, wave, blocks if kept else 0)
 
     @property
     def workers(self) -> int:
@@ -182,45 +207,120 @@ class ChunkPlan(NamedTuple):
         """How many numbers are held for it: gradients, what each worker writes, and rows that are laid out."""
         row = int(layers[0, 0] + layers[0, 4] + layers[-1, 1]) + 1
         tiles = (self.blocks or self.workers) * row * stride_of(self.lanes)
-        return self.parameters * (1 + self.wave) + self.workers * sum(scratch_sizes(layers, self.lanes)) + tiles
+        if self.wide is None:
+            scratch = sum(scratch_sizes(layers, self.lanes))
+        else:
+            scratch, tiles = sum(wide_sizes(self.wide, self.lanes)), 3 * self.parameters  # as they are held, and two moments
+        return self.parameters * (1 + self.wave) + self.workers * scratch + tiles
+
+
+def _rows_of_chunk(layers: NDArray[np.int64], itemsize: int, rows: int) -> int:
+    """Rows of a chunk where lanes are units: as many as the cache holds, all chunks of a size, and their number even, for two
+    threads. Each costs as much as to write and to add up the gradient."""
+    least, most = WIDE_ROWS
+    of_row = itemsize * int(layers[0, 0] + 3 * layers[:-1, 6].sum())
+    at_once = min(max(WIDE_BYTES // of_row, least), most)
+    if rows <= at_once:
+        return rows
+    pairs = -(-rows // (2 * at_once))
+    return -(-rows // (2 * pairs))
 
 
 class ChunkedLoss:
     """The loss, and if wanted its gradient, of runs of rows: chunk by chunk, a wave of chunks at a time."""
 
     def __init__(
-        self, network: Network, data: Data, order: NDArray[np.integer], most_rows: int, threads: int, *, keep_tiles: bool = False
+        self,
+        network: Network,
+        data: Data,
+        order: NDArray[np.integer],
+        most_rows: int,
+        threads: int,
+        *,
+        keep_tiles: bool = False,
+        units: bool = True,
     ) -> None:
+        """For at most so many rows at a time, by at most so many threads; lanes may be units, if they are so many that it pays."""
         dtype, layers = data.shift.dtype, network.layers
-        plan = self.plan = ChunkPlan.of(layers, dtype.itemsize, most_rows, threads, keep_tiles=keep_tiles)
-        self.network, self.data, self.order = network, data, order
-        if plan.blocks:
+        plan = self.plan = ChunkPlan.of(layers, dtype.itemsize, most_rows, threads, keep_tiles=keep_tiles, units=units)
+        self.layers, self.parameters = layers, parameters_held(layers)  # as those who call have theta
+        self.network = network if plan.wide is None else network._replace(layers=plan.wide)
+        self.data, self.order = data, order
+        if plan.wide is not None:
+            wides = [wide_scratch(plan.wide, dtype, plan.lanes) for _ in range(plan.workers)]
+            self.workers = [batch.Worker(scratch, own) for scratch, own in wides]
+        elif plan.blocks:
             kept = empty_tiles(layers, dtype, plan.lanes, plan.blocks)
             for block in range(plan.blocks):
                 first = block * plan.lanes
                 pack(kept, block, data, order, first, min(plan.lanes, most_rows - first))
-            all_tiles = [kept] * plan.workers
+            self.workers = [self._worker(kept) for _ in range(plan.workers)]
         else:
-            all_tiles = [empty_tiles(layers, dtype, plan.lanes) for _ in range(plan.workers)]
-        self.workers = [batch.Worker(batch_scratch(layers, dtype, plan.lanes), own) for own in all_tiles]
-        self.total = np.zeros(plan.parameters, dtype=dtype)
-        self.sums = batch.Sums(self.total, np.zeros((plan.wave, plan.parameters), dtype=dtype), np.zeros(plan.wave))
+            self.workers = [self._worker(empty_tiles(layers, dtype, plan.lanes)) for _ in range(plan.workers)]
+        self.total, gradients = aligned(dtype, plan.parameters, plan.wave * plan.parameters)
+        self.copies: tuple[NDArray[Any], ...] = ()
+        self.sums = batch.Sums(self.total, gradients.reshape(plan.wave, -1), np.zeros(plan.wave))
+
+    def _worker(self, tiles: Tiles) -> batch.Worker:
+        return batch.Worker(batch_scratch(self.layers, tiles.inputs.dtype, self.plan.lanes), tiles)
+
+    def held(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Theta, or rows of numbers for each parameter, as the kernels hold them: the same array, or a copy with what pads it."""
+        if self.plan.wide is None:
+            return values
+        (flat,) = aligned(values.dtype, values.size // values.shape[-1] * self.plan.parameters)
+        hold(flat, values.reshape(-1), self.layers, self.plan.wide, back=False)
+        return flat.reshape(*values.shape[:-1], self.plan.parameters)
+
+    def outside(self, held: NDArray[Any]) -> NDArray[Any]:
+        """Theta, or rows of such numbers, as those who call have them."""
+        if self.plan.wide is None:
+            return held
+        values = np.empty((*held.shape[:-1], self.parameters), held.dtype)
+        self._hand_back(held, values)
+        return values
+
+    def train(self, *arguments: Any) -> None:
+        """batch.train_by_batches, in the form that is meant for it."""
+        (batch.train_by_batches if self.plan.wide is None else batch.train_wide_by_batches)(*arguments)
+
+    @contextmanager
+    def holding(self, *values: NDArray[Any]) -> Iterator[tuple[NDArray[Any], ...]]:
+        """Such arrays as the kernels hold them, and what comes of them, within the block, back in them after it; of the same shapes
+        in each call."""
+        if self.plan.wide is None:
+            yield values
+            return
+        if self.copies:
+            for held, own in zip(self.copies, values, strict=True):
+                hold(held.reshape(-1), own.reshape(-1), self.layers, self.plan.wide, back=False)
+        else:
+            self.copies = tuple(map(self.held, values))
+        try:
+            yield self.copies
+        finally:
+            for held, own in zip(self.copies, values, strict=True):
+                self._hand_back(held, own)
+
+    def _hand_back(self, held: NDArray[Any], values: NDArray[Any]) -> None:
+        hold(held.reshape(-1), values.reshape(-1), self.layers, self.plan.wide, back=True)
 
     def sum_loss(self, theta: NDArray[Any], start: int, stop: int, share_out: Workers, *, gradient: bool = True) -> float:
-        """The weighted sum of the losses of rows order[start : stop]; its gradient, unscaled, comes to stand in `total`."""
+        """The weighted sum of the losses of rows order[start : stop], for theta as `held` makes it; its gradient, unscaled, comes
+        to stand in `total`."""
         sums = self.sums if gradient else self.sums._replace(gradients=self.sums.gradients[:0])
         plan, loss = self.plan, 0.0
-        self.total[:] = 0
+        losses = batch.chunk_losses if plan.wide is None else batch.wide_chunk_losses
         for first in range(start, stop, plan.wave * plan.chunk):
             n_chunks = min(plan.wave, -(-(stop - first) // plan.chunk))
 
             def work(job: tuple[int, tuple[int, int]], first: int = first) -> None:
                 worker, share = job
                 chunks = batch.ChunkRange(first, stop, plan.chunk, *share)
-                batch.chunk_losses(sums, self.workers[worker], self.data, self.order, chunks, theta, self.network)
+                losses(sums, self.workers[worker], self.data, self.order, chunks, theta, self.network)
 
             share_out(work, list(enumerate(shares(n_chunks, plan.threads))))
-            loss = batch.add_chunks(sums, n_chunks, loss, 0, self.total.size)
+            loss = batch.add_chunks(sums, n_chunks, loss, first > start)
         return loss * self.network.loss_scale
 
 

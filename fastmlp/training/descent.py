@@ -284,12 +284,18 @@ class Descent:
     def _advance(self, first: int, last: int, threads: int, share_out: Workers, halt: Stop) -> float | None:
         """Batches first to last - 1, counted over the epochs, by so many threads that meet in the kernel; for how many seconds all
         were there, where that is known."""
-        network, limits = self.network.network, self.stopping.ends
-        state = batch.State(self.theta, self.moments, self.counters, self.sums, self.penalties, self.progress)
         if self.one_by_one:
+            state = batch.State(self.theta, self.moments, self.counters, self.sums, self.penalties, self.progress)
+            network, limits = self.network.network, self.stopping.ends
             online.train_by_samples(state, self.memory, self.data, self.order, first, last, network, self.rule, limits)
             return None
-        work = self.work
+        with self.work.holding(self.theta, self.moments) as (theta, moments):
+            state = batch.State(theta, moments, self.counters, self.sums, self.penalties, self.progress)
+            return self._by_batches(state, first, last, threads, share_out, halt)
+
+    def _by_batches(self, state: batch.State, first: int, last: int, threads: int, share_out: Workers, halt: Stop) -> float | None:
+        work, limits = self.work, self.stopping.ends
+        network = work.network
         if work.plan.in_kernel:
             sizes = batch.Sizes(self.batch_size, work.plan.chunk, first, last)
             counter = barrier.new_counter()
@@ -300,7 +306,7 @@ class Descent:
                         to_own_core(me)
                     came = time.perf_counter()
                     team = batch.Team(me, threads, counter, halt.flag)
-                    batch.train_by_batches(
+                    work.train(
                         state, work.sums, work.workers[me], self.data, self.order, sizes, network, self.rule, limits, team
                     )  # fmt: skip
                     return came, time.perf_counter()
@@ -316,10 +322,10 @@ class Descent:
             start = place * self.batch_size
             stop = min(start + self.batch_size, self.rows)
             if ends.is_penalized(self.rule.l2, self.rule.method, limits):
-                share = ends.share_of_penalty(self.theta, self.network.layers, self.rule.l2, start, stop, self.rows)
+                share = ends.share_of_penalty(state.theta, network.layers, self.rule.l2, start, stop, self.rows)
                 self.penalties[epoch] += share
-            self.sums[epoch] += work.sum_loss(self.theta, start, stop, share_out)
-            size, step = self.theta.size, int(self.counters[0]) + 1
+            self.sums[epoch] += work.sum_loss(state.theta, start, stop, share_out)
+            size, step = state.theta.size, int(self.counters[0]) + 1
             batch.end_batch(state, work.total, stop - start, network, self.rule, epoch, step, 0, size)
             self.counters[:] = step, b + 1
             if place + 1 == self.batches:
@@ -332,7 +338,7 @@ class Descent:
         if self.held_out is None:
             return None
         n = len(self.held_out.order)
-        loss = self.held_out.sum_loss(self.theta, 0, n, share_out, gradient=False) / n
+        loss = self.held_out.sum_loss(self.held_out.held(self.theta), 0, n, share_out, gradient=False) / n
         if np.isfinite(loss):
             self.validation_loss.append(loss)
             if loss < self.validation_loss[self.best_epoch] or epoch == 0:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.kernels import barrier, batch, optimizers
-from fastmlp.kernels.tiles import Data
+from fastmlp.kernels.tiles import STRIP, Data
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.objective import ChunkedLoss, every_row
 from fastmlp.training.descent import Stopping
@@ -30,7 +30,7 @@ class Steps:
         self._state = batch.State(network.theta, moments, counters, np.zeros(1), np.zeros(1), np.zeros(3))
         self._alone = batch.Team(0, 1, barrier.new_counter(), np.zeros(1, np.uint8))
         self._unscaled = np.zeros(network.layer_sizes[0], network.dtype), np.ones(network.layer_sizes[0], network.dtype)
-        self._work: dict[int, ChunkedLoss] = {}  # for batches of so many rows
+        self._work: dict[tuple[int, bool], ChunkedLoss] = {}  # for batches of so many rows, in few rows or more
         self._in_order = every_row(1)[None]
 
     def over(
@@ -50,12 +50,19 @@ class Steps:
         data = Data(x, targets, weights, *self._unscaled)
         if self._in_order.shape[1] != n:
             self._in_order = every_row(n)[None]
-        if (work := self._work.get(batch_size)) is None:
+        many = n > int(STRIP)  # in fewer, to copy theta and its moments to whole vectors takes longer than the steps
+        if (work := self._work.get((batch_size, many))) is None:
             if len(self._work) == KEPT:
                 self._work.clear()
-            work = self._work[batch_size] = ChunkedLoss(self._layers, data, self._in_order[0], batch_size, 1)
+            work = ChunkedLoss(self._layers, data, self._in_order[0], batch_size, 1, units=many)
+            self._work[batch_size, many] = work
         state.history[0] = state.counters[1] = 0
         sizes = batch.Sizes(batch_size, work.plan.chunk, 0, -(-n // batch_size))
         rows = self._in_order if order is None else order[None]
-        batch.train_by_batches(state, work.sums, work.workers[0], data, rows, sizes, self._layers, rule, NEVER, self._alone)
+        rest = work.sums, work.workers[0], data, rows, sizes, work.network, rule, NEVER, self._alone
+        if work.plan.wide is None:  # a step from a single row would notice the difference
+            work.train(state, *rest)
+        else:
+            with work.holding(state.theta, state.moments) as (theta, moments):
+                work.train(state._replace(theta=theta, moments=moments), *rest)
         return float(state.history[0]) / n

@@ -14,7 +14,7 @@ import numpy as np
 import fastmlp
 from benchmarks import reference
 from fastmlp.kernels import online
-from fastmlp.networks import layout, prediction
+from fastmlp.networks import layout, objective, prediction
 from tests.torture import attack
 from tests.torture.configurations import ADAPTIVE, ODD, WITH_KINKS, Problem, anything, as_given, pick, problem, steps
 from tests.torture.guarded import guarded
@@ -46,7 +46,7 @@ class Attack(attack.Base):
 
     def __init__(self, scratch: Path) -> None:
         super().__init__(scratch)
-        layout.aligned = prediction.aligned = _guarded_arrays
+        layout.aligned = objective.aligned = prediction.aligned = _guarded_arrays
         memory_of = online.online_memory
         online.online_memory = lambda *shape: memory_of(*shape)._replace(memory=_guarded_copy(memory_of(*shape).memory))
         warnings.simplefilter("error")

@@ -11,17 +11,19 @@ from fastmlp.training.steps import Steps
 
 @pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam"])
 @pytest.mark.parametrize("batch_size", [1, 16, 60])
-def test_an_epoch_of_steps_is_an_epoch_of_training(batch_size, optimizer):
-    X, y = toy(rows=60)
+@pytest.mark.parametrize(("hidden", "rows"), [(5, 60), (100, 60), (100, 20)])
+def test_an_epoch_of_steps_is_an_epoch_of_training(hidden, rows, batch_size, optimizer):
+    X, y = toy(rows=rows)
     options = {"batch_size": batch_size, "optimizer": optimizer, "learning_rate": 0.05, "shuffle": False, "standardize": False}
-    network = fastmlp.train(X, y, hidden=5, epochs=2, keep_state=True, seed=0, l2=0.01, **options)
+    network = fastmlp.train(X, y, hidden=hidden, epochs=2, keep_state=True, seed=0, l2=0.01, **options)
     moments, counters = network.state.moments.copy(), np.array([network.state.steps, 0])
     trained = fastmlp.train(X, y, epochs=1, init=network, l2=0.01, **options)
     steps = Steps(network, moments, counters)
-    loss = steps.over(X, network.targets(y, 60), np.ones(1), Rule(method_of(optimizer), 0.05, 0.9, 0.01), batch_size)
-    # Plain descent by single rows has a kernel of its own in training, which rounds in another way.
-    places = 1e-12 if (batch_size, optimizer) == (1, "sgd") else 0
-    np.testing.assert_allclose(network.theta, trained.theta, rtol=places)
+    loss = steps.over(X, network.targets(y, rows), np.ones(1), Rule(method_of(optimizer), 0.05, 0.9, 0.01), batch_size)
+    # Plain descent by single rows has a kernel of its own in training, which rounds in another way; so do units as lanes, for more
+    # than a few rows.
+    rounded = (batch_size, optimizer) == (1, "sgd") or rows == 20
+    np.testing.assert_allclose(network.theta, trained.theta, rtol=1e-12 * rounded * hidden, atol=1e-12 * rounded)
     np.testing.assert_allclose(loss, trained.history.loss[0], rtol=1e-12)
 
 
