@@ -126,7 +126,7 @@ def _backward(g, scratch, at, x, theta, layers, m):
 
 
 @jit_flat
-def samples_chunk(worker, gradients, c, data, order, first, last, theta, network):
+def _samples_chunk(worker, gradients, c, data, order, first, last, theta, network):
     """The weighted sum of the losses of rows first to last - 1 of the order; their gradient, unscaled, into row c of the gradients,
     if there is one. Lanes are samples."""
     layers, tiles, scratch = network.layers, worker.tiles, worker.scratch
@@ -164,7 +164,7 @@ def _losses(chunk, sums, worker, data, order, chunks, theta, network):
 def chunk_losses(sums, worker, data, order, chunks, theta, network):
     """Of each chunk c that is meant, the weighted sum of the losses into sums.losses[c], and unless sums.gradients is empty its
     gradient, unscaled, into sums.gradients[c]."""
-    _losses(samples_chunk, sums, worker, data, order, chunks, theta, network)
+    _losses(_samples_chunk, sums, worker, data, order, chunks, theta, network)
 
 
 @jit_flat
@@ -184,16 +184,15 @@ def fill(row, value):
 def add_chunks(sums, n_chunks, loss, more):
     """The chunks' gradients come to stand in total, or are added to it if more; the loss so far plus theirs is returned. Chunks are
     added in their order."""
-    count = min(n_chunks, sums.gradients.shape[0])
     if not more:
         fill(sums.total, sums.total.dtype.type(0))
-    for c in range(count):
+    for c in range(min(n_chunks, sums.gradients.shape[0])):
         _add(sums.total, sums.total, sums.gradients[c])
-    return add_losses_of(sums, n_chunks, loss)
+    return _sum_of_losses(sums, n_chunks, loss)
 
 
 @jit_part
-def add_losses_of(sums, n_chunks, loss):
+def _sum_of_losses(sums, n_chunks, loss):
     """The loss so far plus those of the chunks."""
     for c in range(n_chunks):
         loss += sums.losses[c]
@@ -262,7 +261,7 @@ def _train(losses, state, sums, worker, data, order, sizes, network, rule, ends,
         steps += 1
         end_batch(state, _gradient_of(sums, n_chunks, low, high), stop - start, network, rule, epoch, steps, low, high)
         if me == 0:
-            state.history[epoch] += add_losses_of(sums, n_chunks, 0.0) * network.loss_scale
+            state.history[epoch] += _sum_of_losses(sums, n_chunks, 0.0) * network.loss_scale
             state.counters[0], state.counters[1] = steps, b + 1
             if look(team.halt, np.int64(0)) != 0 and (stop == n or epoch == sizes.first // batches):
                 team.counter[LAST] = 1

@@ -109,7 +109,7 @@ def pack_lanes(tiles, data, strip, lanes, slot, first, count, once):
     Inputs are written once, to the first lane, if so asked; of networks that see the same, into one tile, not at all.
     """
     x, y, weight, order, number = data.x, data.y, data.weight, data.order, tiles.inputs.dtype.type
-    n, own_order, one, n_in = order.shape[2], order.shape[0] > 1, lanes_of(tiles.inputs), x.shape[1]
+    n_in, n, own_order, one = x.shape[1], order.shape[2], order.shape[0] > 1, lanes_of(tiles.inputs)
     n_out, rows = tiles.targets.size // tiles.weights.size, tiles.inputs.size // tiles.weights.size
     skipped = once and tiles.lanes > 1
     one_hot, columns = data.class_numbers and n_out > 1, 1 if data.class_numbers else n_out

@@ -43,17 +43,13 @@ class WideScratch(NamedTuple):
 
 @jit
 def hold(held, values, layers, wide_layers, back):
-    """Copies numbers for each parameter, in rows of a flat array, to where they stand by the table of wide layers; or back."""
+    """Copies values (R, P), numbers for each parameter, to where they stand by the table of wide layers; or back."""
     last = layers.shape[0] - 1
-    size, size_held = layer_of(layers, last).biases, layer_of(wide_layers, last).biases
-    if layer_of(layers, last).biased > 0:
-        size += layers[last, 1]
-        size_held += (layers[last, 1] + lanes_of(held) - 1) // lanes_of(held) * lanes_of(held)
     for number in range(layers.shape[0]):
         layer, wide = layer_of(layers, number), layer_of(wide_layers, number)
         down, along = (ONE, wide.stride) if number == last else (wide.stride, ONE)
-        for row in range(values.size // size):
-            p, q = row * size + layer.weights, row * size_held
+        for row in range(values.shape[0]):
+            p, q = row * values.shape[1] + layer.weights, row * held.shape[1]
             for i in range(layer.n_in):
                 _copy(held, q + wide.weights + i * down, along, values, p, layer.n_out, back)
                 p += layer.n_out
@@ -115,7 +111,7 @@ def _sum_to(out, place, sums, theta, bias):
 def _dots(out, units, at, theta, layer, start, stop):
     """The logits (B, K) of some samples: sums over lanes, of two samples and two outputs at a time. An odd last one is computed
     twice."""
-    n_out, stride, end = layer.n_out, layer.stride, layer.stride
+    n_out, stride = layer.n_out, layer.stride
     for n in range(start, stop, 2):
         second = min(n + 1, stop - 1)
         here, there = at + n * stride, at + second * stride
@@ -123,7 +119,7 @@ def _dots(out, units, at, theta, layer, start, stop):
             other = min(k + 1, n_out - 1)
             one, two = layer.weights + k * stride, layer.weights + other * stride
             s, t, u, v = zeros(theta), zeros(theta), zeros(theta), zeros(theta)
-            for i in range(0, end, lanes_of(theta)):
+            for i in range(0, stride, lanes_of(theta)):
                 x, y, w, z = load(units, here + i), load(units, there + i), load(theta, one + i), load(theta, two + i)
                 s += x * w
                 t += x * z
@@ -137,8 +133,8 @@ def _dots(out, units, at, theta, layer, start, stop):
 
 
 @jit_flat
-def units_forward(scratch, theta, layers, slopes, start, stop):
-    """Of some rows of inputs the activations of all hidden layers, unless there is no such array the slopes, and the logits."""
+def units_forward(scratch, theta, layers, start, stop):
+    """Of some rows of inputs the activations of all hidden layers, their slopes, and the logits."""
     units, at, last, one = scratch.units, np.int64(0), layers.shape[0] - 1, lanes_of(theta)
     inputs = Grid(scratch.inputs, start * layers[0, 0], layers[0, 0], ONE)
     for number in range(last):
@@ -147,7 +143,7 @@ def units_forward(scratch, theta, layers, slopes, start, stop):
         z, w = Grid(units, here, layer.stride, one), Grid(theta, layer.weights, layer.stride, one)
         biases = Grid(theta, layer.biases if layer.biased > 0 else NONE, NO, one)
         by_numbers(z, inputs, w, stop - start, layer.stride // one, layer.n_in, biases, theta, NONE)
-        activate(units, slopes, here, stop - start, layer.stride, layer.stride, layer.activation)
+        activate(units, scratch.slopes, here, stop - start, layer.stride, layer.stride, layer.activation)
         inputs = Grid(units, here, layer.stride, ONE)
         if number < last - 1:
             at += scratch.rows * layer.stride
@@ -251,7 +247,7 @@ def wide_chunk(worker, gradients, c, data, order, first, last, theta, network):
         stop = min(start + ROWS, m)
         take_rows(scratch, data, order, first, start, stop)
         pack_targets(tiles, NO, data, order, first + start, stop - start)
-        units_forward(scratch, theta, layers, scratch.slopes, start, stop)
+        units_forward(scratch, theta, layers, start, stop)
         logits_to_lanes(scratch, n_out, stride, start, stop)
         loss += block_loss(dz, Grid(z, NO, stride, lanes_of(z)), tiles, NO, strips(stop - start, z), network)
         if c < gradients.shape[0]:

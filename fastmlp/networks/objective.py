@@ -205,13 +205,11 @@ class ChunkPlan(NamedTuple):
 
     def numbers(self, layers: NDArray[np.int64]) -> int:
         """How many numbers are held for it: gradients, what each worker writes, and rows that are laid out."""
+        if self.wide is not None:  # theta and two moments are held, too
+            return self.parameters * (3 + 1 + self.wave) + self.workers * sum(wide_sizes(self.wide, self.lanes))
         row = int(layers[0, 0] + layers[0, 4] + layers[-1, 1]) + 1
         tiles = (self.blocks or self.workers) * row * stride_of(self.lanes)
-        if self.wide is None:
-            scratch = sum(scratch_sizes(layers, self.lanes))
-        else:
-            scratch, tiles = sum(wide_sizes(self.wide, self.lanes)), 3 * self.parameters  # as they are held, and two moments
-        return self.parameters * (1 + self.wave) + self.workers * scratch + tiles
+        return self.parameters * (1 + self.wave) + self.workers * sum(scratch_sizes(layers, self.lanes)) + tiles
 
 
 def _rows_of_chunk(layers: NDArray[np.int64], itemsize: int, rows: int) -> int:
@@ -258,7 +256,7 @@ class ChunkedLoss:
         else:
             self.workers = [self._worker(empty_tiles(layers, dtype, plan.lanes)) for _ in range(plan.workers)]
         self.total, gradients = aligned(dtype, plan.parameters, plan.wave * plan.parameters)
-        self.copies: tuple[NDArray[Any], ...] = ()
+        self._copies: tuple[NDArray[Any], ...] = ()  # that are written anew in each call
         self.sums = batch.Sums(self.total, gradients.reshape(plan.wave, -1), np.zeros(plan.wave))
 
     def _worker(self, tiles: Tiles) -> batch.Worker:
@@ -268,16 +266,17 @@ class ChunkedLoss:
         """Theta, or rows of numbers for each parameter, as the kernels hold them: the same array, or a copy with what pads it."""
         if self.plan.wide is None:
             return values
-        (flat,) = aligned(values.dtype, values.size // values.shape[-1] * self.plan.parameters)
-        hold(flat, values.reshape(-1), self.layers, self.plan.wide, back=False)
-        return flat.reshape(*values.shape[:-1], self.plan.parameters)
+        (flat,) = aligned(values.dtype, values.size // self.parameters * self.plan.parameters)
+        held = flat.reshape(*values.shape[:-1], self.plan.parameters)
+        self._copy(held, values, back=False)
+        return held
 
     def outside(self, held: NDArray[Any]) -> NDArray[Any]:
         """Theta, or rows of such numbers, as those who call have them."""
         if self.plan.wide is None:
             return held
         values = np.empty((*held.shape[:-1], self.parameters), held.dtype)
-        self._hand_back(held, values)
+        self._copy(held, values, back=True)
         return values
 
     def train(self, *arguments: Any) -> None:
@@ -291,19 +290,20 @@ class ChunkedLoss:
         if self.plan.wide is None:
             yield values
             return
-        if self.copies:
-            for held, own in zip(self.copies, values, strict=True):
-                hold(held.reshape(-1), own.reshape(-1), self.layers, self.plan.wide, back=False)
-        else:
-            self.copies = tuple(map(self.held, values))
+        if not self._copies:
+            self._copies = tuple(map(self.held, values))
+        pairs = list(zip(self._copies, values, strict=True))
+        for held, own in pairs:
+            self._copy(held, own, back=False)
         try:
-            yield self.copies
+            yield self._copies
         finally:
-            for held, own in zip(self.copies, values, strict=True):
-                self._hand_back(held, own)
+            for held, own in pairs:
+                self._copy(held, own, back=True)
 
-    def _hand_back(self, held: NDArray[Any], values: NDArray[Any]) -> None:
-        hold(held.reshape(-1), values.reshape(-1), self.layers, self.plan.wide, back=True)
+    def _copy(self, held: NDArray[Any], values: NDArray[Any], *, back: bool) -> None:
+        rows = held.reshape(-1, self.plan.parameters), values.reshape(-1, self.parameters)
+        hold(*rows, self.layers, self.plan.wide, back)
 
     def sum_loss(self, theta: NDArray[Any], start: int, stop: int, share_out: Workers, *, gradient: bool = True) -> float:
         """The weighted sum of the losses of rows order[start : stop], for theta as `held` makes it; its gradient, unscaled, comes

@@ -19,9 +19,7 @@ from fastmlp.sklearn.estimator import NetworkEstimator, goes_by_batches
 
 HiddenSizes = int | Sequence[int]
 Names = str | Sequence[str]
-
-
-PLAIN = {"ii", "uu", "bb"}  # kinds of labels of which no two are alike that differ
+PLAIN = {"ii", "uu", "bb"}  # kinds of labels, whole numbers and truth values, that can simply be compared
 
 
 class MLPClassifier(ClassifierMixin, NetworkEstimator):

@@ -237,11 +237,11 @@ def in_training(group: TrainingGroup, outcomes: Outcomes, threads: int) -> InTra
     """Networks as lanes, or samples as lanes. What a member becomes does not depend on the others, nor on how many there are: the
     choice follows from its own architecture, batches and rows alone.
 
-    Measured with 32 members and batches of 32: in float32 networks as lanes are 2.3 times as fast for 3-5-1, 2.0 times for 64-8-10,
-    1.2 times for 64-32-10 and as fast for 64-64-10 (4810 parameters); in float64 1.5 times for 3-5-1, 1.3 times for 64-8-10 and
-    0.9 times for 64-32-10. Where all see the same rows in the same order it is up to half as much again. The parameters, gradients
-    and moments of all lanes have to stay in the cache. For batches of 256 and more the gain is 1.5 times and less, while a few
-    members would pay for all lanes. Single samples have no other lanes.
+    Measured with 32 members and batches of 32: in float32 networks as lanes are 1.6 times as fast for 64-8-10, 1.25 times for
+    64-32-10 and 1.05 times for 64-64-10 (4810 parameters), in float64 1.6 times for 3-5-1, 1.2 times for 64-8-10 and 0.9 times for
+    64-32-10; where all see the same rows in the same order, 3.1, 1.5 and 1.2 times, and 2.0, 1.7 and 1.1 times. The parameters,
+    gradients and moments of all lanes have to stay in the cache. For batches of 256 and more a few members would pay for all lanes.
+    Single samples have no other lanes.
     """
     lanes_are_networks = group.online or (group.batch_size < LARGE_BATCH and group.network.theta.nbytes <= LARGE_NETWORK)
     return (NetworksAsLanes if lanes_are_networks else SamplesAsLanes)(group, outcomes, threads)
