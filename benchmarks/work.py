@@ -39,6 +39,7 @@ class Side(NamedTuple):
     def lasting(self, least):
         """The side, called again and again for at least so many seconds."""
         self.before()
+        self.function()  # which may compile, and must not tell how long a call lasts
         calls, taken = Timer(self.function).autorange()
         calls = math.ceil(least * calls / taken)
         return self._replace(function=partial(repeat, self.function, calls), units=self.units * calls)
