@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from threading import Thread, current_thread
 
 from fastmlp.interrupts import next_of, noted, raise_noted, work_for_main, works_for_main
-from fastmlp.kernels.numba_internals import is_compiling
+from fastmlp.kernels.numba_internals import is_compiling, uncollected
 
 
 class _Compile(Thread):
@@ -40,7 +40,7 @@ def in_own_thread(function):
     def compiled(*arguments):
         if is_compiling():
             return function(*arguments)
-        compiling = _Compile(function, arguments)
+        compiling = _Compile(uncollected(function), arguments)
         with noted(lambda: compiling.news.put(None)):
             try:
                 compiling.start()

@@ -14,7 +14,16 @@ import numba
 from fastmlp.kernels.apart import end_if_nobody_waits, in_own_thread
 from fastmlp.kernels.cache import KernelCache
 from fastmlp.kernels.notice import Notice
-from fastmlp.kernels.numba_internals import CompileListener, before_each_pass, compile_by, keep_by, kept_by, let_forks_wait, listen
+from fastmlp.kernels.numba_internals import (
+    CompileListener,
+    PartCompiler,
+    before_each_pass,
+    compile_by,
+    keep_by,
+    kept_by,
+    let_forks_wait,
+    listen,
+)
 
 VERSION = numba.__version__
 EXACT = {"contract"}  # a * b + c becomes one FMA; nothing is reordered, so a lane's result never depends on its neighbours
@@ -36,10 +45,10 @@ def _decorator(cache, **options):
 # For what Python calls.
 jit = _decorator(True, fastmath=EXACT)
 # For what only kernels call: it becomes machine code, and comes into the cache, as a part of them.
-jit_part = _decorator(False, fastmath=EXACT, no_cpython_wrapper=True)
+jit_part = _decorator(False, fastmath=EXACT, no_cpython_wrapper=True, pipeline_class=PartCompiler)
 # For a few operations on one number or vector. LLVM alone stops inlining once a kernel is large (full batch 3-5-1 in float32 then
 # took up to twice as long).
-jit_inline = _decorator(False, fastmath=EXACT, no_cpython_wrapper=True, forceinline=True)
+jit_inline = _decorator(False, fastmath=EXACT, no_cpython_wrapper=True, pipeline_class=PartCompiler, forceinline=True)
 # For functions that only order calls: they become part of their caller before it is compiled. As calls, each level would be
 # optimised again within the next, and a training kernel took twice as long to compile.
 jit_flat = _decorator(True, fastmath=EXACT, inline="always")

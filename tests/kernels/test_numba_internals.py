@@ -1,5 +1,6 @@
 """What is taken from inside Numba still does what it is taken for, and no other room takes anything from there."""
 
+import gc
 import os
 import re
 import signal
@@ -168,6 +169,50 @@ def test_a_listener_hears_of_each_compile_and_of_its_passes_and_what_is_asked_fi
         kernel(1.5)
     with pytest.raises(numba.core.errors.TypingError, match="whole, please"):
         numba.njit(lambda x: kernel(x))(1.5)
+
+
+def test_a_part_becomes_machine_code_only_in_what_calls_it():
+    part_of = numba.njit(pipeline_class=internals.PartCompiler, no_cpython_wrapper=True)
+
+    @part_of
+    def root(x):
+        if x < 0:
+            raise ValueError("negative")
+        return x**0.5
+
+    @part_of
+    def double(x):
+        return 2 * root(x)
+
+    whole, also = numba.njit(lambda x: double(x) + root(x)), numba.njit(lambda x: root(x + 1))
+    assert whole(4.0) == 6 and also(8.0) == 3
+    with pytest.raises(ValueError, match="negative"):
+        whole(-1.0)
+    for function, is_called in ((root, False), (double, False), (whole, True)):
+        (compiled,) = function.overloads.values()
+        name = compiled.fndesc.llvm_cpython_wrapper_name
+        assert bool(compiled.library.get_pointer_to_function(name)) == is_called
+
+
+def test_python_looks_for_cycles_of_objects_again_when_a_compile_is_over():
+    seen = []
+
+    def compile_once(error):
+        seen.append((gc.isenabled(), internals.is_compiling()))
+        if error:
+            raise ValueError("no")
+        return 3
+
+    assert internals.uncollected(compile_once)(False) == 3
+    with pytest.raises(ValueError, match="no"):
+        internals.uncollected(compile_once)(True)
+    assert seen == [(False, True)] * 2 and gc.isenabled() and not internals.is_compiling()
+    gc.disable()
+    try:
+        internals.uncollected(compile_once)(False)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
