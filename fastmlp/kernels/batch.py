@@ -20,7 +20,7 @@ from fastmlp.kernels.output import block_loss, output_forward
 from fastmlp.kernels.product import Grid
 from fastmlp.kernels.simd import get, lanes_of, load, put, room, total, zeros
 from fastmlp.kernels.tiles import STRIP, Tiles, pack, strips
-from fastmlp.kernels.wide import WideScratch, wide_chunk
+from fastmlp.kernels.wide import WideScratch, share_of_gradient, wide_chunk
 
 ROOM = 8192  # numbers of scratch for a few rows, on the stack
 
@@ -71,10 +71,12 @@ class State(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """Batches first to last - 1, counted over the epochs; how many rows a batch has, and a chunk of it."""
+    """Batches first to last - 1, counted over the epochs; how many rows a batch has, and a chunk of it; and whether a batch is one
+    chunk, which a team works on together."""
 
     batch: int
     chunk: int
+    together: bool
     first: int
     last: int
 
@@ -126,15 +128,15 @@ def _backward(g, scratch, at, x, theta, layers, m):
 
 
 @jit_flat
-def _samples_chunk(worker, gradients, c, data, order, first, last, theta, network):
-    """The weighted sum of the losses of rows first to last - 1 of the order; their gradient, unscaled, into row c of the gradients,
-    if there is one. Lanes are samples."""
+def _samples_chunk(worker, sums, c, data, order, first, last, theta, network, me, threads):
+    """The weighted sum of the losses of rows first to last - 1 of the order into sums.losses[c]; their gradient, unscaled, into row
+    c of the gradients, if there is one. Lanes are samples; no team works on a chunk together."""
     layers, tiles, scratch = network.layers, worker.tiles, worker.scratch
     stride, along = tiles.stride, lanes_of(theta)
     rows = tiles.inputs.size // tiles.weights.size
-    with_gradient = c < gradients.shape[0]
+    with_gradient = c < sums.gradients.shape[0]
     if with_gradient:
-        fill(gradients[c], theta.dtype.type(0))
+        fill(sums.gradients[c], theta.dtype.type(0))
     loss = 0.0
     for start in range(first, last, tiles.lanes):
         m = min(tiles.lanes, last - start)
@@ -148,29 +150,34 @@ def _samples_chunk(worker, gradients, c, data, order, first, last, theta, networ
         at = hidden_forward(scratch.units, scratch.slopes, np.int64(0), x, theta, layers, m)
         loss += block_loss(scratch.deltas, Grid(scratch.units, at, stride, along), tiles, tile, m, network)
         if with_gradient:
-            _backward(gradients[c], scratch, at, x, theta, layers, m)
-    return loss
+            _backward(sums.gradients[c], scratch, at, x, theta, layers, m)
+    sums.losses[c] = loss
 
 
 @jit_flat
-def _losses(chunk, sums, worker, data, order, chunks, theta, network):
+def _losses(chunk, sums, worker, data, order, chunks, theta, network, me, threads):
     for c in range(chunks.first, chunks.last):
         first = chunks.start + c * chunks.rows
         last = min(first + chunks.rows, chunks.stop)
-        sums.losses[c] = chunk(worker, sums.gradients, c, data, order, first, last, theta, network)
+        chunk(worker, sums, c, data, order, first, last, theta, network, me, threads)
 
 
-@jit_flat
+@jit
 def chunk_losses(sums, worker, data, order, chunks, theta, network):
     """Of each chunk c that is meant, the weighted sum of the losses into sums.losses[c], and unless sums.gradients is empty its
     gradient, unscaled, into sums.gradients[c]."""
-    _losses(_samples_chunk, sums, worker, data, order, chunks, theta, network)
+    _losses(_samples_chunk, sums, worker, data, order, chunks, theta, network, np.int64(0), np.int64(1))
+
+
+@jit
+def wide_chunk_losses(sums, worker, data, order, chunks, theta, network):
+    """chunk_losses with units as lanes."""
+    _losses(wide_chunk, sums, worker, data, order, chunks, theta, network, np.int64(0), np.int64(1))
 
 
 @jit_flat
-def wide_chunk_losses(sums, worker, data, order, chunks, theta, network):
-    """chunk_losses with units as lanes."""
-    _losses(wide_chunk, sums, worker, data, order, chunks, theta, network)
+def _nothing(sums, worker, m, network, me, threads):
+    pass
 
 
 @jit_part
@@ -240,10 +247,13 @@ def _edge(size, part, parts):
 
 
 @jit_flat
-def _train(losses, state, sums, worker, data, order, sizes, network, rule, ends, team):
+def _train(chunk, end_chunk, state, sums, worker, data, order, sizes, network, rule, ends, team):
     theta, n, me, threads = state.theta, order.shape[1], team.me, team.threads
     batches = (n + sizes.batch - 1) // sizes.batch
     low, high = _edge(theta.shape[0], me, threads), _edge(theta.shape[0], me + 1, threads)
+    part, parts, share, shares = (
+        (0, 1, me, threads) if sizes.together else (me, threads, 0, 1)
+    )  # of the chunks, and of each of them
     steps, arrivals, counts_penalty = state.counters[0], 0, me == 0 and is_penalized(rule.l2, rule.method, ends)
     for b in range(sizes.first, sizes.last):
         epoch = b // batches
@@ -251,13 +261,18 @@ def _train(losses, state, sums, worker, data, order, sizes, network, rule, ends,
         start = (b - epoch * batches) * sizes.batch
         stop = min(start + sizes.batch, n)
         n_chunks = (stop - start + sizes.chunk - 1) // sizes.chunk
-        mine = ChunkRange(start, stop, sizes.chunk, n_chunks * me // threads, n_chunks * (me + 1) // threads)
-        losses(sums, worker, data, rows, mine, theta, network)
+        mine = ChunkRange(start, stop, sizes.chunk, n_chunks * part // parts, n_chunks * (part + 1) // parts)
+        _losses(chunk, sums, worker, data, rows, mine, theta, network, share, shares)
         if counts_penalty:
             state.penalties[epoch] += share_of_penalty(theta, network.layers, rule.l2, start, stop, n)
         arrivals += threads
         if threads > 1 and not meet(team.counter, arrivals):
             return
+        if shares > 1:
+            end_chunk(sums, worker, stop - start, network, share, shares)
+            arrivals += threads
+            if not meet(team.counter, arrivals):
+                return
         steps += 1
         end_batch(state, _gradient_of(sums, n_chunks, low, high), stop - start, network, rule, epoch, steps, low, high)
         if me == 0:
@@ -282,13 +297,13 @@ def train_by_batches(state, sums, worker, data, order, sizes, network, rule, end
     to end, it stops; where it is to halt, after a batch of the first epoch, or after a later epoch. Each thread of the team works
     on a share of the chunks, and when all have met, on a share of the parameters.
     """
-    _train(chunk_losses, state, sums, worker, data, order, sizes, network, rule, ends, team)
+    _train(_samples_chunk, _nothing, state, sums, worker, data, order, sizes, network, rule, ends, team)
 
 
 @jit
 def train_wide_by_batches(state, sums, worker, data, order, sizes, network, rule, ends, team):
     """train_by_batches with units as lanes."""
-    _train(wide_chunk_losses, state, sums, worker, data, order, sizes, network, rule, ends, team)
+    _train(wide_chunk, share_of_gradient, state, sums, worker, data, order, sizes, network, rule, ends, team)
 
 
 @jit

@@ -22,7 +22,7 @@ from fastmlp.kernels.simd import get, lanes_of, load, put, store, total, zeros
 from fastmlp.kernels.tiles import pack_targets, strips
 
 ONE, NO = np.int64(1), np.int64(0)  # as plain literals they would be types of their own, and what takes them be compiled once more
-ROWS = np.int64(32)  # of a chunk that go through all layers at once: what they need of units stays in the first-level cache
+ROWS = np.int64(32)  # at most that go through all layers at once: what they need of units stays in the first-level cache
 
 
 class WideScratch(NamedTuple):
@@ -32,10 +32,11 @@ class WideScratch(NamedTuple):
     units: np.ndarray  # (B, S) activations of each hidden layer, one layer after the other
     slopes: np.ndarray  # the derivatives of those activations
     deltas: np.ndarray  # the derivatives of the loss by what the activations are of, dz
-    turned: np.ndarray  # (H, S of the layer below) the weights of each layer between the first and the last, transposed
     outputs: np.ndarray  # (B, K) logits, then dz of the output
+    turned: np.ndarray  # (H, S of the layer below) the weights of each layer between the first and the last, transposed
     logits: np.ndarray  # (2, K, lanes): of some samples, and their gradient
     rows: int  # B
+    block: int  # of them that go through all layers at once
 
 
 # -- parameters ----------------------------------------------------------------------------------------------------------------
@@ -210,49 +211,76 @@ def _add_up_few(g, at, dz, n_out, m):
         put(g, at + k, bias)
 
 
-@jit_flat
-def _gradient(g, scratch, layers, m):
-    """The gradient of the chunk, from dz of all layers."""
+@jit_part
+def _gradient(g, scratch, layers, m, me, threads):
+    """The gradient of the chunk, from dz of all layers; of each layer the share of this thread."""
     units, one, last, at = scratch.units, lanes_of(g), layers.shape[0] - 1, np.int64(0)
     a = Grid(scratch.inputs, NO, ONE, layers[0, 0])
     for number in range(last):
         layer = layer_of(layers, number)
-        dz, dw = Grid(scratch.deltas, at, layer.stride, one), Grid(g, layer.weights, layer.stride, one)
-        by_numbers(dw, a, dz, layer.n_in, layer.stride // one, m, nowhere(dw), g, NONE)
-        if layer.biased > 0:
+        i, count = _share(layer.n_in, me, threads)
+        dz, dw = Grid(scratch.deltas, at, layer.stride, one), Grid(g, layer.weights + i * layer.stride, layer.stride, one)
+        rows = Grid(a.array, a.at + i * a.down, a.down, a.along)
+        by_numbers(dw, rows, dz, count, layer.stride // one, m, nowhere(dw), g, NONE)
+        if layer.biased > 0 and me == threads - 1:
             _add_up(g, layer.biases, scratch.deltas, at, layer.stride, m)
         a = Grid(units, at, ONE, layer.stride)
         at += scratch.rows * layer.stride
     layer = layer_of(layers, last)
-    dz, dw = Grid(scratch.outputs, NO, ONE, layer.n_out), Grid(g, layer.weights, layer.stride, one)
+    k, count = _share(layer.n_out, me, threads)
+    dz, dw = Grid(scratch.outputs, k, ONE, layer.n_out), Grid(g, layer.weights + k * layer.stride, layer.stride, one)
     h = Grid(units, at - scratch.rows * layer.stride, layer.stride, one)
-    by_numbers(dw, dz, h, layer.n_out, layer.stride // one, m, nowhere(dw), g, NONE)
-    for row in range(layer.weights, layer.biases, layer.stride):  # what pads the units is not always 0: a sigmoid's is 1/2
-        for i in range(row + layer.n_in, row + layer.stride):
-            put(g, i, g.dtype.type(0))
-    if layer.biased > 0:
+    by_numbers(dw, dz, h, count, layer.stride // one, m, nowhere(dw), g, NONE)
+    for row in range(k, k + count):  # what pads the units is not always 0: a sigmoid's is 1/2
+        for i in range(layer.n_in, layer.stride):
+            put(g, layer.weights + row * layer.stride + i, g.dtype.type(0))
+    if layer.biased > 0 and me == threads - 1:
         _add_up_few(g, layer.biases, scratch.outputs, layer.n_out, m)
 
 
+@jit_inline
+def _share(count, me, threads):
+    """Of so many the first that is a thread's, and how many are."""
+    first = count * me // threads
+    return first, count * (me + 1) // threads - first
+
+
 @jit_flat
-def wide_chunk(worker, gradients, c, data, order, first, last, theta, network):
-    """The weighted sum of the losses of rows first to last - 1 of the order; their gradient, unscaled, into row c of the gradients,
-    if there is one."""
+def wide_chunk(worker, sums, c, data, order, first, last, theta, network, me, threads):
+    """The weighted sum of the losses of rows first to last - 1 of the order into sums.losses[c]; their gradient, unscaled, into row
+    c of the gradients, if there is one. Of a team that works on the chunk together each member takes a share of its blocks, the
+    losses of each of which come into sums.losses, and share_of_gradient has to follow."""
     layers, scratch, tiles, m, loss = network.layers, worker.scratch, worker.tiles, last - first, 0.0
-    n_out, stride, z = last_layer(layers).n_out, tiles.stride, scratch.logits
+    n_out, stride, z, backward = last_layer(layers).n_out, tiles.stride, scratch.logits, c < sums.gradients.shape[0]
     dz = z[n_out * stride :]
-    if c < gradients.shape[0]:
+    if backward:
         turn_weights(scratch, theta, layers)
-    for start in range(0, m, ROWS):
-        stop = min(start + ROWS, m)
+    b, count = _share((m + scratch.block - 1) // scratch.block, me, threads)
+    for block in range(b, b + count):
+        start = block * scratch.block
+        stop = min(start + scratch.block, m)
         take_rows(scratch, data, order, first, start, stop)
         pack_targets(tiles, NO, data, order, first + start, stop - start)
         units_forward(scratch, theta, layers, start, stop)
         logits_to_lanes(scratch, n_out, stride, start, stop)
-        loss += block_loss(dz, Grid(z, NO, stride, lanes_of(z)), tiles, NO, strips(stop - start, z), network)
-        if c < gradients.shape[0]:
+        of_block = block_loss(dz, Grid(z, NO, stride, lanes_of(z)), tiles, NO, strips(stop - start, z), network)
+        loss += of_block
+        if backward:
             _deltas_from_lanes(scratch, n_out, stride, start, stop)
             _deltas_backward(scratch, theta, layers, start, stop)
-    if c < gradients.shape[0]:
-        _gradient(gradients[c], scratch, layers, m)
-    return loss
+        if threads > 1:
+            sums.losses[block] = of_block
+    if threads == 1:
+        sums.losses[c] = loss
+        if backward:
+            _gradient(sums.gradients[c], scratch, layers, m, NO, ONE)
+
+
+@jit_flat
+def share_of_gradient(sums, worker, m, network, me, threads):
+    """When a team has been through the m rows of a chunk together, this member's share of its gradient. One adds up the losses."""
+    block = worker.scratch.block
+    _gradient(sums.gradients[0], worker.scratch, network.layers, m, me, threads)
+    if me == 0:
+        for b in range(1, (m + block - 1) // block):
+            sums.losses[0] += sums.losses[b]

@@ -52,10 +52,14 @@ def parameters_held(layers: NDArray[np.int64], lanes: int = 1) -> int:
     return int(end + biased * (-(-n_out // lanes) * lanes))
 
 
-def wide_scratch(layers: NDArray[np.int64], dtype: DTypeLike, rows: int) -> tuple[WideScratch, Tiles]:
-    """For chunks of so many rows; and room for their targets and weights."""
-    inputs, units, slopes, deltas, turned, outputs, logits, targets, weights = aligned(dtype, *wide_sizes(layers, rows))
-    scratch = WideScratch(inputs, units, slopes, deltas, turned, outputs, logits, rows)
+def wide_scratch(
+    layers: NDArray[np.int64], dtype: DTypeLike, rows: int, block: int, first: WideScratch | None = None
+) -> tuple[WideScratch, Tiles]:
+    """For chunks of so many rows, of which so many go through all layers at once; and room for their targets and weights. Of a team
+    that works on a chunk together, the first has what the others write of its rows, too."""
+    sizes = wide_sizes(layers, rows)
+    *of_rows, turned, logits, targets, weights = aligned(dtype, *(sizes if first is None else sizes[-4:]))
+    scratch = WideScratch._make([*(of_rows if first is None else first[:5]), turned, logits, rows, block])
     return scratch, Tiles(weights[:0], targets, weights, weights.size, rows, kept=False)
 
 
@@ -64,7 +68,7 @@ def wide_sizes(layers: NDArray[np.int64], rows: int) -> tuple[int, ...]:
     strides, n_out = layers[:-1, 6], int(layers[-1, 1])
     units, turned = rows * int(strides.sum()), int((layers[1:-1, 1] * strides[:-1]).sum())
     outputs, lanes = rows * n_out, stride_of(int(wide.ROWS))
-    return rows * int(layers[0, 0]), units, units, units, turned, outputs, 2 * n_out * lanes, n_out * lanes, lanes
+    return rows * int(layers[0, 0]), units, units, units, outputs, turned, 2 * n_out * lanes, n_out * lanes, lanes
 
 
 def block_lanes(layers: NDArray[np.int64], itemsize: int, rows: int) -> int:

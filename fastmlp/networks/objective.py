@@ -20,7 +20,7 @@ from fastmlp.kernels.layers import Network
 from fastmlp.kernels.simd import readable
 from fastmlp.kernels.tiles import Data, Tiles, pack
 from fastmlp.kernels.vectors import BYTES
-from fastmlp.kernels.wide import hold
+from fastmlp.kernels.wide import ROWS, hold
 from fastmlp.networks.layered import Layered
 from fastmlp.networks.layout import (
     aligned,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 # Work is counted in parameters times rows; one of them takes 0.1 to 0.5 ns.
 TEAM_PAYS = 100_000  # of a batch: threads that meet in the kernel lose less than a microsecond by it
 LONGEST_BATCH = 20_000_000  # of a batch that is done within one kernel call
+TOGETHER_PAYS = 1_000_000  # of a batch that is one chunk: threads that work on it together meet once more
 SHARE = 10_000  # parameters whose update is worth another thread
 GRADIENT_BYTES = 1 << 24  # of the chunks' gradients of a batch
 CHUNK_WORK = 13_000  # at least: what a chunk costs beside that is its gradient, added up
@@ -170,8 +171,10 @@ class ChunkPlan(NamedTuple):
     parameters: int  # with what pads them
     lanes: int  # samples of a block
     chunk: int  # rows: whole blocks
+    block: int  # of them that go through all layers at once, where lanes are units
     in_kernel: bool  # whether a batch is done within one kernel call
     team: int  # threads that then meet there
+    together: bool  # whether they work on one chunk, each on rows of it, then on parameters
     threads: int  # that else are sent chunks
     wave: int  # chunks whose gradients are held at a time
     blocks: int  # of rows that are laid out once and kept; or 0
@@ -189,15 +192,18 @@ class ChunkPlan(NamedTuple):
         else:
             chunk = lanes = _rows_of_chunk(wide, itemsize, rows)
             keep_tiles = False
+        together = wide is not None and rows == chunk > 1 and rows * parameters >= TOGETHER_PAYS
+        pairs = -(-rows // (2 * int(ROWS)))  # of blocks, for two threads
+        block = -(-rows // (2 * pairs)) if together else int(ROWS)
         n_chunks, work, blocks = -(-rows // chunk), rows * parameters, -(-rows // lanes)
         in_kernel = work <= LONGEST_BATCH and n_chunks * parameters * itemsize <= GRADIENT_BYTES
         meeting = barrier.POSSIBLE and in_kernel and work >= TEAM_PAYS
         sent = min(threads_for(work, threads), n_chunks)
         per_call = n_chunks if in_kernel else max(1, min(32, LONGEST_CALL // (chunk * parameters)))
         kept = keep_tiles and blocks * lanes * (int(layers[0, 0] + layers[-1, 1]) + 1) * itemsize <= TILE_BYTES
-        team = min(threads, max(n_chunks, parameters // SHARE)) if meeting else 1
+        team = min(threads, max(n_chunks, parameters // SHARE, 2 * together)) if meeting else 1
         wave = min(n_chunks, sent * per_call)
-        return cls(wide, parameters, lanes, chunk, in_kernel, team, sent, wave, blocks if kept else 0)
+        return cls(wide, parameters, lanes, chunk, block, in_kernel, team, together and team > 1, sent, wave, blocks if kept else 0)
 
     @property
     def workers(self) -> int:
@@ -245,8 +251,10 @@ class ChunkedLoss:
         self.network = network if plan.wide is None else network._replace(layers=plan.wide)
         self.data, self.order = data, order
         if plan.wide is not None:
-            wides = [wide_scratch(plan.wide, dtype, plan.lanes) for _ in range(plan.workers)]
-            self.workers = [batch.Worker(scratch, own) for scratch, own in wides]
+            own = wide_scratch(plan.wide, dtype, plan.lanes, plan.block)
+            shared = own[0] if plan.together else None
+            more = [wide_scratch(plan.wide, dtype, plan.lanes, plan.block, shared) for _ in range(1, plan.workers)]
+            self.workers = [batch.Worker(*each) for each in (own, *more)]
         elif plan.blocks:
             kept = empty_tiles(layers, dtype, plan.lanes, plan.blocks)
             for block in range(plan.blocks):
@@ -257,7 +265,7 @@ class ChunkedLoss:
             self.workers = [self._worker(empty_tiles(layers, dtype, plan.lanes)) for _ in range(plan.workers)]
         self.total, gradients = aligned(dtype, plan.parameters, plan.wave * plan.parameters)
         self._copies: tuple[NDArray[Any], ...] = ()  # that are written anew in each call
-        self.sums = batch.Sums(self.total, gradients.reshape(plan.wave, -1), np.zeros(plan.wave))
+        self.sums = batch.Sums(self.total, gradients.reshape(plan.wave, -1), np.zeros(max(plan.wave, -(-plan.lanes // plan.block))))
 
     def _worker(self, tiles: Tiles) -> batch.Worker:
         return batch.Worker(batch_scratch(self.layers, tiles.inputs.dtype, self.plan.lanes), tiles)

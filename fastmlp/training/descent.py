@@ -297,7 +297,7 @@ class Descent:
         work, limits = self.work, self.stopping.ends
         network = work.network
         if work.plan.in_kernel:
-            sizes = batch.Sizes(self.batch_size, work.plan.chunk, first, last)
+            sizes = batch.Sizes(self.batch_size, work.plan.chunk, work.plan.together, first, last)
             counter = barrier.new_counter()
 
             def member(me: int) -> tuple[float, float]:

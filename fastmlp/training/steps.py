@@ -57,7 +57,7 @@ class Steps:
             work = ChunkedLoss(self._layers, data, self._in_order[0], batch_size, 1, units=many)
             self._work[batch_size, many] = work
         state.history[0] = state.counters[1] = 0
-        sizes = batch.Sizes(batch_size, work.plan.chunk, 0, -(-n // batch_size))
+        sizes = batch.Sizes(batch_size, work.plan.chunk, work.plan.together, 0, -(-n // batch_size))
         rows = self._in_order if order is None else order[None]
         rest = work.sums, work.workers[0], data, rows, sizes, work.network, rule, NEVER, self._alone
         if work.plan.wide is None:  # a step from a single row would notice the difference

@@ -220,7 +220,7 @@ def test_steps_are_those_of_the_reference_and_what_pads_stays_zero(optimizer, l2
     rule = optimizers.Rule(optimizers.method_of(optimizer), rate, 0.9, l2)
     team = batch.Team(0, 1, barrier.new_counter(), np.zeros(1, np.uint8))
     updates = epochs * -(-n // size)
-    sizes, never = batch.Sizes(size, work.plan.chunk, 0, updates), Stopping(epochs, -np.inf, None).ends
+    sizes, never = batch.Sizes(size, work.plan.chunk, work.plan.together, 0, updates), Stopping(epochs, -np.inf, None).ends
     work.train(state, work.sums, work.workers[0], rows.data, rows.order[None], sizes, work.network, rule, never, team)
     assert state.counters[0] == updates and moments.any() == (rule.method.moments > 0)
     assert only_zeros_pad(work, held) and only_zeros_pad(work, moments)
@@ -263,15 +263,38 @@ def test_a_loss_has_the_same_bits_for_any_thread_count(dtype, units_as_lanes, th
         assert value == told[0][0] and np.array_equal(gradient, told[0][1])
 
 
-@pytest.mark.skipif(not barrier.POSSIBLE, reason="threads cannot meet in a kernel here")
-@by_dtype
-def test_a_training_has_the_same_bits_for_any_thread_count(dtype, units_as_lanes, threads_pay, monkeypatch):
+@pytest.fixture
+def teams(threads_pay, monkeypatch):
+    if not barrier.POSSIBLE:
+        pytest.skip("threads cannot meet in a kernel here")
     monkeypatch.setattr("fastmlp.training.descent.Pace.next", lambda pace, batches, most: (max(pace.teams), 1))
-    X, y = toy(60)
-    options = {"hidden": (17, 9), "epochs": 3, "batch_size": 25, "seed": 0, "l2": 0.01, "dtype": dtype}
-    one, *others = (fastmlp.train(X, y, threads=threads, **options) for threads in (1, 2, 3))
+    planned, of = [], objective.ChunkPlan.of
+    monkeypatch.setattr(objective.ChunkPlan, "of", lambda *args, **options: planned.append(of(*args, **options)) or planned[-1])
+    return planned
+
+
+def train_by_one_two_and_three(n, **options):
+    X, y = toy(n)
+    one, *others = (fastmlp.train(X, y, threads=threads, epochs=3, seed=0, l2=0.01, **options) for threads in (1, 2, 3))
     for other in others:
         assert np.array_equal(one.theta, other.theta) and np.array_equal(one.history.loss, other.history.loss)
+
+
+@by_dtype
+def test_a_training_has_the_same_bits_for_any_thread_count(dtype, units_as_lanes, teams):
+    train_by_one_two_and_three(60, hidden=(17, 9), batch_size=25, dtype=dtype)
+    assert [plan.team for plan in teams] == [1, 2, 3] and not any(plan.together for plan in teams)
+
+
+@by_dtype
+@pytest.mark.parametrize(("batch_size", "block"), [(2, 1), (25, 13), (64, 32), (130, 22)])
+@pytest.mark.parametrize("hidden", [(17,), (40, 9, 16)], ids=str)
+def test_a_team_works_on_one_chunk_together(hidden, batch_size, block, dtype, units_as_lanes, teams, monkeypatch):
+    """Whose blocks, and the shares of layers with a single output, are not always enough for all."""
+    monkeypatch.setattr(objective, "WIDE_ROWS", (200, 200))
+    monkeypatch.setattr(objective, "TOGETHER_PAYS", 0)
+    train_by_one_two_and_three(130, hidden=hidden, activation="sigmoid", batch_size=batch_size, dtype=dtype)
+    assert [(plan.together, plan.block) for plan in teams] == [(False, block), (True, block), (True, block)]
 
 
 @by_dtype
