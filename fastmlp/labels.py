@@ -34,6 +34,8 @@ def _labels(name: str, value: ArrayLike) -> NDArray[Any]:
 def in_range(name: str, array: NDArray[Any], loss: str, output: str) -> None:
     """Rejects targets that a loss cannot take."""
     low, high = LOSSES[loss].targets
+    if low == -np.inf:
+        return
     if array.min(initial=low) < low or array.max(initial=high) > high:
         expected = f"lie between {low} and {high}" if high < np.inf else f"be at least {low}"
         raise ValueError(f"{name} must {expected} for the loss {loss!r}; got {array.min()} to {array.max()}")
@@ -45,20 +47,28 @@ def class_numbers(name: str, value: ArrayLike, known: NDArray[Any], n: int, dtyp
     """The place of each label among the sorted classes, as (N, 1) numbers of the dtype."""
     array = _labels(name, value)
     arrays.same_length(name, array, n)
-    if any(kind in (array.dtype.kind, known.dtype.kind) for kind in "US") and array.dtype.kind != known.dtype.kind:
+    if array.dtype.kind != known.dtype.kind and not {"U", "S"}.isdisjoint((array.dtype.kind, known.dtype.kind)):
         own = shown(known[:1].tolist()[0])
         raise ValueError(f"{name} must hold labels as the classes are, such as {own}; got dtype {array.dtype}")
     numbers = np.empty((n, 1), dtype=dtype)
     for block in arrays.blocks(array):
-        places = np.searchsorted(known, array[block])
-        wrong = known[np.minimum(places, len(known) - 1)] != array[block]
-        if wrong.any():
+        places, wrong = _places(known, array[block])
+        if np.count_nonzero(wrong):
             row = block.start + int(np.argmax(wrong))
             raise ValueError(
                 f"{name} holds a label that the network does not know: {name}[{row}] is {shown(array[row : row + 1].tolist()[0])}"
             )
         numbers[block, 0] = places
     return numbers
+
+
+def _places(known: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """The place of each label among the sorted classes, and whether it is none of them."""
+    if known.dtype.kind in "iu" and known.dtype == labels.dtype and int(known[-1]) - int(known[0]) < len(known):  # without a gap
+        places = labels - known[0]
+        return places, places.view(f"u{places.itemsize}") >= len(known)  # a difference that overflows has the right bits
+    places = known.searchsorted(labels)
+    return places, known.take(places, mode="clip") != labels
 
 
 def classes_of(y: ArrayLike, n: int) -> NDArray[Any]:

@@ -68,7 +68,7 @@ class Workers:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._begin_anew()
+        self._process, self._threads = 0, list[Thread]()  # none is begun
 
     def _begin_anew(self) -> None:
         self._process, self._threads = os.getpid(), list[Thread]()
@@ -114,6 +114,8 @@ class Workers:
         # Else it waits, and whatever interrupts it, those that may wait for each other go on.
         here = len(jobs) > self.threads
         sent = self._begin(self.threads - here if here else len(jobs)) if self.threads > 1 and len(jobs) > 1 else 0
+        if not sent:
+            return _in_turn(function, jobs)
         results: list[Any] = [None] * len(jobs)
         left, errors, for_main = iter(range(len(jobs))), list[BaseException](), interrupts.works_for_main()
         ended: SimpleQueue[None] = SimpleQueue()
@@ -135,22 +137,19 @@ class Workers:
             finally:
                 ended.put(None)
 
-        if not sent:
-            work()
-        else:
-            with interrupts.noted():
-                begun = 0
-                try:
-                    while begun < sent:
-                        self._calls.put(work_apart)
-                        begun += 1
-                    if here:
-                        work()
-                finally:
-                    for _ in range(begun, sent):  # whatever has come in between, they may be waited for
-                        self._calls.put(work_apart)
-                    for _ in range(sent):
-                        interrupts.next_of(ended)
+        with interrupts.noted():
+            begun = 0
+            try:
+                while begun < sent:
+                    self._calls.put(work_apart)
+                    begun += 1
+                if here:
+                    work()
+            finally:
+                for _ in range(begun, sent):  # whatever has come in between, they may be waited for
+                    self._calls.put(work_apart)
+                for _ in range(sent):
+                    interrupts.next_of(ended)
         interrupts.raise_noted()
         if errors:
             del errors[1:]  # or they and the frames of their tracebacks would keep each other
@@ -172,6 +171,18 @@ class Workers:
 
         self._calls.put(work)
         return future
+
+
+def _in_turn(function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
+    """function(job) for each, by this thread."""
+    results = []
+    try:
+        for job in jobs:
+            results.append(function(job))
+            interrupts.raise_noted()
+    finally:
+        interrupts.raise_noted()
+    return results
 
 
 def _serve(calls: SimpleQueue[Callable[[], Any]], end: ref[Workers]) -> None:

@@ -30,20 +30,24 @@ def layer_table(layer_sizes: Sequence[int], activations: Sequence[str], output: 
 
 def wide_layers(layers: NDArray[np.int64], itemsize: int, rows: int) -> NDArray[np.int64] | None:
     """The table of a network whose lanes are to be units for so many rows at a time, see kernels/wide.py; None if they are to be
-    samples.
-
-    As measured, for layers of 4 to 256 units: of few samples no vectors are filled; with few inputs, samples need no transposition.
-    """
-    lanes, at, wide = BYTES // itemsize, 0, layers.copy()
-    least = 8 if rows <= 8 else 24 if rows <= 64 and layers[0, 0] >= 8 else 5 * lanes
-    if len(layers) == 1 or int(layers[:-1, 1].min()) < least:
+    samples."""
+    lanes, at, table = BYTES // itemsize, 0, layers.tolist()
+    narrowest = min((n_out for _, n_out, *_ in table[:-1]), default=0)
+    if narrowest < least_width(table[0][0], lanes, rows):
         return None
-    for number, (n_in, n_out, _, _, biased, _, _) in enumerate(layers.tolist()):
+    wide = layers.copy()
+    for number, (n_in, n_out, _, _, biased, _, _) in enumerate(table):
         units, is_last = -(-n_out // lanes) * lanes, number == len(layers) - 1
         rows, stride = (n_out, int(wide[number - 1, 6])) if is_last else (n_in, units)
         wide[number, 3:] = at, biased, at + rows * stride, stride
         at += rows * stride + biased * units
     return wide
+
+
+def least_width(n_in: int, lanes: int, rows: int) -> int:
+    """Units of the layers of such a network at least, one or more. As measured for 4 to 256 of them: of few samples no vectors are
+    filled; with few inputs, samples need no transposition."""
+    return 8 if rows <= 8 else 24 if rows <= 64 and n_in >= 8 else 5 * lanes
 
 
 def parameters_held(layers: NDArray[np.int64], lanes: int = 1) -> int:
@@ -73,7 +77,7 @@ def wide_sizes(layers: NDArray[np.int64], rows: int) -> tuple[int, ...]:
 
 def block_lanes(layers: NDArray[np.int64], itemsize: int, rows: int) -> int:
     """Samples of a block: whole strips, as many as the cache holds, or as there are."""
-    most = BLOCK_BYTES // (itemsize * (int(layers[0, 0]) + unit_rows(layers) + int(layers[:, 1].max())))
+    most = BLOCK_BYTES // (itemsize * (int(layers[0, 0]) + unit_rows(layers) + max(layers[:, 1].tolist())))
     strip = int(STRIP)
     return strip * max(1, min(most, rows + strip - 1) // strip)
 
@@ -85,44 +89,63 @@ def stride_of(lanes: int) -> int:
 
 def unit_rows(layers: NDArray[np.int64]) -> int:
     """Rows of batch.BatchScratch.units."""
-    return int((layers[:-1, 1] + layers[:-1, 4]).sum() + layers[-1, 1])
+    return sum(n_out + biased for _, n_out, _, _, biased, _, _ in layers.tolist()) - int(layers[-1, 4])
 
 
 def set_ones(units: NDArray[Any], layers: NDArray[np.int64], stride: int) -> None:
     """The rows of ones in the units of a block, one below each hidden layer that has biases behind it."""
     at = 0
-    for width, biased in layers[:-1, (1, 4)].tolist():
+    for _, width, _, _, biased, _, _ in layers[:-1].tolist():
         units[(at + width) * stride : (at + width + biased) * stride] = 1
         at += width + biased
 
 
-def batch_scratch(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int) -> batch.BatchScratch:
-    scratch = batch.BatchScratch(*aligned(dtype, *scratch_sizes(layers, lanes)))
-    set_ones(scratch.units, layers, stride_of(lanes))
-    return scratch
+def batch_scratch(
+    layers: NDArray[np.int64], dtype: DTypeLike, lanes: int, tiles: Tiles | None = None
+) -> tuple[batch.BatchScratch, Tiles]:
+    """For blocks of so many samples; and room for one of them, unless there are tiles."""
+    stride = stride_of(lanes)
+    sizes = *scratch_sizes(layers, lanes), *tile_sizes(layers, 0 if tiles else 1, stride)
+    units, slopes, deltas, spare, inputs, targets, weights = aligned(dtype, *sizes)
+    set_ones(units, layers, stride)
+    if tiles is None:
+        tiles = with_ones(Tiles(inputs, targets, weights, stride, lanes, kept=False), layers)
+    return batch.BatchScratch(units, slopes, deltas, spare), tiles
 
 
 def scratch_sizes(layers: NDArray[np.int64], lanes: int) -> tuple[int, int, int, int]:
     """Numbers of each part of batch.BatchScratch."""
     table, stride, strip = layers.tolist(), stride_of(lanes), int(STRIP)
-    rows, widest = unit_rows(layers), int(layers[:, 1].max())
+    rows, widest = unit_rows(layers), max(layers[:, 1].tolist())
     spare = max((lanes + n_in + biased) * -(-n_out // strip) * strip for n_in, n_out, _, _, biased, _, _ in table)
     return rows * stride, rows * stride, 2 * widest * stride, spare
 
 
 def empty_tiles(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int, blocks: int = 0, stride: int | None = None) -> Tiles:
     """Room for one block that is packed anew each time, or for all of them."""
-    n, stride = max(blocks, 1), stride or stride_of(lanes)
+    stride = stride or stride_of(lanes)
+    inputs, targets, weights = aligned(dtype, *tile_sizes(layers, max(blocks, 1), stride))
+    return with_ones(Tiles(inputs, targets, weights, stride, lanes, kept=blocks > 0), layers)
+
+
+def tile_sizes(layers: NDArray[np.int64], blocks: int, stride: int) -> tuple[int, int, int]:
+    """Numbers of each array of Tiles."""
     n_in, biased, n_out = int(layers[0, 0]), int(layers[0, 4]), int(layers[-1, 1])
-    inputs, targets, weights = aligned(dtype, n * (n_in + biased) * stride, n * n_out * stride, n * stride)
-    inputs.reshape(n, -1, stride)[:, n_in:] = 1
-    return Tiles(inputs, targets, weights, stride, lanes, kept=blocks > 0)
+    return blocks * (n_in + biased) * stride, blocks * n_out * stride, blocks * stride
+
+
+def with_ones(tiles: Tiles, layers: NDArray[np.int64]) -> Tiles:
+    """The same, with the rows of ones below the inputs of each block, if there are biases."""
+    blocks = tiles.weights.size // tiles.stride
+    tiles.inputs.reshape(blocks, -1, tiles.stride)[:, layers[0, 0] :] = 1
+    return tiles
 
 
 def aligned(dtype: DTypeLike, *sizes: int) -> list[NDArray[Any]]:
     """Arrays of so many zeros, which begin at cache lines: a vector that straddles two takes twice as long to load."""
-    itemsize = np.dtype(dtype).itemsize
-    starts = [0, *accumulate(-(-size * itemsize // LINE) * LINE for size in sizes)]
-    buffer = np.zeros(starts[-1] + LINE, np.uint8)
-    buffer = buffer[-buffer.__array_interface__["data"][0] % LINE :]
-    return [buffer[start : start + size * itemsize].view(dtype) for start, size in zip(starts, sizes, strict=False)]
+    kind = np.dtype(dtype)
+    line = LINE // kind.itemsize
+    starts = [0, *accumulate(-(-size // line) * line for size in sizes)]
+    buffer = np.zeros(starts[-1] + line, kind)
+    first = -buffer.__array_interface__["data"][0] % LINE // kind.itemsize
+    return [buffer[first + start : first + start + size] for start, size in zip(starts, sizes, strict=False)]

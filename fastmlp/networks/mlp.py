@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -317,13 +318,17 @@ class MLP(Layered):
 
     def _outputs(self, X: ArrayLike, columns: int) -> NDArray[Any]:
         theta = self._theta
-        # A few rows that need no conversion, as in a loop over single ones: what is checked here takes half a microsecond.
-        if type(X) is np.ndarray and X.ndim == 2 and X.dtype == theta.dtype and X.flags.carray and self._is_small:
+        # An array that needs no conversion, as in a loop: what kernels do not find themselves takes half a microsecond.
+        if type(X) is np.ndarray and X.ndim == 2 and X.dtype == theta.dtype and X.flags.carray:
             n, n_in = X.shape
-            if 0 < n <= FEW and n_in == self.layer_sizes[0]:
-                out = np.empty((n, columns), theta.dtype)
-                if batch.predict_few(out, X, theta, self.layers):
-                    return out
+            if n > 0 and n_in == self.layer_sizes[0]:
+                if n > FEW or not self._is_small:
+                    with suppress(ValueError):
+                        return outputs(theta, self.layers, X, columns)
+                else:
+                    out = np.empty((n, columns), theta.dtype)
+                    if batch.predict_few(out, X, theta, self.layers):
+                        return out
         x = arrays.matrix("X", X, self.dtype, columns=self.layer_sizes[0], names=self.feature_names, empty=True)
         return outputs(theta, self.layers, x, columns)
 

@@ -18,7 +18,7 @@ from fastmlp import arrays, checks, labels
 from fastmlp.kernels import barrier, batch
 from fastmlp.kernels.layers import Network
 from fastmlp.kernels.simd import readable
-from fastmlp.kernels.tiles import Data, Tiles, pack
+from fastmlp.kernels.tiles import Data, pack
 from fastmlp.kernels.vectors import BYTES
 from fastmlp.kernels.wide import ROWS, hold
 from fastmlp.networks.layered import Layered
@@ -255,20 +255,16 @@ class ChunkedLoss:
             shared = own[0] if plan.together else None
             more = [wide_scratch(plan.wide, dtype, plan.lanes, plan.block, shared) for _ in range(1, plan.workers)]
             self.workers = [batch.Worker(*each) for each in (own, *more)]
-        elif plan.blocks:
-            kept = empty_tiles(layers, dtype, plan.lanes, plan.blocks)
+        else:
+            kept = empty_tiles(layers, dtype, plan.lanes, plan.blocks) if plan.blocks else None
             for block in range(plan.blocks):
                 first = block * plan.lanes
                 pack(kept, block, data, order, first, min(plan.lanes, most_rows - first))
-            self.workers = [self._worker(kept) for _ in range(plan.workers)]
-        else:
-            self.workers = [self._worker(empty_tiles(layers, dtype, plan.lanes)) for _ in range(plan.workers)]
+            self.workers = [batch.Worker(*batch_scratch(layers, dtype, plan.lanes, kept)) for _ in range(plan.workers)]
         self.total, gradients = aligned(dtype, plan.parameters, plan.wave * plan.parameters)
         self._copies: tuple[NDArray[Any], ...] = ()  # that are written anew in each call
-        self.sums = batch.Sums(self.total, gradients.reshape(plan.wave, -1), np.zeros(max(plan.wave, -(-plan.lanes // plan.block))))
-
-    def _worker(self, tiles: Tiles) -> batch.Worker:
-        return batch.Worker(batch_scratch(self.layers, tiles.inputs.dtype, self.plan.lanes), tiles)
+        losses = np.zeros(max(plan.wave, -(-plan.lanes // plan.block)))
+        self.sums = batch.Sums(self.total, gradients.reshape(plan.wave, -1), losses)
 
     def held(self, values: NDArray[Any]) -> NDArray[Any]:
         """Theta, or rows of numbers for each parameter, as the kernels hold them: the same array, or a copy with what pads it."""
@@ -316,7 +312,7 @@ class ChunkedLoss:
     def sum_loss(self, theta: NDArray[Any], start: int, stop: int, share_out: Workers, *, gradient: bool = True) -> float:
         """The weighted sum of the losses of rows order[start : stop], for theta as `held` makes it; its gradient, unscaled, comes
         to stand in `total`."""
-        sums = self.sums if gradient else self.sums._replace(gradients=self.sums.gradients[:0])
+        sums = self.sums if gradient else batch.Sums(self.total, self.sums.gradients[:0], self.sums.losses)
         plan, loss = self.plan, 0.0
         losses = batch.chunk_losses if plan.wide is None else batch.wide_chunk_losses
         for first in range(start, stop, plan.wave * plan.chunk):

@@ -16,8 +16,8 @@ from fastmlp.threads import LONGEST_CALL, Workers, threads_for
 
 
 def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], columns: int) -> NDArray[Any]:
-    """The outputs for the rows of x (N, D), which are finite, in so many columns: see batch.predict. If an output is not, a
-    ValueError tells so."""
+    """The outputs for the rows of x (N, D) in so many columns: see batch.predict. If a number of either is not finite, a ValueError
+    tells so; of an output, where it stands."""
     n = len(x)
     checks.enough_memory(f"the outputs for {n} rows", n * columns * theta.itemsize)
     out = np.empty((n, columns), dtype=theta.dtype)
@@ -56,7 +56,10 @@ def outputs_in_turn(
 
 def _overflow(out: NDArray[Any], first: int) -> ValueError:
     """What to say of outputs, those for row `first` and after it, of which some are not finite."""
-    row, column = np.argwhere(~np.isfinite(out))[0]
+    places = np.argwhere(~np.isfinite(out))
+    if not len(places):
+        return ValueError("X must be finite")
+    row, column = places[0]
     return ValueError(
         f"outputs must be finite; that for X[{first + row}] is {out[row, column]}: the weights are too large for such rows"
     )

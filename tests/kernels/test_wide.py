@@ -29,22 +29,10 @@ ROWS = (1, 2, 33) if INTERPRETED else (1, 2, 31, 32, 33, 70)
 by_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 
-class _Wide(np.ndarray):
-    """A table of layers, the narrowest of which seems wide enough."""
-
-    def min(self, *_, **__):
-        return 1 << 20
-
-
-def wide_layers(layers, itemsize, rows):
-    """The table of any network with hidden layers, however narrow they are."""
-    table = layout.wide_layers(layers.view(_Wide), itemsize, rows)
-    return None if table is None else np.asarray(table)
-
-
 @pytest.fixture
 def units_as_lanes(monkeypatch):
-    monkeypatch.setattr(objective, "wide_layers", wide_layers)
+    """However narrow layers are."""
+    monkeypatch.setattr(layout, "least_width", lambda *_: 1)
 
 
 class Rows(NamedTuple):
@@ -306,8 +294,8 @@ def test_either_form_trains_a_network_alike(options, in_kernel, dtype, monkeypat
     X, y = toy(20 if INTERPRETED else 60)
     options = {"hidden": (17, 9), "epochs": 3, "batch_size": 7, "seed": 0, "l2": 0.01, "keep_state": True, **options}
     models = []
-    for table in (wide_layers, lambda *_: None):
-        monkeypatch.setattr(objective, "wide_layers", table)
+    for width in (1, 1000):
+        monkeypatch.setattr(layout, "least_width", lambda *_, width=width: width)
         models.append(fastmlp.train(X, y, dtype=dtype, **options))
     units, samples = models
     tolerance = 1e-9 if dtype is np.float64 else 4 * units.state.steps * np.finfo(dtype).eps  # see test_descent.py
