@@ -14,15 +14,13 @@ from fastmlp.kernels.barrier import LAST, look, meet
 from fastmlp.kernels.compile import jit, jit_flat, jit_inline, jit_part
 from fastmlp.kernels.dense import dense_backward_input, dense_backward_parameters, dense_forward
 from fastmlp.kernels.ends import is_penalized, is_stuck, share_of_penalty
-from fastmlp.kernels.layers import last_layer, layer_of
+from fastmlp.kernels.layers import layer_of
 from fastmlp.kernels.optimizers import move
-from fastmlp.kernels.output import block_loss, output_forward
+from fastmlp.kernels.output import block_loss
 from fastmlp.kernels.product import Grid
-from fastmlp.kernels.simd import get, lanes_of, load, put, room, total, zeros
-from fastmlp.kernels.tiles import STRIP, Tiles, pack, strips
+from fastmlp.kernels.simd import lanes_of
+from fastmlp.kernels.tiles import Tiles, pack, strips
 from fastmlp.kernels.wide import WideScratch, share_of_gradient, wide_chunk
-
-ROOM = 8192  # numbers of scratch for a few rows, on the stack
 
 
 class BatchScratch(NamedTuple):
@@ -304,54 +302,3 @@ def train_by_batches(state, sums, worker, data, order, sizes, network, rule, end
 def train_wide_by_batches(state, sums, worker, data, order, sizes, network, rule, ends, team):
     """train_by_batches with units as lanes."""
     _train(wide_chunk, share_of_gradient, state, sums, worker, data, order, sizes, network, rule, ends, team)
-
-
-@jit
-def predict(out, scratch, x, theta, layers, first, last, lanes, stride):
-    """The outputs for rows first to last - 1 of x (N, D), into out (N, K), `lanes` rows at a time; returns whether these rows and
-    their outputs are finite.
-
-    Where out has two columns for one output, p, they are 1 - p and p. scratch holds rows_of(layers) * stride numbers.
-    """
-    n_in, columns, output, along = x.shape[1], out.shape[1], last_layer(layers), lanes_of(scratch)
-    one, zero = x.dtype.type(1), x.dtype.type(0)
-    units = n_in
-    for number in range(layers.shape[0]):
-        layer = layer_of(layers, number)
-        if layer.biased > 0:
-            for n in range(units * stride, (units + 1) * stride):
-                put(scratch, n, one)
-        units += layer.n_out + layer.biased
-    units = (n_in + layers[0, 4]) * stride
-    bad, bad_rest = zeros(scratch), zero
-    for start in range(first, last, lanes):
-        count = min(lanes, last - start)
-        m = strips(count, scratch)
-        for d in range(n_in):
-            row = d * stride
-            for n in range(count):
-                put(scratch, row + n, get(x, (start + n) * n_in + d))
-            for n in range(count, m):
-                put(scratch, row + n, zero)
-            for n in range(row, row + m, along):
-                bad += load(scratch, n) - load(scratch, n)
-        at = hidden_forward(scratch, None, units, Grid(scratch, np.int64(0), stride, along), theta, layers, m)
-        output_forward(scratch, at, output, stride, m)
-        for k in range(output.n_out):
-            z, whole = at + k * stride, count // along * along  # lanes past the last row may overflow
-            for n in range(z, z + whole, along):
-                bad += load(scratch, n) - load(scratch, n)
-            for n in range(z + whole, z + count):
-                bad_rest += get(scratch, n) - get(scratch, n)
-            for n in range(count):
-                value = get(scratch, z + n)
-                if columns > output.n_out:
-                    put(out, (start + n) * columns, one - value)
-                put(out, (start + n) * columns + columns - output.n_out + k, value)
-    return total(bad) + bad_rest == zero
-
-
-@jit
-def predict_few(out, x, theta, layers):
-    """predict for a few rows, with scratch on the stack."""
-    return predict(out, room(theta, ROOM), x, theta, layers, np.int64(0), x.shape[0], STRIP, STRIP)

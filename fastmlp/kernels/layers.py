@@ -48,4 +48,4 @@ def last_layer(layers):
 
 def rows_of(layers):
     """Rows of a block of samples: inputs, hidden units and logits, and the ones."""
-    return int(layers[0, 0] + layers[:, 1].sum() + layers[:, 4].sum())
+    return int(layers[0, 0]) + sum(n_out + biased for _, n_out, _, _, biased, _, _ in layers.tolist())

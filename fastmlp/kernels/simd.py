@@ -166,6 +166,12 @@ def as_tuple(array, i, count):
     return tuple(_places(array, i, count))
 
 
+def copy_apart(array, i, step, source, j, count):
+    """Copies numbers from place j of the source on to places i, i + step, ...; their count is known when the code is compiled."""
+    for k, number in enumerate(_places(source, j, count)):
+        put(array, i + k * step, number)
+
+
 def spread(array, i):
     """The number at place i in all lanes."""
     return np.full(lanes_of(array), get(array, i))
@@ -339,6 +345,19 @@ def _(context, builder, signature, array, i, count):
     pointer = pointer_to(context, builder, signature.args[0], array, i, signature.return_type.count)
     numbers = [builder.load(builder.gep(pointer, [ir.IntType(64)(k)])) for k in range(signature.return_type.count)]
     return context.make_tuple(builder, signature.return_type, numbers)
+
+
+def _copied(array, i, step, source, j, count):
+    return types.none if array.dtype == source.dtype and isinstance(count, types.IntegerLiteral) else None
+
+
+@compiles(copy_apart, result=_copied, kinds=[(types.Array, types.Integer, types.Integer, types.Array, types.Integer, types.Any)])
+def _(context, builder, signature, array, i, step, source, j, count):
+    kind, _, _, source_kind, _, count_kind = signature.args
+    for k in range(count_kind.literal_value):
+        number = builder.load(pointer_to(context, builder, source_kind, source, builder.add(j, j.type(k))))
+        builder.store(number, pointer_to(context, builder, kind, array, builder.add(i, builder.mul(step, step.type(k)))))
+    return context.get_dummy_value()
 
 
 @compiles(zeros, result=lambda array: vector_of(array), kinds=[(types.Array,)])

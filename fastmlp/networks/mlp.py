@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, labels
-from fastmlp.kernels import batch, online
+from fastmlp.kernels import inference, online
 from fastmlp.kernels.frozen import MOST_OUTPUTS, frozen
 from fastmlp.kernels.layers import rows_of
 from fastmlp.kernels.tiles import STRIP
@@ -327,7 +327,7 @@ class MLP(Layered):
                         return outputs(theta, self.layers, X, columns)
                 else:
                     out = np.empty((n, columns), theta.dtype)
-                    if batch.predict_few(out, X, theta, self.layers):
+                    if inference.predict_few(out, X, theta, self.layers):
                         return out
         x = arrays.matrix("X", X, self.dtype, columns=self.layer_sizes[0], names=self.feature_names, empty=True)
         return outputs(theta, self.layers, x, columns)
@@ -348,7 +348,7 @@ class MLP(Layered):
     @cached_property
     def _is_small(self) -> bool:
         """Whether a block of it fits in the stack's room for kernels."""
-        return rows_of(self.layers) * int(STRIP) <= batch.ROOM
+        return rows_of(self.layers) * int(STRIP) <= inference.ROOM
 
 
 KIND = ModelKind(NO_FIELDS, NO_FIELDS, expected_network, lambda record: MLP(**network_arguments(record)))

@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import arrays, checks, interrupts
-from fastmlp.kernels import batch
+from fastmlp.kernels import inference
 from fastmlp.kernels.layers import rows_of
 from fastmlp.networks.layout import aligned, block_lanes, stride_of
 from fastmlp.threads import LONGEST_CALL, Workers, threads_for
 
 
 def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], columns: int) -> NDArray[Any]:
-    """The outputs for the rows of x (N, D) in so many columns: see batch.predict. If a number of either is not finite, a ValueError
-    tells so; of an output, where it stands."""
+    """The outputs for the rows of x (N, D) in so many columns, see kernels/inference.py. If a number of either is not finite, a
+    ValueError tells so; of an output, where it stands."""
     n = len(x)
     checks.enough_memory(f"the outputs for {n} rows", n * columns * theta.itemsize)
     out = np.empty((n, columns), dtype=theta.dtype)
@@ -26,7 +26,7 @@ def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], col
     def work(first: int) -> None:
         (block,) = aligned(theta.dtype, rows_of(layers) * stride_of(lanes))
         some = arrays.floating(x[first : first + rows], theta.dtype)
-        finite = batch.predict(out[first : first + rows], block, some, theta, layers, 0, len(some), lanes, stride_of(lanes))
+        finite = inference.predict(out[first : first + rows], block, some, theta, layers, 0, len(some), lanes, stride_of(lanes))
         if not finite:
             raise _overflow(out[first : first + rows], first)
 
@@ -49,7 +49,7 @@ def outputs_in_turn(
     lanes = block_lanes(layers, x.dtype.itemsize, len(x))
     (block,) = aligned(x.dtype, rows_of(layers) * stride_of(lanes))
     for theta in thetas:
-        if not batch.predict(out, block, x, theta, layers, 0, len(x), lanes, stride_of(lanes)):
+        if not inference.predict(out, block, x, theta, layers, 0, len(x), lanes, stride_of(lanes)):
             raise _overflow(out, 0)
         yield out
 

@@ -236,6 +236,21 @@ def read_all(out, x, i):
     store(out, 11 * lanes + 12, simd.spread_wide(x, i))
 
 
+@numba.njit
+def copy_three(out, i, step, x, j):
+    simd.copy_apart(out, i, step, x, j, 3)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_numbers_are_copied_to_places_apart(dtype):
+    x, out = rows_of_numbers(dtype), np.zeros(20, dtype)
+    copy_three(out, 2, 7, x, 18)
+    copy_three(out, 0, 1, x, 97)
+    expected = np.zeros(20)
+    expected[[2, 9, 16]], expected[:3] = (19, 20, 21), (98, 99, 100)
+    assert np.array_equal(out, expected)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_reads_begin_at_any_place(dtype):
     x = rows_of_numbers(dtype)

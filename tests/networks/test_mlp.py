@@ -12,7 +12,7 @@ from cases import EVERY_NETWORK, mlp, network_of, problem, slow
 import fastmlp
 from benchmarks import reference
 from fastmlp import MLP
-from fastmlp.kernels import batch
+from fastmlp.kernels import inference
 
 SIGMOID = network_of("tanh", "sigmoid", "cross_entropy", (5,), outputs=1)
 SOFTMAX = network_of("relu", "softmax", "cross_entropy", (6, 4))
@@ -113,8 +113,8 @@ def test_the_answer_to_a_row_does_not_depend_on_the_rows_beside_it(network, dtyp
 @pytest.fixture
 def few_calls(monkeypatch):
     """How many rows each call of the short way for a few rows was given."""
-    calls, predict_few = [], batch.predict_few
-    monkeypatch.setattr(batch, "predict_few", lambda out, x, *rest: calls.append(len(x)) or predict_few(out, x, *rest))
+    calls, predict_few = [], inference.predict_few
+    monkeypatch.setattr(inference, "predict_few", lambda out, x, *rest: calls.append(len(x)) or predict_few(out, x, *rest))
     return calls
 
 
@@ -278,6 +278,37 @@ def test_rows_too_large_for_the_type_of_the_network_are_rejected():
         X[-1, 1] = 1e300
         with pytest.raises(ValueError, match=rf"^X must be finite; X\[{rows - 1}, 1\] is "):
             model.predict(X)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("rows", [1, 32, 33, 99])
+def test_what_is_not_finite_is_found_though_the_outputs_are(rows, wrong, dtype):
+    """As tanh makes 1 of infinity."""
+    model = MLP.from_weights([np.ones((3, 4), dtype), np.ones((4, 2), dtype)], activation="tanh")
+    X = np.zeros((rows, 3), dtype)
+    X[rows // 2, 1] = wrong
+    with pytest.raises(ValueError, match=rf"^X must be finite; X\[{rows // 2}, 1\] is {wrong}$"):
+        model.predict(X)
+    X[rows // 2, 1] = 0
+    assert np.isfinite(model.predict(X)).all()
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("inputs", range(1, 8))
+@pytest.mark.parametrize("output", ["sigmoid", "softmax", "identity"])
+def test_any_number_of_inputs(output, inputs, dtype):
+    sizes = (inputs, 6, 1 if output == "sigmoid" else 3)
+    network = reference.Network(sizes, ("tanh",), output, "squared_error" if output == "identity" else "cross_entropy")
+    theta, X, _ = problem(network, 77, dtype)
+    model = mlp(network, theta, classes=None if output == "identity" else np.arange(max(2, sizes[-1])))
+    expected = reference.predict(network, theta.astype(float), X.astype(float))
+    out = model.predict(X) if output == "identity" else model.predict_proba(X)[:, -sizes[-1] :]
+    np.testing.assert_allclose(out, expected, rtol=0, atol=100 * np.finfo(dtype).eps)
+    if output == "sigmoid":
+        assert np.array_equal(model.predict_proba(X)[:, 0], 1 - out[:, 0])
 
 
 # -- Parameters --------------------------------------------------------------------------------------------------------
