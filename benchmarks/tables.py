@@ -5,7 +5,8 @@
 
 A table stands between `<!-- measured: NAME -->` and `<!-- end -->`, where NAME says which tests it tells of; the prose around it is
 the README's own. A table whose tests were not run stays as it is, with its own date and machine: so some of the benchmarks may be
-run again by themselves. A rival whose library was not installed has no row.
+run again by themselves. A rival whose library was not installed has no row. Of tables whose names end in `one_core` a run tells
+that was kept on one, as by `taskset -c 0`; of the others, one on several.
 """
 
 import json
@@ -57,7 +58,7 @@ def times(ratios):
 def machine_line(machine):
     """What a run was made on, and with which versions."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    return f"{machine['processor']}, {machine['cores']} cores; {versions}"
+    return f"{machine['processor']}, {machine['cores']} core{'s' * (machine['cores'] > 1)}; {versions}"
 
 
 def markdown(headings, rows):
@@ -110,6 +111,7 @@ TABLES = {  # the tests that each tells of, by the beginnings of their names, an
     "headlines": (HEADLINES, headlines),
     "scikit_learn": (IN_SCIKIT_LEARN, beside_scikit_learn),
     "training": ("test_training.py", compared),
+    "training_on_one_core": ("test_training.py", compared),
     "prediction": ("test_prediction.py", compared),
     "population": ("test_population.py", compared),
     "images": ("test_images.py", compared),
@@ -129,7 +131,8 @@ def with_tables(text, run):
 
     def renewed(match):
         beginnings, write = TABLES[match[1]]
-        told = [result for result in results if result["test"].startswith(beginnings)]
+        cores_fit = (machine["cores"] == 1) == match[1].endswith("one_core")
+        told = [result for result in results if cores_fit and result["test"].startswith(beginnings)]
         return f"{match[1]}{match[2]}{write(told)}\n{date:%-d %B %Y}; {machine_line(machine)}.\n" if told else match[0]
 
     return TABLE.sub(renewed, text)

@@ -124,7 +124,8 @@ def test_every_benchmark_has_its_table():
     command = [sys.executable, "-m", "pytest", "benchmarks", "--collect-only", "-q", "-p", "no:cacheprovider"]
     output = subprocess.run(command, cwd=tables.ROOT, capture_output=True, text=True, timeout=120, check=True).stdout
     tests = re.findall("^benchmarks/(.*::.*)$", output, re.MULTILINE)
-    beginnings = [beginning for name, (beginning, _) in tables.TABLES.items() if name not in ("headlines", "scikit_learn")]
+    again = ("headlines", "scikit_learn", "training_on_one_core")  # of tests that have a table
+    beginnings = [beginning for name, (beginning, _) in tables.TABLES.items() if name not in again]
     assert all(sum(map(test.startswith, beginnings)) == 1 for test in tests)
     assert set(tables.HEADLINES) <= set(tests)
 
@@ -153,3 +154,11 @@ def test_durations_have_a_fitting_unit(number, text):
 
 def test_a_ratio_is_the_median_and_the_quartiles():
     assert tables.times([1, 2, 3, 4, 100]) == "3x (2 to 4)"
+
+
+def test_a_run_on_one_core_has_tables_of_its_own():
+    text = readme("training") + readme("training_on_one_core")
+    several = tables.with_tables(text, RUN)
+    one = tables.with_tables(text, RUN | {"machine_info": {"fastmlp": MACHINE | {"cores": 1}}})
+    assert several == tables.with_tables(readme("training"), RUN) + readme("training_on_one_core")
+    assert one.startswith(readme("training")) and "A processor, 1 core; Python" in one
