@@ -43,12 +43,12 @@ def _data(dtype: str) -> tuple[Any, Any]:
 
 def _train(dtype: str) -> None:
     X, y = _data(dtype)
-    model = train(X, y, epochs=1, validation=(X, y))
-    model.predict(X[:1])
-    model.gradient(X, y)
-    wide = train(X, y, epochs=1, batch_size=None, hidden=(256,))
-    wide.predict(X)
-    wide.gradient(X, y)
+    for hidden in 8, 256:  # narrow and wide layers, which have kernels of their own
+        model = train(X, y, epochs=1, hidden=hidden, validation=(X, y))
+        train(X, y, epochs=1, batch_size=None, init=model)
+        model.predict(X)
+        model.predict(X[:1])
+        model.gradient(X, y)
 
 
 def _update(dtype: str) -> None:

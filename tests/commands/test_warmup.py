@@ -44,6 +44,8 @@ with noticed_by(Heard()):
             for options in (
                 {"batch_size": 1, "optimizer": "sgd", "bootstrap": True},
                 {"optimizer": "momentum", "validation": 0.2, "patience": 1, "activation": "relu", "hidden": 100},
+                {"hidden": 5},
+                {"batch_size": None, "hidden": (4, 6), "optimizer": "sgd", "validation": 0.2},
                 {"batch_size": None, "hidden": (300, 30), "l2": 0.1, "sample_weight": abs(X[:, 1]) + 1, "validation": 0.2},
             ):
                 model = fastmlp.train(fixed, y, epochs=2, **options)
