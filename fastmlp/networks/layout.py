@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ctypes import addressof, c_char
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -140,5 +141,5 @@ def aligned(dtype: DTypeLike, *sizes: int) -> list[NDArray[Any]]:
     line = LINE // kind.itemsize
     starts = [0, *accumulate(-(-size // line) * line for size in sizes)]
     buffer = np.zeros(starts[-1] + line, kind)
-    first = -buffer.__array_interface__["data"][0] % LINE // kind.itemsize
+    first = -addressof(c_char.from_buffer(buffer)) % LINE // kind.itemsize
     return [buffer[first + start : first + start + size] for start, size in zip(starts, sizes, strict=False)]
