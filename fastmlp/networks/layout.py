@@ -141,5 +141,5 @@ def aligned(dtype: DTypeLike, *sizes: int) -> list[NDArray[Any]]:
     line = LINE // kind.itemsize
     starts = [0, *accumulate(-(-size // line) * line for size in sizes)]
     buffer = np.zeros(starts[-1] + line, kind)
-    first = -addressof(c_char.from_buffer(buffer)) % LINE // kind.itemsize
+    first = -addressof(c_char.from_buffer(buffer.data)) % LINE // kind.itemsize
     return [buffer[first + start : first + start + size] for start, size in zip(starts, sizes, strict=False)]

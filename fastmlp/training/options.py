@@ -56,10 +56,6 @@ def _one_of(names: Iterable[str]) -> Callable[[str, Any], Any]:
     return lambda name, value: checks.one_of(name, value, names)
 
 
-def _dtype(_: str, value: Any) -> Any:
-    return checks.dtype(value)
-
-
 def _or_none(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
     return lambda name, value: None if value is None else check(name, value)
 
@@ -209,7 +205,9 @@ class Options:
     data_seed: int | None = field(
         default=None, metadata=_about(checks.seed, "of the order and the rows held out, if these have one of their own")
     )
-    dtype: Any = field(default=None, metadata=_about(_dtype, "what to compute in: float32, float64", recorded=False))
+    dtype: Any = field(
+        default=None, metadata=_about(lambda _, value: checks.dtype(value), "what to compute in: float32, float64", recorded=False)
+    )
     threads: int | None = field(
         default=None, metadata=_about(checks.positive_int, "how many threads; by default one for each core", recorded=False)
     )
