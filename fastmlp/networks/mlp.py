@@ -66,6 +66,10 @@ class MLP(Layered):
     Threads may ask and update one network side by side: its updates are made one after the other. A copy shares nothing with it.
     """
 
+    history: History | Any  # or None, which `train` never leaves: type checkers need not ask
+    made_with: dict[str, Any]
+    state: TrainingState | None
+
     def __init__(
         self,
         layer_sizes: Sequence[int],
@@ -83,9 +87,7 @@ class MLP(Layered):
         feature_names: Sequence[str] | None = None,
     ) -> None:
         super().__init__(layer_sizes, theta, activations, output, loss_name, huber_delta, bias, classes, feature_names)
-        self.history: History | Any = history  # or None, which `train` never leaves: type checkers need not ask
-        self.made_with = dict(made_with or {})
-        self.state = state
+        vars(self).update(history=history, made_with=dict(made_with or {}), state=state)
 
     @classmethod
     @checks.takes_options()

@@ -226,7 +226,8 @@ class Options:
         """
         values = dict(DEFAULTS)
         for name, value in given.items():
-            if name in values and value is not values[name]:
+            default = values.get(name, value)
+            if value is not default and not (type(value) is type(default) is float and value == default):
                 check, own = OPTIONS[name].check, OPTIONS[name].own
                 values[name] = _each(name, value, check) if members and own is not None and own(value) else check(name, value)
         if values["patience"] is not None and values["validation"] is None:
@@ -235,8 +236,7 @@ class Options:
             raise ValueError("the schedule 'adaptive' needs tol: by how much the loss of an epoch has to fall")
         steady = values["keep_state"] or state is not None  # nobody knows the last epoch
         counts = [len(x)] if values["rows"] is None else [len(rows) for rows in values["rows"]]
-        own_rate = values["learning_rate"] is not None
-        by_count = {n: _defaults(values["optimizer"], own_rate, steady, n, x.shape[1]) for n in counts}
+        by_count = {n: _defaults(values["optimizer"], values["learning_rate"] is not None, steady, n, x.shape[1]) for n in counts}
         for name in by_count[counts[0]]:
             if values[name] is None:
                 each = [by_count[n][name] for n in counts]
@@ -244,9 +244,9 @@ class Options:
         epochs = values["epochs"] if checks.is_many(values["epochs"]) else [values["epochs"]]
         if not len(epochs):
             raise ValueError("epochs must have one value for each member; got none")
-        if values["halving"] is not None and checks.is_many(given.get("epochs")):
-            raise ValueError(f"halving needs one number of epochs for all members; got {checks.shown(given['epochs'])}")
         if values["halving"] is not None:
+            if checks.is_many(given.get("epochs")):
+                raise ValueError(f"halving needs one number of epochs for all members; got {checks.shown(given['epochs'])}")
             values["epochs"] = max(epochs)
         before = 0
         if state is not None:

@@ -49,7 +49,9 @@ def _scaling(name: str, x: NDArray[Any], rows: NDArray[np.integer], dtype: Any) 
 
     def block(at: int) -> NDArray[np.float64]:
         """Some rows, as the kernels see them. Nobody holds them, nor what they are made of, while the next ones are made."""
-        return x[rows[at : at + step]].astype(dtype, copy=False).astype(np.float64, copy=False) if whole is None else whole
+        if whole is not None:
+            return whole
+        return x.take(rows[at : at + step], axis=0).astype(dtype, copy=False).astype(np.float64, copy=False)
 
     if len(starts) == 1:
         whole = block(0)
@@ -98,9 +100,9 @@ def _rescale_inputs(network: MLP, theta: NDArray[Any], shift: NDArray[Any], scal
     if not shift.any() and (scale == 1).all():
         return
     n_in, n_out = network.layer_sizes[:2]
-    first = theta[:, : n_in * n_out].reshape(-1, n_in, n_out)
+    first = theta[:, : n_in * n_out].reshape(len(theta), n_in, n_out)
     rescaled = first * scale.astype(np.float64, copy=False)[:, None]
-    theta[:, : n_in * n_out] = rescaled.reshape(len(theta), -1)
+    first[:] = rescaled
     if network.bias:
         theta[:, n_in * n_out : (n_in + 1) * n_out] -= shift.astype(np.float64, copy=False) @ rescaled
 
