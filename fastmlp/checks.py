@@ -6,7 +6,7 @@ import difflib
 import math
 import operator
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set, Sized
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set, Sized
 from contextlib import suppress
 from functools import wraps
 from inspect import Parameter, signature
@@ -88,12 +88,12 @@ def known_options(owner: str, given: Iterable[str], known: Set[str]) -> None:
 SCALARS = (str, int, float, type(None), np.generic)
 
 
-def one_of(name: str, value: Any, known: Iterable[Name]) -> Name:
+def one_of(name: str, value: Any, known: Collection[Name]) -> Name:
     """The value, if it is one of the known names; else a ValueError that lists them and suggests the nearest."""
     if isinstance(value, str):
-        for name_of_one in known:
-            if value == name_of_one:
-                return name_of_one
+        for one in known:
+            if value == one:
+                return one
     names = sorted(known)
     nearest = difflib.get_close_matches(value, names, n=1) if isinstance(value, str) and len(value) <= SHOWN else []
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""

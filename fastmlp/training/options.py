@@ -7,7 +7,7 @@ have its own, and whether the record of a model tells it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple, TypedDict, get_args
 
@@ -52,7 +52,7 @@ def _as_given(_: str, value: Any) -> Any:
     return value
 
 
-def _one_of(names: Iterable[str]) -> Callable[[str, Any], Any]:
+def _one_of(names: Collection[str]) -> Callable[[str, Any], Any]:
     return lambda name, value: checks.one_of(name, value, names)
 
 
