@@ -3,6 +3,7 @@ columns."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,12 +57,12 @@ def _scaling(name: str, x: NDArray[Any], rows: NDArray[np.integer], dtype: Any) 
     if len(starts) == 1:
         whole = block(0)
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        mean = sum(block(at).sum(axis=0) for at in starts) / len(rows)
-        deviation = np.sqrt(sum(np.square(block(at) - mean).sum(axis=0) for at in starts) / len(rows))
+        mean = _column_sums(block, starts) / len(rows)
+        deviation = np.sqrt(_column_sums(lambda at: np.square(block(at) - mean), starts) / len(rows))
         if not SQUARES_UNDERFLOW <= deviation.min() <= deviation.max() < np.inf:
             largest = np.max([np.abs(block(at) - mean).max(axis=0) for at in starts], axis=0)
             unit = np.where(largest > 0, largest, 1.0)
-            deviation = unit * np.sqrt(sum(np.square((block(at) - mean) / unit).sum(axis=0) for at in starts) / len(rows))
+            deviation = unit * np.sqrt(_column_sums(lambda at: np.square((block(at) - mean) / unit), starts) / len(rows))
             finite = np.isfinite(deviation)
             if not finite.all():
                 column = f"column {int(np.argmin(finite))} of {name}"
@@ -69,6 +70,14 @@ def _scaling(name: str, x: NDArray[Any], rows: NDArray[np.integer], dtype: Any) 
     limits = np.finfo(dtype)
     deviation[deviation <= limits.eps * np.abs(mean) + limits.tiny] = 1.0
     return Scaling(mean.astype(dtype, copy=False), (1 / deviation).astype(dtype, copy=False))
+
+
+def _column_sums(of: Callable[[int], NDArray[np.float64]], starts: range) -> NDArray[np.float64]:
+    """The sums of columns over blocks of rows, which begin there."""
+    total: NDArray[np.float64] = of(starts[0]).sum(axis=0)
+    for at in starts[1:]:
+        total += of(at).sum(axis=0)
+    return total
 
 
 def fold(network: MLP, theta: NDArray[Any], inputs: Scaling, outputs: Scaling | None) -> None:
@@ -97,7 +106,7 @@ def unfold(network: MLP, theta: NDArray[Any], inputs: Scaling, outputs: Scaling 
 
 def _rescale_inputs(network: MLP, theta: NDArray[Any], shift: NDArray[Any], scale: NDArray[Any]) -> None:
     """Rewrites first layers that were made for u = (x - shift) * scale as ones for x."""
-    if not shift.any() and (scale == 1).all():
+    if not np.count_nonzero(shift) and not np.count_nonzero(scale != 1):
         return
     n_in, n_out = network.layer_sizes[:2]
     first = theta[:, : n_in * n_out].reshape(len(theta), n_in, n_out)
