@@ -238,15 +238,19 @@ def finite(name: str, array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
         if converted:
             with np.errstate(over="ignore"):
                 part = part.astype(dtype)
-        good = np.isfinite(part)
-        if np.count_nonzero(good) < good.size:  # a third of what `all` takes of few
-            place = np.argwhere(~good)[0]
+        if not all_finite(part):
+            place = np.argwhere(~np.isfinite(part))[0]
             place[0] += block.start
             where = ", ".join(str(i) for i in place)
             value = array[tuple(place)]
             reason = f", too large for {np.dtype(dtype)}" if np.isfinite(value) else ""
             raise ValueError(f"{name} must be finite; {name}[{where}] is {value}{reason}")
     return array
+
+
+def all_finite(array: NDArray[Any]) -> bool:
+    """Whether all numbers are; of few, it takes half as long as `np.isfinite(array).all()`."""
+    return np.count_nonzero(np.isfinite(array)) == array.size
 
 
 def same_length(name: str, array: NDArray[Any], n: int) -> None:

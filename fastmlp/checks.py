@@ -6,7 +6,7 @@ import difflib
 import math
 import operator
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set, Sized
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set, Sized
 from contextlib import suppress
 from functools import wraps
 from inspect import Parameter, signature
@@ -88,11 +88,13 @@ def known_options(owner: str, given: Iterable[str], known: Set[str]) -> None:
 SCALARS = (str, int, float, type(None), np.generic)
 
 
-def one_of(name: str, value: Any, known: Iterable[Name]) -> Name:
+def one_of(name: str, value: Any, known: Collection[Name]) -> Name:
     """The value, if it is one of the known names; else a ValueError that lists them and suggests the nearest."""
+    if isinstance(value, str):
+        for one in known:
+            if value == one:
+                return one
     names = sorted(known)
-    if isinstance(value, str) and value in names:
-        return names[names.index(value)]
     nearest = difflib.get_close_matches(value, names, n=1) if isinstance(value, str) and len(value) <= SHOWN else []
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}; got {shown(value)}{hint}")
@@ -229,7 +231,7 @@ def path(name: str, value: Any) -> Any:
 def seed(name: str, value: int | None) -> int:
     """The seed as given, or a fresh one."""
     if value is None:
-        return int(np.random.SeedSequence().generate_state(1)[0])
+        return int.from_bytes(os.urandom(4), "little")
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 1 << 64:
         raise ValueError(f"{name} must be a whole number from 0 to below 2**64, or None; got {shown(value)}")
     return int(value)

@@ -22,7 +22,7 @@ class Copied:
         kind = type(self)
         if name in kind.FIXED and (name in vars(self) or hasattr(kind, name)):
             raise AttributeError(f"{name} cannot be set, as all else follows from it; make another {kind.__name__}")
-        super().__setattr__(name, value)
+        object.__setattr__(self, name, value)
 
     def __getstate__(self) -> dict[str, Any]:
         kept = vars(self).keys() - {"_updating"}

@@ -113,3 +113,8 @@ class Layered(Copied):
         """The network as the kernels read it."""
         row = LOSSES[self.loss_name]
         return Network(self.layers, CODES[row.name], row.scale, 1.0 if row.parameter is None else getattr(self, row.parameter))
+
+    @cached_property
+    def unscaled(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Shift and scale of inputs that are taken as they are: see kernels/tiles.py."""
+        return np.zeros(self.layer_sizes[0], self.dtype), np.ones(self.layer_sizes[0], self.dtype)

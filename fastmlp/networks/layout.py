@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from ctypes import addressof, c_char
+from functools import lru_cache, wraps
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastmlp.kernels import batch, wide
 from fastmlp.kernels.activations import CODES
+from fastmlp.kernels.layers import Layer
 from fastmlp.kernels.tiles import STRIP, Tiles
 from fastmlp.kernels.vectors import BYTES
 from fastmlp.kernels.wide import WideScratch
 
+Rest = TypeVarTuple("Rest")
+Result = TypeVar("Result")
 LINE = 64  # bytes that come into the cache at once
 BLOCK_BYTES = 1 << 16  # of a block's arrays: between the first-level cache and the second
 
@@ -28,6 +33,21 @@ def layer_table(layer_sizes: Sequence[int], activations: Sequence[str], output: 
     return np.array(rows, dtype=np.int64)
 
 
+def _kept(function: Callable[[NDArray[np.int64], *Rest], Result]) -> Callable[[NDArray[np.int64], *Rest], Result]:
+    """Keeps what a function of a table of layers gave: to find it takes longer than small networks train."""
+
+    @lru_cache(64)
+    def of_bytes(table: bytes, *rest: *Rest) -> Result:
+        return function(np.frombuffer(table, np.int64).reshape(-1, len(Layer._fields)), *rest)
+
+    @wraps(function)
+    def kept(layers: NDArray[np.int64], *rest: *Rest) -> Result:
+        return of_bytes(layers.tobytes(), *rest)
+
+    return kept
+
+
+@_kept
 def wide_layers(layers: NDArray[np.int64], itemsize: int, rows: int) -> NDArray[np.int64] | None:
     """The table of a network whose lanes are to be units for so many rows at a time, see kernels/wide.py; None if they are to be
     samples."""
@@ -75,6 +95,7 @@ def wide_sizes(layers: NDArray[np.int64], rows: int) -> tuple[int, ...]:
     return rows * int(layers[0, 0]), units, units, units, outputs, turned, 2 * n_out * lanes, n_out * lanes, lanes
 
 
+@_kept
 def block_lanes(layers: NDArray[np.int64], itemsize: int, rows: int) -> int:
     """Samples of a block: whole strips, as many as the cache holds, or as there are."""
     most = BLOCK_BYTES // (itemsize * (int(layers[0, 0]) + unit_rows(layers) + max(layers[:, 1].tolist())))
@@ -113,6 +134,7 @@ def batch_scratch(
     return batch.BatchScratch(units, slopes, deltas, spare), tiles
 
 
+@_kept
 def scratch_sizes(layers: NDArray[np.int64], lanes: int) -> tuple[int, int, int, int]:
     """Numbers of each part of batch.BatchScratch."""
     table, stride, strip = layers.tolist(), stride_of(lanes), int(STRIP)
@@ -147,5 +169,5 @@ def aligned(dtype: DTypeLike, *sizes: int) -> list[NDArray[Any]]:
     line = LINE // kind.itemsize
     starts = [0, *accumulate(-(-size // line) * line for size in sizes)]
     buffer = np.zeros(starts[-1] + line, kind)
-    first = -buffer.__array_interface__["data"][0] % LINE // kind.itemsize
+    first = -addressof(c_char.from_buffer(buffer.data)) % LINE // kind.itemsize
     return [buffer[first + start : first + start + size] for start, size in zip(starts, sizes, strict=False)]

@@ -22,7 +22,7 @@ from fastmlp.networks import metrics
 from fastmlp.networks.architecture import activation_of_each, default_loss, weights_and_biases
 from fastmlp.networks.history import DivergedError, History, TrainingState
 from fastmlp.networks.layered import Layered
-from fastmlp.networks.objective import Objective
+from fastmlp.networks.objective import ChunkedLoss, loss_of_rows
 from fastmlp.networks.prediction import outputs
 from fastmlp.networks.records import expected_network, network_arguments, of_networks
 from fastmlp.storage import NO_FIELDS, ModelKind, write_model
@@ -67,6 +67,10 @@ class MLP(Layered):
     Threads may ask and update one network side by side: its updates are made one after the other. A copy shares nothing with it.
     """
 
+    history: History | Any  # or None, which `train` never leaves: type checkers need not ask
+    made_with: dict[str, Any]
+    state: TrainingState | None
+
     def __init__(
         self,
         layer_sizes: Sequence[int],
@@ -84,9 +88,7 @@ class MLP(Layered):
         feature_names: Sequence[str] | None = None,
     ) -> None:
         super().__init__(layer_sizes, theta, activations, output, loss_name, huber_delta, bias, classes, feature_names)
-        self.history: History | Any = history  # or None, which `train` never leaves: type checkers need not ask
-        self.made_with = dict(made_with or {})
-        self.state = state
+        vars(self).update(history=history, made_with=dict(made_with or {}), state=state)
 
     @classmethod
     @checks.takes_options()
@@ -223,7 +225,7 @@ class MLP(Layered):
         ValueError
             As `predict` does, and if y does not fit X or holds a label that is not in `classes`.
         """
-        return Objective(self, X, y, lay_out=False).value()
+        return loss_of_rows(self, X, y, self._kept)[0]
 
     def gradient(self, X: ArrayLike, y: ArrayLike) -> NDArray[Any]:
         """The gradient (P,) of `loss(X, y)` by `theta`, in its order: W0, b0, W1, b1, ...
@@ -233,7 +235,7 @@ class MLP(Layered):
         ValueError
             As `loss` does.
         """
-        return Objective(self, X, y, lay_out=False).gradient()
+        return loss_of_rows(self, X, y, self._kept, gradient=True)[1]
 
     def update(self, x: ArrayLike, y: Any, learning_rate: float) -> float:
         """One step of stochastic gradient descent from one sample, in place.
@@ -344,6 +346,11 @@ class MLP(Layered):
         """What updates write to, and the network: for whoever holds the lock."""
         layers, code, *numbers = self.network
         return *online.online_memory(self.layers, self.dtype, int(STRIP)), layers, code, np.array(numbers)
+
+    @cached_property
+    def _kept(self) -> dict[int, ChunkedLoss]:
+        """Memory in which a loss was measured, by its number of rows; empty while one is."""
+        return {}
 
     @cached_property
     def _is_small(self) -> bool:

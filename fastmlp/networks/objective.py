@@ -45,6 +45,7 @@ LONGEST_BATCH = 20_000_000  # of a batch that is done within one kernel call
 TOGETHER_PAYS = 1_000_000  # of a batch that is one chunk: threads that work on it together meet once more
 SHARE = 10_000  # parameters whose update is worth another thread
 GRADIENT_BYTES = 1 << 24  # of the chunks' gradients of a batch
+KEPT_WORK = 500_000  # of a loss whose memory a network keeps for the next one
 CHUNK_WORK = 13_000  # at least: what a chunk costs beside that is its gradient, added up
 CHUNK_ROWS = 64  # at least
 WIDE_ROWS, WIDE_BYTES = (64, 128), 3 << 17  # of a chunk where lanes are units, and of what is written for it
@@ -106,15 +107,8 @@ class Objective:
     ) -> None:
         if not isinstance(network, Layered):
             raise ValueError(f"network must be an MLP; got {type(network).__name__}")
-        dtype = network.dtype
-        x = arrays.matrix("X", X, dtype, columns=network.layer_sizes[0], names=network.feature_names)
-        columns = 1 if network.classes is not None else network.layer_sizes[-1]
-        each = columns * dtype.itemsize + np.dtype(arrays.numbers_of_rows(len(x))).itemsize
-        checks.enough_memory(f"a loss over {len(x)} rows", len(x) * each)
-        targets = network.targets(y, len(x))
-        weights = labels.sample_weights(sample_weight, None, network.classes, targets, dtype)
-        data = Data(readable(x), targets, weights, np.zeros(x.shape[1], dtype), np.ones(x.shape[1], dtype))
-        n = len(x)
+        data = _data(network, X, y, sample_weight)
+        n = len(data.x)
         count = threads_for(n * network.theta.size, thread_count(threads))
         self._network, self._rows, self._busy = network, n, Lock()
         self._work = ChunkedLoss(network.network, data, every_row(n), n, count, keep_tiles=lay_out)
@@ -150,18 +144,48 @@ class Objective:
     def value_and_gradient(self, theta: ArrayLike | None = None) -> tuple[float, NDArray[Any]]:
         """Both, for the price of the gradient."""
         with self._busy:
-            loss = self._mean_loss(theta, gradient=True)
-            total = self._work.total.copy()
-        batch.to_mean(total, self._rows, self._work.network)
-        return loss, self._work.outside(total)
+            return self._mean_loss(theta, gradient=True), self._work.mean_gradient()
 
     def _mean_loss(self, theta: ArrayLike | None, *, gradient: bool) -> float:
         given = self.network.theta if theta is None else self._parameters(theta)
-        return self._work.sum_loss(self._work.held(given), 0, self._rows, self._workers, gradient=gradient) / self._rows
+        return self._work.mean_loss(given, self._workers, gradient=gradient)
 
     def _parameters(self, theta: ArrayLike) -> NDArray[Any]:
         own = self.network.theta
         return arrays.finite("theta", arrays.parameters("theta", theta, own.dtype, own.size))
+
+
+def _data(network: MLP, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Data:
+    """Rows to measure, as the kernels take them."""
+    dtype = network.dtype
+    x = arrays.matrix("X", X, dtype, columns=network.layer_sizes[0], names=network.feature_names)
+    columns = 1 if network.classes is not None else network.layer_sizes[-1]
+    each = columns * dtype.itemsize + np.dtype(arrays.numbers_of_rows(len(x))).itemsize
+    checks.enough_memory(f"a loss over {len(x)} rows", len(x) * each)
+    targets = network.targets(y, len(x))
+    weights = labels.sample_weights(sample_weight, None, network.classes, targets, dtype)
+    return Data(readable(x), targets, weights, *network.unscaled)
+
+
+def loss_of_rows(
+    network: MLP, X: ArrayLike, y: ArrayLike, kept: dict[int, ChunkedLoss], *, gradient: bool = False
+) -> tuple[float, NDArray[Any]]:
+    """The mean loss over the rows, and its gradient (P,), or none (0,).
+
+    Memory is kept for the next rows, if they are as many, and few: to make it takes longer than what is done in it.
+    """
+    data = _data(network, X, y)
+    n = len(data.x)
+    size = n * network.theta.size
+    work = kept.pop(n, None) or ChunkedLoss(network.network, data, every_row(n), n, threads_for(size))
+    work.data = data
+    loss = work.mean_loss(network.theta, Workers(work.plan.threads), gradient=gradient)
+    found = loss, work.mean_gradient() if gradient else work.total[:0]
+    if size <= KEPT_WORK:
+        del work.data  # which is the caller's
+        kept.clear()
+        kept[n] = work
+    return found
 
 
 class ChunkPlan(NamedTuple):
@@ -308,6 +332,17 @@ class ChunkedLoss:
     def _copy(self, held: NDArray[Any], values: NDArray[Any], *, back: bool) -> None:
         rows = held.reshape(-1, self.plan.parameters), values.reshape(-1, self.parameters)
         hold(*rows, self.layers, self.plan.wide, back)
+
+    def mean_loss(self, theta: NDArray[Any], share_out: Workers, *, gradient: bool) -> float:
+        """The mean loss over the rows of the order, for theta as those who call have it."""
+        n = len(self.order)
+        return self.sum_loss(self.held(theta), 0, n, share_out, gradient=gradient) / n
+
+    def mean_gradient(self) -> NDArray[Any]:
+        """The gradient of a mean loss, once that has been asked for."""
+        total = self.total.copy()
+        batch.to_mean(total, len(self.order), self.network)
+        return self.outside(total)
 
     def sum_loss(self, theta: NDArray[Any], start: int, stop: int, share_out: Workers, *, gradient: bool = True) -> float:
         """The weighted sum of the losses of rows order[start : stop], for theta as `held` makes it; its gradient, unscaled, comes

@@ -11,6 +11,7 @@ import numpy as np
 from fastmlp import __version__
 from fastmlp.kernels import compile
 
+PLAIN = {type(None), bool, int, float, str}  # types of JSON's own values
 LONGEST = 32  # values of an option that are kept; of more, only how many there were
 
 
@@ -18,7 +19,7 @@ def made_with(rows: int, options: Mapping[str, Any]) -> dict[str, Any]:
     """The record of a training on so many rows, with those options that decide on the result."""
     return {
         "rows": rows,
-        "options": {name: _plain(value) for name, value in options.items()},
+        "options": {name: value if type(value) in PLAIN else _plain(value) for name, value in options.items()},
         "versions": dict(_versions()),
     }
 

@@ -3,6 +3,7 @@ stops."""
 
 from __future__ import annotations
 
+import math
 import time
 from functools import partial
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp import arrays
 from fastmlp.kernels import barrier, batch, ends, online, optimizers
 from fastmlp.kernels.simd import readable
 from fastmlp.kernels.tiles import Data
@@ -234,10 +236,10 @@ class Descent:
     def _end_epoch(self, epoch: int, share_out: Workers) -> None:
         """Measures, and looks for a reason to stop."""
         loss = float(self.sums[epoch]) / self.rows
-        if np.isfinite(loss):
+        if math.isfinite(loss):
             measured = self._validate(epoch, share_out)
-            loss = loss if measured is None or np.isfinite(measured) else measured
-        if not np.isfinite(loss):
+            loss = loss if measured is None or math.isfinite(measured) else measured
+        if not math.isfinite(loss):
             self.last_loss = loss
             self.stop("diverged")
             return
@@ -268,7 +270,7 @@ class Descent:
 
     def stop(self, reason: str) -> None:
         """It ends, and is left with the weights that are to be kept."""
-        if reason != "diverged" and not np.isfinite(self.theta).all():
+        if reason != "diverged" and not arrays.all_finite(self.theta):
             reason, self.last_loss = "diverged", float(self.sums[max(self.epochs - 1, 0)]) / self.rows
         elif self.stopping.patience and self.validation_loss and reason != "diverged":
             self.theta[:] = self.best
@@ -339,7 +341,7 @@ class Descent:
             return None
         n = len(self.held_out.order)
         loss = self.held_out.sum_loss(self.held_out.held(self.theta), 0, n, share_out, gradient=False) / n
-        if np.isfinite(loss):
+        if math.isfinite(loss):
             self.validation_loss.append(loss)
             if loss < self.validation_loss[self.best_epoch] or epoch == 0:
                 self.best_epoch = epoch

@@ -119,16 +119,15 @@ def first_thetas(init: str, network: MLP, seeds: Sequence[int], out: NDArray[Any
             else:
                 stream(seed, FIRST_WEIGHTS).standard_normal(out=row)
         if init == "glorot":
-            draws *= 2
-            draws -= 1
+            draws -= 0.5
         draws *= factors
         if draws is not part:
             part[:] = draws
 
 
 def _spread_of(init: str, n_in: int, n_out: int) -> float:
-    """What a weight's draw is multiplied by: from U[-1, 1) for glorot, U[0, 1) for uniform, N(0, 1) for the others."""
-    return {"glorot": math.sqrt(6 / (n_in + n_out)), "he": math.sqrt(2 / n_in), "normal": 0.1, "uniform": 1.0}[init]
+    """What a weight's draw is multiplied by: from U[-0.5, 0.5) for glorot, U[0, 1) for uniform, N(0, 1) for the others."""
+    return {"glorot": 2 * math.sqrt(6 / (n_in + n_out)), "he": math.sqrt(2 / n_in), "normal": 0.1, "uniform": 1.0}[init]
 
 
 def is_state_of(state: TrainingState, network: MLP, inputs: Scaling, outputs: Scaling | None) -> bool:

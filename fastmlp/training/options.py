@@ -7,7 +7,7 @@ have its own, and whether the record of a model tells it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple, TypedDict, get_args
 
@@ -52,12 +52,8 @@ def _as_given(_: str, value: Any) -> Any:
     return value
 
 
-def _one_of(names: Iterable[str]) -> Callable[[str, Any], Any]:
+def _one_of(names: Collection[str]) -> Callable[[str, Any], Any]:
     return lambda name, value: checks.one_of(name, value, names)
-
-
-def _dtype(_: str, value: Any) -> Any:
-    return checks.dtype(value)
 
 
 def _or_none(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
@@ -209,7 +205,9 @@ class Options:
     data_seed: int | None = field(
         default=None, metadata=_about(checks.seed, "of the order and the rows held out, if these have one of their own")
     )
-    dtype: Any = field(default=None, metadata=_about(_dtype, "what to compute in: float32, float64", recorded=False))
+    dtype: Any = field(
+        default=None, metadata=_about(lambda _, value: checks.dtype(value), "what to compute in: float32, float64", recorded=False)
+    )
     threads: int | None = field(
         default=None, metadata=_about(checks.positive_int, "how many threads; by default one for each core", recorded=False)
     )
@@ -228,7 +226,8 @@ class Options:
         """
         values = dict(DEFAULTS)
         for name, value in given.items():
-            if name in values and value is not values[name]:
+            default = values.get(name, value)
+            if value is not default and not (type(value) is type(default) is float and value == default):
                 check, own = OPTIONS[name].check, OPTIONS[name].own
                 values[name] = _each(name, value, check) if members and own is not None and own(value) else check(name, value)
         if values["patience"] is not None and values["validation"] is None:
@@ -237,8 +236,7 @@ class Options:
             raise ValueError("the schedule 'adaptive' needs tol: by how much the loss of an epoch has to fall")
         steady = values["keep_state"] or state is not None  # nobody knows the last epoch
         counts = [len(x)] if values["rows"] is None else [len(rows) for rows in values["rows"]]
-        own_rate = values["learning_rate"] is not None
-        by_count = {n: _defaults(values["optimizer"], own_rate, steady, n, x.shape[1]) for n in counts}
+        by_count = {n: _defaults(values["optimizer"], values["learning_rate"] is not None, steady, n, x.shape[1]) for n in counts}
         for name in by_count[counts[0]]:
             if values[name] is None:
                 each = [by_count[n][name] for n in counts]
@@ -246,9 +244,9 @@ class Options:
         epochs = values["epochs"] if checks.is_many(values["epochs"]) else [values["epochs"]]
         if not len(epochs):
             raise ValueError("epochs must have one value for each member; got none")
-        if values["halving"] is not None and checks.is_many(given.get("epochs")):
-            raise ValueError(f"halving needs one number of epochs for all members; got {checks.shown(given['epochs'])}")
         if values["halving"] is not None:
+            if checks.is_many(given.get("epochs")):
+                raise ValueError(f"halving needs one number of epochs for all members; got {checks.shown(given['epochs'])}")
             values["epochs"] = max(epochs)
         before = 0
         if state is not None:
@@ -259,7 +257,9 @@ class Options:
             values["seed"] = checks.seed("seed", None)
         if values["warmup"] >= before + min(epochs):
             raise ValueError(f"warmup must be fewer epochs than epochs={min(epochs)}; got {values['warmup']:g}")
-        return cls(**values)
+        options = cls.__new__(cls)
+        vars(options).update(values)  # at once, as a training of a small network takes less than a millisecond
+        return options
 
     def own(self) -> dict[str, Sequence[Any]]:
         """The options of which each member has a value of its own."""

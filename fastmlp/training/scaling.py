@@ -3,6 +3,7 @@ columns."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,25 +50,34 @@ def _scaling(name: str, x: NDArray[Any], rows: NDArray[np.integer], dtype: Any) 
 
     def block(at: int) -> NDArray[np.float64]:
         """Some rows, as the kernels see them. Nobody holds them, nor what they are made of, while the next ones are made."""
-        return x[rows[at : at + step]].astype(dtype, copy=False).astype(np.float64, copy=False) if whole is None else whole
+        if whole is not None:
+            return whole
+        return x.take(rows[at : at + step], axis=0).astype(dtype, copy=False).astype(np.float64, copy=False)
 
     if len(starts) == 1:
         whole = block(0)
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        mean = sum(block(at).sum(axis=0) for at in starts) / len(rows)
-        deviation = np.sqrt(sum(np.square(block(at) - mean).sum(axis=0) for at in starts) / len(rows))
-        finite = np.isfinite(deviation)
-        if deviation.min() < SQUARES_UNDERFLOW or not finite.all():
+        mean = _column_sums(block, starts) / len(rows)
+        deviation = np.sqrt(_column_sums(lambda at: np.square(block(at) - mean), starts) / len(rows))
+        if not SQUARES_UNDERFLOW <= deviation.min() <= deviation.max() < np.inf:
             largest = np.max([np.abs(block(at) - mean).max(axis=0) for at in starts], axis=0)
             unit = np.where(largest > 0, largest, 1.0)
-            deviation = unit * np.sqrt(sum(np.square((block(at) - mean) / unit).sum(axis=0) for at in starts) / len(rows))
+            deviation = unit * np.sqrt(_column_sums(lambda at: np.square((block(at) - mean) / unit), starts) / len(rows))
             finite = np.isfinite(deviation)
-    if not finite.all():
-        column = f"column {int(np.argmin(finite))} of {name}"
-        raise ValueError(f"{column} is too large to be standardized; scale it down, or give standardize=False")
+            if not finite.all():
+                column = f"column {int(np.argmin(finite))} of {name}"
+                raise ValueError(f"{column} is too large to be standardized; scale it down, or give standardize=False")
     limits = np.finfo(dtype)
     deviation[deviation <= limits.eps * np.abs(mean) + limits.tiny] = 1.0
-    return Scaling(mean.astype(dtype), (1 / deviation).astype(dtype))
+    return Scaling(mean.astype(dtype, copy=False), (1 / deviation).astype(dtype, copy=False))
+
+
+def _column_sums(of: Callable[[int], NDArray[np.float64]], starts: range) -> NDArray[np.float64]:
+    """The sums of columns over blocks of rows, which begin there."""
+    total: NDArray[np.float64] = of(starts[0]).sum(axis=0)
+    for at in starts[1:]:
+        total += of(at).sum(axis=0)
+    return total
 
 
 def fold(network: MLP, theta: NDArray[Any], inputs: Scaling, outputs: Scaling | None) -> None:
@@ -76,34 +86,34 @@ def fold(network: MLP, theta: NDArray[Any], inputs: Scaling, outputs: Scaling | 
     with np.errstate(all="ignore"):
         _rescale_inputs(network, theta, *inputs)
         if outputs is not None:
-            scale = 1 / outputs.scale.astype(np.float64)
-            _rescale_outputs(network, theta, scale, outputs.shift.astype(np.float64))
+            scale = 1 / outputs.scale.astype(np.float64, copy=False)
+            _rescale_outputs(network, theta, scale, outputs.shift.astype(np.float64, copy=False))
 
 
 def unfold(network: MLP, theta: NDArray[Any], inputs: Scaling, outputs: Scaling | None) -> NDArray[Any]:
     """Networks like this one, theta (m, P), as they begin for scaled inputs and targets: `fold` undone."""
     theta = arrays.finite("init.theta", theta, network.dtype).astype(network.dtype)
     with np.errstate(all="ignore"):
-        scale = inputs.scale.astype(np.float64)
+        scale = inputs.scale.astype(np.float64, copy=False)
         _rescale_inputs(network, theta, -inputs.shift * scale, 1 / scale)
         if outputs is not None:
-            scale = outputs.scale.astype(np.float64)
+            scale = outputs.scale.astype(np.float64, copy=False)
             _rescale_outputs(network, theta, scale, -outputs.shift * scale)
-    if not np.isfinite(theta).all():
+    if not arrays.all_finite(theta):
         raise ValueError("init has weights that are too large for standardized columns; scale X and y, or give standardize=False")
     return theta
 
 
 def _rescale_inputs(network: MLP, theta: NDArray[Any], shift: NDArray[Any], scale: NDArray[Any]) -> None:
     """Rewrites first layers that were made for u = (x - shift) * scale as ones for x."""
-    if not shift.any() and (scale == 1).all():
+    if not np.count_nonzero(shift) and not np.count_nonzero(scale != 1):
         return
     n_in, n_out = network.layer_sizes[:2]
-    first = theta[:, : n_in * n_out].reshape(-1, n_in, n_out)
-    rescaled = first * scale.astype(np.float64)[:, None]
-    theta[:, : n_in * n_out] = rescaled.reshape(len(theta), -1)
+    first = theta[:, : n_in * n_out].reshape(len(theta), n_in, n_out)
+    rescaled = first * scale.astype(np.float64, copy=False)[:, None]
+    first[:] = rescaled
     if network.bias:
-        theta[:, n_in * n_out : (n_in + 1) * n_out] -= shift.astype(np.float64) @ rescaled
+        theta[:, n_in * n_out : (n_in + 1) * n_out] -= shift.astype(np.float64, copy=False) @ rescaled
 
 
 def _rescale_outputs(network: MLP, theta: NDArray[Any], scale: NDArray[Any], shift: NDArray[Any]) -> None:

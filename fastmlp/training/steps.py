@@ -29,7 +29,6 @@ class Steps:
         self.network, self._layers = network, network.network
         self._state = batch.State(network.theta, moments, counters, np.zeros(1), np.zeros(1), np.zeros(3))
         self._alone = batch.Team(0, 1, barrier.new_counter(), np.zeros(1, np.uint8))
-        self._unscaled = np.zeros(network.layer_sizes[0], network.dtype), np.ones(network.layer_sizes[0], network.dtype)
         self._work: dict[tuple[int, bool], ChunkedLoss] = {}  # for batches of so many rows, in few rows or more
         self._in_order = every_row(1)[None]
 
@@ -47,7 +46,7 @@ class Steps:
         All arrays are as kernels take them, and N parameters * rows are at most SMALL.
         """
         n, state = len(x), self._state
-        data = Data(x, targets, weights, *self._unscaled)
+        data = Data(x, targets, weights, *self.network.unscaled)
         if self._in_order.shape[1] != n:
             self._in_order = every_row(n)[None]
         many = n > int(STRIP)  # in fewer, to copy theta and its moments to whole vectors takes longer than the steps

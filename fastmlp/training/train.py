@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp import arrays, checks
@@ -226,7 +225,7 @@ def train(
             network.theta.copy(), (*data.inputs, *(data.outputs or ())),
         )  # fmt: skip
     fold(network, network.theta[None], data.inputs, data.outputs)
-    if not np.isfinite(network.theta).all():
+    if not arrays.all_finite(network.theta):
         epoch, advice = max(descent.epochs - 1, 0), ", or scale X and y: weights cannot make up for their deviations"
         raise DivergedError(epoch, float(descent.sums[epoch]) / descent.rows, rate, advice)
     network.made_with = {"seed": options.seed, **made_with(len(x), options.record("train") | {"learning_rate": rate})}

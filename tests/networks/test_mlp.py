@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -413,6 +414,41 @@ def test_loss_and_gradient_take_labels():
     np.testing.assert_allclose(model.gradient(X, y), reference.backward(SOFTMAX, theta, X, targets), rtol=1e-11, atol=1e-14)
     with pytest.raises(ValueError, match="'d'"):
         model.loss(X, np.array(["a", "b", "c", "d", "a", "b"]))
+
+
+@pytest.mark.parametrize("low", [-128, -1, 0, 7, 125])
+@pytest.mark.parametrize("step", [1, 3])
+def test_labels_that_are_no_class_are_told_whatever_lies_between_the_classes(low, step):
+    theta, X, _ = problem(SIGMOID, rows=2)
+    classes = np.array([low, min(low + step, 127)], np.int8)
+    model = mlp(SIGMOID, theta, classes=classes)
+    of_numbers = mlp(SIGMOID, theta, classes=np.array(["a", "b"]))
+    assert model.loss(X, classes[::-1]) == model.loss(X, classes[::-1].tolist()) == of_numbers.loss(X, np.array(["b", "a"]))
+    for label in {-128, low - 1, low + 1, low + 2, 127} - {*classes.tolist(), -129, 128}:
+        for y in (np.array([low, label], np.int8), [low, label]):
+            with pytest.raises(ValueError, match=rf"y\[1\] is {label}$"):
+                model.loss(X, y)
+
+
+def test_a_loss_does_not_depend_on_those_before_or_beside_it():
+    theta, X, targets = problem(SOFTMAX, rows=400)
+    y, model = targets.argmax(axis=1), mlp(SOFTMAX, theta, classes=np.arange(3))
+    jobs = [slice(start, start + rows) for rows in (400, 40, 100) for start in range(0, 400, rows)]
+    alone = [mlp(SOFTMAX, theta, classes=np.arange(3)) for _ in jobs]
+    losses = [one.loss(X[rows], y[rows]) for one, rows in zip(alone, jobs, strict=True)]
+    gradients = [one.gradient(X[rows], y[rows]) for one, rows in zip(alone, jobs, strict=True)]
+    with ThreadPoolExecutor(4) as pool:
+        for measured in (map, pool.map):
+            assert list(measured(lambda rows: model.loss(X[rows], y[rows]), jobs)) == losses
+            assert np.array_equal(list(measured(lambda rows: model.gradient(X[rows], y[rows]), jobs)), gradients)
+
+
+def test_rows_are_not_held_once_they_are_measured():
+    theta, X, targets = problem(SOFTMAX, rows=40)
+    model, held = mlp(SOFTMAX, theta, classes=np.arange(3)), weakref.ref(X)
+    model.loss(X, targets.argmax(axis=1))
+    del X
+    assert held() is None
 
 
 def test_from_weights_builds_the_network():
