@@ -47,16 +47,18 @@ def _kept(function: Callable[[NDArray[np.int64], *Rest], Result]) -> Callable[[N
     return kept
 
 
-@_kept
 def wide_layers(layers: NDArray[np.int64], itemsize: int, rows: int) -> NDArray[np.int64] | None:
     """The table of a network whose lanes are to be units for so many rows at a time, see kernels/wide.py; None if they are to be
     samples."""
-    lanes, at, table = BYTES // itemsize, 0, layers.tolist()
-    narrowest = min((n_out for _, n_out, *_ in table[:-1]), default=0)
-    if narrowest < least_width(table[0][0], lanes, rows):
-        return None
-    wide = layers.copy()
-    for number, (n_in, n_out, _, _, biased, _, _) in enumerate(table):
+    lanes = BYTES // itemsize
+    narrowest = min(layers[:-1, 1].tolist(), default=0)
+    return None if narrowest < least_width(int(layers[0, 0]), lanes, rows) else _padded(layers, lanes)
+
+
+@_kept
+def _padded(layers: NDArray[np.int64], lanes: int) -> NDArray[np.int64]:
+    at, wide = 0, layers.copy()
+    for number, (n_in, n_out, _, _, biased, _, _) in enumerate(layers.tolist()):
         units, is_last = -(-n_out // lanes) * lanes, number == len(layers) - 1
         rows, stride = (n_out, int(wide[number - 1, 6])) if is_last else (n_in, units)
         wide[number, 3:] = at, biased, at + rows * stride, stride
