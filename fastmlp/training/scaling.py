@@ -59,7 +59,8 @@ def _scaling(name: str, x: NDArray[Any], rows: NDArray[np.integer], dtype: Any) 
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         mean = _column_sums(block, starts) / len(rows)
         deviation = np.sqrt(_column_sums(lambda at: np.square(block(at) - mean), starts) / len(rows))
-        if not SQUARES_UNDERFLOW <= deviation.min() <= deviation.max() < np.inf:
+        usual = (deviation >= SQUARES_UNDERFLOW) & (deviation < np.inf)
+        if np.count_nonzero(usual) < len(usual):
             largest = np.max([np.abs(block(at) - mean).max(axis=0) for at in starts], axis=0)
             unit = np.where(largest > 0, largest, 1.0)
             deviation = unit * np.sqrt(_column_sums(lambda at: np.square((block(at) - mean) / unit), starts) / len(rows))
