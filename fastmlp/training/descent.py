@@ -139,7 +139,7 @@ class Descent:
         self.batches = -(-n // self.batch_size)
         self.orders = RowOrders(data.rows, data.order, rule.method.schedule.before)
         self.order = data.rows[None]  # a row for each epoch that the next kernel call touches, or one for all
-        self.sums, self.penalties = np.zeros((2, 1))  # of the losses of each epoch; what l2 adds to their mean
+        self.sums, self.penalties = np.zeros(1), np.zeros(1)  # of the losses of each epoch; what l2 adds to their mean
         self.counters = np.array([0 if state is None else state.steps, 0], np.int64)  # steps; batches that are done
         self.moments = np.zeros((2, self.theta.size), self.theta.dtype)
         if state is not None:

@@ -13,6 +13,7 @@ from fastmlp import arrays
 from fastmlp.networks.mlp import MLP
 
 SQUARES_UNDERFLOW = 1e-150  # a deviation below: its square is no normal number, and those of the differences may be none
+LIMITS = {np.dtype(kind): (float(np.finfo(kind).eps), float(np.finfo(kind).tiny)) for kind in (np.float32, np.float64)}
 
 
 class Scaling(NamedTuple):
@@ -59,7 +60,8 @@ def _scaling(name: str, x: NDArray[Any], rows: NDArray[np.integer], dtype: Any) 
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         mean = _column_sums(block, starts) / len(rows)
         deviation = np.sqrt(_column_sums(lambda at: np.square(block(at) - mean), starts) / len(rows))
-        if not SQUARES_UNDERFLOW <= deviation.min() <= deviation.max() < np.inf:
+        usual = (deviation >= SQUARES_UNDERFLOW) & (deviation < np.inf)
+        if np.count_nonzero(usual) < len(usual):
             largest = np.max([np.abs(block(at) - mean).max(axis=0) for at in starts], axis=0)
             unit = np.where(largest > 0, largest, 1.0)
             deviation = unit * np.sqrt(_column_sums(lambda at: np.square((block(at) - mean) / unit), starts) / len(rows))
@@ -67,8 +69,8 @@ def _scaling(name: str, x: NDArray[Any], rows: NDArray[np.integer], dtype: Any) 
             if not finite.all():
                 column = f"column {int(np.argmin(finite))} of {name}"
                 raise ValueError(f"{column} is too large to be standardized; scale it down, or give standardize=False")
-    limits = np.finfo(dtype)
-    deviation[deviation <= limits.eps * np.abs(mean) + limits.tiny] = 1.0
+    epsilon, tiny = LIMITS[np.dtype(dtype)]
+    deviation[deviation <= epsilon * np.abs(mean) + tiny] = 1.0
     return Scaling(mean.astype(dtype, copy=False), (1 / deviation).astype(dtype, copy=False))
 
 
