@@ -281,37 +281,6 @@ def test_rows_too_large_for_the_type_of_the_network_are_rejected():
             model.predict(X)
 
 
-@pytest.mark.kernels
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("rows", [1, 32, 33, 99])
-def test_what_is_not_finite_is_found_though_the_outputs_are(rows, wrong, dtype):
-    """As tanh makes 1 of infinity."""
-    model = MLP.from_weights([np.ones((3, 4), dtype), np.ones((4, 2), dtype)], activation="tanh")
-    X = np.zeros((rows, 3), dtype)
-    X[rows // 2, 1] = wrong
-    with pytest.raises(ValueError, match=rf"^X must be finite; X\[{rows // 2}, 1\] is {wrong}$"):
-        model.predict(X)
-    X[rows // 2, 1] = 0
-    assert np.isfinite(model.predict(X)).all()
-
-
-@pytest.mark.kernels
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("inputs", range(1, 8))
-@pytest.mark.parametrize("output", ["sigmoid", "softmax", "identity"])
-def test_any_number_of_inputs(output, inputs, dtype):
-    sizes = (inputs, 6, 1 if output == "sigmoid" else 3)
-    network = reference.Network(sizes, ("tanh",), output, "squared_error" if output == "identity" else "cross_entropy")
-    theta, X, _ = problem(network, 77, dtype)
-    model = mlp(network, theta, classes=None if output == "identity" else np.arange(max(2, sizes[-1])))
-    expected = reference.predict(network, theta.astype(float), X.astype(float))
-    out = model.predict(X) if output == "identity" else model.predict_proba(X)[:, -sizes[-1] :]
-    np.testing.assert_allclose(out, expected, rtol=0, atol=100 * np.finfo(dtype).eps)
-    if output == "sigmoid":
-        assert np.array_equal(model.predict_proba(X)[:, 0], 1 - out[:, 0])
-
-
 # -- Parameters --------------------------------------------------------------------------------------------------------
 
 

@@ -1,13 +1,14 @@
-"""What a network says is finite, or told: outputs that overflow though inputs and weights do not."""
+"""What a network says, for any number of inputs; it is finite, or told: where outputs overflow, or inputs are not."""
 
 import re
 
 import numpy as np
 import pytest
-from cases import one_sentence, toy
+from cases import mlp, one_sentence, problem, toy
 from populations import population_of
 
 import fastmlp
+from benchmarks import reference
 from fastmlp import MLP
 
 X, Y = toy(40)
@@ -78,3 +79,34 @@ def test_a_scaling_that_no_weight_can_make_up_for_is_a_divergence(batch_size):
         fastmlp.train(rows, 1e6 * Y, task="regression", **options)
     with pytest.raises(fastmlp.DivergedError):
         fastmlp.train_many(rows, 1e6 * Y, task="regression", members=2, **options)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("rows", [1, 32, 33, 99])
+def test_what_is_not_finite_is_found_though_the_outputs_are(rows, wrong, dtype):
+    """As tanh makes 1 of infinity."""
+    model = MLP.from_weights([np.ones((3, 4), dtype), np.ones((4, 2), dtype)], activation="tanh")
+    X = np.zeros((rows, 3), dtype)
+    X[rows // 2, 1] = wrong
+    with pytest.raises(ValueError, match=rf"^X must be finite; X\[{rows // 2}, 1\] is {wrong}$"):
+        model.predict(X)
+    X[rows // 2, 1] = 0
+    assert np.isfinite(model.predict(X)).all()
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("inputs", range(1, 8))
+@pytest.mark.parametrize("output", ["sigmoid", "softmax", "identity"])
+def test_any_number_of_inputs(output, inputs, dtype):
+    sizes = (inputs, 6, 1 if output == "sigmoid" else 3)
+    network = reference.Network(sizes, ("tanh",), output, "squared_error" if output == "identity" else "cross_entropy")
+    theta, X, _ = problem(network, 77, dtype)
+    model = mlp(network, theta, classes=None if output == "identity" else np.arange(max(2, sizes[-1])))
+    expected = reference.predict(network, theta.astype(float), X.astype(float))
+    out = model.predict(X) if output == "identity" else model.predict_proba(X)[:, -sizes[-1] :]
+    np.testing.assert_allclose(out, expected, rtol=0, atol=100 * np.finfo(dtype).eps)
+    if output == "sigmoid":
+        assert np.array_equal(model.predict_proba(X)[:, 0], 1 - out[:, 0])
