@@ -249,9 +249,8 @@ def _train(chunk, end_chunk, state, sums, worker, data, order, sizes, network, r
     theta, n, me, threads = state.theta, order.shape[1], team.me, team.threads
     batches = (n + sizes.batch - 1) // sizes.batch
     low, high = _edge(theta.shape[0], me, threads), _edge(theta.shape[0], me + 1, threads)
-    part, parts, share, shares = (
-        (0, 1, me, threads) if sizes.together else (me, threads, 0, 1)
-    )  # of the chunks, and of each of them
+    # This thread's share of the chunks of a batch, and of each of its chunks.
+    part, parts, share, shares = (0, 1, me, threads) if sizes.together else (me, threads, 0, 1)
     steps, arrivals, counts_penalty = state.counters[0], 0, me == 0 and is_penalized(rule.l2, rule.method, ends)
     for b in range(sizes.first, sizes.last):
         epoch = b // batches

@@ -49,8 +49,8 @@ jit_part = _decorator(False, fastmath=EXACT, no_cpython_wrapper=True, pipeline_c
 # For a few operations on one number or vector. LLVM alone stops inlining once a kernel is large (full batch 3-5-1 in float32 then
 # took up to twice as long).
 jit_inline = _decorator(False, fastmath=EXACT, no_cpython_wrapper=True, pipeline_class=PartCompiler, forceinline=True)
-# For functions that only order calls: they become part of their caller before it is compiled. As calls, each level would be
-# optimised again within the next, and a training kernel took twice as long to compile.
+# For functions that order calls, or give parts of arrays, as no call can: they become part of their caller before it is compiled,
+# in no more time than as parts.
 jit_flat = _decorator(True, fastmath=EXACT, inline="always")
 # For functions that are made anew in each process, with constants of their own.
 jit_alone = _decorator(False, fastmath=EXACT)
