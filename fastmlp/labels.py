@@ -35,7 +35,7 @@ def _labels(name: str, value: ArrayLike) -> NDArray[Any]:
 def in_range(name: str, array: NDArray[Any], loss: str, output: str) -> None:
     """Rejects targets that a loss cannot take."""
     low, high = LOSSES[loss].targets
-    if low == -np.inf:
+    if low == -np.inf and high == np.inf:
         return
     if array.min(initial=low) < low or array.max(initial=high) > high:
         expected = f"lie between {low} and {high}" if high < np.inf else f"be at least {low}"

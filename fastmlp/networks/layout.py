@@ -85,8 +85,9 @@ def wide_scratch(
     that works on a chunk together, the first has what the others write of its rows, too."""
     sizes = wide_sizes(layers, rows)
     *of_rows, turned, logits, targets, weights = aligned(dtype, *(sizes if first is None else sizes[-4:]))
-    scratch = WideScratch._make([*(of_rows if first is None else first[:5]), turned, logits, rows, block])
-    return scratch, Tiles(weights[:0], targets, weights, weights.size, rows, kept=False)
+    if first is None:
+        first = WideScratch._make([*of_rows, turned, logits, rows, block])
+    return first._replace(turned=turned, logits=logits), Tiles(weights[:0], targets, weights, weights.size, rows, kept=False)
 
 
 def wide_sizes(layers: NDArray[np.int64], rows: int) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from llvmlite import ir
 from numba import types
 
 import fastmlp
+import fastmlp.kernels.compile  # from then on forks wait
 from fastmlp.kernels import numba_internals as internals
 from fastmlp.kernels.simd import compiles
 
