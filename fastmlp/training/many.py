@@ -18,14 +18,16 @@ from fastmlp.networks.population import GIVEN, Population
 from fastmlp.networks.provenance import made_with
 from fastmlp.threads import thread_count
 from fastmlp.training.data import Dataset, RowSets
-from fastmlp.training.descent import Stopping, divergence
+from fastmlp.training.defaults import BATCH_SIZE, default_rate
 from fastmlp.training.epochs import InTraining, Training
 from fastmlp.training.groups import Architecture, Outcomes, SamplesAsLanes, TrainingGroup, architectures
 from fastmlp.training.initial import ask_what_is_meant, first_thetas
 from fastmlp.training.lanes import NetworksAsLanes
 from fastmlp.training.memory import OF_A_MEMBER, WAVE_BYTES, WAVE_MEMBERS, check_members
-from fastmlp.training.options import BATCH_SIZE, Options, default_rate
+from fastmlp.training.one_network import Stopping, divergence
+from fastmlp.training.options import Options
 from fastmlp.training.scaling import fold, is_standardized, unfold
+from fastmlp.training.trainers import SOLVERS
 
 MEMBER_BYTES = 4096  # generators and the like
 LARGE_BATCH = 256  # samples
@@ -65,6 +67,7 @@ def train_many(
     epochs: int | Each[int] | None = None,
     shuffle: bool = True,
     target_loss: float | None = None,
+    tolerance: float | None = None,
     tol: float | None = None,
     n_iter_no_change: int = 10,
     validation: float | tuple[ArrayLike, ArrayLike] | None = None,
@@ -243,7 +246,8 @@ def in_training(group: TrainingGroup, outcomes: Outcomes, threads: int) -> InTra
     gradients and moments of all lanes have to stay in the cache. For batches of 256 and more a few members would pay for all lanes.
     Single samples have no other lanes.
     """
-    lanes_are_networks = group.online or (group.batch_size < LARGE_BATCH and group.network.theta.nbytes <= LARGE_NETWORK)
+    small = group.batch_size < LARGE_BATCH and group.network.theta.nbytes <= LARGE_NETWORK
+    lanes_are_networks = group.online or (small and group.method.optimizer not in SOLVERS)
     return (NetworksAsLanes if lanes_are_networks else SamplesAsLanes)(group, outcomes, threads)
 
 

@@ -15,11 +15,14 @@ from fastmlp.networks.mlp import MLP
 from fastmlp.networks.provenance import made_with
 from fastmlp.threads import thread_count
 from fastmlp.training.data import Dataset
-from fastmlp.training.descent import Descent, Stopping, divergence
+from fastmlp.training.defaults import BATCH_SIZE, default_rate
+from fastmlp.training.descent import Descent
 from fastmlp.training.epochs import Training
 from fastmlp.training.initial import ask_what_is_meant, first_thetas, is_state_of, untrained
-from fastmlp.training.options import BATCH_SIZE, Options, default_rate, epochs_before, usable_state
+from fastmlp.training.one_network import OneNetwork, Stopping, divergence
+from fastmlp.training.options import Options, epochs_before, usable_state
 from fastmlp.training.scaling import fold, is_standardized, unfold
+from fastmlp.training.trainers import trainer_of
 
 OnEpoch = Callable[[int, float, float | None], Any]
 
@@ -50,6 +53,7 @@ def train(
     epochs: int | None = None,
     shuffle: bool = True,
     target_loss: float | None = None,
+    tolerance: float | None = None,
     tol: float | None = None,
     n_iter_no_change: int = 10,
     validation: float | tuple[ArrayLike, ArrayLike] | None = None,
@@ -211,7 +215,7 @@ def train(
     before = epochs_before(state, options.seed, options.data_seed)
     rate = default_rate(optimizer, network) if options.learning_rate is None else options.learning_rate
     rule = optimizers.Rule(options.method(options.epochs, len(data.rows), before), rate, options.momentum, options.l2)
-    descent = Descent(
+    descent = trainer_of(
         network, data, rule, Stopping.of(options, options.epochs), options.batch_size, thread_count(options.threads), state
     )
     TrainingOfOne(descent, on_epoch, options.progress).go([[descent]])
@@ -219,7 +223,7 @@ def train(
         standardized = is_standardized(network, options.standardize)
         raise divergence(network, y, standardized, max(descent.epochs - 1, 0), descent.last_loss, rate)
     network.history = descent.history()
-    if options.keep_state:
+    if options.keep_state and isinstance(descent, Descent):
         network.state = TrainingState(
             optimizer, options.seed, options.data_seed, before + descent.epochs, int(descent.counters[0]), descent.moments,
             network.theta.copy(), (*data.inputs, *(data.outputs or ())),
@@ -227,7 +231,7 @@ def train(
     fold(network, network.theta[None], data.inputs, data.outputs)
     if not arrays.all_finite(network.theta):
         epoch, advice = max(descent.epochs - 1, 0), ", or scale X and y: weights cannot make up for their deviations"
-        raise DivergedError(epoch, float(descent.sums[epoch]) / descent.rows, rate, advice)
+        raise DivergedError(epoch, descent.loss_of(epoch), rate, advice)
     network.made_with = {"seed": options.seed, **made_with(len(x), options.record("train") | {"learning_rate": rate})}
     return network
 
@@ -235,7 +239,7 @@ def train(
 class TrainingOfOne(Training):
     """One network through its epochs."""
 
-    def __init__(self, descent: Descent, on_epoch: OnEpoch | None, progress: bool) -> None:
+    def __init__(self, descent: OneNetwork, on_epoch: OnEpoch | None, progress: bool) -> None:
         super().__init__([descent.stopping.epochs], descent.workers, on_epoch is not None, progress)
         self.descent, self.on_epoch = descent, on_epoch
 
@@ -244,7 +248,7 @@ class TrainingOfOne(Training):
         done, epochs = descent.epochs, descent.stopping.epochs
         words = f"epoch {done}/{epochs}"
         if done:
-            words += f"  loss {descent.sums[done - 1] / descent.rows:.6g}"
+            words += f"  loss {descent.loss_of(done - 1):.6g}"
         if descent.validation_loss:
             words += f"  validation {descent.validation_loss[-1]:.6g}"
         return words, done / epochs
@@ -254,7 +258,7 @@ class TrainingOfOne(Training):
         if descent.stopped_by == "diverged" or self.on_epoch is None:
             return False
         measured = descent.validation_loss[epoch] if descent.validation_loss else None
-        return bool(self.on_epoch(epoch, float(descent.sums[epoch]) / descent.rows, measured))
+        return bool(self.on_epoch(epoch, descent.loss_of(epoch), measured))
 
     def _told_after_interrupt(self) -> str | None:
         descent, epochs = self.descent, self.descent.epochs
