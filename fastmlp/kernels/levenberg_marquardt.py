@@ -25,8 +25,9 @@ from fastmlp.kernels.tiles import pack, strips
 FIRST_DAMPING, MOST_DAMPING = 1e-3, 1e30  # beside the largest curvature; and at all
 CHUNKS_AT_ONCE = 256  # whose losses are found, until somebody looks whether to halt
 
-# What the counters count, beside what ends.py says of a solver's: what is done next, and how many tiles, or chunks, of it are done.
-STAGE, PLACE = range(3, 5)
+# What the counters count, beside what ends.py says of a solver's: what is done next, how many tiles, or chunks, of it are done; and
+# losses of all rows.
+STAGE, PLACE, LOSSES = range(3, 6)
 FIRST, NORMAL, TRIAL = range(3)
 # And the numbers: the loss at theta, with its penalty; the damping, and by what it grows; what the step is expected to gain.
 LOSS, DAMPING, GROWTH, EXPECTED = range(4)
@@ -46,7 +47,7 @@ class NormalState(NamedTuple):
     width: int  # W
     tiles: int  # whose rows of J are held at once
     numbers: np.ndarray  # (4,)
-    counters: np.ndarray  # (5,) int64
+    counters: np.ndarray  # (6,) int64
     history: np.ndarray  # (E,): the mean loss that each iteration came to
     progress: np.ndarray  # (3,): see ends.py
 
@@ -240,6 +241,7 @@ def fit_least_squares(state, sums, worker, beside, data, order, sizes, network, 
                 _begin_iteration(state, n, network, limits)
             elif not sums_up and counters[PLACE] == n_chunks:
                 counters[PLACE] = 0
+                counters[LOSSES] += 1
                 _judge(state, sum_of_losses(sums, n_chunks, 0.0), n, network, limits, ends)
             if counters[ENDED] != GOES_ON or counters[DONE] >= sizes.last or look(team.halt, np.int64(0)) != 0:
                 team.counter[LAST] = 1
