@@ -91,8 +91,8 @@ def lbfgs(network, theta, X, targets, iterations, l2=0.0, weights=None, memory=1
     return theta, np.array(history)
 
 
-def line_search(f, d, loss, slope, length, enough=1e-4, flat=0.9, further=4.0, least=0.1):
-    """A length that fulfils the strong conditions of Wolfe; with the loss and the gradient there."""
+def line_search(f, d, loss, slope, length, enough=1e-4, flat=0.9, further=4.0, least=0.1, close=0.1):
+    """A length that fulfils the strong conditions of Wolfe, or nearly does; with the loss and the gradient there."""
     low, high = (0.0, loss, slope), None
     while True:
         value, gradient = f(length)
@@ -110,6 +110,9 @@ def line_search(f, d, loss, slope, length, enough=1e-4, flat=0.9, further=4.0, l
                 high = low
             low = here
         width = abs(high[0] - low[0])
+        if low[0] > 0 and width <= close * max(low[0], high[0]):
+            value, gradient = f(low[0])
+            return low[0], value, gradient
         length = np.clip(cubic_minimum(low, high), min(low[0], high[0]) + least * width, max(low[0], high[0]) - least * width)
 
 

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp.kernels.barrier import LAST, look, meet
-from fastmlp.kernels.batch import ChunkRange, copy, hidden_forward, losses_of_chunks, samples_chunk, sum_of_losses
+from fastmlp.kernels.batch import ChunkRange, hidden_forward, losses_of_chunks, samples_chunk, sum_of_losses, write_all
 from fastmlp.kernels.cholesky import PANEL, add_outer_products, factorize, solve_upper
 from fastmlp.kernels.compile import jit, jit_flat, jit_part
 from fastmlp.kernels.ends import DIVERGED, DONE, ENDED, GOES_ON, TARGET_LOSS, TOLERANCE, WORK, end_iteration, share_of_penalty
-from fastmlp.kernels.jacobian import derivatives_of_output, outputs_of, rows_by_parameters
+from fastmlp.kernels.jacobian import derivatives_of_output, known_outputs, rows_by_parameters
 from fastmlp.kernels.layers import last_layer, layer_of
 from fastmlp.kernels.product import Grid
 from fastmlp.kernels.simd import get, lanes_of, put
@@ -73,7 +73,7 @@ def _rows_of_tile(state, slot, worker, beside, data, order, start, network):
     inputs = tiles.inputs.size // tiles.weights.size
     x = Grid(tiles.inputs, tile * inputs * stride, stride, along)
     at = hidden_forward(scratch.units, scratch.slopes, np.int64(0), x, theta, layers, m)
-    outputs_of(beside.outputs, Grid(scratch.units, at, stride, along), last_layer(layers), stride, m)
+    known_outputs(beside.outputs, Grid(scratch.units, at, stride, along), last_layer(layers), stride, m)
     _take_roots(beside.factors, tiles, tile, m)
     for k in range(n_out):
         first = (slot * n_out + k) * tiles.lanes * state.width
@@ -191,7 +191,7 @@ def _judge(state, loss, n, network, limits, ends):
     if loss < numbers[LOSS] and gain > 0:
         numbers[LOSS], numbers[GROWTH] = loss, 2.0
         numbers[DAMPING] *= max(1 / 3, 1 - (2 * gain - 1) ** 3)
-        copy(state.theta, state.trial)
+        write_all(state.theta, state.trial)
         counters[STAGE] = NORMAL
         end_iteration(counters, state.history, state.progress, own, loss, ends)
         return

@@ -20,6 +20,8 @@ from fastmlp.training.one_network import Stopping
 from fastmlp.training.trainers import TRAINERS, check_solvable
 from fastmlp.warning import warn
 
+LEAST_GAIN = 1e7 * float(np.finfo(np.float64).eps)  # of an iteration that is no end, as SciPy has it
+
 
 def solve(estimator: Any, rows: Rows) -> None:
     """Trains estimator.model_ up to max_iter iterations, or max_fun losses of all rows."""
@@ -28,7 +30,7 @@ def solve(estimator: Any, rows: Rows) -> None:
     l2 = estimator.alpha / (n * rows.mean_weight)
     data = Data(readable(rows.x), rows.targets, rows.weights, *network.unscaled)
     learned = TrainingData(data, every_row(n), None, None, None, Parts(*[None] * 5))
-    stopping = Stopping(estimator.max_iter, -np.inf, None, tolerance=float(estimator.tol))
+    stopping = Stopping(estimator.max_iter, -np.inf, None, LEAST_GAIN, 0.0, tolerance=float(estimator.tol))
     solver = TRAINERS[CODES[estimator.solver]](network, learned, l2, stopping, thread_count(estimator.threads))
     solver.most_losses = estimator.max_fun
     with interrupts.noted(halt.set), Workers(solver.workers) as threads:
@@ -44,6 +46,6 @@ def solve(estimator: Any, rows: Rows) -> None:
     estimator.loss_ = terms.factor * (solver.loss - penalty) + terms.summand + penalty
     if solver.stopped_by == "interrupt":
         warn(f"{INTERRUPTED} after {solver.epochs} iterations; this is the network so far")
-    elif solver.stopped_by != "tolerance":
+    elif solver.stopped_by not in ("tolerance", "tol"):
         message = f"{estimator.solver} failed to converge after {solver.epochs} iterations. Raise max_iter, or scale X"
         warn(message, ConvergenceWarning)

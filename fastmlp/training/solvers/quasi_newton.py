@@ -20,7 +20,7 @@ class QuasiNewton(Solver):
     """Its work is counted in trial points."""
 
     def __init__(self, network: MLP, data: TrainingData, l2: float, stopping: Stopping, threads: int) -> None:
-        super().__init__(network, data, l2, stopping, threads, counters=7)
+        super().__init__(network, data, l2, stopping, threads, counters=8)
         work = self.work = self._chunked(self.data, data.rows, self.rows, keep_tiles=True)
         held, lanes = work.plan.parameters, BYTES // network.dtype.itemsize
         size = -(-held // lanes) * lanes
