@@ -107,7 +107,7 @@ def _sum_up(state, place, count, n, n_out, lanes, me, threads):
             rows = Grid(state.rows, (slot * n_out + k) * lanes * width, width, np.int64(1))
             begins = place + slot + k == 0
             for i in range(me * PANEL, size, threads * PANEL):
-                add_outer_products(state.normal, width, i, min(PANEL, size - i), width, rows, rows, depth, begins)
+                add_outer_products(state.normal, width, size + 1, i, min(PANEL, size - i), width, rows, rows, depth, begins)
 
 
 @jit_part
@@ -115,7 +115,7 @@ def _damped(state, n, network, limits):
     """The curvature of the mean loss with its penalty, and the damping, into state.factor; with the gradient behind."""
     size, width, scale, damping = state.theta.shape[0], state.width, 1 / n, state.numbers[DAMPING]
     for i in range(size):
-        for j in range(i * width + i // 8 * 8, (i + 1) * width):
+        for j in range(i * width + i // 8 * 8, i * width + size):
             state.factor[j] = scale * state.normal[j]
         state.factor[i * width + i] += damping
         state.factor[i * width + size] = state.gradient[i]
@@ -131,7 +131,7 @@ def _try_step(state, n, network, limits):
     numbers, counters, size = state.numbers, state.counters, state.theta.shape[0]
     while True:
         _damped(state, n, network, limits)
-        if factorize(state.factor, state.width, size, state.taken):
+        if factorize(state.factor, state.width, size + 1, size, state.taken):
             break
         numbers[DAMPING] *= numbers[GROWTH]
         numbers[GROWTH] *= 2
