@@ -134,18 +134,9 @@ def test_classifier(versus, short):
     target = 0.4 if short else 0.185
     thetas = [first_theta(network, seed) for seed in range(4)]
 
-    def our(theta, **more):
-        model = fastmlp.train(
-            x,
-            labels,
-            init=mlp(network, theta),
-            optimizer="lbfgs",
-            l2=0.0,
-            standardize=False,
-            target_loss=target,
-            epochs=3000,
-            **more,
-        )
+    def our(theta):
+        options = {"optimizer": "lbfgs", "l2": 0.0, "standardize": False, "target_loss": target, "epochs": 3000}
+        model = fastmlp.train(x, labels, init=mlp(network, theta), **options)
         assert model.history.stopped_by == "target_loss"
 
     def theirs():
@@ -225,7 +216,7 @@ def test_regressor(versus, short):
 
 def test_many_regressors(versus, short):
     """200 networks at once, and one after the other."""
-    network, x, y, _, _ = regressor(short)
+    _, x, y, *_ = regressor(short)
     members = 4 if short else 200
     options = {"hidden": 8, "activation": "tanh", "task": "regression", "optimizer": "levenberg-marquardt", "l2": 0.0, "epochs": 50}
 
