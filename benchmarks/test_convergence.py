@@ -91,6 +91,5 @@ def test_convergence(benchmark, measured, short, problem):
         ways = [np.flatnonzero(found <= least + left * (first - least)) for left in LEFT]
         epochs = [int(way[0]) + 1 if len(way) else None for way in ways]
         reached[optimizer] = [(count, count and count * seconds[optimizer]) for count in epochs]
-    measured(
-        f"{problem}, {x.shape[1]}-{hidden[0]}-{len(set(y)) if y.dtype.kind == 'i' and len(set(y)) > 2 else 1}", "", reached=reached
-    )
+    classes = len(set(y)) if y.dtype.kind == "i" else 0
+    measured(f"{problem}, {x.shape[1]}-{hidden[0]}-{classes if classes > 2 else 1}, {len(x)} rows", "", reached=reached)
