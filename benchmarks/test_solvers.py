@@ -75,8 +75,12 @@ def by_numpy(x, y, theta, target):
 
 def ours(network, x, y, theta, target, **options):
     model = fastmlp.train(x, y, init=mlp(network, theta), target_loss=target, task="regression", **LEVENBERG_MARQUARDT, **options)
-    assert model.history.stopped_by == "target_loss"
-    return model
+    came_to(model.history.loss[-1], target)
+
+
+def came_to(loss, target):
+    if not loss <= target:
+        raise ArithmeticError(f"it has come to {loss} only")
 
 
 def best(function, thetas):
@@ -124,6 +128,7 @@ def test_sine_by_adam(versus, short):
     )
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_classifier(versus, short):
     """Tutorial B's network to a loss of 0.185 nats."""
     datasets, neural_network = pytest.importorskip("sklearn.datasets"), pytest.importorskip("sklearn.neural_network")
@@ -136,8 +141,7 @@ def test_classifier(versus, short):
 
     def our(theta):
         options = {"optimizer": "lbfgs", "l2": 0.0, "standardize": False, "target_loss": target, "epochs": 3000}
-        model = fastmlp.train(x, labels, init=mlp(network, theta), **options)
-        assert model.history.stopped_by == "target_loss"
+        came_to(fastmlp.train(x, labels, init=mlp(network, theta), **options).history.loss[-1], target)
 
     def theirs():
         for iterations in count(10, 5):
@@ -157,7 +161,7 @@ def test_classifier(versus, short):
 
         options = {"maxiter": 3000, "maxfun": 10**6, "ftol": 0.0, "gtol": 0.0}
         found = optimize.minimize(objective.value_and_gradient, theta, method="L-BFGS-B", jac=True, options=options, callback=done)
-        assert found.fun <= target
+        came_to(found.fun, target)
 
     versus(
         "3-5-1, 8000 rows, to 0.185 nats",
