@@ -61,6 +61,14 @@ def _descend(X: Any, y: Any, hidden: int) -> MLP:
     return model
 
 
+def _solve(dtype: str) -> None:
+    X, y = _data(dtype)
+    for hidden in 8, 256:
+        train(X, y, epochs=1, hidden=hidden, optimizer="lbfgs")
+    if dtype == "float64":  # the only one
+        train(X, y, epochs=1, hidden=8, optimizer="levenberg-marquardt", loss="squared_error")
+
+
 def _update(dtype: str) -> None:
     X, y = _data(dtype)
     model = train(X, y, epochs=1, batch_size=1, optimizer="sgd")
@@ -100,6 +108,7 @@ PARTS = {
         "inference.predict_few",
     )
     + _in_both(_train_wide, "batch.train_wide_by_batches", "batch.wide_chunk_losses"),
+    "solvers": _in_both(_solve, "lbfgs.minimize", "lbfgs.minimize_wide", "levenberg_marquardt.fit_least_squares"),
     "update": _in_both(_update, "online.train_by_samples", "online.update_once"),
     "many": _in_both(_many, "many_batches.train_lanes_by_batches", "many_online.train_lanes_by_samples"),
     "folders": [
