@@ -171,7 +171,7 @@ def test_a_member_of_a_team_that_fails_is_not_waited_for(who, monkeypatch):
         if me == who:
             raise MemoryError(f"member {me}")
 
-    monkeypatch.setattr(descent, "to_own_core", fail)
+    monkeypatch.setattr(pace, "to_own_core", fail)
     monkeypatch.setattr(pace, "WORTH_A_TRIAL", 0)
     X, y = toy(rows=4000)
     with pytest.raises(MemoryError, match=f"member {who}"):
