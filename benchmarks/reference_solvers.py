@@ -29,8 +29,8 @@ def output_jacobian(network, theta, X):
 
 
 def levenberg_marquardt(network, theta, X, targets, iterations, l2=0.0, weights=None):
-    """Madsen, Nielsen and Tingleff (2004), algorithm 3.16, of the mean of half the squared errors; an iteration ends with a step
-    that gains something. Returns theta and the mean loss that each came to."""
+    """Madsen, Nielsen and Tingleff (2004), algorithm 3.16, with the scales of Moré (1978), of the mean of half the squared errors; an
+    iteration ends with a step that gains something. Returns theta and the mean loss that each came to."""
     n, history = len(X), []
     weights = np.ones(n) if weights is None else weights
     weighted = np.repeat(np.sqrt(weights), targets.shape[1])
@@ -38,20 +38,20 @@ def levenberg_marquardt(network, theta, X, targets, iterations, l2=0.0, weights=
     def mean_loss(theta):
         return reference.loss(network, theta, X, targets, weights)
 
-    damping, growth = None, 2.0
+    damping, growth, scale = 0.1, 2.0, np.zeros(theta.size)
     penalized = reference.l2_gradient(network, np.ones_like(theta), l2)  # l2 at the weights
     for _ in range(iterations):
         J = weighted[:, None] * output_jacobian(network, theta, X).reshape(-1, theta.size)
         r = weighted * (reference.predict(network, theta, X) - targets).ravel()
         curvature = J.T @ J / n + np.diag(penalized)
         gradient = J.T @ r / n + penalized * theta
-        if damping is None:
-            damping = 1e-3 * (J * J).sum(axis=0).max() / n
+        scale = np.maximum(scale, (J * J).sum(axis=0) / n)
+        scale = np.maximum(scale, 1e-8 * scale.max())
         while True:
-            h = np.linalg.solve(curvature + damping * np.eye(theta.size), -gradient)
+            h = np.linalg.solve(curvature + damping * np.diag(scale), -gradient)
             before = mean_loss(theta) + l2_penalty(network, theta, l2)
             after = mean_loss(theta + h) + l2_penalty(network, theta + h, l2)
-            gain = (before - after) / (h @ (damping * h - gradient) / 2)
+            gain = (before - after) / (h @ (damping * scale * h - gradient) / 2)
             if gain > 0:
                 break
             damping *= growth

@@ -111,7 +111,7 @@ def train(
         steep the loss is: "adam", "adamw", "nadam", "rmsprop" (rho 0.9). Or a solver, whose steps are from all rows and find their
         length by themselves, for networks that are to come as near to the least loss as they can, in tens of iterations, which
         then are the epochs: "lbfgs" (limited memory 10, Nocedal and Wright 2006, chapters 3 and 7), and "levenberg-marquardt"
-        (Madsen, Nielsen and Tingleff 2004) for squared_error and up to 2048 parameters, in float64.
+        (Madsen, Nielsen and Tingleff 2004, scaled as by Moré 1978) for squared_error and up to 2048 parameters, in float64.
     learning_rate : float
         By default for adam and its kin 0.006, and where the narrowest hidden layer has H < 100 units sqrt(100 / H) times as much,
         at most 0.06; 0.1 for sgd, 0.01 for momentum and nesterov, and where the widest hidden layer has H > 16 units 16 / H of

@@ -37,7 +37,7 @@ class LeastSquares(Solver):
         of_tile = tiles.lanes * n_out * width
         n_tiles = -(-n // tiles.lanes)
         held = min(max(2, min(ROW_NUMBERS // of_tile, MOST_TILES)), n_tiles)
-        numbers = aligned(network.dtype, *(size,) * 4, held * of_tile, *(size * width,) * 2, int(cholesky.BLOCK) * width)
+        numbers = aligned(network.dtype, *(size,) * 5, held * of_tile, *(size * width,) * 2, int(cholesky.BLOCK) * width)
         counts = np.zeros(4), self.counters, self.loss_history, self.progress
         self.state = levenberg_marquardt.NormalState._make([*numbers, width, held, *counts])
         self.state.theta[:] = self.state.trial[:] = self.theta
