@@ -29,8 +29,8 @@ def output_jacobian(network, theta, X):
 
 
 def levenberg_marquardt(network, theta, X, targets, iterations, l2=0.0, weights=None):
-    """Madsen, Nielsen and Tingleff (2004), algorithm 3.16, with the scales of Moré (1978), of the mean of half the squared errors; an
-    iteration ends with a step that gains something. Returns theta and the mean loss that each came to."""
+    """Madsen, Nielsen and Tingleff (2004), algorithm 3.16, with the scales of Moré (1978), of the mean of half the squared errors;
+    an iteration ends with a step that gains something. Returns theta and the mean loss that each came to."""
     n, history = len(X), []
     weights = np.ones(n) if weights is None else weights
     weighted = np.repeat(np.sqrt(weights), targets.shape[1])

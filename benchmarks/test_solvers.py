@@ -76,6 +76,7 @@ def by_numpy(x, y, theta, target):
 def ours(network, x, y, theta, target, **options):
     model = fastmlp.train(x, y, init=mlp(network, theta), target_loss=target, task="regression", **LEVENBERG_MARQUARDT, **options)
     came_to(model.history.loss[-1], target)
+    return model
 
 
 def came_to(loss, target):
