@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from fastmlp import arrays, checks, interrupts
 from fastmlp.kernels import inference
 from fastmlp.kernels.layers import rows_of
+from fastmlp.kernels.tiles import STRIP
 from fastmlp.networks.layout import aligned, block_lanes, stride_of
 from fastmlp.threads import LONGEST_CALL, Workers, threads_for
+
+WORTH_THE_STACK = 128  # rows at a time, where memory would hold more
 
 
 def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], columns: int) -> NDArray[Any]:
@@ -22,11 +25,17 @@ def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], col
     checks.enough_memory(f"the outputs for {n} rows", n * columns * theta.itemsize)
     out = np.empty((n, columns), dtype=theta.dtype)
     lanes = block_lanes(layers, theta.dtype.itemsize, n)
+    few = (inference.ROOM // rows_of(layers) - stride_of(0)) // int(STRIP) * int(STRIP)  # that fit on the stack
+    on_stack = few >= min(lanes, WORTH_THE_STACK)
+    lanes = min(lanes, few) if on_stack else lanes
 
     def work(first: int) -> None:
-        (block,) = aligned(theta.dtype, rows_of(layers) * stride_of(lanes))
-        some = arrays.floating(x[first : first + rows], theta.dtype)
-        finite = inference.predict(out[first : first + rows], block, some, theta, layers, 0, len(some), lanes, stride_of(lanes))
+        some, part, stride = arrays.floating(x[first : first + rows], theta.dtype), out[first : first + rows], stride_of(lanes)
+        if on_stack:
+            finite = inference.predict_few(part, some, theta, layers, lanes, stride)
+        else:
+            (block,) = aligned(theta.dtype, rows_of(layers) * stride)
+            finite = inference.predict(part, block, some, theta, layers, 0, len(some), lanes, stride)
         if not finite:
             raise _overflow(out[first : first + rows], first)
 
