@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 from fastmlp import arrays, checks, interrupts
 from fastmlp.kernels import inference
 from fastmlp.kernels.layers import rows_of
-from fastmlp.kernels.tiles import STRIP
-from fastmlp.networks.layout import aligned, block_lanes, stride_of
+from fastmlp.networks.layout import aligned, block_lanes, prediction_lanes, stride_of
 from fastmlp.threads import LONGEST_CALL, Workers, threads_for
-
-WORTH_THE_STACK = 128  # rows at a time, where memory would hold more
 
 
 def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], columns: int) -> NDArray[Any]:
@@ -24,10 +21,7 @@ def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], col
     n = len(x)
     checks.enough_memory(f"the outputs for {n} rows", n * columns * theta.itemsize)
     out = np.empty((n, columns), dtype=theta.dtype)
-    lanes = block_lanes(layers, theta.dtype.itemsize, n)
-    few = (inference.ROOM // rows_of(layers) - stride_of(0)) // int(STRIP) * int(STRIP)  # that fit on the stack
-    on_stack = few >= min(lanes, WORTH_THE_STACK)
-    lanes = min(lanes, few) if on_stack else lanes
+    lanes, on_stack = prediction_lanes(layers, theta.dtype.itemsize, n)
 
     def work(first: int) -> None:
         some, part, stride = arrays.floating(x[first : first + rows], theta.dtype), out[first : first + rows], stride_of(lanes)
