@@ -51,6 +51,14 @@ def _train(dtype: str) -> None:
         model.gradient(X, y)
 
 
+def _solve(dtype: str) -> None:
+    X, y = _data(dtype)
+    for hidden in 8, 256:
+        train(X, y, epochs=1, hidden=hidden, optimizer="lbfgs")
+    if dtype == "float64":  # the only one
+        train(X, y, epochs=1, hidden=8, optimizer="levenberg-marquardt", loss="squared_error")
+
+
 def _update(dtype: str) -> None:
     X, y = _data(dtype)
     model = train(X, y, epochs=1, batch_size=1, optimizer="sgd")
@@ -91,6 +99,7 @@ PARTS = {
         "inference.predict",
         "inference.predict_few",
     ),
+    "solvers": _in_both(_solve, "lbfgs.minimize", "lbfgs.minimize_wide", "levenberg_marquardt.fit_least_squares"),
     "update": _in_both(_update, "online.train_by_samples", "online.update_once"),
     "many": _in_both(_many, "many_batches.train_lanes_by_batches", "many_online.train_lanes_by_samples"),
     "folders": [Step(_folders, ("features.ink_features", "features.pixel_features", "files.read_files", "names.sort_names"))],

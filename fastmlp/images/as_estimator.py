@@ -14,7 +14,7 @@ from fastmlp.networks.copied import Copied
 from fastmlp.networks.mlp import MLP
 
 if TYPE_CHECKING:
-    from fastmlp.training.options import EstimatorOptions
+    from fastmlp.training.option_types import EstimatorOptions
 
 FITTED = ("classes", "classes_", "networks", "made_with")
 
@@ -107,7 +107,8 @@ class AsEstimator(Copied):
 @cache
 def default_parameters() -> dict[str, Any]:
     """The parameters of an ImageClassifier, each with its default."""
-    from fastmlp.training.options import DEFAULTS, EstimatorOptions  # which nobody needs who only classifies
+    from fastmlp.training.option_types import EstimatorOptions  # which nobody needs who only classifies
+    from fastmlp.training.options import DEFAULTS
 
     how = {"extractor": DEFAULT_EXTRACTOR, "method": "softmax", "refit": False}
     return how | {name: DEFAULTS[name] for name in EstimatorOptions.__annotations__}

@@ -31,7 +31,7 @@ from fastmlp.threads import Stop, thread_count
 from fastmlp.writing import StrPath
 
 if TYPE_CHECKING:
-    from fastmlp.training.options import EstimatorOptions
+    from fastmlp.training.option_types import EstimatorOptions
 
 
 @dataclass(init=False, eq=False, repr=False)

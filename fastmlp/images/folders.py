@@ -16,7 +16,7 @@ from fastmlp.images.reading import in_one, read_source
 from fastmlp.images.sources.source import Source, nothing_in
 from fastmlp.images.verdicts import Verdicts
 from fastmlp.literals import ExtractorName, Method
-from fastmlp.training.options import TrainOptions
+from fastmlp.training.option_types import TrainOptions
 from fastmlp.training.train import train
 from fastmlp.writing import StrPath
 

@@ -126,7 +126,7 @@ def _backward(g, scratch, at, x, theta, layers, m):
 
 
 @jit_flat
-def _samples_chunk(worker, sums, c, data, order, first, last, theta, network, me, threads):
+def samples_chunk(worker, sums, c, data, order, first, last, theta, network, me, threads):
     """The weighted sum of the losses of rows first to last - 1 of the order into sums.losses[c]; their gradient, unscaled, into row
     c of the gradients, if there is one. Lanes are samples; no team works on a chunk together."""
     layers, tiles, scratch = network.layers, worker.tiles, worker.scratch
@@ -153,7 +153,7 @@ def _samples_chunk(worker, sums, c, data, order, first, last, theta, network, me
 
 
 @jit_flat
-def _losses(chunk, sums, worker, data, order, chunks, theta, network, me, threads):
+def losses_of_chunks(chunk, sums, worker, data, order, chunks, theta, network, me, threads):
     for c in range(chunks.first, chunks.last):
         first = chunks.start + c * chunks.rows
         last = min(first + chunks.rows, chunks.stop)
@@ -164,17 +164,17 @@ def _losses(chunk, sums, worker, data, order, chunks, theta, network, me, thread
 def chunk_losses(sums, worker, data, order, chunks, theta, network):
     """Of each chunk c that is meant, the weighted sum of the losses into sums.losses[c], and unless sums.gradients is empty its
     gradient, unscaled, into sums.gradients[c]."""
-    _losses(_samples_chunk, sums, worker, data, order, chunks, theta, network, np.int64(0), np.int64(1))
+    losses_of_chunks(samples_chunk, sums, worker, data, order, chunks, theta, network, np.int64(0), np.int64(1))
 
 
 @jit
 def wide_chunk_losses(sums, worker, data, order, chunks, theta, network):
     """chunk_losses with units as lanes."""
-    _losses(wide_chunk, sums, worker, data, order, chunks, theta, network, np.int64(0), np.int64(1))
+    losses_of_chunks(wide_chunk, sums, worker, data, order, chunks, theta, network, np.int64(0), np.int64(1))
 
 
 @jit_flat
-def _nothing(sums, worker, m, network, me, threads):
+def no_rest(sums, worker, m, network, me, threads):
     pass
 
 
@@ -185,6 +185,13 @@ def fill(row, value):
         row[n] = value
 
 
+@jit_part
+def write_all(out, values):
+    """Writes all values to the first places."""
+    for n in range(values.shape[0]):
+        out[n] = values[n]
+
+
 @jit
 def add_chunks(sums, n_chunks, loss, more):
     """The chunks' gradients come to stand in total, or are added to it if more; the loss so far plus theirs is returned. Chunks are
@@ -193,11 +200,11 @@ def add_chunks(sums, n_chunks, loss, more):
         fill(sums.total, sums.total.dtype.type(0))
     for c in range(min(n_chunks, sums.gradients.shape[0])):
         _add(sums.total, sums.total, sums.gradients[c])
-    return _sum_of_losses(sums, n_chunks, loss)
+    return sum_of_losses(sums, n_chunks, loss)
 
 
 @jit_part
-def _sum_of_losses(sums, n_chunks, loss):
+def sum_of_losses(sums, n_chunks, loss):
     """The loss so far plus those of the chunks."""
     for c in range(n_chunks):
         loss += sums.losses[c]
@@ -211,7 +218,7 @@ def _add(out, one, other):
 
 
 @jit_flat
-def _gradient_of(sums, n_chunks, low, high):
+def gradient_of(sums, n_chunks, low, high):
     """The gradients of the chunks, added up for the parameters low to high - 1."""
     if n_chunks == 1:
         return sums.gradients[0]
@@ -259,7 +266,7 @@ def _train(chunk, end_chunk, state, sums, worker, data, order, sizes, network, r
         stop = min(start + sizes.batch, n)
         n_chunks = (stop - start + sizes.chunk - 1) // sizes.chunk
         mine = ChunkRange(start, stop, sizes.chunk, n_chunks * part // parts, n_chunks * (part + 1) // parts)
-        _losses(chunk, sums, worker, data, rows, mine, theta, network, share, shares)
+        losses_of_chunks(chunk, sums, worker, data, rows, mine, theta, network, share, shares)
         if counts_penalty:
             state.penalties[epoch] += share_of_penalty(theta, network.layers, rule.l2, start, stop, n)
         arrivals += threads
@@ -271,9 +278,9 @@ def _train(chunk, end_chunk, state, sums, worker, data, order, sizes, network, r
             if not meet(team.counter, arrivals):
                 return
         steps += 1
-        end_batch(state, _gradient_of(sums, n_chunks, low, high), stop - start, network, rule, epoch, steps, low, high)
+        end_batch(state, gradient_of(sums, n_chunks, low, high), stop - start, network, rule, epoch, steps, low, high)
         if me == 0:
-            state.history[epoch] += _sum_of_losses(sums, n_chunks, 0.0) * network.loss_scale
+            state.history[epoch] += sum_of_losses(sums, n_chunks, 0.0) * network.loss_scale
             state.counters[0], state.counters[1] = steps, b + 1
             if look(team.halt, np.int64(0)) != 0 and (stop == n or epoch == sizes.first // batches):
                 team.counter[LAST] = 1
@@ -294,7 +301,7 @@ def train_by_batches(state, sums, worker, data, order, sizes, network, rule, end
     to end, it stops; where it is to halt, after a batch of the first epoch, or after a later epoch. Each thread of the team works
     on a share of the chunks, and when all have met, on a share of the parameters.
     """
-    _train(_samples_chunk, _nothing, state, sums, worker, data, order, sizes, network, rule, ends, team)
+    _train(samples_chunk, no_rest, state, sums, worker, data, order, sizes, network, rule, ends, team)
 
 
 @jit

@@ -4,13 +4,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp.kernels.compile import jit
+from fastmlp.kernels.compile import jit, jit_part
 from fastmlp.kernels.layers import layer_of
 from fastmlp.kernels.simd import lanes_of, load, total, zeros
 
 # Rows of what is noted of the losses: the least so far; epochs in a row without progress; what l2 adds to that of an epoch.
 BEST_LOSS, STALE, PENALTY = range(3)
+# What a solver counts: iterations, why it ended, and the work that it has done.
+DONE, ENDED, WORK = range(3)
+GOES_ON, TOLERANCE, TARGET_LOSS, TOL, DIVERGED = range(5)
 LOWER, LEAST_RATE = 5, 1e-6  # what an adaptive learning rate is divided by; no more, once it is so low
+
+
+class Limits(NamedTuple):
+    """Of a solver: where it ends, what is minimised beside the loss, and what cannot be told apart."""
+
+    tolerance: float  # of the largest part of the gradient; and of a step, beside the parameters
+    l2: float
+    rounding: float  # of a loss, beside itself
 
 
 class Ends(NamedTuple):
@@ -58,3 +69,14 @@ def share_of_penalty(theta, layers, l2, start, stop, n):
             i += 1
     halves = (start == 0) + (stop == n)
     return 0.25 * halves * l2 * np.float64(total(squares) + rest)
+
+
+@jit_part
+def end_iteration(counters, history, progress, own, loss, ends):
+    """Notes the loss that an iteration of a solver came to, its own and with what l2 adds to it; and whether that ends it."""
+    history[counters[DONE]] = own
+    counters[DONE] += 1
+    if own <= ends.target_loss:
+        counters[ENDED] = TARGET_LOSS
+    elif is_stuck(progress, 0, 1, loss, ends):
+        counters[ENDED] = TOL

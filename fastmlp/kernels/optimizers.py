@@ -1,4 +1,5 @@
-"""Optimizers: a table, whose row is all that there is to know of one. To add one: its function, its row, and its name.
+"""Optimizers: a table, whose row is all that there is to know of one. To add one: its function, its row, and its name. Those
+without a function have kernels of their own, and see all rows at once: they are called solvers.
 
 The function of an optimizer is that of one parameter: from it, its moments (as many numbers as the optimizer keeps of each), its
 gradient g and the factors of the step it gives the parameter and the moments after the step.
@@ -12,7 +13,7 @@ from fastmlp.kernels.schedules import AS_GIVEN, RateSchedule, rate_factor
 from fastmlp.kernels.trace import choose, like, square_root, traced
 
 # What a type checker knows of the names; a test holds them against the table.
-Optimizer = Literal["adam", "adamw", "momentum", "nadam", "nesterov", "rmsprop", "sgd"]
+Optimizer = Literal["adam", "adamw", "lbfgs", "levenberg-marquardt", "momentum", "nadam", "nesterov", "rmsprop", "sgd"]
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of adam and its kin, unless a method says otherwise
 RHO = 0.9  # of rmsprop
@@ -84,12 +85,13 @@ class OptimizerRow(NamedTuple):
     """What there is to know of an optimizer."""
 
     name: str
-    function: Callable[..., Any]
+    function: Callable[..., Any] | None
     moments: int  # numbers that it keeps of each parameter
     learning_rate: float  # that it has by default, see training
     source: str
     adaptive: bool = False  # whether its steps are about as long as the rate, however steep the loss is
     decoupled: bool = False  # whether l2 takes rate * l2 of a weight itself, and is not in the gradient that the moments see
+    iterations: int = 0  # of a solver, by default
 
 
 TABLE = (
@@ -100,11 +102,14 @@ TABLE = (
     OptimizerRow("adam", _adam, 2, 0.006, "Kingma and Ba 2014, algorithm 1", adaptive=True),
     OptimizerRow("adamw", _adam, 2, 0.006, "Loshchilov and Hutter 2019, algorithm 2", adaptive=True, decoupled=True),
     OptimizerRow("nadam", _nadam, 2, 0.006, "Dozat 2016, with a constant beta1", adaptive=True),
+    OptimizerRow("lbfgs", None, 0, 1.0, "Nocedal and Wright 2006, chapters 3 and 7", iterations=200),
+    OptimizerRow("levenberg-marquardt", None, 0, 1.0, "Madsen, Nielsen and Tingleff 2004, algorithm 3.16", iterations=100),
 )
 OPTIMIZERS: dict[Any, OptimizerRow] = {row.name: row for row in TABLE}
 CODES = {row.name: code for code, row in enumerate(TABLE)}
+SOLVERS = tuple(row.name for row in TABLE if row.function is None)
 SGD = CODES["sgd"]
-_BY_MOMENTS = [{CODES[row.name]: row.function for row in TABLE if row.moments == count} for count in range(3)]
+_BY_MOMENTS = [{CODES[row.name]: row.function for row in TABLE if row.function and row.moments == count} for count in range(3)]
 
 
 class Method(NamedTuple):
@@ -164,7 +169,7 @@ def factors(number, rate, momentum, method, step):
 
 
 @jit_part
-def _add_weights(g, theta, layers, strength, low, high):
+def add_weights(g, theta, layers, strength, low, high):
     """g += strength * W for the weights from place low to high, not the biases."""
     factor = theta.dtype.type(strength)
     for layer in range(layers.shape[0]):
@@ -195,7 +200,7 @@ def move(theta, moments, g, layers, rule, epoch, step, low, high):
     """Moves the parameters low to high - 1 down their gradient g, which l2 / 2 * sum(W^2) may be a part of."""
     rate = rule.learning_rate * rate_factor(rule.method.schedule, epoch)
     if rule.l2 > 0 and rule.method.decoupled:
-        _add_weights(theta, theta, layers, -rate * rule.l2, low, high)
+        add_weights(theta, theta, layers, -rate * rule.l2, low, high)
     elif rule.l2 > 0:
-        _add_weights(g, theta, layers, rule.l2, low, high)
+        add_weights(g, theta, layers, rule.l2, low, high)
     _update(theta[low:high], moments[0][low:high], moments[1][low:high], g[low:high], rule, rate, step)

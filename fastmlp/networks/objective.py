@@ -267,24 +267,26 @@ class ChunkedLoss:
         *,
         keep_tiles: bool = False,
         units: bool = True,
+        workers: int = 1,
     ) -> None:
-        """For at most so many rows at a time, by at most so many threads; lanes may be units, if they are so many that it pays."""
+        """For at most so many rows at a time, by at most so many threads; lanes may be units, if they are so many that it pays.
+        There are so many workers at least."""
         dtype, layers = data.shift.dtype, network.layers
         plan = self.plan = ChunkPlan.of(layers, dtype.itemsize, most_rows, threads, keep_tiles=keep_tiles, units=units)
         self.layers, self.parameters = layers, parameters_held(layers)  # as those who call have theta
         self.network = network if plan.wide is None else network._replace(layers=plan.wide)
-        self.data, self.order = data, order
+        self.data, self.order, workers = data, order, max(workers, plan.workers)
         if plan.wide is not None:
             own = wide_scratch(plan.wide, dtype, plan.lanes, plan.block)
             shared = own[0] if plan.together else None
-            more = [wide_scratch(plan.wide, dtype, plan.lanes, plan.block, shared) for _ in range(1, plan.workers)]
+            more = [wide_scratch(plan.wide, dtype, plan.lanes, plan.block, shared) for _ in range(1, workers)]
             self.workers = [batch.Worker(*each) for each in (own, *more)]
         else:
             kept = empty_tiles(layers, dtype, plan.lanes, plan.blocks) if plan.blocks else None
             for block in range(plan.blocks):
                 first = block * plan.lanes
                 pack(kept, block, data, order, first, min(plan.lanes, most_rows - first))
-            self.workers = [batch.Worker(*batch_scratch(layers, dtype, plan.lanes, kept)) for _ in range(plan.workers)]
+            self.workers = [batch.Worker(*batch_scratch(layers, dtype, plan.lanes, kept)) for _ in range(workers)]
         self.total, gradients = aligned(dtype, plan.parameters, plan.wave * plan.parameters)
         self._copies: tuple[NDArray[Any], ...] = ()  # that are written anew in each call
         losses = np.zeros(max(plan.wave, -(-plan.lanes // plan.block)))

@@ -23,7 +23,8 @@ from fastmlp.sklearn.checked_rows import Rows, surely_finite
 from fastmlp.sklearn.translation import SCHEDULED, MemberOptions, drawn_seed, member_options
 from fastmlp.threads import Stop, Workers, thread_count
 from fastmlp.training.data import MeasuredRows, Parts, TrainingData, row_weights
-from fastmlp.training.descent import Descent, Stopping
+from fastmlp.training.descent import Descent
+from fastmlp.training.one_network import Stopping
 from fastmlp.training.scaling import input_scaling
 from fastmlp.warning import warn
 

@@ -15,7 +15,7 @@ from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
 from fastmlp.training.initial import FOLDS, stream
 from fastmlp.training.many import train_many
-from fastmlp.training.options import TrainOptions
+from fastmlp.training.option_types import TrainOptions
 from fastmlp.training.train import train
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]  # row numbers: to learn from, and to measure

@@ -19,10 +19,11 @@ from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
 from fastmlp.threads import Stop, Workers
 from fastmlp.training.data import Dataset, TrainingData
-from fastmlp.training.descent import Descent, Stopping
 from fastmlp.training.epochs import Job
 from fastmlp.training.initial import untrained
+from fastmlp.training.one_network import OneNetwork, Stopping
 from fastmlp.training.options import Options
+from fastmlp.training.trainers import trainer_of
 
 
 class Architecture(NamedTuple):
@@ -176,7 +177,7 @@ class SamplesAsLanes:
     def __init__(self, group: TrainingGroup, outcomes: Outcomes, threads: int) -> None:
         self.group, self.outcomes = group, outcomes
         self.threads = max(1, threads // len(group.places))  # of a descent, while others go on beside it
-        self.descents: dict[int, Descent] = {}
+        self.descents: dict[int, OneNetwork] = {}
         self.left = dict(enumerate(group.places.tolist()))  # that have not ended
         self.epoch = 0
 
@@ -200,14 +201,14 @@ class SamplesAsLanes:
         else:
             self._note(member)
 
-    def _descent(self, member: int) -> Descent:
+    def _descent(self, member: int) -> OneNetwork:
         """That of a member, as far as it has come."""
         if member not in self.descents:
             group = self.group
             rate, momentum, l2 = group.numbers[member].tolist()
             rule = optimizers.Rule(group.method, rate, momentum, l2)
             network = group.network.like(group.theta[member])
-            self.descents[member] = Descent(network, group.data_of(member), rule, group.stopping, group.batch_size, self.threads)
+            self.descents[member] = trainer_of(network, group.data_of(member), rule, group.stopping, group.batch_size, self.threads)
         return self.descents[member]
 
     def tidy(self) -> None:

@@ -16,8 +16,9 @@ from fastmlp import arrays, checks, labels
 from fastmlp.networks.architecture import activation_of_each, default_loss, parameter_count
 from fastmlp.networks.history import TrainingState
 from fastmlp.networks.mlp import MLP
+from fastmlp.training.defaults import HIDDEN
 from fastmlp.training.memory import check_network
-from fastmlp.training.options import ACTIVATION, HIDDEN, Options
+from fastmlp.training.options import ACTIVATION, Options
 from fastmlp.training.scaling import Scaling, fold
 
 FIRST_WEIGHTS, HELD_OUT, ORDER, BOOTSTRAP, FOLDS = range(5)  # streams of a seed

@@ -19,9 +19,10 @@ from fastmlp.kernels.vectors import BYTES, WIDE
 from fastmlp.networks import layout
 from fastmlp.threads import Stop, Workers
 from fastmlp.training.data import Parts, RowOrders, TrainingData
-from fastmlp.training.descent import CALL_SECONDS, ORDER_ENTRIES, end_of_call
+from fastmlp.training.descent import ORDER_ENTRIES, end_of_call
 from fastmlp.training.epochs import Job
 from fastmlp.training.groups import Outcomes, TrainingGroup
+from fastmlp.training.pace import CALL_SECONDS
 
 STOPPED_BY = np.array(["epochs", "target_loss", "patience", "diverged", "tol"])  # by the marks of kernels/many_batches.py
 ONLINE_BLOCK = 8  # samples that are laid out at once for updates from single samples

@@ -6,28 +6,24 @@ have its own, and whether the record of a model tells it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, NamedTuple, TypedDict, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fastmlp import checks, labels
 from fastmlp.kernels import optimizers, schedules
 from fastmlp.kernels.activations import HIDDEN as HIDDEN_ACTIVATIONS
 from fastmlp.kernels.activations import OUTPUTS
 from fastmlp.kernels.losses import LOSSES
-from fastmlp.kernels.optimizers import OPTIMIZERS
-from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
+from fastmlp.literals import Activation, Init, Loss, Optimizer, Output, Task
 from fastmlp.networks.history import TrainingState
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
+from fastmlp.training.defaults import BATCH_SIZE, check_fitting, defaults_of
 
-MOST_OF_ADAM = 0.06
-STEEP = 16  # units, beyond which the loss is so steep that plain gradient descent has to take shorter steps
-HIDDEN, BATCH_SIZE = (100,), 32
 ACTIVATION: Activation = "relu"
 INITS: tuple[Init, ...] = get_args(Init)
 
@@ -169,6 +165,10 @@ class Options:
     target_loss: float | None = field(
         default=None, metadata=_about(checks.not_negative, "stop after an epoch with such a loss, or less")
     )
+    tolerance: float | None = field(
+        default=None,
+        metadata=_about(checks.positive_number, "of lbfgs and levenberg-marquardt: stop at such a gradient, or such a short step"),
+    )
     tol: float | None = field(
         default=None, metadata=_about(checks.not_negative, "stop when the loss no longer falls by so much, see n_iter_no_change")
     )
@@ -234,9 +234,10 @@ class Options:
             raise ValueError("patience needs validation: a fraction of the rows, or (X, y)")
         if values["schedule"] == "adaptive" and values["tol"] is None:
             raise ValueError("the schedule 'adaptive' needs tol: by how much the loss of an epoch has to fall")
+        check_fitting(values, DEFAULTS)
         steady = values["keep_state"] or state is not None  # nobody knows the last epoch
         counts = [len(x)] if values["rows"] is None else [len(rows) for rows in values["rows"]]
-        by_count = {n: _defaults(values["optimizer"], values["learning_rate"] is not None, steady, n, x.shape[1]) for n in counts}
+        by_count = {n: defaults_of(values["optimizer"], values["learning_rate"] is not None, steady, n, x.shape[1]) for n in counts}
         for name in by_count[counts[0]]:
             if values[name] is None:
                 each = [by_count[n][name] for n in counts]
@@ -305,33 +306,6 @@ def _each(name: str, values: Any, check: Callable[[str, Any], Any]) -> Any:
     return [check(name, value) for value in (values.tolist() if isinstance(values, np.ndarray) else values)]
 
 
-# -- defaults -------------------------------------------------------------------------------------------------------------------
-
-
-def _defaults(optimizer: str, own_rate: bool, steady: bool, rows: int, columns: int) -> dict[str, Any]:
-    """Those for so many rows of inputs, where a learning rate is given or not. benchmarks/test_quality.py measures how good they
-    are."""
-    if not OPTIMIZERS[optimizer].adaptive:
-        return {"l2": 0.0, "schedule": "constant", "epochs": 200}
-    enough = 30 * (1000 / rows) ** (1 / 8) * math.sqrt(min(1.0, 64 / columns))
-    fewest = min(200, math.ceil(200 * BATCH_SIZE / rows))
-    return {
-        "l2": 0.0 if own_rate else 0.01 if OPTIMIZERS[optimizer].decoupled else min(2 / rows, 0.01),
-        "schedule": "constant" if own_rate or steady else "cosine",
-        "epochs": max(6, fewest, round(enough)),
-    }
-
-
-def default_rate(optimizer: str, network: MLP) -> float:
-    """The learning rate for a network. Adam's steps are as long as the rate whatever the gradient is: it is higher where fewer
-    units share the way. Those of the others grow with the gradient, as that does with the units: it is lower where there are
-    many."""
-    hidden, rate = network.layer_sizes[1:-1] or (1,), OPTIMIZERS[optimizer].learning_rate
-    if OPTIMIZERS[optimizer].adaptive:
-        return min(MOST_OF_ADAM, rate * math.sqrt(max(1.0, HIDDEN[0] / min(hidden))))
-    return rate * min(1.0, STEEP / max(hidden))
-
-
 # -- a training that goes on ----------------------------------------------------------------------------------------------------
 
 
@@ -348,53 +322,3 @@ def usable_state(init: Any, optimizer: Any, dtype: Any) -> TrainingState | None:
 def epochs_before(state: TrainingState | None, seed: int, data_seed: int | None) -> int:
     """How many epochs of the same training, in which rows come in one order, went before."""
     return state.epochs if state is not None and (seed, data_seed) == (state.seed, state.data_seed) else 0
-
-
-# -- for functions that hand options on -----------------------------------------------------------------------------------------
-
-
-class EstimatorOptions(TypedDict, total=False):
-    """The options of `train` that are parameters of an estimator: how to train, with whatever rows."""
-
-    hidden: int | Sequence[int] | None
-    activation: Activation | Sequence[Activation] | None
-    output: Output | None
-    loss: Loss | None
-    huber_delta: float | None
-    bias: bool | None
-    task: Task | None
-    batch_size: int | None
-    optimizer: Optimizer
-    learning_rate: float | None
-    momentum: float
-    beta1: float
-    beta2: float
-    epsilon: float
-    l2: float | None
-    schedule: Schedule | None
-    power_t: float
-    warmup: float
-    epochs: int | None
-    shuffle: bool
-    target_loss: float | None
-    tol: float | None
-    n_iter_no_change: int
-    validation: float | tuple[ArrayLike, ArrayLike] | None
-    patience: int | None
-    class_weight: Mapping[Any, float] | Literal["balanced"] | None
-    standardize: bool | None
-    init: Init | MLP
-    keep_state: bool
-    bootstrap: bool
-    seed: int | None
-    data_seed: int | None
-    dtype: Dtype | None
-    threads: int | None
-    progress: bool
-
-
-class TrainOptions(EstimatorOptions, total=False):
-    """The options of `train`, for functions that hand them on."""
-
-    sample_weight: ArrayLike | None
-    on_epoch: Callable[..., Any] | None  # whose losses are those of one network, or of many

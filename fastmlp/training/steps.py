@@ -11,7 +11,7 @@ from fastmlp.kernels import barrier, batch, optimizers
 from fastmlp.kernels.tiles import STRIP, Data
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.objective import ChunkedLoss, every_row
-from fastmlp.training.descent import Stopping
+from fastmlp.training.one_network import Stopping
 
 SMALL = 2_000_000  # parameters times rows that are worth no second thread, and are done before somebody interrupts
 KEPT = 4  # sizes of batches whose memory is kept

@@ -11,7 +11,8 @@ from cases import one_sentence, toy
 import fastmlp
 from fastmlp import literals
 from fastmlp.training.combinations import Choices
-from fastmlp.training.options import OPTIONS, Options, TrainOptions, explanation
+from fastmlp.training.option_types import TrainOptions
+from fastmlp.training.options import OPTIONS, Options, explanation
 
 FUNCTIONS = {"train": fastmlp.train, "train_many": fastmlp.train_many}
 DATA = ["X", "y"]

@@ -1,0 +1,181 @@
+"""One network on its way, however it is trained: what it has come to, what is measured of it, and why it stopped."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp import arrays
+from fastmlp.kernels import ends
+from fastmlp.kernels.simd import readable
+from fastmlp.kernels.tiles import Data
+from fastmlp.networks.history import DivergedError, History
+from fastmlp.networks.mlp import MLP
+from fastmlp.networks.objective import ChunkedLoss
+from fastmlp.threads import Stop, Workers
+from fastmlp.training.data import MeasuredRows, TrainingData
+from fastmlp.training.epochs import Job
+from fastmlp.training.options import Options
+
+LARGE_TARGET = 100  # that a loss, or a gradient, of its square may be the reason of a divergence
+
+
+class Stopping(NamedTuple):
+    """When a network ends."""
+
+    epochs: int
+    target_loss: float
+    patience: int | None
+    tol: float = 0.0
+    n_iter_no_change: float = np.inf  # which tol is without
+    adaptive: bool = False
+    tolerance: float | None = None  # of a solver
+
+    @classmethod
+    def of(cls, options: Options, epochs: int) -> Stopping:
+        target_loss = -np.inf if options.target_loss is None else options.target_loss
+        if options.tol is None:
+            return cls(epochs, target_loss, options.patience, tolerance=options.tolerance)
+        adaptive = options.schedule == "adaptive"
+        return cls(epochs, target_loss, options.patience, options.tol, float(options.n_iter_no_change), adaptive, options.tolerance)
+
+    @property
+    def ends(self) -> ends.Ends:
+        """As the kernels take it."""
+        return ends.Ends(self.target_loss, self.patience or 0, self.tol, self.n_iter_no_change, self.adaptive)
+
+
+def divergence(
+    network: MLP, y: NDArray[Any], standardized: bool, epoch: int, loss: float, rates: float | NDArray[np.float64]
+) -> DivergedError:
+    """What to say of a training, or several, for such targets, with advice on what may help beside a lower learning rate."""
+    advice = ""
+    if not standardized:
+        advice = ", or standardize=True" if network.bias else ", or columns of X with a mean of 0 and a deviation of 1"
+        largest = 0.0 if network.classes is not None else max(abs(float(y.max())), abs(float(y.min())))
+        advice += f" (y reaches {largest:g}: targets near 1 are learnt best)" if largest > LARGE_TARGET else ""
+    return DivergedError(epoch, loss, rates, advice)
+
+
+class OneNetwork:
+    """One of those in training, see epochs.py. How it goes on is up to those who derive from it."""
+
+    def __init__(self, network: MLP, data: TrainingData, stopping: Stopping, threads: int) -> None:
+        self.network, self.data, self.stopping, self.threads = network, data.arrays, stopping, threads
+        self.rows, self.theta = len(data.rows), network.theta
+        self.progress = np.array([np.inf, 0.0, 0.0])  # see kernels/ends.py
+        self.stopped_by = ""  # while it goes on
+        self.last_loss = np.nan  # that ended it, where it diverged
+        self.validation_loss: list[float] = []
+        self.best_epoch, self.best = 0, self.theta.copy()
+        self.held_out = None if data.held_out is None else self._measured(data.held_out)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that are done."""
+        raise NotImplementedError
+
+    @property
+    def losses(self) -> NDArray[np.float64]:
+        """The mean loss of each."""
+        raise NotImplementedError
+
+    def loss_of(self, epoch: int) -> float:
+        """That of one of them."""
+        raise NotImplementedError
+
+    @property
+    def workers(self) -> int:
+        """How many threads it has work for."""
+        raise NotImplementedError
+
+    def advance(self, until: int, share_out: Workers, halt: Stop) -> None:
+        """Goes on until so many epochs are done, or a reason to stop comes up, or a halt is called for between kernel calls."""
+        raise NotImplementedError
+
+    def rewind(self) -> None:
+        """After an interrupt: back to the end of the last whole epoch, where the weights are those that its losses led to."""
+        raise NotImplementedError
+
+    def _chunked(self, data: Data, order: NDArray[np.integer], rows: int, *, keep_tiles: bool) -> ChunkedLoss:
+        return ChunkedLoss(self.network.network, data, order, rows, self.threads, keep_tiles=keep_tiles)
+
+    def _measured(self, rows: MeasuredRows) -> ChunkedLoss:
+        """The loss over rows that are measured after each epoch."""
+        data = Data(readable(rows.x), rows.y, np.ones(1, self.theta.dtype), self.data.shift, self.data.scale)
+        return self._chunked(data, rows.order, len(rows.order), keep_tiles=True)
+
+    def history(self) -> History:
+        measured = None if self.held_out is None else np.array(self.validation_loss)
+        return History(self.losses, measured, self.epochs, self.stopped_by)
+
+    # -- as one of those in training: see epochs.py ------------------------------------------------------------------------------
+
+    def jobs(self, until: int, halt: Stop) -> list[Job]:
+        return [partial(self._go_on, until, halt)] if not self.stopped_by and self.epochs < until else []
+
+    def _go_on(self, until: int, halt: Stop, threads: Workers | None) -> None:
+        assert threads is not None  # it is alone
+        self.advance(until, threads, halt)
+
+    def tidy(self) -> None:
+        """There is nothing to tidy up."""
+
+    def running(self) -> list[int]:
+        return [] if self.stopped_by else [0]
+
+    def epochs_done(self) -> list[int]:
+        return [] if self.stopped_by else [self.epochs]
+
+    def drop(self, places: set[int] | None, stopped_by: str) -> None:
+        if not self.stopped_by and (places is None or 0 in places):
+            self.rewind()
+            self.stop(stopped_by)
+
+    # -- what is measured, and how it ends ----------------------------------------------------------------------------------------
+
+    def _end_epoch(self, epoch: int, share_out: Workers) -> None:
+        """Measures, and looks for a reason to stop."""
+        loss = self.loss_of(epoch)
+        if math.isfinite(loss):
+            measured = self._validate(epoch, share_out)
+            loss = loss if measured is None or math.isfinite(measured) else measured
+        if not math.isfinite(loss):
+            self.last_loss = loss
+            self.stop("diverged")
+            return
+        if loss <= self.stopping.target_loss:
+            self.stop("target_loss")
+        elif self.stopping.patience and epoch - self.best_epoch >= self.stopping.patience:
+            self.stop("patience")
+        elif self.progress[ends.STALE] > self.stopping.n_iter_no_change:
+            self._end_of_progress()
+
+    def _end_of_progress(self) -> None:
+        """The loss has not fallen by tol for too many epochs."""
+        self.stop("tol")
+
+    def _validate(self, epoch: int, share_out: Workers) -> float | None:
+        """The loss over the rows that are held out, if there are any; it is noted, and the best weights kept."""
+        if self.held_out is None:
+            return None
+        n = len(self.held_out.order)
+        loss = self.held_out.sum_loss(self.held_out.held(self.theta), 0, n, share_out, gradient=False) / n
+        if math.isfinite(loss):
+            self.validation_loss.append(loss)
+            if loss < self.validation_loss[self.best_epoch] or epoch == 0:
+                self.best_epoch = epoch
+                self.best[:] = self.theta
+        return loss
+
+    def stop(self, reason: str) -> None:
+        """It ends, and is left with the weights that are to be kept."""
+        if reason != "diverged" and not arrays.all_finite(self.theta):
+            reason, self.last_loss = "diverged", self.loss_of(max(self.epochs - 1, 0))
+        elif self.stopping.patience and self.validation_loss and reason != "diverged":
+            self.theta[:] = self.best
+        self.stopped_by = reason

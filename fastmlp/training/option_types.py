@@ -1,0 +1,59 @@
+"""The options of training as types, for functions that hand them on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+from numpy.typing import ArrayLike
+
+from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
+from fastmlp.networks.mlp import MLP
+
+
+class EstimatorOptions(TypedDict, total=False):
+    """The options of `train` that are parameters of an estimator: how to train, with whatever rows."""
+
+    hidden: int | Sequence[int] | None
+    activation: Activation | Sequence[Activation] | None
+    output: Output | None
+    loss: Loss | None
+    huber_delta: float | None
+    bias: bool | None
+    task: Task | None
+    batch_size: int | None
+    optimizer: Optimizer
+    learning_rate: float | None
+    momentum: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    l2: float | None
+    schedule: Schedule | None
+    power_t: float
+    warmup: float
+    epochs: int | None
+    shuffle: bool
+    target_loss: float | None
+    tolerance: float | None
+    tol: float | None
+    n_iter_no_change: int
+    validation: float | tuple[ArrayLike, ArrayLike] | None
+    patience: int | None
+    class_weight: Mapping[Any, float] | Literal["balanced"] | None
+    standardize: bool | None
+    init: Init | MLP
+    keep_state: bool
+    bootstrap: bool
+    seed: int | None
+    data_seed: int | None
+    dtype: Dtype | None
+    threads: int | None
+    progress: bool
+
+
+class TrainOptions(EstimatorOptions, total=False):
+    """The options of `train`, for functions that hand them on."""
+
+    sample_weight: ArrayLike | None
+    on_epoch: Callable[..., Any] | None  # whose losses are those of one network, or of many
