@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastmlp.kernels.batch import hidden_forward
-from fastmlp.kernels.compile import jit, jit_inline
+from fastmlp.kernels.compile import jit, jit_inline, jit_part
 from fastmlp.kernels.layers import last_layer, layer_of
 from fastmlp.kernels.output import output_forward
 from fastmlp.kernels.product import Grid
@@ -61,8 +61,8 @@ def _give_column(out, k, scratch, z, start, count, with_rest):
             put(out, (start + n) * columns + k, get(scratch, z + n))
 
 
-@jit
-def predict(out, scratch, x, theta, layers, first, last, lanes, stride):
+@jit_part
+def _predict(out, scratch, x, theta, layers, first, last, lanes, stride):
     """The outputs for rows first to last - 1 of x (N, D), into out (N, K), `lanes` rows at a time; returns whether these rows and
     their outputs are finite.
 
@@ -101,7 +101,13 @@ def predict(out, scratch, x, theta, layers, first, last, lanes, stride):
 
 
 @jit
+def predict(out, scratch, x, theta, layers, first, last, lanes, stride):
+    """_predict with scratch of the caller's."""
+    return _predict(out, scratch, x, theta, layers, first, last, lanes, stride)
+
+
+@jit
 def predict_few(out, x, theta, layers, lanes, stride):
-    """predict for all rows, a few at a time, with scratch on the stack: pages of the heap may be new to the process at each call,
-    which took a fifth of the time for 8000 rows of 3-5-1."""
-    return predict(out, room(theta, ROOM), x, theta, layers, NO, x.shape[0], lanes, stride)
+    """_predict for all rows, a few at a time, with scratch on the stack. To allocate it took a tenth of the time for 8000 rows
+    of 3-5-1."""
+    return _predict(out, room(theta, ROOM), x, theta, layers, NO, x.shape[0], lanes, stride)
