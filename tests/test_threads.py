@@ -18,7 +18,7 @@ import fastmlp
 from fastmlp import interrupts, threads
 from fastmlp.kernels import barrier
 from fastmlp.threads import InThreads, Workers, shares, thread_count, threads_for
-from fastmlp.training import descent
+from fastmlp.training import descent, pace
 
 
 def lasting(count):
@@ -144,8 +144,8 @@ def test_results_come_from_as_many_threads_as_can_be_begun(scarce, count, ordere
 @pytest.mark.kernels
 @pytest.mark.parametrize("batch_size", [2000, None])
 def test_training_with_fewer_threads_gives_the_same_bits(scarce, batch_size, monkeypatch):
-    monkeypatch.setattr(descent, "WORTH_A_TRIAL", 0)  # a team is tried, and soon
-    monkeypatch.setattr(descent, "FIRST_CALL", 1)
+    monkeypatch.setattr(pace, "WORTH_A_TRIAL", 0)  # a team is tried, and soon
+    monkeypatch.setattr(pace, "FIRST_CALL", 1)
     X, y = toy(rows=4000)
     options = {"hidden": (40,), "batch_size": batch_size, "epochs": 5, "seed": 0}
     alone = fastmlp.train(X, y, threads=1, **options)
@@ -163,8 +163,8 @@ def test_a_member_of_a_team_that_fails_is_not_waited_for(who, monkeypatch):
         if me == who:
             raise MemoryError(f"member {me}")
 
-    monkeypatch.setattr(descent, "to_own_core", fail)
-    monkeypatch.setattr(descent, "WORTH_A_TRIAL", 0)
+    monkeypatch.setattr(pace, "to_own_core", fail)
+    monkeypatch.setattr(pace, "WORTH_A_TRIAL", 0)
     X, y = toy(rows=4000)
     with pytest.raises(MemoryError, match=f"member {who}"):
         fastmlp.train(X, y, hidden=(40,), batch_size=None, epochs=50, threads=3, seed=0)
