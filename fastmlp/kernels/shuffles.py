@@ -1,7 +1,7 @@
 """Numbers that change lanes: squares of numbers, transposed in registers, and sums over the lanes of many vectors at once.
 
 Both work on registers of 32 bytes, eight float32 or four float64 numbers. Shuffles that cross their halves take longest, and come
-last. A sum over lanes took twelve cycles by itself, and takes some six in company; a number that is transposed, less than half a one.
+last. A sum over lanes takes twelve cycles by itself and some six in company, a number that is transposed less than half a cycle.
 """
 
 from itertools import product as pairs
