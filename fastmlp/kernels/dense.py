@@ -7,10 +7,14 @@ that is always 1 included), H units; w[d, h] stands at theta[layer.weights + d *
 import numpy as np
 
 from fastmlp.kernels.compile import jit_flat, jit_inline, jit_part
-from fastmlp.kernels.product import NONE, Grid, by_numbers, nowhere
-from fastmlp.kernels.simd import get, lanes_of, load, put, spread, store, total, zeros
-from fastmlp.kernels.tiles import strips
+from fastmlp.kernels.product import NONE, Grid, add_dots, by_numbers, nowhere
+from fastmlp.kernels.shuffles import transpose
+from fastmlp.kernels.simd import get, lanes_of, load, put, spread, store, zeros
+from fastmlp.kernels.vectors import REGISTERS
 
+# Cycles, nearly: to add up the lanes of a vector, beside others; to transpose as many numbers as a vector has.
+SUM, TURN = 6, 6
+PRODUCTS = 2 if REGISTERS >= 32 else 1  # of vectors, in a cycle
 ONE, NO = np.int64(1), np.int64(0)  # as plain literals they would be types of their own, and what takes them be compiled once more
 
 
@@ -72,15 +76,15 @@ def dense_backward_input(dz_below, dz, theta, layer, m, slopes, first):
 def dense_backward_parameters(g, a, dz, layer, m, spare):
     """dw (D, H) += a (D, m) @ dz (H, m).T"""
     n_in, n_out, p, one = layer.n_in + layer.biased, layer.n_out, layer.weights, lanes_of(g)
-    width = strips(n_out, g)
-    # In cycles, nearly: a sum over lanes costs twelve for adding the lanes up; a sum in each lane has the transposition before it,
-    # and lanes that stand for no output.
-    over_lanes = n_in * n_out * (m // one + 12)
-    in_lanes = n_in * width * m // (2 * one) + 2 * n_out * m
+    width = (n_out + one - 1) // one * one
+    # A sum over lanes ends with adding them up; a sum in each lane has the transposition before it, and lanes that stand for no
+    # output.
+    over_lanes = n_in * n_out * (m // one + SUM)
+    in_lanes = (n_in // PRODUCTS + TURN) * width * m // one
     if over_lanes < in_lanes:
-        _dots(g, p, a, dz, n_in, n_out, m)
+        add_dots(g, p, n_out, a, dz, n_in, n_out, m // one)
         return
-    _transpose(spare, dz, n_out, width, m)
+    transpose(spare, NO, width, dz.array, dz.at, dz.down, n_out, m)
     by_sample, samples = Grid(spare, NO, width, one), Grid(a.array, a.at, a.down, ONE)
     if width == n_out:
         dw = Grid(g, p, width, one)
@@ -91,60 +95,5 @@ def dense_backward_parameters(g, a, dz, layer, m, spare):
     by_numbers(dw, samples, by_sample, n_in, width // one, m, nowhere(dw), g, NONE)
     for i in range(n_in):
         for h in range(n_out):
-            _add(g, p + i * n_out + h, get(spare, own + i * width + h))
-
-
-@jit_part
-def _transpose(out, dz, n_out, width, m):
-    """Row h of dz becomes column h of out, whose rows are `width` apart."""
-    for h in range(n_out):
-        for n in range(m):
-            put(out, n * width + h, get(dz.array, dz.at + h * dz.down + n))
-
-
-@jit_inline
-def _add(g, p, x):
-    put(g, p, get(g, p) + x)
-
-
-@jit_part
-def _dots(g, p, a, dz, n_in, n_out, m):
-    """g[p + i * H + h] += the sum over the samples of row i of a times row h of dz: four times two sums at once."""
-    d = dz.array
-    for i in range(0, n_in, 4):
-        last = n_in - 1
-        at0, at1 = a.at + i * a.down, a.at + min(i + 1, last) * a.down
-        at2, at3 = a.at + min(i + 2, last) * a.down, a.at + min(i + 3, last) * a.down
-        for h in range(0, n_out, 2):
-            first, second = dz.at + h * dz.down, dz.at + min(h + 1, n_out - 1) * dz.down
-            g00, g01, g10, g11, g20, g21, g30, g31 = zeros(g), zeros(g), zeros(g), zeros(g), zeros(g), zeros(g), zeros(g), zeros(g)
-            for n in range(0, m, lanes_of(g)):
-                x0, x1, x2, x3 = load(a.array, at0 + n), load(a.array, at1 + n), load(a.array, at2 + n), load(a.array, at3 + n)
-                y0, y1 = load(d, first + n), load(d, second + n)
-                g00 += x0 * y0
-                g10 += x1 * y0
-                g20 += x2 * y0
-                g30 += x3 * y0
-                g01 += x0 * y1
-                g11 += x1 * y1
-                g21 += x2 * y1
-                g31 += x3 * y1
-            q, two = p + i * n_out + h, h + 1 < n_out
-            _add(g, q, total(g00))
-            if two:
-                _add(g, q + 1, total(g01))
-            if i + 1 < n_in:
-                q += n_out
-                _add(g, q, total(g10))
-                if two:
-                    _add(g, q + 1, total(g11))
-            if i + 2 < n_in:
-                q += n_out
-                _add(g, q, total(g20))
-                if two:
-                    _add(g, q + 1, total(g21))
-            if i + 3 < n_in:
-                q += n_out
-                _add(g, q, total(g30))
-                if two:
-                    _add(g, q + 1, total(g31))
+            q = p + i * n_out + h
+            put(g, q, get(g, q) + get(spare, own + i * width + h))

@@ -166,6 +166,17 @@ def _exp_parts(x, halvings):
     return power_of_two(t), r + r * r * _polynomial(c.exp_terms, r)
 
 
+def _half_exp_parts(a):
+    """(s, q) with e^-2a = s + 2 s q, s a power of two: as _exp_parts, with r / 2 for r, which spares the product by two."""
+    c = constants_of(a)
+    to_power, count = c.to_integer + c.bias, len(c.exp_terms)
+    t = a * (-c.two * c.log2_e) + to_power
+    k = t - to_power
+    r = (-a - k * (c.half * c.ln2_high)) - k * (c.half * c.ln2_low)
+    terms = [term * type(term)(2.0 ** (count - i)) for i, term in enumerate(c.exp_terms)]
+    return power_of_two(t), r + r * r * _polynomial(terms, r)
+
+
 @traced
 def exp_negative(x):
     """e^-|x|, within 1.1 ulp: what sigmoid and softplus have in common."""
@@ -229,7 +240,7 @@ def sigmoid(x):
     """1 / (1 + e^-x), within 2.5 ulp."""
     c = constants_of(x)
     s, p = _exp_parts(-x, c.zero)
-    y = where(x < c.smallest, c.zero, c.one / (c.one + (s + s * p)))
+    y = where(x < c.smallest, c.zero, c.one / (s * p + (s + c.one)))
     return where(x > -c.smallest, c.one, y)
 
 
@@ -238,9 +249,9 @@ def tanh(x):
     """(e^2x - 1) / (e^2x + 1), within 3 ulp."""
     c = constants_of(x)
     a = magnitude(x)
-    s, p = _exp_parts(-c.two * a, c.zero)
-    m = s * p + (s - c.one)  # e^-2|x| - 1, with no cancellation near 0
-    return copysign(where(a > c.tanh_is_one, c.one, m / (m + c.two)), x)
+    s, q = _half_exp_parts(where(a > c.tanh_is_one, c.tanh_is_one, a))
+    m = s * q + (s * c.half - c.half)  # (e^-2|x| - 1) / 2, with no cancellation near 0
+    return copysign(m / (m + c.one), x)
 
 
 def _log1p_unit(x):

@@ -3,14 +3,16 @@
 import numpy as np
 
 from fastmlp.kernels.batch import hidden_forward
-from fastmlp.kernels.compile import jit, jit_inline
+from fastmlp.kernels.compile import jit, jit_inline, jit_part
 from fastmlp.kernels.layers import last_layer, layer_of
 from fastmlp.kernels.output import output_forward
 from fastmlp.kernels.product import Grid
+from fastmlp.kernels.shuffles import side_of, transpose
 from fastmlp.kernels.simd import copy_apart, get, lanes_of, load, put, room, total, zeros
-from fastmlp.kernels.tiles import STRIP, strips
+from fastmlp.kernels.tiles import strips
 
-ROOM = 8192  # numbers of scratch for a few rows, on the stack
+ROOM = 8192  # numbers of scratch on the stack
+NO = np.int64(0)
 
 
 def _taker_of(n_in):
@@ -37,6 +39,8 @@ def _take_rows(scratch, stride, x, start, count):
         _take_triples(scratch, stride, x, start, count)
     elif n_in == 4:
         _take_fours(scratch, stride, x, start, count)
+    elif n_in >= side_of(x):
+        transpose(scratch, NO, stride, x, start * n_in, n_in, count, n_in)
     else:
         for d in range(n_in):
             for n in range(count):
@@ -57,8 +61,8 @@ def _give_column(out, k, scratch, z, start, count, with_rest):
             put(out, (start + n) * columns + k, get(scratch, z + n))
 
 
-@jit
-def predict(out, scratch, x, theta, layers, first, last, lanes, stride):
+@jit_part
+def _predict(out, scratch, x, theta, layers, first, last, lanes, stride):
     """The outputs for rows first to last - 1 of x (N, D), into out (N, K), `lanes` rows at a time; returns whether these rows and
     their outputs are finite.
 
@@ -97,6 +101,13 @@ def predict(out, scratch, x, theta, layers, first, last, lanes, stride):
 
 
 @jit
-def predict_few(out, x, theta, layers):
-    """predict for a few rows, with scratch on the stack."""
-    return predict(out, room(theta, ROOM), x, theta, layers, np.int64(0), x.shape[0], STRIP, STRIP)
+def predict(out, scratch, x, theta, layers, first, last, lanes, stride):
+    """_predict with scratch of the caller's."""
+    return _predict(out, scratch, x, theta, layers, first, last, lanes, stride)
+
+
+@jit
+def predict_few(out, x, theta, layers, lanes, stride):
+    """_predict for all rows, a few at a time, with scratch on the stack. To allocate it took a tenth of the time for 8000 rows
+    of 3-5-1."""
+    return _predict(out, room(theta, ROOM), x, theta, layers, NO, x.shape[0], lanes, stride)

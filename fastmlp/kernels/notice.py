@@ -17,7 +17,7 @@ EXPECTED = {
     "batch.train_by_batches": ("training", 8),
     "batch.train_wide_by_batches": ("training", 7),
     "inference.predict": ("prediction", 3),
-    "inference.predict_few": ("prediction of a few rows", 3),
+    "inference.predict_few": ("prediction by a small network", 4),
     "files.read_files": ("reading of images", 12),
     "features.ink_features": ("features of images", 2),
     "features.pixel_features": ("features of images", 2),

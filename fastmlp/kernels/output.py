@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastmlp.kernels import elementary
-from fastmlp.kernels.activations import IDENTITY, SIGMOID, SOFTMAX, output_activation
+from fastmlp.kernels.activations import IDENTITY, SIGMOID, SOFTMAX, activate, output_activation
 from fastmlp.kernels.compile import jit_flat, jit_inline, jit_part
 from fastmlp.kernels.layers import last_layer
 from fastmlp.kernels.losses import CROSS_ENTROPY, of_logit, of_output
@@ -107,20 +107,15 @@ def block_loss(d, z, tiles, tile, m, network):
     return np.float64(total(load(losses, np.int64(0))))
 
 
-@jit_inline
-def _activate_output(z, at, n_out, stride, m, code):
-    for row in range(at, at + n_out * stride, stride):
-        for n in range(row, row + m, lanes_of(z)):
-            store(z, n, output_activation(code, load(z, n))[0])
-
-
 @jit_part
 def output_forward(z, at, layer, stride, m):
     """The output's activation over the logits z, in place."""
     if layer.activation == SOFTMAX:
         for n in range(at, at + m, lanes_of(z)):
             softmax_of_rows(z, n, layer.n_out, stride)
-    elif layer.activation == SIGMOID:  # a loop of its own, as in activations.activate
-        _activate_output(z, at, layer.n_out, stride, m, SIGMOID)
+    elif layer.activation == SIGMOID:
+        activate(z, None, at, layer.n_out, stride, m, SIGMOID)
     elif layer.activation != IDENTITY:
-        _activate_output(z, at, layer.n_out, stride, m, layer.activation)
+        for row in range(at, at + layer.n_out * stride, stride):
+            for n in range(row, row + m, lanes_of(z)):
+                store(z, n, output_activation(layer.activation, load(z, n))[0])

@@ -11,6 +11,7 @@ import numpy as np
 from numba import types
 
 from fastmlp.kernels.compile import jit_inline, jit_part
+from fastmlp.kernels.shuffles import adder, least
 from fastmlp.kernels.simd import compiles, load, load_number, load_vector, spread, store, store_vector, vector_of, zeros
 from fastmlp.kernels.trace import traced
 from fastmlp.kernels.vectors import REGISTERS
@@ -166,9 +167,9 @@ def band_of(height, width, read):
 
 
 def product_of(tall, low, read):
-    """What multiplies matrices in tiles of the first size; of the second where rows are left over, and below these one by one."""
+    """What multiplies matrices in tiles of the first size; of the second where rows are left over, and below these row by row."""
     height, low_height = tall[0], low[0]
-    upper, middle, lower = band_of(*tall, read), band_of(*low, read), band_of(1, 1, read)
+    upper, middle, lower = band_of(*tall, read), band_of(*low, read), band_of(1, 4, read)
 
     @jit_part
     def product(z, a, b, rows, columns, depth, start, slopes, first):
@@ -195,6 +196,61 @@ def product_of(tall, low, read):
     return product
 
 
+# -- sums over lanes -----------------------------------------------------------------------------------------------------------
+
+
+def column_within(height):
+    """What reads a column of so many vectors, of which past number `last` that one is repeated."""
+
+    def column(array, at, down, last):
+        return tuple(load(array, at + min(i, last) * down) for i in range(height))
+
+    def of(array, at, down, last):
+        return types.UniTuple(vector_of(array), height)
+
+    @compiles(column, result=of, kinds=[(types.Array, *[types.Integer] * 3)])
+    def _(context, builder, signature, array, at, down, last):
+        elements = []
+        for i in range(height):
+            place = builder.add(at, builder.mul(least(builder, i, last), down))
+            elements.append(load_vector(context, builder, signature.args[0], array, place, signature.return_type.dtype))
+        return context.make_tuple(builder, signature.return_type, elements)
+
+    return column
+
+
+def dots_of(height, width):
+    """What computes add_dots in tiles of so many sums. Where the last rows are fewer, the last is taken twice; columns are left."""
+    zeros_of, column_of, row_of, add_totals = (
+        nothing(height, width), column_within(height), loader(1, width, load), adder(height, width)
+    )  # fmt: skip
+
+    @jit_inline
+    def dots(g, at, down, a, b, rows, columns, depth):
+        for j in range(0, columns // width * width, width):
+            for i in range(0, rows, height):
+                q, r, sums = a.at + i * a.down, b.at + j * b.down, zeros_of(a.array)
+                for _ in range(depth):
+                    sums = add_products(sums, column_of(a.array, q, a.down, rows - 1 - i), row_of(b.array, r, b.down, b.down))
+                    q += a.along
+                    r += b.along
+                add_totals(g, at + i * down + j, down, rows - i, sums)
+
+    return dots
+
+
+@jit_part
+def add_dots(g, at, down, a, b, rows, columns, depth):
+    """Adds to g[at + i * down + j] the sum over lanes of row i of a times row j of b, each of as many vectors as is deep."""
+    if FOUR_APART and rows == 4:
+        _dots_of_four(g, at, down, a, b, rows, columns, depth)
+    else:
+        _dots(g, at, down, a, b, rows, columns, depth)
+    if columns % COLUMNS > 0:
+        last = columns // COLUMNS * COLUMNS
+        _dots_of_one(g, at + last, down, a, _part(b, last, SAME), rows, columns - last, depth)
+
+
 DEPTH = 64  # terms of a sum that are added at once: what a row of tiles reads stays in the first-level cache
 NONE, SAME = np.int64(-1), np.int64(0)  # as plain literals they would be of types of their own
 
@@ -207,7 +263,12 @@ def nowhere(z):
 
 # The sums of a tile, and what they are made of, fill the registers. Of the sixteen of 32 bytes that a processor without AVX-512
 # has, a vector takes two.
+COLUMNS = 2  # of a tile of sums over lanes
+FOUR_APART = REGISTERS < 32  # in tiles of three rows, four would be six
 if REGISTERS >= 32:
     by_vectors, by_numbers = product_of((4, 4), (1, 4), load), product_of((6, 4), (2, 4), spread)
+    _dots = _dots_of_four = dots_of(4, COLUMNS)
 else:
     by_vectors, by_numbers = product_of((3, 2), (1, 2), load), product_of((6, 1), (2, 2), spread)
+    _dots, _dots_of_four = dots_of(3, COLUMNS), dots_of(2, COLUMNS)
+_dots_of_one = dots_of(4, 1)

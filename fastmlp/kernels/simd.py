@@ -68,6 +68,11 @@ def _(context, builder, signature, x):
     return (-Traced(builder, x)).value
 
 
+def lanes_from(builder, x, y, first, count):
+    """So many lanes of two vectors, one behind the other."""
+    return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(first, first + count))))
+
+
 # -- sums of lanes -------------------------------------------------------------------------------------------------------------
 
 
@@ -80,13 +85,10 @@ def total(x):
 
 @compiles(total, result=lambda x: x.dtype if isinstance(x, Vector) else None, kinds=[(Vector,)])
 def _(context, builder, signature, x):
-    def lanes(first, count):
-        return builder.shuffle_vector(x, x, ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(first, first + count))))
-
     count = x.type.count
     while count > 1:
         count //= 2
-        x = builder.fadd(lanes(0, count), lanes(count, count))
+        x = builder.fadd(lanes_from(builder, x, x, 0, count), lanes_from(builder, x, x, count, count))
     return builder.extract_element(x, ir.IntType(32)(0))
 
 
@@ -138,6 +140,17 @@ def load_wide(array, i):
 def store(array, i, x):
     """Writes a vector, or a number for all lanes, to the places from i on."""
     _places(array, i, x.size if isinstance(x, np.ndarray) else lanes_of(array))[:] = x
+
+
+def load_two(array, i, j):
+    """The numbers from place i on, and those from place j on, as one vector of twice the usual size."""
+    return np.concatenate([load(array, i), load(array, j)])
+
+
+def store_two(array, i, j, x):
+    """Writes the halves of such a vector to the places from i on and from j on."""
+    store(array, i, x[: lanes_of(array)])
+    store(array, j, x[lanes_of(array) :])
 
 
 def zeros(array):
@@ -252,6 +265,26 @@ def _stored(array, i, x):
 @compiles(store, result=_stored, kinds=[(types.Array, types.Integer, types.Any)])
 def _(context, builder, signature, array, i, x):
     store_vector(context, builder, signature.args[0], array, i, filled(builder, x, vector_of(signature.args[0]).lanes))
+    return context.get_dummy_value()
+
+
+def _two_of(array, i, j):
+    vector = vector_of(array)
+    return vector and Vector(vector.dtype, 2 * vector.lanes)
+
+
+@compiles(load_two, result=_two_of, kinds=[(types.Array, types.Integer, types.Integer)])
+def _(context, builder, signature, array, i, j):
+    kind, vector = signature.args[0], vector_of(signature.args[0])
+    one, two = (load_vector(context, builder, kind, array, place, vector) for place in (i, j))
+    return lanes_from(builder, one, two, 0, 2 * vector.lanes)
+
+
+@compiles(store_two, result=lambda array, i, j, x: _stored(array, i, x), kinds=[(types.Array, *[types.Integer] * 2, Vector)])
+def _(context, builder, signature, array, i, j, x):
+    lanes = vector_of(signature.args[0]).lanes
+    for place, first in ((i, 0), (j, lanes)):
+        store_vector(context, builder, signature.args[0], array, place, lanes_from(builder, x, x, first, lanes))
     return context.get_dummy_value()
 
 

@@ -17,8 +17,8 @@ from fastmlp.kernels.activations import activate
 from fastmlp.kernels.compile import jit, jit_flat, jit_inline, jit_part
 from fastmlp.kernels.layers import last_layer, layer_of
 from fastmlp.kernels.output import block_loss
-from fastmlp.kernels.product import NONE, Grid, by_numbers, nowhere
-from fastmlp.kernels.simd import get, lanes_of, load, put, store, total, zeros
+from fastmlp.kernels.product import NONE, Grid, add_dots, by_numbers, nowhere
+from fastmlp.kernels.simd import get, lanes_of, load, put, store, zeros
 from fastmlp.kernels.tiles import pack_targets, strips
 
 ONE, NO = np.int64(1), np.int64(0)  # as plain literals they would be types of their own, and what takes them be compiled once more
@@ -101,36 +101,15 @@ def turn_weights(scratch, theta, layers):
         at += layer.n_out * stride
 
 
-@jit_inline
-def _sum_to(out, place, sums, theta, bias):
-    """The sum of the lanes, and the bias, if it stands somewhere."""
-    z = total(sums)
-    put(out, place, z + get(theta, bias) if bias >= 0 else z)
-
-
 @jit_part
-def _dots(out, units, at, theta, layer, start, stop):
-    """The logits (B, K) of some samples: sums over lanes, of two samples and two outputs at a time. An odd last one is computed
-    twice."""
-    n_out, stride = layer.n_out, layer.stride
-    for n in range(start, stop, 2):
-        second = min(n + 1, stop - 1)
-        here, there = at + n * stride, at + second * stride
-        for k in range(0, n_out, 2):
-            other = min(k + 1, n_out - 1)
-            one, two = layer.weights + k * stride, layer.weights + other * stride
-            s, t, u, v = zeros(theta), zeros(theta), zeros(theta), zeros(theta)
-            for i in range(0, stride, lanes_of(theta)):
-                x, y, w, z = load(units, here + i), load(units, there + i), load(theta, one + i), load(theta, two + i)
-                s += x * w
-                t += x * z
-                u += y * w
-                v += y * z
-            bias = layer.biases if layer.biased > 0 else NONE - n_out
-            _sum_to(out, n * n_out + k, s, theta, bias + k)
-            _sum_to(out, n * n_out + other, t, theta, bias + other)
-            _sum_to(out, second * n_out + k, u, theta, bias + k)
-            _sum_to(out, second * n_out + other, v, theta, bias + other)
+def _logits(out, units, at, theta, layer, start, stop):
+    """The logits (B, K) of some samples: sums over lanes."""
+    n_out, stride, one = layer.n_out, layer.stride, lanes_of(theta)
+    for n in range(start, stop):
+        for k in range(n_out):
+            put(out, n * n_out + k, get(theta, layer.biases + k) if layer.biased > 0 else theta.dtype.type(0))
+    h, w = Grid(units, at + start * stride, stride, one), Grid(theta, layer.weights, stride, one)
+    add_dots(out, start * n_out, n_out, h, w, stop - start, n_out, stride // one)
 
 
 @jit_flat
@@ -144,11 +123,12 @@ def units_forward(scratch, theta, layers, start, stop):
         z, w = Grid(units, here, layer.stride, one), Grid(theta, layer.weights, layer.stride, one)
         biases = Grid(theta, layer.biases if layer.biased > 0 else NONE, NO, one)
         by_numbers(z, inputs, w, stop - start, layer.stride // one, layer.n_in, biases, theta, NONE)
-        activate(units, scratch.slopes, here, stop - start, layer.stride, layer.stride, layer.activation)
+        numbers = (stop - start) * layer.stride
+        activate(units, scratch.slopes, here, ONE, numbers, numbers, layer.activation)
         inputs = Grid(units, here, layer.stride, ONE)
         if number < last - 1:
             at += scratch.rows * layer.stride
-    _dots(scratch.outputs, units, at, theta, layer_of(layers, last), start, stop)
+    _logits(scratch.outputs, units, at, theta, layer_of(layers, last), start, stop)
 
 
 @jit_part

@@ -11,9 +11,9 @@ from typing import Any, TypeVar, TypeVarTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastmlp.kernels import batch, wide
+from fastmlp.kernels import batch, inference, wide
 from fastmlp.kernels.activations import CODES
-from fastmlp.kernels.layers import Layer
+from fastmlp.kernels.layers import Layer, rows_of
 from fastmlp.kernels.tiles import STRIP, Tiles
 from fastmlp.kernels.vectors import BYTES
 from fastmlp.kernels.wide import WideScratch
@@ -21,6 +21,7 @@ from fastmlp.kernels.wide import WideScratch
 Rest = TypeVarTuple("Rest")
 Result = TypeVar("Result")
 LINE = 64  # bytes that come into the cache at once
+WORTH_THE_STACK = 128  # samples at a time, where memory would hold more
 BLOCK_BYTES = 1 << 16  # of a block's arrays: between the first-level cache and the second
 
 
@@ -104,6 +105,14 @@ def block_lanes(layers: NDArray[np.int64], itemsize: int, rows: int) -> int:
     most = BLOCK_BYTES // (itemsize * (int(layers[0, 0]) + unit_rows(layers) + max(layers[:, 1].tolist())))
     strip = int(STRIP)
     return strip * max(1, min(most, rows + strip - 1) // strip)
+
+
+@_kept
+def prediction_lanes(layers: NDArray[np.int64], itemsize: int, rows: int) -> tuple[int, bool]:
+    """Samples that prediction takes at a time, and whether what it writes of them fits on the stack."""
+    lanes, strip = block_lanes(layers, itemsize, rows), int(STRIP)
+    few = (inference.ROOM // rows_of(layers) - stride_of(0)) // strip * strip
+    return (min(lanes, few), True) if few >= min(lanes, WORTH_THE_STACK) else (lanes, False)
 
 
 def stride_of(lanes: int) -> int:

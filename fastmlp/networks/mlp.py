@@ -28,7 +28,7 @@ from fastmlp.networks.records import expected_network, network_arguments, of_net
 from fastmlp.storage import NO_FIELDS, ModelKind, write_model
 
 ON_STACK = 4096  # units of a network whose compiled form keeps them on the stack
-FEW = 32  # rows whose prediction is one kernel call with scratch on the stack
+FEW = int(STRIP)  # rows whose prediction is one kernel call with scratch on the stack
 
 
 class MLP(Layered):
@@ -329,7 +329,7 @@ class MLP(Layered):
                         return outputs(theta, self.layers, X, columns)
                 else:
                     out = np.empty((n, columns), theta.dtype)
-                    if inference.predict_few(out, X, theta, self.layers):
+                    if inference.predict_few(out, X, theta, self.layers, FEW, FEW):
                         return out
         x = arrays.matrix("X", X, self.dtype, columns=self.layer_sizes[0], names=self.feature_names, empty=True)
         return outputs(theta, self.layers, x, columns)
@@ -355,7 +355,7 @@ class MLP(Layered):
     @cached_property
     def _is_small(self) -> bool:
         """Whether a block of it fits in the stack's room for kernels."""
-        return rows_of(self.layers) * int(STRIP) <= inference.ROOM
+        return rows_of(self.layers) * FEW <= inference.ROOM
 
 
 KIND = ModelKind(NO_FIELDS, NO_FIELDS, expected_network, lambda record: MLP(**network_arguments(record)))

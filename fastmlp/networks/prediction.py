@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastmlp import arrays, checks, interrupts
 from fastmlp.kernels import inference
 from fastmlp.kernels.layers import rows_of
-from fastmlp.networks.layout import aligned, block_lanes, stride_of
+from fastmlp.networks.layout import aligned, block_lanes, prediction_lanes, stride_of
 from fastmlp.threads import LONGEST_CALL, Workers, threads_for
 
 
@@ -21,12 +21,15 @@ def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], col
     n = len(x)
     checks.enough_memory(f"the outputs for {n} rows", n * columns * theta.itemsize)
     out = np.empty((n, columns), dtype=theta.dtype)
-    lanes = block_lanes(layers, theta.dtype.itemsize, n)
+    lanes, on_stack = prediction_lanes(layers, theta.dtype.itemsize, n)
 
     def work(first: int) -> None:
-        (block,) = aligned(theta.dtype, rows_of(layers) * stride_of(lanes))
-        some = arrays.floating(x[first : first + rows], theta.dtype)
-        finite = inference.predict(out[first : first + rows], block, some, theta, layers, 0, len(some), lanes, stride_of(lanes))
+        some, part, stride = arrays.floating(x[first : first + rows], theta.dtype), out[first : first + rows], stride_of(lanes)
+        if on_stack:
+            finite = inference.predict_few(part, some, theta, layers, lanes, stride)
+        else:
+            (block,) = aligned(theta.dtype, rows_of(layers) * stride)
+            finite = inference.predict(part, block, some, theta, layers, 0, len(some), lanes, stride)
         if not finite:
             raise _overflow(out[first : first + rows], first)
 

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from fastmlp.kernels.product import DEPTH, NONE, Grid, by_numbers, by_vectors, product_of
+from fastmlp.kernels.product import DEPTH, NONE, Grid, add_dots, by_numbers, by_vectors, product_of
 from fastmlp.kernels.simd import load, spread
 
 pytestmark = pytest.mark.kernels
@@ -26,6 +26,11 @@ def of_vectors(z, a, b, rows, columns, depth, start, slopes, first):
 @numba.njit
 def of_numbers(z, a, b, rows, columns, depth, start, slopes, first):
     by_numbers(z, a, b, rows, columns, depth, start, slopes, first)
+
+
+@numba.njit
+def dots(g, at, down, a, b, rows, columns, depth):
+    add_dots(g, at, down, a, b, rows, columns, depth)
 
 
 COMPILED = {"vectors": of_vectors, "numbers": of_numbers}
@@ -132,3 +137,31 @@ def test_tiles_for_any_processor_come_to_the_same(with_slopes, start, tall, low,
     for rows in range(1, 14):
         check(multiply, elements, (rows, 1 + rows % 7, 3), start, with_slopes=with_slopes)
     check(multiply, elements, (3, 5, DEPTH + 6), start, with_slopes=with_slopes)
+
+
+@by_dtype
+@pytest.mark.parametrize("transposed", [0, 1, 2])  # which of a and b lies column by column
+def test_dots_add_the_sums_over_lanes(transposed, dtype):
+    lanes, random = 64 // np.dtype(dtype).itemsize, np.random.default_rng(0)
+    for rows, columns, depth in [
+        (1, 1, 1),
+        (2, 3, 5),
+        (3, 2, 1),
+        (4, 5, 7),
+        (5, 4, 2),
+        (6, 1, 9),
+        (7, 7, 3),
+        (8, 2, 1),
+        (13, 6, 4),
+    ]:
+        a, b = (random.normal(size=(count, depth, lanes)).astype(dtype) for count in (rows, columns))
+        before = random.normal(size=(rows, columns)).astype(dtype)
+        g = np.full(3 + rows * (columns + 2), MARK, dtype)
+        places = 3 + np.arange(rows)[:, None] * (columns + 2) + np.arange(columns)
+        g[places] = before
+        dots(g, 3, columns + 2, grid(a, 1, transposed & 1, np.nan), grid(b, 2, transposed & 2, np.nan), rows, columns, depth)
+        x, y = a.astype(float).reshape(rows, -1), b.astype(float).reshape(columns, -1)
+        bound = np.finfo(dtype).eps * (depth * lanes + 2) * (np.abs(before) + np.abs(x) @ np.abs(y).T)
+        assert (np.abs(g[places] - before - x @ y.T) <= bound).all(), (rows, columns, depth)
+        g[places] = MARK
+        assert (g == MARK).all(), "written outside the matrix"

@@ -8,7 +8,7 @@ import pytest
 from numba.core.errors import NumbaError
 
 from fastmlp.kernels import simd, trace
-from fastmlp.kernels.simd import get, lanes_of, load, load_eight, load_wide, put, room, store
+from fastmlp.kernels.simd import get, lanes_of, load, load_eight, load_two, load_wide, put, room, store, store_two
 from fastmlp.kernels.trace import where
 
 pytestmark = pytest.mark.kernels
@@ -443,3 +443,18 @@ def test_arrays_with_gaps_are_neither_read_nor_written():
     for array, some in ((x[::2], rows), (x, rows[::2])):
         with pytest.raises(NumbaError):
             gathered(np.empty(8), array, some, 0, 1, 0, 0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("places", [(1, 40), (40, 1), (7, 7), (20, 21)])
+def test_two_vectors_are_one_of_twice_the_size(places, dtype):
+    @numba.njit
+    def run(out, x, i, j):
+        store_two(out, i, j, load_two(x, i, j) * x.dtype.type(2))
+
+    x = np.random.default_rng(0).normal(size=60).astype(dtype)
+    out, expected, lanes = np.zeros_like(x), np.zeros_like(x), 64 // x.itemsize
+    run(out, x, *places)
+    for place in places:
+        expected[place : place + lanes] = 2 * x[place : place + lanes]
+    same_bits(out, expected)
