@@ -46,6 +46,18 @@ def array_on_stack(context, builder, kind, count, alignment):
     return memory._getvalue()
 
 
+def shared_array(context, builder, kind, array):
+    """The array itself, 1-D, of that Numba type: a constant would be a copy. Its address is told in a way that keeps Numba from
+    caching the code, and what calls it; and the code keeps the array."""
+    memory, number = context.make_array(kind)(context, builder), context.get_data_type(kind.dtype)
+    place = builder.bitcast(context.add_dynamic_addr(builder, array.ctypes.data, info="shared"), number.as_pointer())
+    library = context.active_code_library
+    library.shared = [*getattr(library, "shared", ()), array]
+    size, itemsize = (ir.IntType(64)(count) for count in (array.size, array.itemsize))
+    populate_array(memory, place, [size], [itemsize], itemsize, meminfo=None)
+    return memory._getvalue()
+
+
 def number_type(dtype):
     """The Numba type of a number of that dtype."""
     return from_dtype(np.dtype(dtype))
