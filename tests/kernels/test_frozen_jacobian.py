@@ -97,9 +97,11 @@ def test_what_it_cannot_take_is_told_in_a_sentence(softmax, single):
     with pytest.raises(ValueError, match=r"^jacobian must be a writable array of shape \(3,\); got list$"):
         single[2](np.zeros(3), [0.0] * 3)
 
+    f = single[2]
+
     @numba.njit
     def caller(x, jacobian):
-        return single[2](x, jacobian)
+        return f(x, jacobian)
 
     with pytest.raises(numba.TypingError, match=r"\njacobian must be a writable array of shape \(3,\); got array"):
         caller(np.zeros(3), np.zeros((3, 1)))

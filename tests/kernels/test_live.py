@@ -155,7 +155,7 @@ def test_targets_of_a_softmax_regressor_sum_to_1():
 
 
 def test_nothing_is_learnt_from_what_is_not_finite(single):
-    model, X, y, learner = single
+    _, X, y, learner = single
     before = learner.theta
     for x, target in ((np.array([0, np.nan, 0]), y[0]), (np.array([0, np.inf, 0]), y[0]), (X[0], np.nan), (X[0], np.inf)):
         assert np.isnan(learner.update(x, target, 0.1))
