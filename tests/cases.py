@@ -32,7 +32,7 @@ EVERY_NETWORK = [
     if dtype is np.float64 or (activation not in ("relu", "leaky_relu") and loss != "absolute_error")
 ]
 DEPTHS = ((), (5,), (4, 3), (3, 6, 2))
-RATES = {row.name: 0.01 if row.adaptive else 0.1 if row.moments == 0 else 0.02 for row in optimizers.TABLE}
+RATES = {row.name: 0.01 if row.adaptive else 0.1 if row.moments == 0 else 0.02 for row in optimizers.TABLE if row.function}
 
 
 def network_of(activation, output, loss, hidden, *, inputs=3, outputs=3, bias=True):

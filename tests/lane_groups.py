@@ -22,7 +22,7 @@ DTYPES = (np.float32, np.float64)
 OWN = ("order", "scale", "y", "weight")  # what members may have each for itself, or all in common
 EPOCHS = 1 if INTERPRETED else 2
 DIFFERENT = 5  # members: they stand in turn in the lanes, so that each is in many of them, beside others each time
-RATES = {row.name: 0.01 if row.adaptive else 0.02 for row in optimizers.TABLE}
+RATES = {row.name: 0.01 if row.adaptive else 0.02 for row in optimizers.TABLE if row.function}
 
 
 def alone(group, member):

@@ -130,7 +130,7 @@ def test_every_link_leads_to_a_file(readme):
 
 
 def test_the_readme_names_all_that_train_takes():
-    told = set(re.findall(r"\w+", " ".join(re.findall("`(.+?)`", (ROOT / "README.md").read_text()))))
+    told = set(re.findall(r"[\w-]+", " ".join(re.findall("`(.+?)`", (ROOT / "README.md").read_text()))))
     vocabulary = (literals.Activation, literals.Output, literals.Loss, literals.Optimizer, literals.Schedule, literals.Init)
     names = {name for kind in vocabulary for name in get_args(kind)}
     assert names | inspect.signature(fastmlp.train).parameters.keys() <= told

@@ -51,6 +51,14 @@ def _train(dtype: str) -> None:
         model.gradient(X, y)
 
 
+def _solve(dtype: str) -> None:
+    X, y = _data(dtype)
+    for hidden in 8, 256:
+        train(X, y, epochs=1, hidden=hidden, optimizer="lbfgs")
+    if dtype == "float64":  # the only one
+        train(X, y, epochs=1, hidden=8, optimizer="levenberg-marquardt", loss="squared_error")
+
+
 def _update(dtype: str) -> None:
     X, y = _data(dtype)
     model = train(X, y, epochs=1, batch_size=1, optimizer="sgd")
@@ -99,6 +107,7 @@ PARTS = {
         "inference.predict",
         "inference.predict_few",
     ),
+    "solvers": _in_both(_solve, "lbfgs.minimize", "lbfgs.minimize_wide", "levenberg_marquardt.fit_least_squares"),
     "update": _in_both(_update, "online.train_by_samples", "online.update_once"),
     "derivatives": _in_both(
         _differentiate, "jacobian.jacobian_of_rows", "jacobian.forward_products", "jacobian.backward_products"

@@ -174,7 +174,7 @@ def wide_chunk_losses(sums, worker, data, order, chunks, theta, network):
 
 
 @jit_flat
-def nothing(sums, worker, m, network, me, threads):
+def no_rest(sums, worker, m, network, me, threads):
     pass
 
 
@@ -186,7 +186,7 @@ def fill(row, value):
 
 
 @jit_part
-def copy(out, values):
+def write_all(out, values):
     """Writes all values to the first places."""
     for n in range(values.shape[0]):
         out[n] = values[n]
@@ -301,7 +301,7 @@ def train_by_batches(state, sums, worker, data, order, sizes, network, rule, end
     to end, it stops; where it is to halt, after a batch of the first epoch, or after a later epoch. Each thread of the team works
     on a share of the chunks, and when all have met, on a share of the parameters.
     """
-    _train(samples_chunk, nothing, state, sums, worker, data, order, sizes, network, rule, ends, team)
+    _train(samples_chunk, no_rest, state, sums, worker, data, order, sizes, network, rule, ends, team)
 
 
 @jit

@@ -49,7 +49,7 @@ class SumOfRows(NamedTuple):
 
 
 @jit_part
-def outputs_of(outputs, z, layer, stride, m):
+def known_outputs(outputs, z, layer, stride, m):
     """The outputs (K, B) for the logits z, and below them (K, B) the derivative of each by its own logit, unless it is softmax."""
     end = layer.n_out * stride
     for n in range(0, m, lanes_of(outputs)):

@@ -11,7 +11,16 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp.kernels.barrier import LAST, look, meet
-from fastmlp.kernels.batch import ChunkRange, copy, gradient_of, losses_of_chunks, nothing, samples_chunk, sum_of_losses, to_mean
+from fastmlp.kernels.batch import (
+    ChunkRange,
+    gradient_of,
+    losses_of_chunks,
+    no_rest,
+    samples_chunk,
+    sum_of_losses,
+    to_mean,
+    write_all,
+)
 from fastmlp.kernels.compile import jit, jit_flat, jit_inline, jit_part
 from fastmlp.kernels.ends import DIVERGED, DONE, ENDED, GOES_ON, TARGET_LOSS, TOLERANCE, WORK, end_iteration, share_of_penalty
 from fastmlp.kernels.optimizers import add_weights
@@ -22,10 +31,11 @@ MEMORY = 10  # steps that are remembered
 ENOUGH, FLAT = 1e-4, 0.9  # of Wolfe's conditions: how much the loss has to fall, and how flat it has to become
 MOST_TRIALS = 20  # of a line search
 FURTHER, LEAST = 4.0, 0.1  # how much further a trial goes where the loss still falls; how near to the ends of an interval
+CLOSE = 0.1  # of an interval beside its further end: then the kink of a relu may stand within it, where no slope is flat
 
 # What the counters count, beside what ends.py says of a solver's: what is asked for; steps remembered, and where the next is kept;
-# trials of this line search.
-STAGE, HELD, NEXT, TRIALS = range(3, 7)
+# trials of this line search, and whether it is down the gradient itself.
+STAGE, HELD, NEXT, TRIALS, STEEPEST = range(3, 8)
 FIRST, BRACKET, ZOOM, LAST_TRIAL = range(4)
 # And the numbers: the loss at theta, with its penalty, and its slope along the direction; the length of a trial; of the ends of an
 # interval, the better one first, length, loss and slope.
@@ -44,7 +54,7 @@ class LbfgsState(NamedTuple):
     changes: np.ndarray  # (MEMORY, S) differences of the gradient
     products: np.ndarray  # (2, MEMORY) float64: of each step and its change, and what the way through them needs
     numbers: np.ndarray  # (9,) float64
-    counters: np.ndarray  # (7,) int64
+    counters: np.ndarray  # (8,) int64
     history: np.ndarray  # (E,) float64: the mean loss that each iteration came to
     progress: np.ndarray  # (3,) float64: see ends.py
 
@@ -120,6 +130,7 @@ def _begin_search(state, limits):
         counters[HELD] = 0
         _direction(state)
         slope = dot(state.direction, state.gradient)
+    counters[STEEPEST] = counters[HELD] == 0
     if not slope < 0:
         counters[ENDED] = TOLERANCE
         return
@@ -128,6 +139,17 @@ def _begin_search(state, limits):
     counters[STAGE], counters[TRIALS] = BRACKET, 0
     # Without a memory the gradient says nothing of the length.
     _go(state, 1.0 if counters[HELD] > 0 else min(1.0, 1.0 / math.sqrt(-slope)))
+
+
+@jit_part
+def _forget(state, limits):
+    """What is remembered has led nowhere, as at the kink of a relu: the next search is down the gradient itself, unless this one
+    was."""
+    if state.counters[STEEPEST]:
+        state.counters[ENDED] = TOLERANCE
+    else:
+        state.counters[HELD] = 0
+        _begin_search(state, limits)
 
 
 @jit_part
@@ -146,10 +168,12 @@ def _end_search(state, loss, own, limits, ends):
         counters[NEXT] = (k + 1) % MEMORY
         counters[HELD] = min(counters[HELD] + 1, MEMORY)
     end_iteration(counters, state.history, state.progress, own, loss, ends)
-    if counters[ENDED] == GOES_ON and dot(step, step) <= limits.tolerance**2 * dot(state.theta, state.theta):
-        counters[ENDED] = TOLERANCE
-    if counters[ENDED] == GOES_ON:
+    if counters[ENDED] != GOES_ON:
+        return
+    if dot(step, step) > limits.tolerance**2 * dot(state.theta, state.theta):
         _begin_search(state, limits)
+    else:
+        _forget(state, limits)
 
 
 @jit_inline
@@ -162,21 +186,23 @@ def _between(a, f, slope, b, g, other):
 
 
 @jit_part
-def _zoom(state, limits):
-    """The next trial within the interval; or where nothing can be gained any more, its better end once more."""
+def _zoom(state, own, loss, limits, ends):
+    """The next trial within the interval; or where little can be gained any more, its better end. That may be the trial
+    point, whose loss is known, without and with its penalty."""
     numbers, counters = state.numbers, state.counters
     low, high = numbers[LOW], numbers[HIGH]
     width = abs(high - low)
     counters[STAGE] = ZOOM
-    if counters[TRIALS] >= MOST_TRIALS or width * _largest(state.direction) <= limits.rounding * _largest(state.theta):
-        if low > 0:
+    given_up = counters[TRIALS] >= MOST_TRIALS or width * _largest(state.direction) <= limits.rounding * _largest(state.theta)
+    if low > 0 and (given_up or width <= CLOSE * max(low, high)):
+        if numbers[LENGTH] == low:
+            _end_search(state, loss, own, limits, ends)
+        else:
             counters[STAGE] = LAST_TRIAL
             _go(state, low)
-        elif counters[HELD] > 0:  # what is remembered leads nowhere
-            counters[HELD] = 0
-            counters[STAGE] = FIRST
-        else:
-            counters[ENDED] = TOLERANCE
+        return
+    if given_up:
+        _forget(state, limits)
         return
     length = low + 0.5 * (high - low)
     if numbers[HIGH_LOSS] < math.inf:
@@ -204,7 +230,7 @@ def _judge(state, own, penalty, limits, ends):
     numbers, counters, loss = state.numbers, state.counters, own + penalty
     if counters[STAGE] == FIRST:
         numbers[LOSS] = loss
-        copy(state.gradient, state.found)
+        write_all(state.gradient, state.found)
         if not abs(loss) < math.inf:
             counters[ENDED] = DIVERGED
         elif own <= ends.target_loss:
@@ -241,16 +267,14 @@ def _judge(state, own, penalty, limits, ends):
         if slope * (numbers[HIGH] - numbers[LOW]) >= 0:
             _note_end(numbers, HIGH, numbers[LOW], numbers[LOW_LOSS], numbers[LOW_SLOPE])
         _note_end(numbers, LOW, length, loss, slope)
-    _zoom(state, limits)
-    if counters[STAGE] == FIRST:
-        _begin_search(state, limits)
+    _zoom(state, own, loss, limits, ends)
 
 
 @jit
 def take(state, gradient, loss, n, network, limits, ends):
     """Takes the weighted sum of the losses of n rows at the trial point, and its gradient, both unscaled."""
     found, size = state.found, gradient.shape[0]
-    copy(found, gradient)
+    write_all(found, gradient)
     to_mean(found, n, network)
     add_weights(found, state.trial, network.layers, limits.l2, 0, size)
     penalty = share_of_penalty(state.trial, network.layers, limits.l2, 0, n, n)
@@ -290,7 +314,7 @@ def _minimize(chunk, end_chunk, state, sums, worker, data, order, sizes, network
 def minimize(state, sums, worker, data, order, sizes, network, limits, ends, team):
     """Goes on until sizes.last iterations are done, or a reason to end comes up, or sizes.first trial points have been tried. Each
     thread of the team works on a share of the chunks."""
-    _minimize(samples_chunk, nothing, state, sums, worker, data, order, sizes, network, limits, ends, team)
+    _minimize(samples_chunk, no_rest, state, sums, worker, data, order, sizes, network, limits, ends, team)
 
 
 @jit

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp.kernels.barrier import LAST, look, meet
-from fastmlp.kernels.batch import ChunkRange, copy, hidden_forward, losses_of_chunks, samples_chunk, sum_of_losses
+from fastmlp.kernels.batch import ChunkRange, hidden_forward, losses_of_chunks, samples_chunk, sum_of_losses, write_all
 from fastmlp.kernels.cholesky import PANEL, add_outer_products, factorize, solve_upper
 from fastmlp.kernels.compile import jit, jit_flat, jit_part
 from fastmlp.kernels.ends import DIVERGED, DONE, ENDED, GOES_ON, TARGET_LOSS, TOLERANCE, WORK, end_iteration, share_of_penalty
-from fastmlp.kernels.jacobian import derivatives_of_output, outputs_of, rows_by_parameters
+from fastmlp.kernels.jacobian import derivatives_of_output, known_outputs, rows_by_parameters
 from fastmlp.kernels.layers import last_layer, layer_of
 from fastmlp.kernels.product import Grid
 from fastmlp.kernels.simd import get, lanes_of, put
@@ -25,8 +25,9 @@ from fastmlp.kernels.tiles import pack, strips
 FIRST_DAMPING, MOST_DAMPING = 1e-3, 1e30  # beside the largest curvature; and at all
 CHUNKS_AT_ONCE = 256  # whose losses are found, until somebody looks whether to halt
 
-# What the counters count, beside what ends.py says of a solver's: what is done next, and how many tiles, or chunks, of it are done.
-STAGE, PLACE = range(3, 5)
+# What the counters count, beside what ends.py says of a solver's: what is done next, how many tiles, or chunks, of it are done; and
+# losses of all rows.
+STAGE, PLACE, LOSSES = range(3, 6)
 FIRST, NORMAL, TRIAL = range(3)
 # And the numbers: the loss at theta, with its penalty; the damping, and by what it grows; what the step is expected to gain.
 LOSS, DAMPING, GROWTH, EXPECTED = range(4)
@@ -46,7 +47,7 @@ class NormalState(NamedTuple):
     width: int  # W
     tiles: int  # whose rows of J are held at once
     numbers: np.ndarray  # (4,)
-    counters: np.ndarray  # (5,) int64
+    counters: np.ndarray  # (6,) int64
     history: np.ndarray  # (E,): the mean loss that each iteration came to
     progress: np.ndarray  # (3,): see ends.py
 
@@ -72,7 +73,7 @@ def _rows_of_tile(state, slot, worker, beside, data, order, start, network):
     inputs = tiles.inputs.size // tiles.weights.size
     x = Grid(tiles.inputs, tile * inputs * stride, stride, along)
     at = hidden_forward(scratch.units, scratch.slopes, np.int64(0), x, theta, layers, m)
-    outputs_of(beside.outputs, Grid(scratch.units, at, stride, along), last_layer(layers), stride, m)
+    known_outputs(beside.outputs, Grid(scratch.units, at, stride, along), last_layer(layers), stride, m)
     _take_roots(beside.factors, tiles, tile, m)
     for k in range(n_out):
         first = (slot * n_out + k) * tiles.lanes * state.width
@@ -106,7 +107,7 @@ def _sum_up(state, place, count, n, n_out, lanes, me, threads):
             rows = Grid(state.rows, (slot * n_out + k) * lanes * width, width, np.int64(1))
             begins = place + slot + k == 0
             for i in range(me * PANEL, size, threads * PANEL):
-                add_outer_products(state.normal, width, i, min(PANEL, size - i), width, rows, rows, depth, begins)
+                add_outer_products(state.normal, width, size + 1, i, min(PANEL, size - i), width, rows, rows, depth, begins)
 
 
 @jit_part
@@ -114,7 +115,7 @@ def _damped(state, n, network, limits):
     """The curvature of the mean loss with its penalty, and the damping, into state.factor; with the gradient behind."""
     size, width, scale, damping = state.theta.shape[0], state.width, 1 / n, state.numbers[DAMPING]
     for i in range(size):
-        for j in range(i * width + i // 8 * 8, (i + 1) * width):
+        for j in range(i * width + i // 8 * 8, i * width + size):
             state.factor[j] = scale * state.normal[j]
         state.factor[i * width + i] += damping
         state.factor[i * width + size] = state.gradient[i]
@@ -130,7 +131,7 @@ def _try_step(state, n, network, limits):
     numbers, counters, size = state.numbers, state.counters, state.theta.shape[0]
     while True:
         _damped(state, n, network, limits)
-        if factorize(state.factor, state.width, size, state.taken):
+        if factorize(state.factor, state.width, size + 1, size, state.taken):
             break
         numbers[DAMPING] *= numbers[GROWTH]
         numbers[GROWTH] *= 2
@@ -190,7 +191,7 @@ def _judge(state, loss, n, network, limits, ends):
     if loss < numbers[LOSS] and gain > 0:
         numbers[LOSS], numbers[GROWTH] = loss, 2.0
         numbers[DAMPING] *= max(1 / 3, 1 - (2 * gain - 1) ** 3)
-        copy(state.theta, state.trial)
+        write_all(state.theta, state.trial)
         counters[STAGE] = NORMAL
         end_iteration(counters, state.history, state.progress, own, loss, ends)
         return
@@ -240,6 +241,7 @@ def fit_least_squares(state, sums, worker, beside, data, order, sizes, network, 
                 _begin_iteration(state, n, network, limits)
             elif not sums_up and counters[PLACE] == n_chunks:
                 counters[PLACE] = 0
+                counters[LOSSES] += 1
                 _judge(state, sum_of_losses(sums, n_chunks, 0.0), n, network, limits, ends)
             if counters[ENDED] != GOES_ON or counters[DONE] >= sizes.last or look(team.halt, np.int64(0)) != 0:
                 team.counter[LAST] = 1

@@ -17,14 +17,15 @@ class History:
     Attributes
     ----------
     loss : (epochs,) float64
-        The mean loss over the samples as each was seen in the epoch, before the update that it caused; as it was minimised, of
-        standardised targets where these were standardised, but without the l2 penalty.
+        The mean loss over the samples as each was seen in the epoch, before the update that it caused; of a solver, that which each
+        iteration came to. As it was minimised, of standardised targets where these were standardised, but without the l2 penalty.
     validation_loss : (epochs,) float64 or None
         The mean loss over the validation rows after each epoch.
     epochs : int
         Epochs that were completed.
     stopped_by : str
-        "epochs", "target_loss", "patience", "tol", "on_epoch" or "interrupt"; of a member of a population also "halving".
+        "epochs", "target_loss", "patience", "tol", "on_epoch" or "interrupt"; of a solver (lbfgs, levenberg-marquardt) also
+        "tolerance"; of a member of a population also "halving".
     """
 
     loss: NDArray[np.float64]
@@ -51,7 +52,7 @@ class PopulationHistory:
     epochs : (M,) int64
         Epochs that each member completed; of a diverged one, the last is that in which it did.
     stopped_by : list of str
-        For each member "epochs", "target_loss", "patience", "tol", "on_epoch", "interrupt", "halving" or "diverged".
+        For each member "epochs", "target_loss", "patience", "tol", "tolerance", "on_epoch", "interrupt", "halving" or "diverged".
     """
 
     loss: NDArray[np.float64]
@@ -118,9 +119,9 @@ class DivergedError(ArithmeticError):
     def __init__(self, epoch: int, loss: float, learning_rates: float | NDArray[np.float64], advice: str = "") -> None:
         self.epoch, self.loss = epoch, loss
         what = "the weights are no longer finite" if np.isfinite(loss) else f"the loss became {loss}"
-        rate, count = np.min(learning_rates), np.size(learning_rates)
-        who = "training diverged in"
+        rate, count, who = np.min(learning_rates), np.size(learning_rates), "training diverged in"
+        tried = "" if np.isnan(rate) else f", with learning rates from {rate:g} to {np.max(learning_rates):g}"
         if count > 1:
-            tried = f"learning rates from {rate:g} to {np.max(learning_rates):g}"
-            who = f"all {count} networks diverged, with {tried}, the first in"
-        super().__init__(f"{who} epoch {epoch}: {what}; try a learning_rate below {rate:g}{advice}")
+            who = f"all {count} networks diverged{tried}, the first in"
+        tip = "try other first weights" if np.isnan(rate) else f"try a learning_rate below {rate:g}"  # solvers have none
+        super().__init__(f"{who} epoch {epoch}: {what}; {tip}{advice}")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, storage
+from fastmlp.kernels.optimizers import SOLVERS
 from fastmlp.literals import Vote
 from fastmlp.networks import metrics
 from fastmlp.networks.copied import Copied
@@ -322,7 +323,8 @@ class Population(Copied):
             last = max(history.epochs - 1, 0)
             losses = [float(part[last]) for part in (history.loss, history.validation_loss) if part is not None and part.size]
             loss = next((loss for loss in losses if not np.isfinite(loss)), losses[0] if losses else np.nan)
-            raise DivergedError(last, loss, float(self._given["learning_rate"][place]))
+            rate = np.nan if self.made_with.get("optimizer") in SOLVERS else float(self._given["learning_rate"][place])
+            raise DivergedError(last, loss, rate)
         network = self.groups[number].network
         member = network.like(self.groups[number].theta[row])
         member.history, member.made_with = (

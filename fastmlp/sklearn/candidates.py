@@ -20,6 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _num_samples
 
+from fastmlp.kernels.optimizers import SOLVERS
 from fastmlp.networks.history import DivergedError
 from fastmlp.sklearn.checked_rows import Rows, laid_out
 from fastmlp.sklearn.estimator import NetworkEstimator
@@ -208,7 +209,7 @@ def _can_be_member(network: Any, y: Any) -> bool:
     """Whether train_many trains it as fit does. There the loss of a regressor is a mean over its outputs, beside which the penalty,
     seen by tol with it, weighs more."""
     weighs_more = isinstance(network, RegressorMixin) and np.ndim(y) == 2 and np.shape(y)[1] > 1 and network.alpha > 0
-    return not (network.solver == "lbfgs" or network.early_stopping or network.verbose or network.momentum == 1 or weighs_more)
+    return not (network.solver in SOLVERS or network.early_stopping or network.verbose or network.momentum == 1 or weighs_more)
 
 
 def _begun(trial: Trial, folds: _Folds, key: Any) -> _Member | None:

@@ -12,11 +12,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from fastmlp import checks, labels
+from fastmlp import labels
+from fastmlp.kernels.optimizers import SOLVERS
 from fastmlp.literals import Output
 from fastmlp.networks.mlp import MLP
+from fastmlp.sklearn.by_solver import solve
 from fastmlp.sklearn.checked_rows import Rows, checked, checked_weights, laid_out, outputs_of
-from fastmlp.sklearn.lbfgs import minimize_by_lbfgs
 from fastmlp.sklearn.stochastic import LossTerms, OptimizerState, begin_curves, check_weights, descend, end_epoch, penalty_of
 from fastmlp.sklearn.translation import (
     THEIR_NAMES,
@@ -27,6 +28,7 @@ from fastmlp.sklearn.translation import (
     member_options,
     rows_of_batch,
 )
+from fastmlp.training.defaults import wanted_dtype
 from fastmlp.training.steps import SMALL, Steps
 
 
@@ -53,8 +55,8 @@ def _all_layers(name: str) -> property:
 
 
 def goes_by_batches(estimator: Any) -> bool:
-    if estimator.solver == "lbfgs":
-        raise AttributeError("partial_fit is for solvers that go by batches; solver is 'lbfgs'")
+    if estimator.solver in SOLVERS:
+        raise AttributeError(f"partial_fit is for solvers that go by batches; solver is {estimator.solver!r}")
     return True
 
 
@@ -111,8 +113,8 @@ class NetworkEstimator(BaseEstimator):
         random, goes_on = self._random(), "model_" in vars(self) and self.warm_start
         self.__dict__.pop("_steps", None)
         rows = self._rows(X, y, sample_weight, None if goes_on else random)
-        if self.solver == "lbfgs":
-            minimize_by_lbfgs(self, rows)
+        if self.solver in SOLVERS:
+            solve(self, rows)
         else:
             descend(self, rows, random)
         return self
@@ -155,7 +157,7 @@ class NetworkEstimator(BaseEstimator):
         first = random is not None
         x, y = checked(self, X, y, numeric=not isinstance(self, ClassifierMixin), reset=first)
         self._learn_targets(y, first, incremental)
-        dtype = (checks.dtype(self.dtype) or x.dtype) if first else self.model_.dtype
+        dtype = (wanted_dtype(self.solver, self.dtype) or x.dtype) if first else self.model_.dtype
         x, targets = laid_out(x, dtype), self._targets(y, dtype)
         if random is not None:
             self._begin(x, targets, random)
@@ -182,7 +184,7 @@ class NetworkEstimator(BaseEstimator):
         self.n_outputs_, self.n_layers_ = outputs, len(self.model_.layer_sizes)
         self.out_activation_ = THEIR_NAMES.get(output, output)
         self.__dict__.pop("_optimizer", None)
-        if self.solver != "lbfgs":
+        if self.solver not in SOLVERS:
             begin_curves(self)
 
     # -- asked ---------------------------------------------------------------------------------------------------------------------

@@ -24,7 +24,6 @@ MOST_SEEDS = np.iinfo(np.int32).max
 OUR_NAMES = {"logistic": "sigmoid", "log_loss": "cross_entropy"}  # of activations and losses that scikit-learn names otherwise
 THEIR_NAMES = {ours: theirs for theirs, ours in OUR_NAMES.items()}
 SCHEDULED = ("sgd", "momentum", "nesterov")  # solvers whose rate changes as learning_rate says
-SOLVERS = ("lbfgs", *OPTIMIZERS)
 
 
 # -- checks ---------------------------------------------------------------------------------------------------------------------
@@ -73,7 +72,7 @@ def _anything(name: str, value: Any) -> None:
 CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "hidden_layer_sizes": checks.hidden_sizes,
     "activation": lambda name, value: _our_activations(value),
-    "solver": _one_of(*SOLVERS),
+    "solver": _one_of(*OPTIMIZERS),
     "alpha": checks.not_negative,
     "batch_size": _batch_size,
     "learning_rate": _one_of("constant", "invscaling", "adaptive"),
@@ -169,7 +168,7 @@ def rows_of_batch(estimator: Any, n_rows: int) -> int:
 def l2_of(estimator: Any, batch_weight: float) -> float:
     """alpha divided by the sum of the weights of a batch, as in scikit-learn: l2 stands beside a mean. The decay of adamw, which is
     in no loss, is alpha itself."""
-    decoupled = estimator.solver in OPTIMIZERS and OPTIMIZERS[estimator.solver].decoupled
+    decoupled = OPTIMIZERS[estimator.solver].decoupled
     return float(estimator.alpha) / (1.0 if decoupled else batch_weight)
 
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from fastmlp import checks
 from fastmlp.kernels.optimizers import OPTIMIZERS, SOLVERS
 from fastmlp.networks.mlp import MLP
@@ -31,6 +33,16 @@ def defaults_of(optimizer: str, own_rate: bool, steady: bool, rows: int, columns
         "schedule": "constant" if own_rate or steady else "cosine",
         "epochs": max(6, fewest, round(enough)),
     }
+
+
+def wanted_dtype(optimizer: Any, dtype: Any) -> Any:
+    """What is to be computed in, or None if X says it. Squares of a Jacobian need float64."""
+    wanted = checks.dtype(dtype)
+    if not (isinstance(optimizer, str) and optimizer == "levenberg-marquardt"):
+        return wanted
+    if wanted == np.float32:
+        raise ValueError(f"dtype must be 'float64', or left out, for the optimizer {optimizer!r}; got 'float32'")
+    return np.dtype(np.float64)
 
 
 def default_rate(optimizer: str, network: MLP) -> float:

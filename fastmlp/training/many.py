@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks
+from fastmlp.kernels.optimizers import SOLVERS
 from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
 from fastmlp.networks.ensemble import Group
 from fastmlp.networks.history import PopulationHistory
@@ -18,7 +19,7 @@ from fastmlp.networks.population import GIVEN, Population
 from fastmlp.networks.provenance import made_with
 from fastmlp.threads import thread_count
 from fastmlp.training.data import Dataset, RowSets
-from fastmlp.training.defaults import BATCH_SIZE, default_rate
+from fastmlp.training.defaults import BATCH_SIZE, default_rate, wanted_dtype
 from fastmlp.training.epochs import InTraining, Training
 from fastmlp.training.groups import Architecture, Outcomes, SamplesAsLanes, TrainingGroup, architectures
 from fastmlp.training.initial import ask_what_is_meant, first_thetas
@@ -27,7 +28,7 @@ from fastmlp.training.memory import OF_A_MEMBER, WAVE_BYTES, WAVE_MEMBERS, check
 from fastmlp.training.one_network import Stopping, divergence
 from fastmlp.training.options import Options
 from fastmlp.training.scaling import fold, is_standardized, unfold
-from fastmlp.training.trainers import SOLVERS
+from fastmlp.training.trainers import TRAINERS, check_solvable
 
 MEMBER_BYTES = 4096  # generators and the like
 LARGE_BATCH = 256  # samples
@@ -141,7 +142,7 @@ def train_many(
         If all members diverge.
     """
     given = locals()
-    wanted = checks.dtype(dtype)
+    wanted = wanted_dtype(optimizer, dtype)
     x = arrays.matrix("X", X, wanted)
     own_rows = None if rows is None else arrays.rows_by_member(rows, len(x))
     options = Options.checked({**given, "rows": own_rows}, x, members=True)
@@ -157,6 +158,8 @@ def train_many(
     row_sets = None if own_rows is None else RowSets.of(own_rows)
     dataset = Dataset(x, targets, weights, options, seeds, by_member=True, row_sets=row_sets)
     kinds = architectures(dataset, options, wanted or arrays.floating_dtype(x), arrays.column_names(X))
+    for kind in kinds:
+        check_solvable(options.optimizer, kind.network)
     lockstep = halving is not None or on_epoch is not None
     sizes = [(len(kind.members), kind.network.theta.nbytes) for kind in kinds]
     check_members(sizes, kinds[0].network.dtype.itemsize, dataset, lockstep)
@@ -205,6 +208,7 @@ def _population(
         first = int(np.argmin(outcomes.epochs))
         last = int(outcomes.epochs[first]) - 1
         network, standardize = groups[0].network, dataset.options.standardize
+        rates = rates * np.nan if dataset.options.optimizer in SOLVERS else rates
         raise divergence(network, dataset.y, is_standardized(network, standardize), last, float(outcomes.loss[first, last]), rates)
     epochs = int(outcomes.epochs.max())
     measured = None if outcomes.validation_loss is None else _first(outcomes.validation_loss, epochs)
@@ -247,7 +251,7 @@ def in_training(group: TrainingGroup, outcomes: Outcomes, threads: int) -> InTra
     Single samples have no other lanes.
     """
     small = group.batch_size < LARGE_BATCH and group.network.theta.nbytes <= LARGE_NETWORK
-    lanes_are_networks = group.online or (small and group.method.optimizer not in SOLVERS)
+    lanes_are_networks = group.online or (small and group.method.optimizer not in TRAINERS)
     return (NetworksAsLanes if lanes_are_networks else SamplesAsLanes)(group, outcomes, threads)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastmlp import arrays, checks
-from fastmlp.kernels import optimizers
+from fastmlp.kernels import lbfgs, optimizers
 from fastmlp.kernels.many_batches import MOST_LANES
 from fastmlp.networks.architecture import parameter_count
 from fastmlp.networks.layout import layer_table
@@ -24,6 +24,7 @@ WAVE_MEMBERS = 64  # that are trained at a time, at least
 OF_A_MEMBER = 5  # of these, so many numbers for each parameter: itself, its gradient, two moments, the best so far
 OF_ONE = 7  # beside its gradient: itself, two moments, the best so far, and three as the epoch began
 OF_A_STATE = 3  # that is kept: itself, two moments
+OF_LBFGS = 2 * lbfgs.MEMORY + 5
 SMALL = 64  # more than all of these
 DRAWN = 16  # bytes of each parameter while its first value is drawn
 
@@ -49,6 +50,10 @@ def _of_network(sizes: Sequence[int], bias: bool, itemsize: int, rows: int, opti
         layers = layer_table(sizes, (ACTIVATION,) * (len(sizes) - 2), "identity", bias)
         plan = ChunkPlan.of(layers, itemsize, batch_size, thread_count(options.threads), keep_tiles=batch_size == rows)
         beside = plan.numbers(layers)
+    if options.optimizer == "lbfgs":
+        beside += OF_LBFGS * parameters
+    elif options.optimizer in optimizers.SOLVERS:
+        beside += 2 * parameters**2
     numbers = (OF_ONE + OF_A_STATE * bool(options.keep_state)) * parameters + beside
     return max(itemsize * numbers, (2 * itemsize + DRAWN) * parameters)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp import arrays, checks
@@ -15,14 +16,14 @@ from fastmlp.networks.mlp import MLP
 from fastmlp.networks.provenance import made_with
 from fastmlp.threads import thread_count
 from fastmlp.training.data import Dataset
-from fastmlp.training.defaults import BATCH_SIZE, default_rate
+from fastmlp.training.defaults import BATCH_SIZE, default_rate, wanted_dtype
 from fastmlp.training.descent import Descent
 from fastmlp.training.epochs import Training
 from fastmlp.training.initial import ask_what_is_meant, first_thetas, is_state_of, untrained
 from fastmlp.training.one_network import OneNetwork, Stopping, divergence
 from fastmlp.training.options import Options, epochs_before, usable_state
 from fastmlp.training.scaling import fold, is_standardized, unfold
-from fastmlp.training.trainers import trainer_of
+from fastmlp.training.trainers import check_solvable, trainer_of
 
 OnEpoch = Callable[[int, float, float | None], Any]
 
@@ -107,7 +108,10 @@ def train(
         Rows of a batch: 1 for per-sample updates, None for all. The last batch of an epoch may be smaller.
     optimizer : str
         "sgd" (plain gradient descent), "momentum", "nesterov"; or one of those whose steps are about as long as the rate, however
-        steep the loss is: "adam", "adamw", "nadam", "rmsprop" (rho 0.9).
+        steep the loss is: "adam", "adamw", "nadam", "rmsprop" (rho 0.9). Or a solver, whose steps are from all rows and find their
+        length by themselves, for networks that are to come as near to the least loss as they can, in tens of iterations, which
+        then are the epochs: "lbfgs" (limited memory 10, Nocedal and Wright 2006, chapters 3 and 7), and "levenberg-marquardt"
+        (Madsen, Nielsen and Tingleff 2004) for squared_error and up to 2048 parameters, in float64.
     learning_rate : float
         By default for adam and its kin 0.006, and where the narrowest hidden layer has H < 100 units sqrt(100 / H) times as much,
         at most 0.06; 0.1 for sgd, 0.01 for momentum and nesterov, and where the widest hidden layer has H > 16 units 16 / H of
@@ -120,8 +124,8 @@ def train(
     l2 : float
         Adds l2 / 2 times the sum of the squared weights (not biases) to what is minimised; with adamw, each step takes l2 times
         the rate of each weight instead. The losses in `history` are without it. By default, for adam and its kin with their default
-        learning rate, 2 / N, but at most 0.01 (which makes the prior of each weight a normal distribution of variance 1/2), with
-        adamw 0.01; else 0.
+        learning rate, and for solvers, 2 / N, but at most 0.01 (which makes the prior of each weight a normal distribution of
+        variance 1/2), with adamw 0.01; else 0.
     schedule : str
         How the learning rate changes from epoch to epoch: "constant", or after `warmup` falling to 0: "cosine" (half a period,
         Loshchilov and Hutter 2017), "linear". The rate of an epoch is that of its middle. Or as in scikit-learn: "invscaling",
@@ -134,11 +138,15 @@ def train(
         Epochs in which the learning rate first rises linearly from 0.
     epochs : int
         Passes over the rows, at most. By default for adam and its kin 30 (1000 / N)^(1/8), of which D > 64 columns need only a
-        share of sqrt(64 / D); but at least 6, and as many as make 200 batches of 32 rows, up to 200. For the others 200.
+        share of sqrt(64 / D); but at least 6, and as many as make 200 batches of 32 rows, up to 200. For the others 200, for
+        levenberg-marquardt 100.
     shuffle : bool
         Whether batches are drawn in a new order in each epoch. A full batch has no order.
     target_loss : float
         Stops after an epoch whose loss, as `history` has it, is at most this.
+    tolerance : float
+        Of solvers: stop when no part of the gradient is larger, or a step is no longer than so many times theta; by default 1e-8,
+        in float32 1e-5. They also stop where no step lowers the loss.
     tol : float
         Stops after more than `n_iter_no_change` epochs in a row whose loss, with what l2 adds to it, was not below the least one
         before by at least this.
@@ -195,7 +203,7 @@ def train(
         If the loss stops being finite.
     """
     given = locals()
-    wanted = checks.dtype(dtype)
+    wanted = wanted_dtype(optimizer, dtype)
     x = arrays.matrix("X", X, wanted)
     y = arrays.as_array("y", y)
     if y.ndim:
@@ -203,6 +211,7 @@ def train(
     state = usable_state(init, optimizer, wanted or arrays.floating_dtype(x))
     options = Options.checked(given, x, state)
     network = untrained(x.shape, wanted or arrays.floating_dtype(x), y, options, init, arrays.column_names(X))
+    check_solvable(options.optimizer, network)
     dataset = Dataset(x, y, sample_weight, options, [options.seed], by_member=False)
     data = dataset.learned(network, options.batch_size, dataset.own([0])[0])
     ask_what_is_meant(network, y, options)
@@ -219,9 +228,10 @@ def train(
         network, data, rule, Stopping.of(options, options.epochs), options.batch_size, thread_count(options.threads), state
     )
     TrainingOfOne(descent, on_epoch, options.progress).go([[descent]])
+    rate_to_tell = np.nan if options.optimizer in optimizers.SOLVERS else rate
     if descent.stopped_by == "diverged":
         standardized = is_standardized(network, options.standardize)
-        raise divergence(network, y, standardized, max(descent.epochs - 1, 0), descent.last_loss, rate)
+        raise divergence(network, y, standardized, max(descent.epochs - 1, 0), descent.last_loss, rate_to_tell)
     network.history = descent.history()
     if options.keep_state and isinstance(descent, Descent):
         network.state = TrainingState(
@@ -231,7 +241,7 @@ def train(
     fold(network, network.theta[None], data.inputs, data.outputs)
     if not arrays.all_finite(network.theta):
         epoch, advice = max(descent.epochs - 1, 0), ", or scale X and y: weights cannot make up for their deviations"
-        raise DivergedError(epoch, descent.loss_of(epoch), rate, advice)
+        raise DivergedError(epoch, descent.loss_of(epoch), rate_to_tell, advice)
     network.made_with = {"seed": options.seed, **made_with(len(x), options.record("train") | {"learning_rate": rate})}
     return network
 

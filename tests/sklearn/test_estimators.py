@@ -160,17 +160,17 @@ def test_ctrl_c_keeps_the_network_so_far(monkeypatch):
 
 
 def test_ctrl_c_keeps_what_lbfgs_has_found(monkeypatch):
-    from fastmlp.networks.objective import Objective
+    from fastmlp.training.solvers.quasi_newton import QuasiNewton
 
-    calls, ask = [], Objective.value_and_gradient
+    calls, iterate = [], QuasiNewton._iterate
 
-    def interrupted(self, theta):
+    def interrupted(self, last, work, *rest):
         calls.append(1)
         if len(calls) == 12:
             raise KeyboardInterrupt
-        return ask(self, theta)
+        return iterate(self, last, 1, *rest)
 
-    monkeypatch.setattr(Objective, "value_and_gradient", interrupted)
+    monkeypatch.setattr(QuasiNewton, "_iterate", interrupted)
     model = MLPRegressor(solver="lbfgs", random_state=0)
     with pytest.warns(UserWarning, match="interrupted by Ctrl-C after"):
         model.fit(X, SUM)

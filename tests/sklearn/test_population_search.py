@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 import fastmlp
-from fastmlp.sklearn import MLPClassifier, MLPRegressor, PopulationSearchCV, candidates, lbfgs
+from fastmlp.sklearn import MLPClassifier, MLPRegressor, PopulationSearchCV, candidates
 from fastmlp.sklearn.estimator import NetworkEstimator
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -358,7 +358,7 @@ def test_an_interrupt_of_what_is_fitted_alone_ends_the_search_too(monkeypatch):
     def pressed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(lbfgs, "minimize", pressed)
+    monkeypatch.setattr("fastmlp.training.solvers.quasi_newton.QuasiNewton._iterate", pressed)
     with pytest.raises(KeyboardInterrupt):
         PopulationSearchCV(network(solver="lbfgs"), {"alpha": [0.0, 1.0]}, cv=3).fit(X, SPECIES)
 

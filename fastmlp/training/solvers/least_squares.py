@@ -26,7 +26,7 @@ class LeastSquares(Solver):
     """Its work is counted in tiles of rows."""
 
     def __init__(self, network: MLP, data: TrainingData, l2: float, stopping: Stopping, threads: int) -> None:
-        super().__init__(network, data, l2, stopping, threads, counters=5)
+        super().__init__(network, data, l2, stopping, threads, counters=6)
         size, n_out, n = network.theta.size, network.layer_sizes[-1], self.rows
         team = threads if barrier.POSSIBLE and n * n_out * size * size >= TEAM_PAYS else 1
         self.work = ChunkedLoss(network.network, self.data, data.rows, n, threads, keep_tiles=True, units=False, workers=team)
@@ -53,6 +53,14 @@ class LeastSquares(Solver):
     def workers(self) -> int:
         here = len(self.beside)
         return here if self.held_out is None else max(here, self.held_out.plan.threads)
+
+    @property
+    def losses_found(self) -> int:
+        return int(self.counters[levenberg_marquardt.LOSSES])
+
+    @property
+    def loss(self) -> float:
+        return float(self.state.numbers[levenberg_marquardt.LOSS])
 
     def _iterate(self, last: int, work: int, threads: int, share_out: Workers, halt: Stop) -> float:
         sizes = batch.Sizes(self.rows, self.work.plan.chunk, False, work, last)

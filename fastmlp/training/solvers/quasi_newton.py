@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels import batch, lbfgs
+from fastmlp.kernels import batch, ends, lbfgs
 from fastmlp.kernels.vectors import BYTES
 from fastmlp.networks.layout import aligned
 from fastmlp.networks.mlp import MLP
@@ -20,7 +20,7 @@ class QuasiNewton(Solver):
     """Its work is counted in trial points."""
 
     def __init__(self, network: MLP, data: TrainingData, l2: float, stopping: Stopping, threads: int) -> None:
-        super().__init__(network, data, l2, stopping, threads, counters=7)
+        super().__init__(network, data, l2, stopping, threads, counters=8)
         work = self.work = self._chunked(self.data, data.rows, self.rows, keep_tiles=True)
         held, lanes = work.plan.parameters, BYTES // network.dtype.itemsize
         size = -(-held // lanes) * lanes
@@ -36,9 +36,18 @@ class QuasiNewton(Solver):
         here = self.work.plan.workers
         return here if self.held_out is None else max(here, self.held_out.plan.threads)
 
+    @property
+    def losses_found(self) -> int:
+        return int(self.counters[ends.WORK])
+
+    @property
+    def loss(self) -> float:
+        return float(self.state.numbers[lbfgs.LOSS])
+
     def _iterate(self, last: int, work: int, threads: int, share_out: Workers, halt: Stop) -> float | None:
         chunked, plan, network, at_work = self.work, self.work.plan, self.work.network, None
         limits, stops = self.limits, self.stopping.ends
+        work = int(min(work, self.most_losses - self.losses_found))
         if plan.in_kernel:
             sizes = batch.Sizes(self.rows, plan.chunk, plan.together, work, last)
             minimize = lbfgs.minimize if plan.wide is None else lbfgs.minimize_wide

@@ -31,6 +31,7 @@ class Solver(OneNetwork):
         self.loss_history = np.zeros(stopping.epochs)
         tolerance = TOLERANCE[network.dtype.name] if stopping.tolerance is None else stopping.tolerance
         self.limits = ends.Limits(tolerance, l2, 2 * float(np.finfo(network.dtype).eps))
+        self.most_losses = math.inf  # of all rows
         self.before = self.theta.copy()  # as the iteration began that is under way, where rows are measured after each
 
     @property
@@ -51,6 +52,9 @@ class Solver(OneNetwork):
             if threads > (standing := share_out.standing(threads)):
                 threads = self.pace.most(standing)
             done, worked = self.epochs, int(self.counters[ends.WORK])
+            if self.losses_found >= self.most_losses:
+                self.stop("epochs")
+                return
             last = until if self.held_out is None else done + 1
             if self.held_out is not None:
                 self.before[:] = self.theta
@@ -58,12 +62,30 @@ class Solver(OneNetwork):
             at_work = self._iterate(last, work, threads, share_out, halt)
             seconds = time.perf_counter() - began
             self.pace.took(threads, max(1, int(self.counters[ends.WORK]) - worked), at_work or seconds, seconds)
+            if self.counters[ends.ENDED] != ends.GOES_ON and not self.epochs:
+                self._end_as_it_began()
             if self.epochs > done:
                 self._end_epoch(self.epochs - 1, share_out)
             if not self.stopped_by and self.counters[ends.ENDED] != ends.GOES_ON:
                 self.stop(REASONS[int(self.counters[ends.ENDED])])
             if halt.is_set():
                 return
+
+    def _end_as_it_began(self) -> None:
+        """There was no way down from the first weights: their loss is all that is told."""
+        penalty = ends.share_of_penalty(self.theta, self.network.layers, self.limits.l2, 0, self.rows, self.rows)
+        self.loss_history[0] = self.loss - penalty
+        self.counters[ends.DONE] = 1
+
+    @property
+    def losses_found(self) -> int:
+        """How often that of all rows was."""
+        raise NotImplementedError
+
+    @property
+    def loss(self) -> float:
+        """The mean loss where it has come to, with its penalty."""
+        raise NotImplementedError
 
     def rewind(self) -> None:
         if self.held_out is not None and len(self.validation_loss) < self.epochs:
