@@ -109,9 +109,7 @@ PARTS = {
     ),
     "solvers": _in_both(_solve, "lbfgs.minimize", "lbfgs.minimize_wide", "levenberg_marquardt.fit_least_squares"),
     "update": _in_both(_update, "online.train_by_samples", "online.update_once"),
-    "derivatives": _in_both(
-        _differentiate, "jacobian.jacobian_of_rows", "jacobian.forward_products", "jacobian.backward_products"
-    ),
+    "derivatives": _in_both(_differentiate, "jacobian.jacobian_of_rows", "jacobian.forward_products", "jacobian.backward_products"),
     "many": _in_both(_many, "many_batches.train_lanes_by_batches", "many_online.train_lanes_by_samples"),
     "folders": [Step(_folders, ("features.ink_features", "features.pixel_features", "files.read_files", "names.sort_names"))],
     "archives": [Step(_archives, ("tar_headers.walk_tar", "zip_headers.walk_zip"))],

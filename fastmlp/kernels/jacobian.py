@@ -193,7 +193,7 @@ def _forward(scratch, x, n_in, start, count, m, theta, layers):
     _take_rows(tiles.inputs, stride, x, n_in, start, count, m, True)
     inputs = Grid(tiles.inputs, np.int64(0), stride, along)
     at = hidden_forward(block.units, block.slopes, np.int64(0), inputs, theta, layers, m)
-    outputs_of(scratch.outputs, Grid(block.units, at, stride, along), layer, stride, m)
+    known_outputs(scratch.outputs, Grid(block.units, at, stride, along), layer, stride, m)
     for row in range(0, layer.n_out * stride, stride):
         for n in range(row, row + m, along):
             bad += load(scratch.outputs, n) - load(scratch.outputs, n)
