@@ -22,11 +22,12 @@ LIBRARIES = {
     "numba": "Numba",
     "pillow": "Pillow",
     "torch": "PyTorch",
+    "torch-levenberg-marquardt": "torch-levenberg-marquardt",
     "jax": "JAX",
     "scikit-learn": "scikit-learn",
     "opencv-python-headless": "OpenCV",
 }
-PEERS = {"torch", "jax", "sklearn", "cv2"}  # as modules
+PEERS = {"torch", "torch_levenberg_marquardt", "jax", "sklearn", "cv2"}  # as modules
 TURN = 0.005  # seconds at least: then neither the clock nor a single interruption decides
 ALL_TURNS = 5.0  # seconds, about, of all rounds of a work
 LONG_ROUND = 30.0  # seconds

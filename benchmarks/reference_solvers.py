@@ -83,7 +83,7 @@ def lbfgs(network, theta, X, targets, iterations, l2=0.0, weights=None, memory=1
             d = d * (s @ y) / (y @ y)
         for (s, y), factor in zip(pairs, reversed(factors), strict=True):
             d = d + (factor - (y @ d) / (s @ y)) * s
-        first = 1.0 if pairs else min(1.0, 1 / np.linalg.norm(g))
+        first = 1.0 if pairs else 1 / np.linalg.norm(g)  # a step of length one
         length, loss, g_new = line_search(lambda length, d=d, at=theta: penalized(at + length * d), d, loss, g @ d, first)
         pairs = [*pairs, (length * d, g_new - g)][-memory:]
         theta, g = theta + length * d, g_new

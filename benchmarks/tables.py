@@ -107,6 +107,16 @@ def beside_scikit_learn(results):
     return markdown(["work", "beside", SPEED], rows)
 
 
+def convergence(results):
+    """A row for each problem and optimizer: epochs and time to each of the levels."""
+    rows = []
+    for result in results:
+        for number, (optimizer, reached) in enumerate(result["reached"].items()):
+            cells = ["never" if count is None else f"{count}: {duration(seconds)}" for count, seconds in reached]
+            rows.append(["" if number else result["work"], optimizer, *cells])
+    return markdown(["problem", "optimizer", "a tenth is left", "a hundredth", "a thousandth"], rows)
+
+
 TABLES = {  # the tests that each tells of, by the beginnings of their names, and how it is written
     "headlines": (HEADLINES, headlines),
     "scikit_learn": (IN_SCIKIT_LEARN, beside_scikit_learn),
@@ -117,6 +127,8 @@ TABLES = {  # the tests that each tells of, by the beginnings of their names, an
     "images": ("test_images.py", compared),
     "quality": ("test_quality.py", scores),
     "estimators": (("test_estimators.py", "test_population_search.py"), compared),
+    "solvers": ("test_solvers.py", compared),
+    "convergence": ("test_convergence.py", convergence),
     "start": ("test_start.py", compared),
     "cost": ("test_cost.py::test_cost", compared),
     "memory": ("test_cost.py::test_memory", partial(compared, heading="memory")),

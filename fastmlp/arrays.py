@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from numbers import Real
@@ -122,7 +123,7 @@ def _as_given(name: str, value: Any) -> NDArray[Any]:
     if type(value) is np.ndarray and value.dtype.kind != "T":
         return value
     rows = value if type(value) in (list, tuple) else ()
-    if isinstance(value, np.ma.MaskedArray) or not MASKED.isdisjoint(map(type, rows)):
+    if "numpy.ma" in sys.modules and _is_masked(value, rows):  # no array is, else, and importing it takes 10 ms
         raise ValueError(f"{name} must not be a masked array; fill what is masked, or leave those rows out")
     if hasattr(value, "toarray") and not isinstance(value, np.ndarray):
         raise ValueError(f"{name} must not be sparse; got {shown(value)}: give {name}.toarray()")
@@ -135,7 +136,11 @@ def _as_given(name: str, value: Any) -> NDArray[Any]:
     return array.astype(object) if array.dtype.kind == "T" else array
 
 
-MASKED = {np.ma.MaskedArray, type(np.ma.masked)}
+def _is_masked(value: Any, rows: Iterable[Any]) -> bool:
+    masked = {np.ma.MaskedArray, type(np.ma.masked)}
+    return isinstance(value, np.ma.MaskedArray) or not masked.isdisjoint(map(type, rows))
+
+
 FAMILIES = {"strings": (str,), "bytes": (bytes,), "numbers": (bool, np.bool_, Real, Decimal)}
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import pairwise
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, TypeVar
-from weakref import ref
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -43,9 +42,7 @@ def thread_count(value: int | None) -> int:
     """The number of worker threads: as given, or one for each core that this process may use."""
     if value is not None:
         return checks.positive_int("threads", value)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(_cores())
 
 
 def threads_for(work: int, most: int | None = None) -> int:
@@ -62,51 +59,77 @@ def to_own_core(me: int) -> None:
             os.sched_setaffinity(0, cores)
 
 
+Calls: TypeAlias = "SimpleQueue[Callable[[], Any] | None]"  # what a thread does, one after the other, until None comes
+
+# The threads that wait for whoever needs them next, by their process, as a child has none of them, and the cores that they may use:
+# of each, what it is to do.
+_idle: dict[tuple[int, frozenset[int]], list[Calls]] = {}
+
+
+def _cores() -> frozenset[int]:
+    """Those that this thread may use, and any that it begins."""
+    return frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+
+
+def _taken(waiting: list[Calls]) -> Calls | None:
+    with suppress(IndexError):
+        return waiting.pop()
+    return None
+
+
+def _new_thread() -> Calls:
+    calls: Calls = SimpleQueue()
+    Thread(target=_serve, args=(calls,), daemon=True).start()
+    return calls
+
+
+def _serve(calls: Calls) -> None:
+    while (call := calls.get()) is not None:
+        call()
+        del call
+
+
 class Workers:
-    """A map over jobs on several threads: as many as can be begun, when they are first needed. They wait for the next call, and end
-    with the block, or with this object. A forked child, which has none of them, begins its own."""
+    """A map over jobs on several threads, within a block: as many as can be had, when they are first needed. Until it ends they are
+    of no use to others, which have their own; then they wait, as many as there are cores. A forked child begins its own."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._process, self._threads = 0, list[Thread]()  # none is begun
-
-    def _begin_anew(self) -> None:
-        self._process, self._threads = os.getpid(), list[Thread]()
-        self._calls: SimpleQueue[Callable[[], Any]] = SimpleQueue()
-        # Where nobody ends them, they are told when this object goes, and not by a Python function: Ctrl-C would be lost in it.
-        self._end = ref(self, self._calls.put)
+        self._kind, self._lent = (0, frozenset[int]()), list[Calls]()  # none is needed yet
 
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._threads or self._process != os.getpid():
-            return
-        with interrupts.noted():  # join takes a thread for ended when Ctrl-C comes, and is lost where the last one goes
-            self._calls.put(self._end)
-            while self._threads:
-                self._threads.pop().join()
+        process, cores = self._kind
+        if self._lent and process == os.getpid():
+            with interrupts.noted():
+                waiting = _idle.setdefault(self._kind, [])
+                while self._lent:
+                    if len(waiting) < len(cores):
+                        waiting.append(self._lent.pop())
+                    else:
+                        self._lent.pop().put(None)
 
     def standing(self, wanted: int) -> int:
         """How many jobs, up to so many, may wait for each other."""
         return max(1, self._begin(wanted)) if wanted > 1 else 1
 
     def _begin(self, wanted: int) -> int:
-        """Begins threads, if so many do not stand ready yet; how many do."""
-        if self._process != os.getpid():
-            self._begin_anew()
-        while len(self._threads) < min(wanted, self.threads):
-            thread = Thread(target=_serve, args=(self._calls, self._end), daemon=True)
-            try:
-                with interrupts.noted():  # or one could be left that never starts
-                    thread.start()
-                    self._threads.append(thread)
-            except RuntimeError as error:
-                begun = len(self._threads)
-                message = f"only {begun} of {self.threads} threads could be begun ({error}); it takes longer, and comes to the same"
-                self.threads = begun
-                warn(message, RuntimeWarning)
-        return min(wanted, len(self._threads))
+        """Has threads stand ready, if so many do not yet; how many do."""
+        if self._kind[0] != os.getpid() or not self._lent:
+            self._kind, self._lent = (os.getpid(), _cores()), []
+        if len(self._lent) < (count := min(wanted, self.threads)):
+            waiting = _idle.get(self._kind, [])
+            with interrupts.noted():  # or one could be lost
+                try:
+                    while len(self._lent) < count:
+                        self._lent.append(_taken(waiting) or _new_thread())
+                except RuntimeError as error:
+                    problem = f"only {len(self._lent)} of {self.threads} threads could be begun ({error})"
+                    self.threads = len(self._lent)
+                    warn(f"{problem}; it takes longer, and comes to the same", RuntimeWarning)
+        return min(wanted, len(self._lent))
 
     def __call__(self, function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
         """function(job) for each, in their order. The end of each call is a safe place for Ctrl-C."""
@@ -141,13 +164,13 @@ class Workers:
             begun = 0
             try:
                 while begun < sent:
-                    self._calls.put(work_apart)
+                    self._lent[begun].put(work_apart)
                     begun += 1
                 if here:
                     work()
             finally:
-                for _ in range(begun, sent):  # whatever has come in between, they may be waited for
-                    self._calls.put(work_apart)
+                for calls in self._lent[begun:sent]:  # whatever has come in between, they may be waited for
+                    calls.put(work_apart)
                 for _ in range(sent):
                     interrupts.next_of(ended)
         interrupts.raise_noted()
@@ -156,21 +179,27 @@ class Workers:
             raise errors.pop()
         return results
 
-    def submit(self, function: Callable[[], Result]) -> Future[Result]:
-        """Has one of the threads that stand ready do it."""
-        future: Future[Result] = Future()
-        for_main = interrupts.works_for_main()
+    @contextmanager
+    def serving(self, wanted: int) -> Iterator[Calls]:
+        """So many that stand ready take what they do from one queue. At the end of the block they are waited for."""
+        calls: Calls = SimpleQueue()
+        ended: SimpleQueue[None] = SimpleQueue()
 
-        def work() -> None:
-            interrupts.work_for_main(for_main)
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(function())
-                except BaseException as error:
-                    future.set_exception(error)
+        def serve() -> None:
+            _serve(calls)
+            ended.put(None)
 
-        self._calls.put(work)
-        return future
+        for thread in self._lent[:wanted]:
+            thread.put(serve)
+        try:
+            yield calls
+        finally:
+            if wanted and self._kind[0] == os.getpid():
+                with interrupts.noted():
+                    for _ in range(wanted):
+                        calls.put(None)
+                    for _ in range(wanted):
+                        interrupts.next_of(ended)
 
 
 def _in_turn(function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
@@ -183,13 +212,6 @@ def _in_turn(function: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
     finally:
         interrupts.raise_noted()
     return results
-
-
-def _serve(calls: SimpleQueue[Callable[[], Any]], end: ref[Workers]) -> None:
-    while (call := calls.get()) is not end:
-        call()
-        del call
-    calls.put(end)  # for the next one
 
 
 def shares(count: int, parts: int) -> list[tuple[int, int]]:
@@ -223,20 +245,38 @@ def _in_threads(
         # One thread of our own, too, lets the main one hear of Ctrl-C.
         standing = workers._begin(threads) if threads > 1 or interrupts.works_for_main() else 0
         jobs: list[Future[Result]] = []
-        try:
-            for item in items:
-                if not standing:
-                    yield function(item, stop=stop)
-                    continue
-                jobs.append(workers.submit(partial(function, item, stop=stop)))
-                while len(jobs) == (2 * standing if threads > 1 else 1) or (jobs and jobs[0].done()):
+        with workers.serving(standing) as calls:
+            try:
+                for item in items:
+                    if not standing:
+                        yield function(item, stop=stop)
+                        continue
+                    jobs.append(_submitted(calls, partial(function, item, stop=stop)))
+                    while len(jobs) == (2 * standing if threads > 1 else 1) or (jobs and jobs[0].done()):
+                        yield _next_done(jobs, ordered)
+                while jobs:
                     yield _next_done(jobs, ordered)
-            while jobs:
-                yield _next_done(jobs, ordered)
-        finally:  # also when the caller stops, or Ctrl-C comes
-            stop.set()
-            for job in jobs:
-                job.cancel()
+            finally:  # also when the caller stops, or Ctrl-C comes
+                stop.set()
+                for job in jobs:
+                    job.cancel()
+
+
+def _submitted(calls: Calls, function: Callable[[], Result]) -> Future[Result]:
+    """What comes of a function that one of those does who serve."""
+    future: Future[Result] = Future()
+    for_main = interrupts.works_for_main()
+
+    def work() -> None:
+        interrupts.work_for_main(for_main)
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(function())
+            except BaseException as error:
+                future.set_exception(error)
+
+    calls.put(work)
+    return future
 
 
 def _next_done(jobs: list[Future[Result]], ordered: bool) -> Result:

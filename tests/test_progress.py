@@ -263,6 +263,22 @@ def test_warming_up_shows_each_kernel_as_it_goes_and_what_is_left(kernel, watch,
         warmup.warm_up(["mine", "minne"], said.append)
 
 
+def test_kernels_that_compile_side_by_side_share_the_line(watch):
+    screen, said = watch(Screen()), []
+    steps = [warmup.Step(lambda: None, kernels) for kernels in (("batch.chunk_losses",), ("names.sort_names", "files.read_files"))]
+    warming = warmup.Warming(said.append, steps)
+    warming.hear(0, "begin", "batch.chunk_losses", "float32")
+    warming.hear(1, "begin", "names.sort_names", None)
+    both = "batch.chunk_losses in float32 and names.sort_names: about 3 s; after them 1 more, about 6 s"
+    assert both.startswith(screen.lines()[-1].rstrip()) and "; after" in screen.lines()[-1]
+    warming.hear(0, "end", "batch.chunk_losses", "float32", 6.0)
+    warming.hear(0, "over")
+    assert said == ["batch.chunk_losses in float32: 6.0 s"]
+    assert screen.lines()[-1].rstrip() == "names.sort_names: about 6 s; after it 1 more, about 24 s"
+    warming.hear(1, "end", "names.sort_names", None, 3.0)
+    assert screen.lines()[-1].rstrip() == ""
+
+
 def test_each_part_names_kernels_that_there_are():
     names = {name for steps in warmup.PARTS.values() for step in steps for name in step.kernels}
     assert names == set(notice.EXPECTED)

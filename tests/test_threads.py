@@ -8,9 +8,10 @@ import sys
 import threading
 import time
 import warnings
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
+from at_work import come_down_to, threads_at_work
 from cases import toy
 from command_line import ROOT
 
@@ -18,19 +19,20 @@ import fastmlp
 from fastmlp import interrupts, threads
 from fastmlp.kernels import barrier
 from fastmlp.threads import InThreads, Workers, shares, thread_count, threads_for
-from fastmlp.training import descent
+from fastmlp.training import descent, pace
 
 
 def lasting(count):
     return Workers(count)
 
 
+@contextmanager
 def passing(count):
     def share_out(function, jobs):
         with Workers(count) as workers:
             return workers(function, jobs)
 
-    return share_out
+    yield share_out
 
 
 WAYS = pytest.mark.parametrize("way", [lasting, passing])
@@ -41,14 +43,16 @@ COUNTS = pytest.mark.parametrize("count", [1, 2, 3])
 @COUNTS
 @pytest.mark.parametrize("jobs", [0, 1, 2, 3, 50])
 def test_results_come_in_the_order_of_the_jobs(way, count, jobs):
-    assert way(count)(lambda job: job**2, list(range(jobs))) == [job**2 for job in range(jobs)]
+    with way(count) as share_out:
+        assert share_out(lambda job: job**2, list(range(jobs))) == [job**2 for job in range(jobs)]
 
 
 @WAYS
 @COUNTS
 def test_as_many_jobs_as_threads_may_wait_for_each_other(way, count):
     meeting = threading.Barrier(count, timeout=30)
-    assert sorted(way(count)(lambda _: meeting.wait(), list(range(count)))) == list(range(count))
+    with way(count) as share_out:
+        assert sorted(share_out(lambda _: meeting.wait(), list(range(count)))) == list(range(count))
 
 
 @WAYS
@@ -61,11 +65,11 @@ def test_an_error_in_a_job_comes_out_and_nothing_is_begun_after_it(way, count, j
         begun.append(job)
         raise ValueError(f"job {job}")
 
-    share_out = way(count)
-    with pytest.raises(ValueError, match="job"):
-        share_out(work, list(range(jobs)))
-    assert len(begun) <= count
-    assert share_out(str, [1, 2, 3, 4]) == ["1", "2", "3", "4"]  # and the next call is as any
+    with way(count) as share_out:
+        with pytest.raises(ValueError, match="job"):
+            share_out(work, list(range(jobs)))
+        assert len(begun) <= count
+        assert share_out(str, [1, 2, 3, 4]) == ["1", "2", "3", "4"]  # and the next call is as any
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,11 @@ def scarce(request, monkeypatch):
             alive.append(self)
 
     monkeypatch.setattr(threads, "Thread", Scarce)
-    return request.param
+    monkeypatch.setattr(threads, "_idle", {})
+    yield request.param
+    for waiting in threads._idle.values():
+        for calls in waiting:
+            calls.put(None)
 
 
 def test_work_is_done_by_as_many_threads_as_can_be_begun(scarce):
@@ -144,8 +152,8 @@ def test_results_come_from_as_many_threads_as_can_be_begun(scarce, count, ordere
 @pytest.mark.kernels
 @pytest.mark.parametrize("batch_size", [2000, None])
 def test_training_with_fewer_threads_gives_the_same_bits(scarce, batch_size, monkeypatch):
-    monkeypatch.setattr(descent, "WORTH_A_TRIAL", 0)  # a team is tried, and soon
-    monkeypatch.setattr(descent, "FIRST_CALL", 1)
+    monkeypatch.setattr(pace, "WORTH_A_TRIAL", 0)  # a team is tried, and soon
+    monkeypatch.setattr(pace, "FIRST_CALL", 1)
     X, y = toy(rows=4000)
     options = {"hidden": (40,), "batch_size": batch_size, "epochs": 5, "seed": 0}
     alone = fastmlp.train(X, y, threads=1, **options)
@@ -163,8 +171,8 @@ def test_a_member_of_a_team_that_fails_is_not_waited_for(who, monkeypatch):
         if me == who:
             raise MemoryError(f"member {me}")
 
-    monkeypatch.setattr(descent, "to_own_core", fail)
-    monkeypatch.setattr(descent, "WORTH_A_TRIAL", 0)
+    monkeypatch.setattr(pace, "to_own_core", fail)
+    monkeypatch.setattr(pace, "WORTH_A_TRIAL", 0)
     X, y = toy(rows=4000)
     with pytest.raises(MemoryError, match=f"member {who}"):
         fastmlp.train(X, y, hidden=(40,), batch_size=None, epochs=50, threads=3, seed=0)
@@ -195,10 +203,10 @@ def test_ctrl_c_tells_those_at_work_and_waits_for_them(count, press):
             time.sleep(0.001)
         left.append(item)
 
-    before = threading.active_count()
+    before = threads_at_work()
     with pytest.raises(KeyboardInterrupt):
         next(InThreads(work, range(10), count))
-    assert left and threading.active_count() == before
+    assert left and come_down_to(before)
 
 
 def test_the_callers_own_iterator_and_loop_are_interrupted_as_ever():
@@ -263,9 +271,12 @@ def test_a_thread_of_the_callers_works_on_when_the_main_one_is_interrupted():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_child_that_is_forked_while_threads_stand_ready_begins_its_own():
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_child_that_is_forked_while_threads_stand_ready_begins_its_own(waiting):
     with Workers(2) as workers:
         assert workers(str, [1, 2]) == ["1", "2"]
+        if waiting:
+            workers.__exit__()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads, which the child is without
             child = os.fork()
@@ -278,35 +289,87 @@ def test_a_child_that_is_forked_while_threads_stand_ready_begins_its_own():
 
 
 def test_idle_threads_do_not_keep_a_process_from_its_end():
-    code = "import fastmlp.threads as t; w = t.Workers(2); print(w(str, [1, 2]))"
+    code = "from fastmlp.threads import Workers\nwith Workers(2) as workers: print(workers(str, [1, 2]))"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
     assert (process.stdout, process.stderr) == ("['1', '2']\n", "")
 
 
-def test_ctrl_c_while_threads_are_waited_for_at_the_end_is_raised_when_all_have_ended(monkeypatch):
-    join = threading.Thread.join
+@pytest.fixture
+def begun(monkeypatch):
+    """Threads that are begun, as none waits; three are kept."""
+    begun = []
 
-    def pressed(thread):
-        signal.raise_signal(signal.SIGINT)
-        join(thread)
+    class Watched(threading.Thread):
+        def start(self):
+            super().start()
+            begun.append(self)
 
-    before = threading.active_count()
-    workers = Workers(2)
-    monkeypatch.setattr(threading.Thread, "join", pressed)
-    with pytest.raises(KeyboardInterrupt), workers:
+    monkeypatch.setattr(threads, "Thread", Watched)
+    monkeypatch.setattr(threads, "_cores", lambda: frozenset(range(3)))
+    monkeypatch.setattr(threads, "_idle", {})
+    yield begun
+    for waiting in threads._idle.values():
+        for calls in waiting:
+            calls.put(None)
+
+
+def test_threads_wait_for_who_needs_them_next(begun):
+    for _ in range(3):
+        for way in lasting, passing:
+            with way(2) as share_out:
+                share_out(str, [1, 2]), share_out(str, [1, 2])
+        assert list(InThreads(lambda item, stop: item, range(10), 2)) == list(range(10))
+    assert len(begun) == 2 and all(thread.is_alive() for thread in begun)
+
+
+def test_no_more_wait_than_there_are_cores(begun):
+    with Workers(5) as workers:
+        workers(str, list(range(5)))
+    assert len(begun) == 5
+    until = time.monotonic() + LONG
+    while sum(thread.is_alive() for thread in begun) > 3 and time.monotonic() < until:
+        time.sleep(0.001)
+    assert sum(thread.is_alive() for thread in begun) == sum(map(len, threads._idle.values())) == 3
+
+
+def test_threads_that_wait_for_each_other_are_of_no_use_to_others(begun):
+    all_of_them = threading.Barrier(6, timeout=LONG)
+
+    def use():
+        with Workers(2) as workers:
+            workers(lambda _: all_of_them.wait(), [0, 1])
+
+    callers = [threading.Thread(target=use) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(LONG)
+    assert not all_of_them.broken and len(begun) == 6
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads cannot be bound to cores")
+def test_threads_that_wait_may_use_the_cores_of_who_needs_them():
+    cores = os.sched_getaffinity(0)
+    try:
+        for some in cores, {min(cores)}, cores:
+            os.sched_setaffinity(0, some)
+            with Workers(2) as workers:
+                assert workers(lambda _: os.sched_getaffinity(0), [1, 2]) == [some, some]
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+@pytest.mark.parametrize("ends", ["here", "elsewhere"])
+def test_ctrl_c_at_the_end_of_a_block_loses_no_thread(begun, monkeypatch, ends):
+    class Pressed(dict):
+        def setdefault(self, *args):
+            (press if ends == "here" else _thread.interrupt_main)()
+            return super().setdefault(*args)
+
+    monkeypatch.setattr(threads, "_idle", Pressed())
+    with pytest.raises(KeyboardInterrupt), Workers(2) as workers:
         workers(str, [1, 2])
-    assert threading.active_count() == before
-
-
-def test_threads_end_when_nobody_can_send_them_anything_more():
-    workers = Workers(3)
-    workers(str, [1, 2, 3])
-    threads = workers._threads
-    assert len(threads) == 3
-    del workers
-    for thread in threads:
-        thread.join(LONG)
-        assert not thread.is_alive()
+    assert sum(map(len, threads._idle.values())) == len(begun) == 2
 
 
 def test_ctrl_c_ends_what_is_done_beside_this_thread_too():

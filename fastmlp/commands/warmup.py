@@ -23,9 +23,10 @@ def _explanations() -> dict[str, str]:
 
 
 def _run(args: Namespace) -> int:
-    from fastmlp.commands.warmup_steps import warm_up
+    from fastmlp.commands.warmup_processes import warm_up_side_by_side
+    from fastmlp.threads import thread_count
 
     start = time.perf_counter()
-    warm_up(args.parts, tell)
+    warm_up_side_by_side(args.parts, tell, thread_count(None))
     tell(f"compiled, or found compiled, in {time.perf_counter() - start:.1f} s")
     return FINE

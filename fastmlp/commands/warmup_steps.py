@@ -24,6 +24,7 @@ from fastmlp.images.sources.archives import members
 from fastmlp.kernels.compile import noticed_by
 from fastmlp.kernels.images.names import chosen_names, sorted_names
 from fastmlp.kernels.notice import EXPECTED, Notice, is_watched, put_line, wipe_line
+from fastmlp.networks.mlp import MLP
 from fastmlp.training.many import train_many
 from fastmlp.training.train import train
 
@@ -31,10 +32,11 @@ ROWS = 2048  # enough to be shared out to threads, with 256 units
 
 
 class Step(NamedTuple):
-    """What makes some kernels compile, and which of them take long."""
+    """What makes some kernels compile, which of them take long, and the family of steps whose kernels have parts in common."""
 
     run: Callable[[], Any]
     kernels: tuple[str, ...]
+    family: str = ""
 
 
 def _data(dtype: str) -> tuple[Any, Any]:
@@ -43,12 +45,20 @@ def _data(dtype: str) -> tuple[Any, Any]:
 
 def _train(dtype: str) -> None:
     X, y = _data(dtype)
-    for hidden in 8, 256:  # narrow and wide layers, which have kernels of their own
-        model = train(X, y, epochs=1, hidden=hidden, validation=(X, y))
-        train(X, y, epochs=1, batch_size=None, init=model)
-        model.predict(X)
-        model.predict(X[:1])
-        model.gradient(X, y)
+    model = _descend(X, y, hidden=8)
+    model.predict(X)
+    model.predict(X[:1])
+
+
+def _train_wide(dtype: str) -> None:
+    _descend(*_data(dtype), hidden=256)  # which has kernels of its own
+
+
+def _descend(X: Any, y: Any, hidden: int) -> MLP:
+    model = train(X, y, epochs=1, hidden=hidden, validation=(X, y))
+    train(X, y, epochs=1, batch_size=None, init=model)
+    model.gradient(X, y)
+    return model
 
 
 def _solve(dtype: str) -> None:
@@ -94,7 +104,7 @@ def _archives() -> None:
 
 
 def _in_both(run: Callable[[str], None], *kernels: str) -> list[Step]:
-    return [Step(partial(run, dtype), kernels) for dtype in DTYPES]
+    return [Step(partial(run, dtype), kernels, dtype) for dtype in DTYPES]
 
 
 PARTS = {
@@ -102,41 +112,63 @@ PARTS = {
         _train,
         "batch.train_by_batches",
         "batch.chunk_losses",
-        "batch.train_wide_by_batches",
-        "batch.wide_chunk_losses",
         "inference.predict",
         "inference.predict_few",
-    ),
+    )
+    + _in_both(_train_wide, "batch.train_wide_by_batches", "batch.wide_chunk_losses"),
     "solvers": _in_both(_solve, "lbfgs.minimize", "lbfgs.minimize_wide", "levenberg_marquardt.fit_least_squares"),
     "update": _in_both(_update, "online.train_by_samples", "online.update_once"),
     "derivatives": _in_both(_differentiate, "jacobian.jacobian_of_rows", "jacobian.forward_products", "jacobian.backward_products"),
     "many": _in_both(_many, "many_batches.train_lanes_by_batches", "many_online.train_lanes_by_samples"),
-    "folders": [Step(_folders, ("features.ink_features", "features.pixel_features", "files.read_files", "names.sort_names"))],
-    "archives": [Step(_archives, ("tar_headers.walk_tar", "zip_headers.walk_zip"))],
+    "folders": [
+        Step(_folders, ("features.ink_features", "features.pixel_features", "files.read_files", "names.sort_names"), "images")
+    ],
+    "archives": [Step(_archives, ("tar_headers.walk_tar", "zip_headers.walk_zip"), "images")],
 }
 
 
-class _Warming(Notice):
+class Warming(Notice):
     """Tells of each kernel when it is compiled; and where somebody looks, what compiles and how long the others will take."""
 
-    def __init__(self, say: Callable[[str], Any]) -> None:
+    def __init__(self, say: Callable[[str], Any], steps: list[Step]) -> None:
         self.say = say
-        self.left: list[str] = []
+        self.left = {number: list(step.kernels) for number, step in enumerate(steps)}
+        self.number = 0  # of the step that is heard of
+        self.compiling: list[tuple[str, str | None]] = []
         self.expected = self.took = 1e-9  # seconds, of those that are compiled
 
+    def hear(self, number: int, event: str, *values: Any) -> None:
+        """What comes of a step while others are under way: the name of one of the next three, and what they take."""
+        self.number = number
+        getattr(self, event)(*values)
+
     def begin(self, kernel: str, dtype: str | None) -> None:
-        if kernel in self.left:
-            self.left.remove(kernel)
-        if is_watched():
-            slower = self.took / self.expected  # than the machine of EXPECTED
-            seconds, rest = (slower * sum(map(_seconds, kernels)) for kernels in ([kernel], self.left))
-            put_line(f"{_title(kernel, dtype)}: about {seconds:.0f} s; after it {len(self.left)} more, about {rest:.0f} s")
+        left = self.left[self.number]
+        if kernel in left:
+            left.remove(kernel)
+        self.compiling.append((kernel, dtype))
+        self._show()
 
     def end(self, kernel: str, dtype: str | None, seconds: float) -> None:
         if is_watched():
             wipe_line()
+        self.compiling.remove((kernel, dtype))
         self.expected, self.took = self.expected + _seconds(kernel), self.took + seconds
         self.say(f"{_title(kernel, dtype)}: {seconds:.1f} s")
+        self._show()
+
+    def over(self) -> None:
+        del self.left[self.number]
+
+    def _show(self) -> None:
+        if not self.compiling or not is_watched():
+            return
+        slower = self.took / self.expected  # than the machine of EXPECTED
+        left = [kernel for kernels in self.left.values() for kernel in kernels]
+        seconds = slower * max(_seconds(kernel) for kernel, _ in self.compiling)
+        rest = slower * sum(map(_seconds, left)) / len(self.compiling)
+        these, them = " and ".join(_title(*one) for one in self.compiling), "it" if len(self.compiling) == 1 else "them"
+        put_line(f"{these}: about {seconds:.0f} s; after {them} {len(left)} more, about {rest:.0f} s")
 
 
 def _seconds(kernel: str) -> int:
@@ -147,11 +179,16 @@ def _title(kernel: str, dtype: str | None) -> str:
     return f"{kernel} in {dtype}" if dtype else kernel
 
 
+def steps_of(parts: Iterable[str]) -> list[Step]:
+    """Those of some parts of PARTS, or of all."""
+    return [step for part in parts or PARTS for step in PARTS[checks.one_of("a part", part, PARTS)]]
+
+
 def warm_up(parts: Iterable[str], say: Callable[[str], Any]) -> None:
     """Compiles what some parts of PARTS need, or all of them, and tells of each kernel."""
-    steps = [step for part in parts or PARTS for step in PARTS[checks.one_of("a part", part, PARTS)]]
-    warming = _Warming(say)
+    steps = steps_of(parts)
+    warming = Warming(say, steps)
     with noticed_by(warming), nothing_to_keep():
-        for number, step in enumerate(steps):
-            warming.left = [kernel for later in steps[number:] for kernel in later.kernels]
+        for warming.number, step in enumerate(steps):
             step.run()
+            warming.over()

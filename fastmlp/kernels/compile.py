@@ -5,6 +5,7 @@ loop that divides vectorises. `nogil` lets Python threads run kernels side by si
 it assumes that no value is ever NaN or infinite, and we must notice those.
 """
 
+import inspect
 import re
 import time
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ def _decorator(cache, **options):
     options |= {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
 
     def decorate(function):
+        function.__signature__ = inspect.signature(function)  # which Numba would work out three times
         kernel = numba.njit(**options)(function)
         if cache:
             keep_by(kernel, KernelCache(function))

@@ -11,13 +11,12 @@ from functools import wraps
 from pathlib import Path
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba.core import caching, cgutils, codegen, compiler, event, serialize
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.errors import NumbaTypeError
 from numba.core.registry import cpu_target
 from numba.misc.appdirs import AppDirs
-from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
 
 # -- code that is built by hand: what the public parts of Numba leave open ---------------------------------------------------------
@@ -37,6 +36,8 @@ def check_bounds(context, builder, place, size):
 
 def array_on_stack(context, builder, kind, count, alignment):
     """An array of that Numba type, 1-D, of so many numbers that are not set to anything. Numba has none that needs no heap."""
+    from numba.np.arrayobj import populate_array  # which brings in much that only compiling needs
+
     memory, number = context.make_array(kind)(context, builder), context.get_data_type(kind.dtype)
     with builder.goto_entry_block():  # cgutils.alloca_once would fill it with zeros, at each call
         data = builder.alloca(ir.ArrayType(number, count))
@@ -73,7 +74,8 @@ def code_context():
 
 class KeptCode(caching.NullCache):
     """What Numba asks before it compiles a kernel, and hands what it has compiled: `find` and `keep` are to be made. Its own caches
-    follow no source but the kernel's file, and cannot live with a damaged file or a folder that cannot be written."""
+    follow no source but the kernel's file, and cannot live with a damaged file or a folder that cannot be written; and they first
+    make ready what a compile needs, which takes longer than importing Numba."""
 
     def find(self, signature, codegen):
         """The bytes that were kept for the types and the code generator, or None."""
@@ -84,17 +86,56 @@ class KeptCode(caching.NullCache):
         raise NotImplementedError
 
     def load_overload(self, signature, target):
-        target.refresh()
         content = self.find(signature, target.codegen())
-        return None if content is None else compiler.CompileResult._rebuild(target, *pickle.loads(content))
+        return None if content is None else _loaded(target, *pickle.loads(content))
 
     def save_overload(self, signature, result):
-        self.keep(signature, result.codegen, serialize.dumps(result._reduce()))
+        library, function, environment, types, *_, environments = result._reduce()
+        self.keep(signature, result.codegen, serialize.dumps((library, function, environment, types, environments)))
+
+
+class _LoadedLibrary(codegen.JITCodeLibrary):
+    """Machine code that was kept. What it becomes a part of needs it as LLVM has it, which takes longer to read than all else."""
+
+    def __init__(self, codegen, name, machine_code, bitcode):
+        super().__init__(codegen, name)
+        self._bitcode = bitcode
+        self.enable_object_caching()
+        self._set_compiled_object(machine_code)
+        self._finalize_final_module()
+
+    def _get_module_for_linking(self):
+        if self._shared_module is None:
+            self._shared_module = binding.parse_bitcode(self._bitcode)
+        return self._shared_module
+
+
+def _loaded(target, library, function, environment, signature, environments):
+    """As CompileResult._rebuild has it."""
+    (name, _, codes), codegen = library, target.codegen()
+    library = _LoadedLibrary(codegen, name, *codes)
+    codegen._engine._defined_symbols.add(function.llvm_cpython_wrapper_name)
+    entry = target.get_executable(library, function, environment)
+    for part in environments:
+        codegen.set_env(part.env_name, part)
+    return compiler.compile_result(
+        target_context=target,
+        typing_context=target.typing_context,
+        library=library,
+        environment=environment,
+        entry_point=entry,
+        fndesc=function,
+        signature=signature,
+        objectmode=False,
+        reload_init=(),
+        referenced_envs=environments,
+    )
 
 
 def keep_by(kernel, kept):
     """Makes a kernel ask and hand to that KeptCode."""
     kernel._cache = kept
+    kernel._compilation_chain_init_hook = lambda: None  # which looks for extensions in all that is installed; a compile does, too
 
 
 def kept_by(kernel):

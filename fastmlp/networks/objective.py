@@ -112,7 +112,6 @@ class Objective:
         count = threads_for(n * network.theta.size, thread_count(threads))
         self._network, self._rows, self._busy = network, n, Lock()
         self._work = ChunkedLoss(network.network, data, every_row(n), n, count, keep_tiles=lay_out)
-        self._workers = Workers(self._work.plan.threads)
 
     @property
     def network(self) -> MLP:
@@ -148,7 +147,8 @@ class Objective:
 
     def _mean_loss(self, theta: ArrayLike | None, *, gradient: bool) -> float:
         given = self.network.theta if theta is None else self._parameters(theta)
-        return self._work.mean_loss(given, self._workers, gradient=gradient)
+        with Workers(self._work.plan.threads) as share_out:
+            return self._work.mean_loss(given, share_out, gradient=gradient)
 
     def _parameters(self, theta: ArrayLike) -> NDArray[Any]:
         own = self.network.theta
@@ -179,7 +179,8 @@ def loss_of_rows(
     size = n * network.theta.size
     work = kept.pop(n, None) or ChunkedLoss(network.network, data, every_row(n), n, threads_for(size))
     work.data = data
-    loss = work.mean_loss(network.theta, Workers(work.plan.threads), gradient=gradient)
+    with Workers(work.plan.threads) as share_out:
+        loss = work.mean_loss(network.theta, share_out, gradient=gradient)
     found = loss, work.mean_gradient() if gradient else work.total[:0]
     if size <= KEPT_WORK:
         del work.data  # which is the caller's

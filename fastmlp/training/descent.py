@@ -14,7 +14,7 @@ from fastmlp.networks.mlp import MLP
 from fastmlp.threads import Stop, Workers
 from fastmlp.training.data import RowOrders, TrainingData
 from fastmlp.training.one_network import OneNetwork, Stopping
-from fastmlp.training.pace import FIRST_CALL, Pace, by_team
+from fastmlp.training.pace import Pace, by_team
 
 ORDER_ENTRIES = 1 << 20  # of row numbers that are shuffled in advance
 
@@ -59,7 +59,7 @@ class Descent(OneNetwork):
             self.memory = online.online_memory(network.layers, network.dtype, online.BLOCK)
         else:
             self.work = self._chunked(self.data, data.rows, self.batch_size, keep_tiles=self.batches == 1)
-        self.pace = Pace(1 if self.one_by_one else self.work.plan.team, max(1, FIRST_CALL // (self.batch_size * self.theta.size)))
+        self.pace = Pace(1 if self.one_by_one else self.work.plan.team, self.batch_size * self.theta.size)
 
     @property
     def workers(self) -> int:

@@ -26,9 +26,10 @@ class Pace:
     where other processes keep the cores busy, threads that wait for each other can take several times as long as one alone.
     """
 
-    def __init__(self, most: int, first: int) -> None:
+    def __init__(self, most: int, work: int) -> None:
+        """For so many threads at most; the work of a batch is counted in parameters times rows."""
         self.teams = sorted({1, most})
-        self.first = first
+        self.first = max(1, FIRST_CALL // work)
         self.calls = 0
         self.seconds: dict[int, float] = {}  # for a batch, once all are there
         self.gathering: dict[int, float] = {}  # seconds of a call beside

@@ -1,14 +1,19 @@
 """Nothing is left to compile after `fastmlp warmup`, and what else compiles is told."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 import zipfile
+from contextlib import contextmanager
 
+import numba
 import pytest
 from command_line import IMAGES, ROOT, TRAINING
-from processes import PATIENCE, at_terminal, run
+from processes import PATIENCE, at_terminal, begun, run
 
 from fastmlp.commands.main import main
 
@@ -17,10 +22,104 @@ def test_warmup_can_be_interrupted(monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
+    monkeypatch.setattr("fastmlp.threads.thread_count", lambda _: 1)
     monkeypatch.setattr("fastmlp.training.descent.Descent._advance", interrupted)
     assert main(["warmup", "train"]) == 130
     assert capsys.readouterr().err == "fastmlp: interrupted\n"
 
+
+# -- Side by side ----------------------------------------------------------------------------------------------------------------
+
+# Steps of the parts that a test makes, in processes of its own; a file tells of each that has begun.
+STEPS = """
+import os, sys, time
+from functools import partial
+from pathlib import Path
+from fastmlp.commands import warmup_steps as warmup
+from fastmlp.commands import warmup_processes as processes
+
+def step(what, name):
+    (FOLDER / f"{what} {os.getpid()} {name}").touch()
+    if what == "fails":
+        raise ValueError(f"nothing comes of {name}")
+    if what == "dies":
+        os._exit(3)
+    time.sleep(LONG if what == "sleeps" else 0.05)
+
+FOLDER, LONG = Path(%r), 300
+KINDS = "works", "fails", "dies", "sleeps"
+warmup.PARTS = {kind: [warmup.Step(partial(step, kind, number), ()) for number in range(6)] for kind in KINDS}
+"""
+SIDE_BY_SIDE = """
+processes._PROGRAM = f"import sys; sys.path[:] = {{path}}\\n{STEPS}processes.serve()"
+processes.warm_up_side_by_side([%r], print, 3)
+"""
+
+
+@contextmanager
+def steps_side_by_side(what, folder, **how):
+    """A process whose steps are done by three others."""
+    steps = STEPS.replace("%r", repr(str(folder)))
+    quoted = steps.replace("{", "{{").replace("}", "}}")
+    program = f"{steps}\nSTEPS = {quoted!r}\n{SIDE_BY_SIDE % what}"
+    with begun("-c", program, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how) as process:
+        yield process
+
+
+def begun_steps(folder, count=1):
+    """Of each step that has begun the process and the number, once they are so many."""
+    until = time.monotonic() + PATIENCE
+    while len(names := os.listdir(folder)) < count and time.monotonic() < until:
+        time.sleep(0.01)
+    return [name.split()[1:] for name in names]
+
+
+def test_each_step_is_done_once_by_one_of_several_processes(tmp_path):
+    with steps_side_by_side("works", tmp_path) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    done = begun_steps(tmp_path)
+    assert (out, err, process.returncode) == (b"", b"", 0)
+    assert sorted(number for _, number in done) == list("012345")
+    assert len({each for each, _ in done}) > 1 and str(process.pid) not in {each for each, _ in done}
+
+
+@pytest.mark.parametrize(
+    ("what", "told"), [("fails", rb"ValueError: nothing comes of \d"), ("dies", rb"ChildProcessError: a process .* status 3")]
+)
+def test_what_fails_in_a_process_is_told_and_ends_the_others(what, told, tmp_path):
+    with steps_side_by_side(what, tmp_path) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1 and out == b""
+    assert re.search(told, err)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_when_it_is_ended_so_are_those_that_work_for_it(number, tmp_path):
+    with steps_side_by_side("sleeps", tmp_path) as process:
+        assert len(begun_steps(tmp_path, 3)) == 3
+        process.send_signal(number)
+        _, err = process.communicate(timeout=PATIENCE)  # which ends when nobody can write to its stderr any more
+    assert process.returncode == -number if number != signal.SIGINT else err.endswith(b"KeyboardInterrupt\n")
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_processes_compile_each_kernel_once_and_keep_it(tmp_path):
+    code = "from fastmlp.commands.warmup_processes import warm_up_side_by_side; warm_up_side_by_side(%r, print, 2)"
+
+    def told(*parts):
+        with begun("-c", code % (parts,), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            out, err = process.communicate(timeout=PATIENCE)
+        assert (process.returncode, err) == (0, b"")
+        return [line.partition(":")[0] for line in out.decode().splitlines()]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+        kernels = told("archives", "folders")
+        assert {"zip_headers.walk_zip", "files.read_files in float64"} < set(kernels) and len(set(kernels)) == len(kernels)
+        assert told("archives", "folders") == []
+
+
+# -- What is left ----------------------------------------------------------------------------------------------------------------
 
 AFTER_WARMUP = """
 import sys

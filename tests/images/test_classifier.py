@@ -2,11 +2,11 @@
 
 import itertools
 import pickle
-import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from at_work import come_down_to, threads_at_work
 from drawings import MANY, THREADS, bar, same
 
 from fastmlp.images.extractors import extract
@@ -69,14 +69,14 @@ def test_same_verdicts_for_any_thread_count_and_batch_size(classifier, many):
 def test_names_are_streamed_and_work_ends_with_its_reader(classifier, threads):
     taken = itertools.count()
     endless = (f"none-{next(taken)}.png" for _ in itertools.count())
-    before = threading.active_count()
+    before = threads_at_work()
     batches = classifier.classify(endless, threads, batch_size=10)
     first, second = next(batches), next(batches)
     assert first.paths[0] == "none-0.png"
     assert second.paths[-1] == "none-19.png"
     batches.close()
     assert next(taken) <= 10 * (2 * threads + 2)
-    assert threading.active_count() == before
+    assert come_down_to(before)
 
 
 def test_bad_arguments_are_refused_before_the_first_batch(classifier, tmp_path):

@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import tarfile
-import threading
 import tracemalloc
 import zipfile
 from concurrent.futures import CancelledError
@@ -14,6 +13,8 @@ from functools import partial
 
 import numpy as np
 import pytest
+from at_work import come_down_to, threads_at_work
+from command_line import ROOT
 from pngs import KINDS, SIGNATURE, chunk, gray_png, header, png, random_samples
 from processes import PATIENCE, begun, line_of
 from ways import MAX_PIXELS, WAYS, by_compiled_code, by_pillow, page, rows_of, the_same_by_all_ways
@@ -309,7 +310,7 @@ def test_what_is_done_is_left_out_and_nothing_else(everything, classifier):
 @pytest.mark.parametrize("threads", [1, 3])
 def test_what_goes_wrong_in_a_thread_or_a_list_comes_to_the_caller(everything, classifier, threads):
     folder, _, _ = everything
-    before = threading.active_count()
+    before = threads_at_work()
 
     def names():
         yield folder / "one pixel"
@@ -319,15 +320,15 @@ def test_what_goes_wrong_in_a_thread_or_a_list_comes_to_the_caller(everything, c
         list(classifier.classify(names(), threads))
     with pytest.raises(ZeroDivisionError):
         list(classifier.classify(folder, threads, done=lambda paths: 1 // 0))
-    assert threading.active_count() == before
+    assert come_down_to(before)
 
 
 def test_batches_that_are_dropped_leave_no_thread_behind(everything, classifier):
     folder, _, _ = everything
-    before = threading.active_count()
+    before = threads_at_work()
     for _ in classifier.classify(folder, 3, batch_size=1):
         break
-    assert threading.active_count() == before
+    assert come_down_to(before)
 
 
 def test_a_folder_of_nothing_but_other_things_holds_no_png(tmp_path, classifier):
@@ -344,8 +345,9 @@ def test_a_folder_of_nothing_but_other_things_holds_no_png(tmp_path, classifier)
 
 
 INTERRUPTED = """
-import signal, sys, threading
+import signal, sys
 import numpy as np
+from at_work import come_down_to
 from fastmlp import load
 from fastmlp.images.pillow import read_image
 
@@ -355,7 +357,7 @@ try:
     for batch in classifier.classify((sys.argv[2] for _ in range(10**8)), int(sys.argv[3]), batch_size=100):
         print("batch", flush=True)
 except KeyboardInterrupt:
-    print("interrupted", threading.active_count(), flush=True)
+    print("interrupted", come_down_to(1), flush=True)
 """
 
 
@@ -363,11 +365,12 @@ except KeyboardInterrupt:
 def test_ctrl_c_ends_the_work_and_its_threads(tmp_path, classifier, threads):
     classifier.save(tmp_path / "model.npz")
     (tmp_path / "a.png").write_bytes(gray_png(page(16, 16)))
-    arguments = ["-c", INTERRUPTED, tmp_path / "model.npz", tmp_path / "a.png", str(threads)]
+    program = f"import sys; sys.path.append({str(ROOT / 'tests')!r})\n{INTERRUPTED}"
+    arguments = ["-c", program, tmp_path / "model.npz", tmp_path / "a.png", str(threads)]
     with begun(*arguments, stdout=subprocess.PIPE) as process:
         lines = [line_of(process) for _ in range(3)]
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=PATIENCE)
     assert lines == [b"ready\n", b"batch\n", b"batch\n"]
-    assert rest.splitlines()[-1] == b"interrupted 1"
+    assert rest.splitlines()[-1] == b"interrupted True"
     assert process.returncode == 0

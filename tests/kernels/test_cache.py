@@ -112,6 +112,38 @@ def test_a_change_in_another_kernels_file_compiles_anew_and_removes_what_is_stal
     assert (hits, len(second)) == (0, 1) and second != first
 
 
+# A kernel that Python calls, and then another one that it becomes a part of.
+LOADED = """
+import sys
+import numba, numpy as np
+from fastmlp.kernels.compile import jit
+
+@jit
+def tenfold(x):
+    return 10 * x[1]
+
+@numba.njit
+def twice(x):
+    return 2 * tenfold(x) + np.zeros(3).sum()
+
+x = np.array([1.0, 2.0])
+assert tenfold(x) == 20
+print("numba.np.arraymath" in sys.modules)
+assert twice(x) == 40
+print(sum(tenfold.stats.cache_hits.values()))
+"""
+
+
+def test_what_is_found_runs_before_anything_is_made_ready_to_compile_and_becomes_a_part_of_what_is_compiled(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent), "NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def told():
+        return subprocess.run([sys.executable, "-c", LOADED], env=environment, capture_output=True, text=True, timeout=120).stdout
+
+    assert told() == "True\n0\n"
+    assert told() == "False\n1\n"
+
+
 DAMAGES = {
     "nothing": lambda data: b"",
     "10 bytes": lambda data: data[:10],

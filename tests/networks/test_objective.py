@@ -1,6 +1,5 @@
 """Objective: the loss and its gradient on the same rows, again and again, at any parameters and from any thread."""
 
-import gc
 import os
 import signal
 import threading
@@ -12,6 +11,7 @@ from itertools import pairwise
 import autograd
 import numpy as np
 import pytest
+from at_work import come_down_to, threads_at_work
 from cases import BINARY, REGRESSOR, SOFTMAX, autograd_loss, labels_of, mlp, one_sentence, problem
 
 import fastmlp
@@ -37,6 +37,7 @@ def shared_out(monkeypatch):
 
     monkeypatch.setattr("fastmlp.threads.THREADS_PAY", 0)
     monkeypatch.setattr("fastmlp.threads.Thread", Watched)
+    monkeypatch.setattr("fastmlp.threads._idle", {})
     return begun
 
 
@@ -72,14 +73,14 @@ def test_it_is_what_a_network_of_that_theta_says_bit_for_bit(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_same_bits_for_any_thread_count_and_threads_are_begun_once(dtype, shared_out):
+def test_the_same_bits_for_any_thread_count_and_threads_are_begun_once(dtype, shared_out, monkeypatch):
+    monkeypatch.setattr("fastmlp.threads._cores", lambda: frozenset(range(3)))  # and so many are kept
     model, X, y, _ = model_of(SOFTMAX, rows=20_000, dtype=dtype)
     told = []
     for threads in (1, 2, 3):
         objective = Objective(model, X, y, threads=threads)
         told.append([objective.value_and_gradient() for _ in range(5)][-1])
         assert len(shared_out) == (threads if threads > 1 else 0)
-        shared_out.clear()
     for value, gradient in told[1:]:
         assert value == told[0][0] and np.array_equal(gradient, told[0][1])
 
@@ -103,19 +104,13 @@ def test_small_work_begins_no_thread(monkeypatch):
     assert np.isfinite(model.gradient(X, y)).all()
 
 
-def test_its_threads_end_with_it(shared_out):
+def test_it_keeps_no_thread_at_work(shared_out):
     model, X, y, _ = model_of(SOFTMAX, rows=20_000)
-    before = set(threading.enumerate())
+    before = threads_at_work()
     objective = Objective(model, X, y, threads=3)
     objective.value()
-    begun = set(threading.enumerate()) - before
-    assert len(begun) == 3
-    del objective
-    shared_out.clear()
-    gc.collect()
-    for thread in begun:
-        thread.join(10)
-        assert not thread.is_alive()
+    assert len(shared_out) == 3
+    assert come_down_to(before)
 
 
 def test_threads_that_share_one_take_turns(shared_out):

@@ -2,7 +2,6 @@
 
 import enum
 import signal
-import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import numpy as np
 
 import fastmlp
 from fastmlp.commands.warmup_steps import warm_up
+from tests.at_work import threads_at_work
 from tests.torture.commands import Ground
 from tests.torture.forked import ignore, listen
 
@@ -76,10 +76,10 @@ class Scripts:
                     outcome = outcome or Outcome.RAISED
             print(self.ended or time.monotonic())
             until = time.monotonic() + 5  # a compile ends soon
-            while threading.active_count() > 1 and name != "objective" and time.monotonic() < until:
+            while threads_at_work() > 1 and time.monotonic() < until:
                 time.sleep(0.001)
-            if threading.active_count() > 1 and name != "objective":
-                raise Wrong(f"threads are left: {threading.enumerate()}")
+            if threads_at_work() > 1:
+                raise Wrong(f"{threads_at_work() - 1} threads are left")
             again = fastmlp.train(self.X[:500], self.y[:500], epochs=3, batch_size=None, hidden=(40,), seed=5, threads=2)
             if again.theta.tobytes() != self.after.theta.tobytes():
                 raise Wrong("a later training comes to something else")

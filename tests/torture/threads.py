@@ -14,7 +14,7 @@ import numpy as np
 
 import fastmlp
 from fastmlp import threads
-from fastmlp.training import descent
+from fastmlp.training import pace
 from tests.torture import attack
 from tests.torture.attack import Found
 from tests.torture.commands import Ground
@@ -148,7 +148,7 @@ class Attack(attack.Base):
 
         def run() -> int:
             threads.Thread = Scarce  # type: ignore[misc]
-            descent.FIRST_CALL = 1  # so that teams are tried
+            pace.FIRST_CALL = 1  # so that teams are tried
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "only . of . threads could be begun", RuntimeWarning)
                 return self._some(seed, 4)

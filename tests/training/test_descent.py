@@ -26,7 +26,7 @@ from benchmarks import reference
 from benchmarks.reference import Network
 from fastmlp.kernels import barrier
 from fastmlp.threads import Workers
-from fastmlp.training import descent
+from fastmlp.training import descent, pace
 
 ROWS, EPOCHS = (10, 2) if numba.config.DISABLE_JIT else (75, 5)
 
@@ -282,7 +282,7 @@ def test_the_same_bits_however_long_kernel_calls_take(batch_size, dtype, monkeyp
     options = {"hidden": (40,), "batch_size": batch_size, "optimizer": "sgd", "epochs": 3, "seed": 0, "threads": 2}
     whole = fastmlp.train(X.astype(dtype), y, **options)
     for name in ("CALL_SECONDS", "TRIAL_SECONDS", "WORTH_A_TRIAL", "FIRST_CALL"):
-        monkeypatch.setattr(descent, name, 0)
+        monkeypatch.setattr(pace, name, 0)
     calls = []
     monkeypatch.setattr(
         descent.Descent, "_advance", lambda one, *span, advance=descent.Descent._advance: calls.append(span) or advance(one, *span)

@@ -15,7 +15,7 @@ from members import BATCH_SIZES, check_ends, regression
 
 import fastmlp
 from fastmlp.networks import objective
-from fastmlp.training import descent, lanes, many
+from fastmlp.training import descent, lanes, many, pace
 from fastmlp.training.epochs import Training
 
 # -- One network ---------------------------------------------------------------------------------------------------------------
@@ -279,11 +279,11 @@ def test_after_ctrl_c_each_member_is_what_its_history_says(batch_size, where, op
     options = {"members": 3, "seed": 0, "batch_size": batch_size, "optimizer": "sgd", "learning_rate": 0.3, **options}
     whole = {epochs: fastmlp.train_many(X, y, epochs=epochs, **options) for epochs in range(1, 7)}
     function, seen = getattr(*where), set()
-    monkeypatch.setattr(descent, "WORTH_A_TRIAL", 0)
-    for room in (lanes, descent):
+    monkeypatch.setattr(pace, "WORTH_A_TRIAL", 0)
+    for room in (lanes, pace):
         monkeypatch.setattr(room, "CALL_SECONDS", 0)  # a batch each, but for the first call, which may have several epochs
     for first, calls in itertools.product((1, 10**6), (1, 2, 3, 7, 60, 130)):
-        for room in (lanes, descent):
+        for room in (lanes, pace):
             monkeypatch.setattr(room, "FIRST_CALL", first)
         left = iter(range(calls))
 

@@ -13,7 +13,7 @@ from fastmlp.networks.objective import ChunkedLoss
 from fastmlp.threads import Stop, Workers
 from fastmlp.training.data import TrainingData
 from fastmlp.training.one_network import Stopping
-from fastmlp.training.pace import FIRST_CALL, Pace, by_team
+from fastmlp.training.pace import Pace, by_team
 from fastmlp.training.solvers.solver import Solver
 
 MOST_PARAMETERS = 2048  # of which the normal matrix takes 32 MB
@@ -47,7 +47,7 @@ class LeastSquares(Solver):
         self.beside = [
             levenberg_marquardt.Beside(*aligned(network.dtype, outputs, tiles.stride)) for _ in range(len(self.work.workers))
         ]
-        self.pace = Pace(team, max(1, FIRST_CALL // (of_tile * size)))
+        self.pace = Pace(team, of_tile * size)
 
     @property
     def workers(self) -> int:

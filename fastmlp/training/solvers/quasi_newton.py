@@ -12,7 +12,7 @@ from fastmlp.networks.mlp import MLP
 from fastmlp.threads import Stop, Workers
 from fastmlp.training.data import TrainingData
 from fastmlp.training.one_network import Stopping
-from fastmlp.training.pace import FIRST_CALL, Pace, by_team
+from fastmlp.training.pace import Pace, by_team
 from fastmlp.training.solvers.solver import Solver
 
 
@@ -29,7 +29,7 @@ class QuasiNewton(Solver):
         numbers = np.zeros(9), self.counters, self.loss_history, self.progress
         self.state = lbfgs.LbfgsState._make([*points, steps, changes, np.zeros((2, lbfgs.MEMORY)), *numbers])
         self.state.theta[:held] = self.state.trial[:held] = work.held(self.theta)
-        self.pace = Pace(work.plan.team, max(1, FIRST_CALL // (self.rows * held)))
+        self.pace = Pace(work.plan.team, self.rows * held)
 
     @property
     def workers(self) -> int:
