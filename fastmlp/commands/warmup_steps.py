@@ -77,8 +77,8 @@ def _update(dtype: str) -> None:
 
 
 def _differentiate(dtype: str) -> None:
-    X, y = _data(dtype)
-    model = train(X, y, epochs=1)
+    X, _ = _data(dtype)
+    model = MLP.from_weights([np.zeros((3, 8), dtype), np.zeros((8, 1), dtype)])
     model.jacobian(X)
     model.jvp(X, X)
     model.vjp(X, X[:, 0])
