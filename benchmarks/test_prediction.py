@@ -57,18 +57,18 @@ def test_update_3_5_1(versus, dtype):
     versus(f"update, 3-5-1, {dtype}", ours(), {"PyTorch eager": torch}, "step")
 
 
+@numba.njit
+def outputs_sum(f, X):
+    total = 0.0
+    for i in range(len(X)):
+        total += f(X[i])
+    return total
+
+
 @pytest.mark.skipif(not hasattr(fastmlp.MLP, "jit"), reason="MLP has no jit yet")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_calls_from_compiled_code(versus, dtype):
     X, _, _, theta = rows(1000, NETWORK.sizes, dtype)
-
-    @numba.njit
-    def outputs_sum(f, X):
-        total = 0.0
-        for i in range(len(X)):
-            total += f(X[i])
-        return total
-
     ours = partial(outputs_sum, mlp(NETWORK, theta).jit(), X)
 
     def by_hand():
@@ -78,6 +78,16 @@ def test_calls_from_compiled_code(versus, dtype):
 
     ours()
     versus(f"jit(), called in a loop, 3-5-1, {dtype}", Side(ours, len(X)), {"Numba by hand": by_hand})
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_calls_of_what_learns(versus, dtype):
+    """predict, whose parameters may change, beside the function in which they are constants."""
+    X, _, _, theta = rows(1000, NETWORK.sizes, dtype)
+    model = mlp(NETWORK, theta)
+    ours, frozen = (partial(outputs_sum, function, X) for function in (model.jit(update=True).predict, model.jit()))
+    assert ours() == frozen()
+    versus(f"jit(update=True), predict in a loop, 3-5-1, {dtype}", Side(ours, len(X)), {"jit()": lambda: [Side(frozen, len(X))]})
 
 
 def formula(theta):

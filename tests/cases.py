@@ -125,8 +125,8 @@ def central_differences(f, theta):
     return Differences(values, 100 * eps ** (2 / 3))
 
 
-def autograd_loss(network, X, targets, weights=1.0):
-    """The loss as a function of theta for autograd to differentiate; from the formulas, not from the oracle."""
+def autograd_outputs(network):
+    """The outputs (N, K) as a function of theta and X for autograd to differentiate; from the formulas, not from the oracle."""
     functions = {
         "elu": lambda z: anp.where(z > 0, z, anp.exp(anp.minimum(z, 0)) - 1),
         "exp": anp.exp,
@@ -141,14 +141,8 @@ def autograd_loss(network, X, targets, weights=1.0):
         "softplus": lambda z: anp.log(1 + anp.exp(z)),
         "tanh": anp.tanh,
     }
-    by_output = {
-        "absolute_error": lambda y, t: anp.abs(y - t),
-        "huber": lambda y, t: anp.where(anp.abs(y - t) < 1, 0.5 * (y - t) ** 2, anp.abs(y - t) - 0.5),
-        "poisson": lambda y, t: y - t * anp.log(y),
-        "squared_error": lambda y, t: 0.5 * (y - t) ** 2,
-    }
 
-    def of(theta):
+    def of(theta, X):
         a, at = X, 0
         for n_in, n_out, name in zip(network.sizes[:-1], network.sizes[1:], (*network.activations, network.output), strict=True):
             z = anp.dot(a, anp.reshape(theta[at : at + n_in * n_out], (n_in, n_out)))
@@ -157,6 +151,23 @@ def autograd_loss(network, X, targets, weights=1.0):
                 z = z + theta[at : at + n_out]
                 at += n_out
             a = functions[name](z)
+        return a
+
+    return of
+
+
+def autograd_loss(network, X, targets, weights=1.0):
+    """The loss as a function of theta for autograd to differentiate."""
+    outputs = autograd_outputs(network)
+    by_output = {
+        "absolute_error": lambda y, t: anp.abs(y - t),
+        "huber": lambda y, t: anp.where(anp.abs(y - t) < 1, 0.5 * (y - t) ** 2, anp.abs(y - t) - 0.5),
+        "poisson": lambda y, t: y - t * anp.log(y),
+        "squared_error": lambda y, t: 0.5 * (y - t) ** 2,
+    }
+
+    def of(theta):
+        a = outputs(theta, X)
         if network.loss in by_output:
             each = by_output[network.loss](a, targets)
         else:

@@ -240,6 +240,9 @@ def test_nothing_writes_to_what_a_network_is_asked_about(classes, dtype, in_file
     objective.value_and_gradient(in_file(model.theta.copy()))
     for rows, targets in ((X, y), (X[:7], y[:7])):
         model.predict(rows), model.loss(rows, targets), model.gradient(rows, targets), model.evaluate(rows, targets)
+        model.jacobian(rows), model.jvp(rows, rows), model.jvp(rows, in_file(model.theta.copy()), parameters=True)
+        weights = in_file(np.ones((len(rows), model.layer_sizes[-1]), dtype))
+        model.parameter_jacobian(rows), model.vjp(rows, weights), model.vjp(rows, weights, parameters=True)
         population.predict(rows), population.predict_members(rows), population.spread(rows), population.evaluate(rows, targets)
     for x, target in zip(X[:5], y[:5], strict=True):
         model.update(x, target, 1e-3)

@@ -121,6 +121,11 @@ CALLS = {
         lambda v: train(X[:4], [v, 1, 2, v]),
     ),
     "X": (lambda v: MODEL.predict(v), lambda v: MODEL.predict([[v, 0, 0]]), lambda v: train(v, Y), lambda v: train([[v]] * 20, Y)),
+    "V": (
+        lambda v: MODEL.jvp(X, v), lambda v: MODEL.jvp(X, [[v] * 3] * 20),
+        lambda v: MODEL.jvp(X, [v] * MODEL.theta.size, parameters=True),
+    ),
+    "U": (lambda v: MODEL.vjp(X, v), lambda v: MODEL.vjp(X, [v] * 20, parameters=True)),
     "sample_weight": (lambda v: Objective(MODEL, X, Y, [v] * 20), lambda v: MODEL.score(X, Y, [v] * 20)),
     "threads": (lambda v: Objective(MODEL, X, Y, threads=v),),
     "class_weight": (lambda v: train(X, Y, class_weight={0: v}),),

@@ -57,6 +57,12 @@ def show(epoch: int, loss: float, validation_loss: float | None) -> bool:
 fastmlp.train(X, y, on_epoch=show)
 objective = fastmlp.Objective(loaded, X, y, sample_weight=[1, 2, 1], threads=2)
 print(objective.value(loaded.theta) < 0.1, loaded.theta - 0.1 * objective.gradient(loaded.theta))
+derivatives = loaded.jacobian(X) @ loaded.jvp(X, X).T + loaded.vjp(X, y, parameters=True)
+learner = loaded.jit(update=True)
+predict, update = learner
+loss: float = update(X[0], 1, 0.1) + learner.update(X[0], 1, learning_rate=0.1)
+output, slopes = loaded.jit(jacobian=True)(X[0])
+loaded.theta = learner.theta
 classifier = fastmlp.train_folder("data", extractor="pixels", method="one-vs-rest", epochs=30, on_epoch=lambda *losses: None)
 evaluation: fastmlp.Evaluation = classifier.evaluate("data")
 verdicts = fastmlp.classify_folder(classifier, ["a.png"], ordered=False, max_pixels=100)
@@ -79,6 +85,11 @@ fastmlp.train(X, y, learning_rate=[0.1, 0.2])
 fastmlp.train(X, y).history.losses
 fastmlp.train(X, y).predict_probability(X)
 fastmlp.train(X, y).evaluate(X, y).acuracy
+fastmlp.train(X, y).jacobian(X, y)
+fastmlp.train(X, y).jvp(X, X, by="parameters")
+fastmlp.train(X, y).jit(updates=True)
+fastmlp.train(X, y).jit(update=True).thetas
+fastmlp.train(X, y).jit(jacobian=True).theta
 fastmlp.MLP.from_weights([X], activation="sigmod")
 fastmlp.Objective(X, y)
 fastmlp.Objective(fastmlp.train(X, y), X, y).gradients

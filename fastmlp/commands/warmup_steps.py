@@ -73,7 +73,15 @@ def _update(dtype: str) -> None:
     X, y = _data(dtype)
     model = train(X, y, epochs=1, batch_size=1, optimizer="sgd")
     model.update(X[0], 1, 0.1)
-    model.jit()
+    model.jit(update=True).update(X[0], 1, 0.1)
+
+
+def _differentiate(dtype: str) -> None:
+    X, _ = _data(dtype)
+    model = MLP.from_weights([np.zeros((3, 8), dtype), np.zeros((8, 1), dtype)])
+    model.jacobian(X)
+    model.jvp(X, X)
+    model.vjp(X, X[:, 0])
 
 
 def _many(dtype: str) -> None:
@@ -110,6 +118,7 @@ PARTS = {
     + _in_both(_train_wide, "batch.train_wide_by_batches", "batch.wide_chunk_losses"),
     "solvers": _in_both(_solve, "lbfgs.minimize", "lbfgs.minimize_wide", "levenberg_marquardt.fit_least_squares"),
     "update": _in_both(_update, "online.train_by_samples", "online.update_once"),
+    "derivatives": _in_both(_differentiate, "jacobian.jacobian_of_rows", "jacobian.forward_products", "jacobian.backward_products"),
     "many": _in_both(_many, "many_batches.train_lanes_by_batches", "many_online.train_lanes_by_samples"),
     "folders": [
         Step(_folders, ("features.ink_features", "features.pixel_features", "files.read_files", "names.sort_names"), "images")

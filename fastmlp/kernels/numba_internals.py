@@ -36,14 +36,27 @@ def check_bounds(context, builder, place, size):
 
 def array_on_stack(context, builder, kind, count, alignment):
     """An array of that Numba type, 1-D, of so many numbers that are not set to anything. Numba has none that needs no heap."""
+    with builder.goto_entry_block():  # cgutils.alloca_once would fill it with zeros, at each call
+        data = builder.alloca(ir.ArrayType(context.get_data_type(kind.dtype), count))
+    data.align = alignment
+    return _array_at(context, builder, kind, data, count)
+
+
+def shared_array(context, builder, kind, array):
+    """The array itself, 1-D, of that Numba type: a constant would be a copy. Its address is told in a way that keeps Numba from
+    caching the code, and what calls it; and the code keeps the array."""
+    library = context.active_code_library
+    library.shared = [*getattr(library, "shared", ()), array]
+    place = context.add_dynamic_addr(builder, array.ctypes.data, info="shared")
+    return _array_at(context, builder, kind, place, array.size)
+
+
+def _array_at(context, builder, kind, place, count):
     from numba.np.arrayobj import populate_array  # which brings in much that only compiling needs
 
     memory, number = context.make_array(kind)(context, builder), context.get_data_type(kind.dtype)
-    with builder.goto_entry_block():  # cgutils.alloca_once would fill it with zeros, at each call
-        data = builder.alloca(ir.ArrayType(number, count))
-    data.align = alignment
     shape, itemsize = (ir.IntType(64)(size) for size in (count, kind.dtype.bitwidth // 8))
-    populate_array(memory, builder.bitcast(data, number.as_pointer()), [shape], [itemsize], itemsize, meminfo=None)
+    populate_array(memory, builder.bitcast(place, number.as_pointer()), [shape], [itemsize], itemsize, meminfo=None)
     return memory._getvalue()
 
 

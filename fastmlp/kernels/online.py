@@ -299,15 +299,11 @@ def train_by_samples(state, work, data, order, first, last, network, rule, ends)
     spread_out(scratch.places, work.plan, theta, True)
 
 
-@jit
-def update_once(theta, plan, edges, memory, x, y, layers, loss, numbers, rate):
-    """One update from one sample, x (D,) and y (K,) or a class number (1,); returns its loss. numbers (2,) are the scale and the
-    parameter of the loss.
-
-    If x or y is not finite, it does nothing and returns NaN. All arguments are arrays and numbers: taking a tuple apart would last
-    longer than the rest.
-    """
-    scratch, number, network = _scratch(plan, edges, memory), theta.dtype.type, Network(layers, loss, numbers[0], numbers[1])
+@jit_flat
+def _one_step(scratch, x, y, layers, loss, numbers, rate):
+    """One update from one sample, x (D,) and y (K,) or a class number (1,); returns its loss. If x or y is not finite, it does
+    nothing and returns NaN."""
+    number, network = scratch.units.dtype.type, Network(layers, loss, numbers[0], numbers[1])
     inputs, targets, stride = scratch.tiles.inputs, scratch.tiles.targets, scratch.tiles.stride
     n_out, columns = layers[layers.shape[0] - 1, 1], y.shape[0]
     bad = number(0)
@@ -323,7 +319,21 @@ def update_once(theta, plan, edges, memory, x, y, layers, loss, numbers, rate):
     if bad != number(0):
         return np.nan
     put(scratch.tiles.weights, np.int64(0), number(1))
+    return _steps(scratch, network, number(rate * network.loss_scale), number(1), np.int64(1))
+
+
+@jit
+def update_once(theta, plan, edges, memory, x, y, layers, loss, numbers, rate):
+    """One update of theta. numbers (2,) are the scale and the parameter of the loss. All arguments are arrays and numbers: taking a
+    tuple apart would last longer than the rest."""
+    scratch = _scratch(plan, edges, memory)
     spread_out(scratch.places, plan, theta, False)
-    value = _steps(scratch, network, number(rate * network.loss_scale), number(1), np.int64(1))
+    value = _one_step(scratch, x, y, layers, loss, numbers, rate)
     spread_out(scratch.places, plan, theta, True)
     return value
+
+
+@jit
+def update_places(plan, edges, memory, x, y, layers, loss, numbers, rate):
+    """The same for parameters that are held in their places."""
+    return _one_step(_scratch(plan, edges, memory), x, y, layers, loss, numbers, rate)

@@ -179,6 +179,11 @@ def as_tuple(array, i, count):
     return tuple(_places(array, i, count))
 
 
+def as_tuples(array, i, count, each):
+    """So many tuples of so many numbers each, from place i on; both are known when the code is compiled."""
+    return tuple(as_tuple(array, i + k * each, each) for k in range(count))
+
+
 def copy_apart(array, i, step, source, j, count):
     """Copies numbers from place j of the source on to places i, i + step, ...; their count is known when the code is compiled."""
     for k, number in enumerate(_places(source, j, count)):
@@ -378,6 +383,21 @@ def _(context, builder, signature, array, i, count):
     pointer = pointer_to(context, builder, signature.args[0], array, i, signature.return_type.count)
     numbers = [builder.load(builder.gep(pointer, [ir.IntType(64)(k)])) for k in range(signature.return_type.count)]
     return context.make_tuple(builder, signature.return_type, numbers)
+
+
+def _tuples_of(array, i, count, each):
+    numbers = _tuple_of(array, i, each)
+    return types.UniTuple(numbers, count.literal_value) if numbers and isinstance(count, types.IntegerLiteral) else None
+
+
+@compiles(as_tuples, result=_tuples_of, kinds=[(types.Array, types.Integer, types.Any, types.Any)])
+def _(context, builder, signature, array, i, count, each):
+    result, kind = signature.return_type, signature.args[0]
+    size = result.dtype.count
+    pointer = pointer_to(context, builder, kind, array, i, result.count * size)
+    places = [[builder.gep(pointer, [ir.IntType(64)(k * size + j)]) for j in range(size)] for k in range(result.count)]
+    rows = [context.make_tuple(builder, result.dtype, [builder.load(place) for place in row]) for row in places]
+    return context.make_tuple(builder, result, rows)
 
 
 def _copied(array, i, step, source, j, count):

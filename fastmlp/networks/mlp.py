@@ -7,31 +7,30 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, labels
 from fastmlp.kernels import inference, online
-from fastmlp.kernels.frozen import MOST_OUTPUTS, frozen
 from fastmlp.kernels.layers import rows_of
 from fastmlp.kernels.tiles import STRIP
 from fastmlp.literals import Activation, Loss, Output
 from fastmlp.networks import metrics
 from fastmlp.networks.architecture import activation_of_each, default_loss, weights_and_biases
+from fastmlp.networks.derivatives import Differentiable
+from fastmlp.networks.functions import Learner, functions_of
 from fastmlp.networks.history import DivergedError, History, TrainingState
-from fastmlp.networks.layered import Layered
 from fastmlp.networks.objective import ChunkedLoss, loss_of_rows
 from fastmlp.networks.prediction import outputs
 from fastmlp.networks.records import expected_network, network_arguments, of_networks
 from fastmlp.storage import NO_FIELDS, ModelKind, write_model
 
-ON_STACK = 4096  # units of a network whose compiled form keeps them on the stack
 FEW = int(STRIP)  # rows whose prediction is one kernel call with scratch on the stack
 
 
-class MLP(Layered):
+class MLP(Differentiable):
     """A multilayer perceptron: a[l+1] = f(a[l] @ W[l] + b[l]).
 
     `fastmlp.train` makes one from data, `MLP.from_weights` from arrays, `fastmlp.load` from a file.
@@ -277,26 +276,45 @@ class MLP(Layered):
             raise DivergedError(0, loss, rate)
         return loss
 
-    def jit(self) -> Callable[..., Any]:
+    @overload
+    def jit(self, *, jacobian: bool = False, update: Literal[False] = False) -> Callable[..., Any]: ...
+
+    @overload
+    def jit(self, *, jacobian: bool = False, update: Literal[True]) -> Learner: ...
+
+    @checks.takes_options()
+    def jit(self, *, jacobian: bool = False, update: bool = False) -> Any:
         """The network, as it is now, as a function that other Numba code calls with no Python in between.
 
         Its parameters are constants of the compiled code: later changes of theta do not reach it, and it is not cached on disk. It
         allocates nothing, and may be called with the GIL released and from several threads.
 
+        Parameters
+        ----------
+        jacobian : bool
+            Whether f gives the derivatives by the inputs, too: see `jacobian`.
+        update : bool
+            Whether the network is to learn there: a pair (predict, update) that shares its parameters, see `Learner`.
+
         Returns
         -------
         f(x) -> the output for D inputs x, an array, or a tuple of up to 100, of numbers of one type: a number for one output (of
-        two classes, the probability of the second), else a tuple of K, which f(x, out) also writes to an array of K numbers.
+        two classes, the probability of the second), else a tuple of K, which f(x, out) also writes to an array of K numbers. With
+        jacobian=True f(x) -> (output, derivatives): D of them for one output, else a tuple of K tuples of D, which f(x, out,
+        jacobian) also writes to an array (K, D); for one output f(x, jacobian) to one (D,).
 
         Raises
         ------
         ValueError
-            If the network has more units than fit on a thread's stack or more outputs than a tuple should have, 500, or theta is
-            not finite; f does, if x has not D entries, or is something else than an array or a tuple of numbers of one type.
+            If the network has more units than fit on a thread's stack or more outputs than a tuple should have, 500, with
+            jacobian=True times its inputs, or theta is not finite; f does, if x has not D entries, or is something else than an
+            array or a tuple of numbers of one type.
         """
-        checks.at_most("the network's units", sum(self.layer_sizes), ON_STACK, "to run on the stack")
-        checks.at_most("the network's outputs", self.layer_sizes[-1], MOST_OUTPUTS, "to be returned as a tuple")
-        return frozen(arrays.finite("theta", self._theta), *online.online_memory(self.layers, self.dtype, 0))
+        return functions_of(
+            self,
+            jacobian=bool(checks.yes_or_no("jacobian", jacobian)),
+            update=bool(checks.yes_or_no("update", update)),
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the network, its classes and its history to one .npz file; `fastmlp.load` reads it back exactly.

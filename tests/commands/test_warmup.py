@@ -154,7 +154,10 @@ with noticed_by(Heard()):
                 population = fastmlp.train_many(fixed, targets, members=3, epochs=4, halving=2, **options)
             if y.ndim == 1:
                 model.update(X[0], y[0], 0.1)
-            model.jit()
+            model.jit(jacobian=True), model.jit(update=True).theta
+            weights = np.ones((300, model.layer_sizes[-1]), dtype)
+            model.jacobian(X), model.parameter_jacobian(X[:5]), model.jvp(X, X), model.vjp(X, weights)
+            model.jvp(X[:5], model.theta, parameters=True), model.vjp(X, weights, parameters=True)
             fastmlp.train(X.tolist(), y, init=model, epochs=1, dtype=dtype)
             for rows in X, X[:1], X[::2], np.asfortranarray(X), X.tolist():
                 model.predict(rows)

@@ -83,6 +83,29 @@ def test_an_array_on_the_stack_has_its_size_its_type_and_its_alignment():
     assert filled(np.zeros(1, np.float32)) == (11, 4, 55, 0)
 
 
+def itself(like):
+    """The array NUMBERS."""
+
+
+NUMBERS = np.arange(4.0)
+
+
+@compiles(itself, result=lambda like: types.Array(types.float64, 1, "C"), kinds=[(types.Integer,)])
+def _(context, builder, signature, like):
+    return internals.shared_array(context, builder, signature.return_type, NUMBERS)
+
+
+def test_a_shared_array_is_the_array_itself_and_its_code_keeps_it_and_is_not_cached():
+    @numba.njit
+    def change(i):
+        itself(i)[i] += 10
+        return itself(i).size, itself(i).itemsize
+
+    assert change(1) == (4, 8) and NUMBERS[1] == 11
+    (compiled,) = change.overloads.values()
+    assert any(array is NUMBERS for array in compiled.library.shared) and compiled.library.has_dynamic_globals
+
+
 def test_places_outside_raise_an_index_error():
     @numba.njit
     def place(i):

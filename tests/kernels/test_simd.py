@@ -242,6 +242,13 @@ def copy_three(out, i, step, x, j):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_tuples_of_tuples_are_rows(dtype):
+    rows = numba.njit(lambda x, i: simd.as_tuples(x, i, 2, 3))(rows_of_numbers(dtype), 7)
+    assert rows == ((8, 9, 10), (11, 12, 13))
+    assert numba.njit(lambda x: simd.as_tuples(x, 99, 1, 1))(rows_of_numbers(dtype)) == ((100,),)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_numbers_are_copied_to_places_apart(dtype):
     x, out = rows_of_numbers(dtype), np.zeros(20, dtype)
     copy_three(out, 2, 7, x, 18)

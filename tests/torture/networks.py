@@ -14,7 +14,7 @@ import numpy as np
 import fastmlp
 from benchmarks import reference
 from fastmlp.kernels import online
-from fastmlp.networks import layout, objective, prediction
+from fastmlp.networks import derivatives, layout, objective, prediction
 from tests.torture import attack
 from tests.torture.configurations import ADAPTIVE, ODD, WITH_KINKS, Problem, anything, as_given, pick, problem, steps
 from tests.torture.guarded import guarded
@@ -46,7 +46,7 @@ class Attack(attack.Base):
 
     def __init__(self, scratch: Path) -> None:
         super().__init__(scratch)
-        layout.aligned = objective.aligned = prediction.aligned = _guarded_arrays
+        layout.aligned = objective.aligned = prediction.aligned = derivatives.aligned = _guarded_arrays
         memory_of = online.online_memory
         online.online_memory = lambda *shape: memory_of(*shape)._replace(memory=_guarded_copy(memory_of(*shape).memory))
         warnings.simplefilter("error")
@@ -78,6 +78,7 @@ class Attack(attack.Base):
             gradient,
             [reference.backward(p.network, p.theta, p.X, p.targets, p.weights) for p in each],
         )
+        self._differentiated(rng, model, given, row)
         each = [p._replace(X=p.X[row : row + 1], targets=p.targets[row : row + 1], weights=None) for p in each]
         rate, before = 0.01, model.theta.copy()
         losses = [reference.loss(p.network, p.theta, p.X, p.targets) for p in each]
@@ -90,6 +91,25 @@ class Attack(attack.Base):
         told = Told("an update", given, dtype, slack)
         _compare(told, step, [reference.backward(p.network, p.theta, p.X, p.targets) for p in each])
         return Counter(asked=1)
+
+    def _differentiated(self, rng: np.random.Generator, model: fastmlp.MLP, given: Problem, row: int) -> None:
+        """Products with both sides of a Jacobian are one number, whichever is formed first."""
+        n_out, dtype = given.network.sizes[-1], given.X.dtype
+        V, U, v = (
+            _guarded_copy(rng.normal(size=s).astype(dtype)) for s in (given.X.shape, (len(given.X), n_out), given.theta.shape)
+        )
+        by_inputs, by_parameters = _answers(lambda: model.jacobian(given.X)), _answers(lambda: model.parameter_jacobian(given.X))
+        if isinstance(by_inputs, str) or isinstance(by_parameters, str) or np.abs(by_parameters).max() > WILD:
+            return
+        for J, along, parameters in ((by_inputs, V, False), (by_parameters, np.broadcast_to(v, (len(V), v.size)), True)):
+            forward = model.jvp(given.X, v if parameters else V, parameters=parameters)
+            backward = model.vjp(given.X, U, parameters=parameters)
+            sides = np.vdot(U, forward), np.vdot(v if parameters else V, backward), np.einsum("nk,nkp,np", U, J, along)
+            size = 1 + np.einsum("nk,nkp,np", *(np.abs(one.astype(float)) for one in (U, J, along)))
+            if not max(sides) - min(sides) <= 1e4 * np.finfo(dtype).eps * size:
+                raise attack.Found(f"products differ, {sides} of {size}: {given.network}, {len(V)} rows, {dtype}")
+        if not np.array_equal(model.jacobian(given.X[row : row + 1])[0], by_inputs[row]):
+            raise attack.Found(f"the derivatives of row {row} depend on those beside it: {given.network}")
 
     # -- a network that is trained --------------------------------------------------------------------------------------------
 
