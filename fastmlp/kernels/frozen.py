@@ -27,7 +27,8 @@ from fastmlp.kernels.online import (
     spread_out,
 )
 from fastmlp.kernels.shared import array_of
-from fastmlp.kernels.simd import as_tuple, as_tuples, get, load_eight, put, room, store, total
+from fastmlp.kernels.simd import get, load_eight, put, room, store, total
+from fastmlp.kernels.tuples import as_tuple, as_tuples
 
 MOST_OUTPUTS = 500  # numbers of a tuple, or of one of tuples: more would not be compiled within seconds
 MOST_INPUTS = 100  # that may come as a tuple

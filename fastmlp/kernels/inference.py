@@ -8,8 +8,9 @@ from fastmlp.kernels.layers import last_layer, layer_of
 from fastmlp.kernels.output import output_forward
 from fastmlp.kernels.product import Grid
 from fastmlp.kernels.shuffles import side_of, transpose
-from fastmlp.kernels.simd import copy_apart, get, lanes_of, load, put, room, total, zeros
+from fastmlp.kernels.simd import get, lanes_of, load, put, room, total, zeros
 from fastmlp.kernels.tiles import strips
+from fastmlp.kernels.tuples import copy_apart
 
 ROOM = 8192  # numbers of scratch on the stack
 NO = np.int64(0)

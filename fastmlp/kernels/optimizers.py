@@ -103,9 +103,7 @@ TABLE = (
     OptimizerRow("adamw", _adam, 2, 0.006, "Loshchilov and Hutter 2019, algorithm 2", adaptive=True, decoupled=True),
     OptimizerRow("nadam", _nadam, 2, 0.006, "Dozat 2016, with a constant beta1", adaptive=True),
     OptimizerRow("lbfgs", None, 0, 1.0, "Nocedal and Wright 2006, chapters 3 and 7", iterations=200),
-    OptimizerRow(
-        "levenberg-marquardt", None, 0, 1.0, "Madsen, Nielsen and Tingleff 2004, with Moré 1978", iterations=100
-    ),
+    OptimizerRow("levenberg-marquardt", None, 0, 1.0, "Madsen, Nielsen and Tingleff 2004, with Moré 1978", iterations=100),
 )
 OPTIMIZERS: dict[Any, OptimizerRow] = {row.name: row for row in TABLE}
 CODES = {row.name: code for code, row in enumerate(TABLE)}

@@ -124,22 +124,22 @@ def _(context, builder, signature, array):
 
 def load(array, i):
     """The numbers from place i on."""
-    return _places(array, i, lanes_of(array)).copy()
+    return numbers_at(array, i, lanes_of(array)).copy()
 
 
 def load_eight(array, i):
     """The eight numbers from place i on: a vector of 32 bytes for float32."""
-    return _places(array, i, 8).copy()
+    return numbers_at(array, i, 8).copy()
 
 
 def load_wide(array, i):
     """The numbers from place i on, as one vector of WIDE times the usual size: each operation on it is WIDE instructions."""
-    return _places(array, i, WIDE * lanes_of(array)).copy()
+    return numbers_at(array, i, WIDE * lanes_of(array)).copy()
 
 
 def store(array, i, x):
     """Writes a vector, or a number for all lanes, to the places from i on."""
-    _places(array, i, x.size if isinstance(x, np.ndarray) else lanes_of(array))[:] = x
+    numbers_at(array, i, x.size if isinstance(x, np.ndarray) else lanes_of(array))[:] = x
 
 
 def load_two(array, i, j):
@@ -165,29 +165,13 @@ def zeros_wide(array):
 
 def get(array, i):
     """The number at place i, also of what `readable` makes."""
-    found = _places(array, i, 1)
+    found = numbers_at(array, i, 1)
     return found.view(found.dtype.names[0])[0] if found.dtype.names else found[0]
 
 
 def put(array, i, x):
     """Writes a number to place i."""
-    _places(array, i, 1)[0] = x
-
-
-def as_tuple(array, i, count):
-    """So many numbers from place i on; the count is known when the code is compiled."""
-    return tuple(_places(array, i, count))
-
-
-def as_tuples(array, i, count, each):
-    """So many tuples of so many numbers each, from place i on; both are known when the code is compiled."""
-    return tuple(as_tuple(array, i + k * each, each) for k in range(count))
-
-
-def copy_apart(array, i, step, source, j, count):
-    """Copies numbers from place j of the source on to places i, i + step, ...; their count is known when the code is compiled."""
-    for k, number in enumerate(_places(source, j, count)):
-        put(array, i + k * step, number)
+    numbers_at(array, i, 1)[0] = x
 
 
 def spread(array, i):
@@ -206,7 +190,8 @@ def gather(like, array, rows, first, step, shift, across):
     return np.array([get(array, int(get(rows, first + k)) * step + shift + k * across) for k in lanes], like.dtype)
 
 
-def _places(array, i, count):
+def numbers_at(array, i, count):
+    """So many numbers from place i on, in code that is not compiled."""
     # A slice would be cut short at the end, and begin from the end where i is negative.
     assert 0 <= i <= array.size - count, f"places {i} to {i + count - 1} of {array.size}"
     return array.reshape(-1)[i : i + count]
@@ -372,45 +357,6 @@ def _(context, builder, signature, like, array, rows, *numbers):
         number = context.cast(builder, number, _number_of(array_kind), signature.return_type.dtype)
         vector = builder.insert_element(vector, number, ir.IntType(32)(lane))
     return vector
-
-
-def _tuple_of(array, i, count):
-    return types.UniTuple(array.dtype, count.literal_value) if isinstance(count, types.IntegerLiteral) else None
-
-
-@compiles(as_tuple, result=_tuple_of, kinds=[(types.Array, types.Integer, types.Any)])
-def _(context, builder, signature, array, i, count):
-    pointer = pointer_to(context, builder, signature.args[0], array, i, signature.return_type.count)
-    numbers = [builder.load(builder.gep(pointer, [ir.IntType(64)(k)])) for k in range(signature.return_type.count)]
-    return context.make_tuple(builder, signature.return_type, numbers)
-
-
-def _tuples_of(array, i, count, each):
-    numbers = _tuple_of(array, i, each)
-    return types.UniTuple(numbers, count.literal_value) if numbers and isinstance(count, types.IntegerLiteral) else None
-
-
-@compiles(as_tuples, result=_tuples_of, kinds=[(types.Array, types.Integer, types.Any, types.Any)])
-def _(context, builder, signature, array, i, count, each):
-    result, kind = signature.return_type, signature.args[0]
-    size = result.dtype.count
-    pointer = pointer_to(context, builder, kind, array, i, result.count * size)
-    places = [[builder.gep(pointer, [ir.IntType(64)(k * size + j)]) for j in range(size)] for k in range(result.count)]
-    rows = [context.make_tuple(builder, result.dtype, [builder.load(place) for place in row]) for row in places]
-    return context.make_tuple(builder, result, rows)
-
-
-def _copied(array, i, step, source, j, count):
-    return types.none if array.dtype == source.dtype and isinstance(count, types.IntegerLiteral) else None
-
-
-@compiles(copy_apart, result=_copied, kinds=[(types.Array, types.Integer, types.Integer, types.Array, types.Integer, types.Any)])
-def _(context, builder, signature, array, i, step, source, j, count):
-    kind, _, _, source_kind, _, count_kind = signature.args
-    for k in range(count_kind.literal_value):
-        number = builder.load(pointer_to(context, builder, source_kind, source, builder.add(j, j.type(k))))
-        builder.store(number, pointer_to(context, builder, kind, array, builder.add(i, builder.mul(step, step.type(k)))))
-    return context.get_dummy_value()
 
 
 @compiles(zeros, result=lambda array: vector_of(array), kinds=[(types.Array,)])

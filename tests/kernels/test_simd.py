@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numba.core.errors import NumbaError
 
-from fastmlp.kernels import simd, trace
+from fastmlp.kernels import simd, trace, tuples
 from fastmlp.kernels.simd import get, lanes_of, load, load_eight, load_two, load_wide, put, room, store, store_two
 from fastmlp.kernels.trace import where
 
@@ -229,7 +229,7 @@ def read_all(out, x, i):
     store(out, 2 * lanes, simd.zeros(x))
     store(out, 3 * lanes, load_eight(x, i))
     put(out, 3 * lanes + 8, get(x, i))
-    for k, number in enumerate(simd.as_tuple(x, i, 3)):
+    for k, number in enumerate(tuples.as_tuple(x, i, 3)):
         put(out, 3 * lanes + 9 + k, number)
     store(out, 3 * lanes + 12, load_wide(x, i))
     store(out, 7 * lanes + 12, simd.zeros_wide(x))
@@ -238,14 +238,14 @@ def read_all(out, x, i):
 
 @numba.njit
 def copy_three(out, i, step, x, j):
-    simd.copy_apart(out, i, step, x, j, 3)
+    tuples.copy_apart(out, i, step, x, j, 3)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_tuples_of_tuples_are_rows(dtype):
-    rows = numba.njit(lambda x, i: simd.as_tuples(x, i, 2, 3))(rows_of_numbers(dtype), 7)
+    rows = numba.njit(lambda x, i: tuples.as_tuples(x, i, 2, 3))(rows_of_numbers(dtype), 7)
     assert rows == ((8, 9, 10), (11, 12, 13))
-    assert numba.njit(lambda x: simd.as_tuples(x, 99, 1, 1))(rows_of_numbers(dtype)) == ((100,),)
+    assert numba.njit(lambda x: tuples.as_tuples(x, 99, 1, 1))(rows_of_numbers(dtype)) == ((100,),)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
