@@ -44,6 +44,8 @@ SWEPT: dict[str, tuple[str, Callable[[str], Any]]] = {
 }
 SINGLE: dict[str, tuple[str, Callable[[str], Any]]] = {
     "optimizer": ("NAME", str),
+    "loss": ("NAME", str),
+    "tolerance": ("T", number),
     "schedule": ("NAME", str),
     "warmup": ("EPOCHS", number),
     "epochs": ("N", whole),

@@ -16,6 +16,7 @@ MOST_OF_ADAM = 0.06
 STEEP = 16  # units, beyond which the loss is so steep that plain gradient descent has to take shorter steps
 HIDDEN, BATCH_SIZE = (100,), 32
 OF_STEPS = ("learning_rate", "momentum", "beta1", "beta2", "epsilon", "schedule", "power_t", "warmup")
+FULL_STEP = {"learning_rate": (1.0,)}  # as the options of a population tell it
 TOLERANCE = {"float32": 1e-5, "float64": 1e-8}  # of solvers, by default
 
 
@@ -50,6 +51,8 @@ def default_rate(optimizer: str, network: MLP) -> float:
     units share the way. Those of the others grow with the gradient, as that does with the units: it is lower where there are
     many."""
     hidden, rate = network.layer_sizes[1:-1] or (1,), OPTIMIZERS[optimizer].learning_rate
+    if optimizer in SOLVERS:
+        return rate
     if OPTIMIZERS[optimizer].adaptive:
         return min(MOST_OF_ADAM, rate * math.sqrt(max(1.0, HIDDEN[0] / min(hidden))))
     return rate * min(1.0, STEEP / max(hidden))
@@ -63,9 +66,9 @@ def check_fitting(values: dict[str, Any], defaults: Mapping[str, Any]) -> None:
             raise ValueError(f"tolerance is for the optimizers {' and '.join(map(repr, SOLVERS))}; the optimizer is {optimizer!r}")
         return
     for name in OF_STEPS:
-        if values[name] is not defaults[name] and values[name] != defaults[name]:
+        if not _are_among(values[name], (defaults[name], *FULL_STEP.get(name, ()))):
             raise ValueError(f"{name} must be left out for the optimizer {optimizer!r}, which finds the length of its steps itself")
-    if values["batch_size"] not in (None, BATCH_SIZE):
+    if not _are_among(values["batch_size"], (None, BATCH_SIZE)):
         got = checks.shown(values["batch_size"])
         raise ValueError(
             f"batch_size must be None, or left out, for the optimizer {optimizer!r}, which sees all rows at once; got {got}"
@@ -73,3 +76,8 @@ def check_fitting(values: dict[str, Any], defaults: Mapping[str, Any]) -> None:
     if values["keep_state"]:
         raise ValueError(f"keep_state must be left out for the optimizer {optimizer!r}, of which nothing is kept")
     values["batch_size"] = None
+
+
+def _are_among(value: Any, allowed: tuple[Any, ...]) -> bool:
+    """Whether an option, or that of each member, is one of these."""
+    return all(one in allowed for one in (value if checks.is_many(value) else [value]))

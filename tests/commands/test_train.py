@@ -73,6 +73,20 @@ def test_train_holds_out_a_fifth_and_then_trains_on_all(tmp_path, capsys):
     assert same.networks[0].theta.tobytes() == model.networks[0].theta.tobytes()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [["lbfgs"], ["lbfgs", "--members", "4", "--halving", "2"], ["levenberg-marquardt", "--loss", "squared_error", "--hidden", "4"]],
+    ids=" ".join,
+)
+def test_solvers_learn_images(options, tmp_path, capsys):
+    path = tmp_path / "m.npz"
+    assert main(["train", str(TRAINING), "-o", str(path), "--seed", "0", "--tolerance", "0.0001", "--optimizer", *options]) == 0
+    model = fastmlp.load(path)
+    assert model.made_with["validation"]["accuracy"] == 1
+    assert model.made_with["options"]["optimizer"] == options[0] and model.made_with["options"]["learning_rate"] == 1
+    assert f"optimizer {options[0]}" in capsys.readouterr().out
+
+
 @pytest.mark.filterwarnings("always:training on all images was interrupted:RuntimeWarning")
 @pytest.mark.parametrize(("options", "trainer"), [([], "train"), (["--members", "2"], "train_many")])
 def test_ctrl_c_while_all_images_are_trained_on_keeps_what_was_trained_before(options, trainer, tmp_path, monkeypatch, capsys):

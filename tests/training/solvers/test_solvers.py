@@ -191,6 +191,15 @@ def test_members_are_what_train_makes(optimizer):
         assert population[member].history.stopped_by == alone.history.stopped_by
 
 
+@pytest.mark.parametrize("optimizer", SOLVERS)
+def test_the_options_of_a_population_make_it_anew(optimizer):
+    options = {"optimizer": optimizer, "task": "regression", "epochs": 3}
+    population = fastmlp.train_many(X, Y, members=2, hidden=[3, 4], l2=[0.0, 0.1], seed=7, **options)
+    again = fastmlp.train_many(X, Y, **population.options, **options)
+    for member, other in zip(population, again, strict=True):
+        assert member.theta.tobytes() == other.theta.tobytes()
+
+
 def test_the_best_of_many_go_on():
     options = {"optimizer": "lbfgs", "task": "regression", "activation": "tanh", "hidden": 5, "epochs": 16}
     population = fastmlp.train_many(X, Y, members=8, halving=2, seed=0, **options)
@@ -207,6 +216,8 @@ def test_the_best_of_many_go_on():
     ("optimizer", "options", "expected"),
     [
         ("lbfgs", {"learning_rate": 0.1}, ["learning_rate", "lbfgs"]),
+        ("lbfgs", {"learning_rate": [1.0, 0.1]}, ["learning_rate"]),
+        ("lbfgs", {"batch_size": [None, 64]}, ["batch_size"]),
         ("lbfgs", {"momentum": 0.5}, ["momentum", "lbfgs"]),
         ("lbfgs", {"schedule": "cosine"}, ["schedule", "lbfgs"]),
         ("lbfgs", {"warmup": 1.0}, ["warmup", "lbfgs"]),
