@@ -26,6 +26,7 @@ from fastmlp.kernels.tiles import pack, strips
 
 FIRST_DAMPING, MOST_DAMPING = 0.1, 1e30  # beside the curvatures
 LEAST_SCALE = 1e-8  # of a parameter, beside that of the largest
+UNITS = 64  # of work, for a tile that is summed up
 CHUNKS_AT_ONCE = 256  # whose losses are found, until somebody looks whether to halt
 
 # What the counters count, beside what ends.py says of a solver's: what is done next, how many tiles, or chunks, of it are done; and
@@ -117,9 +118,9 @@ def _sum_up(state, place, count, n, n_out, lanes, me, threads):
 @jit_part
 def _damped(state, n, network, limits):
     """The curvature of the mean loss with its penalty, and the damping, into state.factor; with the gradient behind."""
-    size, width, scale, damping = state.theta.shape[0], state.width, 1 / n, state.numbers[DAMPING]
+    size, width, scale, damping, one = state.theta.shape[0], state.width, 1 / n, state.numbers[DAMPING], lanes_of(state.factor)
     for i in range(size):
-        for j in range(i * width + i // 8 * 8, i * width + size):
+        for j in range(i * width + i // one * one, i * width + size):
             state.factor[j] = scale * state.normal[j]
         state.factor[i * width + i] += damping * state.scale[i]
         state.factor[i * width + size] = state.gradient[i]
@@ -133,7 +134,9 @@ def _damped(state, n, network, limits):
 def _try_step(state, n, network, limits):
     """The next trial point, unless there is none that is worth it."""
     numbers, counters, size = state.numbers, state.counters, state.theta.shape[0]
+    of_tile = state.rows.shape[0] // (state.tiles * state.width)  # rows of J
     while True:
+        counters[WORK] += 2 * UNITS * size // (3 * of_tile)
         _damped(state, n, network, limits)
         if factorize(state.factor, state.width, size + 1, size, state.taken):
             break
@@ -211,29 +214,29 @@ def _judge(state, loss, n, network, limits, ends):
 
 @jit
 def fit_least_squares(state, sums, worker, beside, data, order, sizes, network, limits, ends, team):
-    """Goes on until sizes.last iterations are done, or a reason to end comes up, or sizes.first tiles have been summed up: losses
-    count as an eighth of that. Each thread of the team works on a share of the tiles, of their sum, and of the chunks."""
-    n, me, threads, arrivals, work = order.shape[0], team.me, team.threads, 0, 0
+    """Goes on until sizes.last iterations are done, or a reason to end comes up, or sizes.first units of work. Each thread of
+    the team works on a share of the tiles, of their sum, and of the chunks; one solves the equations. Beside the P^2 / 2 products
+    for a row of J, the losses of a row count as 4 P, and a solution as P^3 / 3."""
+    n, me, threads, arrivals, begun = order.shape[0], team.me, team.threads, 0, state.counters[WORK]
     counters, lanes, n_out = state.counters, worker.tiles.lanes, last_layer(network.layers).n_out
     n_chunks, n_tiles = (n + sizes.chunk - 1) // sizes.chunk, (n + lanes - 1) // lanes
-    while work < sizes.first:
+    while counters[WORK] - begun < sizes.first:
         sums_up, place = counters[STAGE] == NORMAL, counters[PLACE]
         if sums_up:
             count = min(state.tiles, n_tiles - place)
             for slot in range(me, count, threads):
                 _rows_of_tile(state, slot, worker, beside, data, order, (place + slot) * lanes, network)
-            done = count
+            done = UNITS * count
         else:
             count = min(np.int64(CHUNKS_AT_ONCE), n_chunks - place)
             mine = ChunkRange(0, n, sizes.chunk, place + count * me // threads, place + count * (me + 1) // threads)
             losses_of_chunks(
                 samples_chunk, sums, worker, data, order, mine, state.trial, network, np.int64(0), np.int64(1)
             )  # fmt: skip
-            done = 1 + count * sizes.chunk // lanes // 8
+            done = 1 + 8 * UNITS * count * sizes.chunk // (lanes * n_out * state.theta.shape[0])
         arrivals += threads
         if threads > 1 and not meet(team.counter, arrivals):
             return
-        work += done
         if sums_up:
             _sum_up(state, place, count, n, n_out, lanes, me, threads)
             arrivals += threads

@@ -23,7 +23,7 @@ TEAM_PAYS = 200_000  # of parameters squared times rows
 
 
 class LeastSquares(Solver):
-    """Its work is counted in tiles of rows."""
+    """Its work is counted in parts of the sum over a tile of rows."""
 
     def __init__(self, network: MLP, data: TrainingData, l2: float, stopping: Stopping, threads: int) -> None:
         super().__init__(network, data, l2, stopping, threads, counters=6)
@@ -47,7 +47,7 @@ class LeastSquares(Solver):
         self.beside = [
             levenberg_marquardt.Beside(*aligned(network.dtype, outputs, tiles.stride)) for _ in range(len(self.work.workers))
         ]
-        self.pace = Pace(team, of_tile * size)
+        self.pace = Pace(team, max(1, of_tile * size // levenberg_marquardt.UNITS))
 
     @property
     def workers(self) -> int:

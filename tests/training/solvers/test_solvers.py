@@ -9,7 +9,9 @@ from cases import BINARY, REGRESSOR, SOFTMAX, labels_of, mlp, network_of, one_se
 
 import fastmlp
 from benchmarks import reference_solvers
+from fastmlp.kernels import levenberg_marquardt
 from fastmlp.kernels.optimizers import SOLVERS
+from fastmlp.training.solvers.least_squares import LeastSquares
 
 ROWS, ITERATIONS = (10, 2) if numba.config.DISABLE_JIT else (75, 8)
 SHAPES = [("identity", (4,), 2), ("sigmoid", (3, 5), 1), ("softmax", (4,), 3), ("identity", (), 1), ("softplus", (6,), 2)]
@@ -86,6 +88,20 @@ def test_levenberg_marquardt_takes_tiles_in_turn_and_has_many_parameters():
     compare(network, "levenberg-marquardt", rows=700, iterations=4)
 
 
+def test_a_call_ends_after_a_solution_that_takes_long(monkeypatch):
+    """Ctrl-C waits for the end of a call: where many parameters meet few rows, equations take all of the time."""
+    calls, iterate = [], LeastSquares._iterate
+
+    def counted(solver, last, work, *rest):
+        losses = solver.losses_found
+        iterate(solver, last, 3 * levenberg_marquardt.UNITS, *rest)
+        calls.append(solver.losses_found - losses)
+
+    monkeypatch.setattr(LeastSquares, "_iterate", counted)
+    trained(X, Y, optimizer="levenberg-marquardt", hidden=60, epochs=4, l2=0.0)
+    assert sum(calls) > 4 and max(calls) == 1
+
+
 def test_levenberg_marquardt_needs_no_rows_laid_out_beforehand(monkeypatch):
     options = {"optimizer": "levenberg-marquardt", "epochs": 6}
     kept = trained(X, Y, **options)
@@ -116,6 +132,7 @@ def test_an_iteration_never_raises_the_loss_and_the_last_is_that_of_the_network(
     assert (np.diff(model.history.loss) <= 0).all()
     assert model.history.loss[-1] == pytest.approx(model.loss(X, Y), rel=1e-12)
     assert model.history.loss[-1] < model.history.loss[0] / 2
+    assert trained(X, Y, optimizer=optimizer, l2=0.0).history.loss[-1] < 0.005
 
 
 @pytest.mark.parametrize("optimizer", SOLVERS)
