@@ -5,6 +5,7 @@ import pytest
 from cases import one_sentence, toy
 
 import fastmlp
+from fastmlp.kernels import batch, inference
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(150, 4))
@@ -72,6 +73,17 @@ def test_a_member_is_what_train_makes(trainer, targets):
         np.testing.assert_allclose(member.history.loss, alone.history.loss, rtol=1e-9)
         np.testing.assert_allclose(member.theta, alone.theta, rtol=0, atol=1e-9 * np.abs(alone.theta).max())
         assert member.loss_function is pinball
+
+
+def test_no_kernel_is_compiled_anew_for_a_function():
+    def square(prediction, target):
+        return (prediction - target) ** 2, 2 * (prediction - target)
+
+    counts = []
+    for loss in ("huber", half_square, square):
+        fastmlp.train(X, Y, loss=loss, hidden=6, epochs=1, seed=0)
+        counts.append([len(kernel.signatures) for kernel in (batch.train_by_batches, inference.predict_few)])
+    assert counts[0][0] and counts[1:] == [counts[1]] * 2 and counts[1][0] == counts[0][0]
 
 
 def test_large_batches_have_the_same_bits_for_any_number_of_threads():
