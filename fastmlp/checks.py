@@ -189,6 +189,11 @@ def fraction(name: str, value: Any) -> float:
     return number
 
 
+def dropout_shares(name: str, value: Any) -> float | tuple[float, ...]:
+    """One for all hidden layers, or one for each."""
+    return tuple(fraction(name, one) for one in value) if isinstance(value, list | tuple) else fraction(name, value)
+
+
 def share(name: str, value: Any) -> float:
     number = _number(name, value, "a fraction between 0 and 1, or (X, y)")
     if not 0 < number < 1:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastmlp.kernels import optimizers
 from fastmlp.networks.history import History
+from fastmlp.networks.layout import Dropped
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
 from fastmlp.threads import Stop, Workers
@@ -108,11 +109,12 @@ class TrainingGroup(NamedTuple):
     batch_size: int  # at most the number of rows
     stopping: Stopping
     data: list[TrainingData]  # what each learns, or the one that all do
+    dropped: Dropped | None = None  # from their hidden layers
 
     @property
     def online(self) -> bool:
         """Whether each update is from one sample, by plain gradient descent: that has a kernel of its own."""
-        return self.batch_size == 1 and self.method.optimizer == optimizers.SGD
+        return self.batch_size == 1 and self.dropped is None and optimizers.is_plain(self.method)
 
     def data_of(self, member: int) -> TrainingData:
         return self.data[member if len(self.data) > 1 else 0]
@@ -208,7 +210,10 @@ class SamplesAsLanes:
             rate, momentum, l2 = group.numbers[member].tolist()
             rule = optimizers.Rule(group.method, rate, momentum, l2)
             network = group.network.like(group.theta[member])
-            self.descents[member] = trainer_of(network, group.data_of(member), rule, group.stopping, group.batch_size, self.threads)
+            dropped = None if group.dropped is None else group.dropped.of(member)
+            self.descents[member] = trainer_of(
+                network, group.data_of(member), rule, group.stopping, group.batch_size, self.threads, dropped=dropped
+            )
         return self.descents[member]
 
     def tidy(self) -> None:

@@ -22,7 +22,7 @@ from fastmlp.training.data import Dataset, RowSets
 from fastmlp.training.defaults import BATCH_SIZE, default_rate, wanted_dtype
 from fastmlp.training.epochs import InTraining, Training
 from fastmlp.training.groups import Architecture, Outcomes, SamplesAsLanes, TrainingGroup, architectures
-from fastmlp.training.initial import ask_what_is_meant, first_thetas
+from fastmlp.training.initial import ask_what_is_meant, dropped_by, first_thetas
 from fastmlp.training.lanes import NetworksAsLanes
 from fastmlp.training.memory import OF_A_MEMBER, WAVE_BYTES, WAVE_MEMBERS, check_members
 from fastmlp.training.one_network import Stopping, divergence
@@ -62,6 +62,10 @@ def train_many(
     beta2: float = 0.999,
     epsilon: float = 1e-8,
     l2: float | Each[float] | None = None,
+    l1: float = 0.0,
+    dropout: float | Sequence[float] = 0.0,
+    clip: float | None = None,
+    average: float = 0.0,
     schedule: Schedule | None = None,
     power_t: float = 0.5,
     warmup: float = 0.0,
@@ -322,6 +326,7 @@ class TrainingOfMany(Training):
         group = TrainingGroup(
             network, np.array(members), theta, self.numbers[members].astype(theta.dtype), options.method(kind.epochs, rows),
             min(kind.batch_size or rows, rows), Stopping.of(options, kind.epochs), data,
+            dropped_by(options, network, [dataset.seeds[member] for member in members]),
         )  # fmt: skip
         if not isinstance(options.init, str):
             for alike, one in group.alike():
