@@ -261,7 +261,7 @@ def member_count(members: int | None, each: Mapping[str, Any], arrays: Mapping[s
     for (first, count), (name, other) in pairwise(lengths.items()):
         if other != count:
             by = f"members={count}" if first == "members" else f"{count}, for which {first} has values"
-            hint = "; the layers of one network are a tuple" if name in ("hidden", "activation") else ""
+            hint = "; the layers of one network are a tuple" if name in ("hidden", "activation", "dropout") else ""
             raise ValueError(f"{name} must have one value for each member, {by}; got {other}{hint}")
     first, count = next(iter(lengths.items()), ("members", 1))
     if count < 1:

@@ -70,7 +70,7 @@ def check_fitting(values: dict[str, Any], defaults: Mapping[str, Any]) -> None:
         if not _are_among(values[name], (defaults[name], *FULL_STEP.get(name, ()))):
             raise ValueError(f"{name} must be left out for the optimizer {optimizer!r}, which finds the length of its steps itself")
     for name in OF_BATCHES:
-        if values[name] != defaults[name]:
+        if not _are_among(values[name], (defaults[name],)):
             raise ValueError(f"{name} must be left out for the optimizer {optimizer!r}, which needs one smooth loss of all rows")
     if not _are_among(values["batch_size"], (None, BATCH_SIZE)):
         got = checks.shown(values["batch_size"])

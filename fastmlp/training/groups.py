@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.kernels import optimizers
+from fastmlp.networks.ensemble import GROUPED
 from fastmlp.networks.history import History
 from fastmlp.networks.layout import Dropped
 from fastmlp.networks.mlp import MLP
@@ -35,32 +36,37 @@ class Architecture(NamedTuple):
     batch_size: int | None
     epochs: int
     members: Sequence[int]
+    own: dict[str, Any]  # options of theirs that others may have otherwise
 
 
 def architectures(dataset: Dataset, options: Options, dtype: Any, feature_names: tuple[str, ...] | None) -> list[Architecture]:
     """All members, by their architecture."""
     inits, numbers = _networks_to_go_on_from(options.init)
     networks: dict[Any, tuple[MLP, tuple[int, int]]] = {}
-    found: dict[Any, tuple[MLP, int | None, int, list[Sequence[int]]]] = {}
+    found: dict[Any, tuple[MLP, int | None, int, dict[str, Any], list[Sequence[int]]]] = {}
+    names = [name for name in GROUPED if isinstance(getattr(options, name), list | range)]
     sets = 0 if dataset.row_sets is None else dataset.row_sets.of_member
     own = range(len(dataset.seeds)) if dataset.own_targets and dataset.y.dtype.kind != "f" else 0  # columns decide on classes
     alike = _alike(
-        len(dataset.seeds), options.hidden, options.activation, options.batch_size, options.epochs, numbers, own, sets
+        len(dataset.seeds), options.hidden, options.activation, options.batch_size, options.epochs, numbers, own, sets,
+        *(getattr(options, name) for name in names),
     )  # fmt: skip
-    for (hidden, activation, batch_size, epochs, number, column, rows_of), members in alike.items():
+    for (hidden, activation, batch_size, epochs, number, column, rows_of, *values), members in alike.items():
+        common = dict(zip(names, values, strict=True))
         init = inits[number]
-        made_of = hidden, activation, init if isinstance(init, str) else _signature(init), column, rows_of
+        made_of = hidden, activation, init if isinstance(init, str) else _signature(init), column, rows_of, *values
         if made_of not in networks:
-            wanted = replace(options, hidden=hidden, activation=activation)
+            wanted = replace(options, hidden=hidden, activation=activation, **common)
             targets = dataset.targets_of(members[0])
             shape = len(targets), dataset.x.shape[1]
             network = untrained(shape, dtype, targets, wanted, init, feature_names)
             networks[made_of] = network, dataset.rows_left(network, members[0])
         network, rows = networks[made_of]
-        found.setdefault((*_signature(network), batch_size, epochs, rows), (network, batch_size, epochs, []))[3].append(members)
+        key = *_signature(network), batch_size, epochs, rows, *values
+        found.setdefault(key, (network, batch_size, epochs, common, []))[-1].append(members)
     return [
-        Architecture(number, network, batch_size, epochs, parts[0] if len(parts) == 1 else sorted(chain(*parts)))
-        for number, (network, batch_size, epochs, parts) in enumerate(found.values())
+        Architecture(number, network, batch_size, epochs, parts[0] if len(parts) == 1 else sorted(chain(*parts)), common)
+        for number, (network, batch_size, epochs, common, parts) in enumerate(found.values())
     ]
 
 

@@ -44,7 +44,7 @@ def _of_network(sizes: Sequence[int], bias: bool, itemsize: int, rows: int, opti
     """Bytes for the parameters of a network, and for what is as large."""
     parameters = parameter_count(sizes, bias)
     batch_size = min(rows, options.batch_size) if isinstance(options.batch_size, int) else rows
-    if batch_size == 1 and optimizers.CODES[options.optimizer] == optimizers.SGD:
+    if batch_size == 1 and not options.dropout and optimizers.is_plain(options.method(1, 1)):
         beside = parameters
     else:
         layers = layer_table(sizes, (ACTIVATION,) * (len(sizes) - 2), "identity", bias)

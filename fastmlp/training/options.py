@@ -7,7 +7,7 @@ have its own, and whether the record of a model tells it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -155,14 +155,23 @@ class Options:
     l2: Any = field(
         default=None, metadata=_about(checks.not_negative, "strength of the penalty on squared weights", checks.is_many)
     )
-    l1: float = field(default=0.0, metadata=_about(checks.not_negative, "strength of the penalty on magnitudes of weights"))
+    l1: Any = field(
+        default=0.0, metadata=_about(checks.not_negative, "strength of the penalty on magnitudes of weights", checks.is_many)
+    )
     dropout: Any = field(
         default=0.0,
-        metadata=_about(checks.dropout_shares, "share of hidden units that rows are trained without, one or one for each layer"),
+        metadata=_about(
+            checks.dropout_shares, "share of hidden units that rows are trained without, one or one for each layer", _is_list
+        ),
     )
-    clip: float | None = field(default=None, metadata=_about(checks.positive_number, "length that no gradient exceeds"))
-    average: float = field(
-        default=0.0, metadata=_about(checks.fraction, "what an average of the weights keeps in each step, such as 0.99; 0 for none")
+    clip: Any = field(
+        default=None, metadata=_about(_or_none(checks.positive_number), "length that no gradient exceeds", checks.is_many)
+    )
+    average: Any = field(
+        default=0.0,
+        metadata=_about(
+            checks.fraction, "what an average of the weights keeps in each step, such as 99 %; 0 for none", checks.is_many
+        ),
     )
     schedule: Any = field(
         default=None, metadata=_about(_one_of(schedules.CODES), f"of the learning rate: {_names(schedules.CODES)}")
@@ -280,6 +289,10 @@ class Options:
     def record(self, function: str) -> dict[str, Any]:
         """What is told later of a training by this function."""
         return {name: getattr(self, name) for name in RECORDED[function]}
+
+    def of_group(self, own: Mapping[str, Any]) -> Options:
+        """Those of members that have some in common."""
+        return replace(self, **own) if own else self
 
     @property
     def most_epochs(self) -> int:

@@ -232,3 +232,39 @@ def test_what_makes_no_sense_is_told(train, options, message):
     with pytest.raises(ValueError) as caught:
         train(X, y, hidden=4, **members, **options)
     assert message in str(caught.value)
+
+
+SWEPT = {
+    "dropout": [0.0, 0.3, 0.3, (0.1,)],
+    "l1": [0.0, 0.01, 0.01, 0.02],
+    "clip": [None, 0.1, 0.1, 1.0],
+    "average": [0.0, 0.9, 0.9, 0.5],
+}
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("names", [("dropout",), ("l1",), ("clip",), ("average",), tuple(SWEPT)])
+def test_members_may_have_their_own(names, batch_size, tmp_path):
+    _, X, y, _ = given(BINARY, np.float64)
+    options = {"hidden": 6, "epochs": 3, "batch_size": batch_size, "optimizer": "sgd", "learning_rate": 0.01}
+    own = {name: SWEPT[name] for name in names}
+    members = fastmlp.train_many(X, y, members=4, seed=2, **own, **options)
+    members.save(tmp_path / "members.npz")
+    for population in (members, fastmlp.load(tmp_path / "members.npz"), members[[0, 1, 2, 3]]):
+        for name in names:
+            assert population.options[name] == own[name] == population.table.columns[name]
+        for place, member in enumerate(population):
+            alone = fastmlp.train(X, y, seed=2 + place, **{name: values[place] for name, values in own.items()}, **options)
+            np.testing.assert_allclose(member.theta, alone.theta, rtol=1e-9, atol=1e-12)
+            assert {name: member.made_with["options"][name] for name in names} == {
+                name: list(value) if isinstance(value := values[place], tuple) else value for name, values in own.items()
+            }
+    assert names[0] in repr(members.table)
+
+
+def test_a_grid_of_them_is_a_population():
+    _, X, y, _ = given(BINARY, np.float64)
+    members = fastmlp.train_many(X, y, **fastmlp.grid(dropout=[0.0, 0.2], l1=[0.0, 0.1]), hidden=3, epochs=2, seed=0)
+    assert members.options["dropout"] == [0.0, 0.0, 0.2, 0.2] and members.options["l1"] == [0.0, 0.1] * 2
+    with pytest.raises(ValueError, match="the layers of one network are a tuple"):
+        fastmlp.train_many(X, y, members=3, hidden=(4, 4), dropout=[0.1, 0.2])
