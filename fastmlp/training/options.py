@@ -169,9 +169,7 @@ class Options:
     )
     average: Any = field(
         default=0.0,
-        metadata=_about(
-            checks.fraction, "what an average of the weights keeps in each step, such as 99 %; 0 for none", checks.is_many
-        ),
+        metadata=_about(checks.fraction, "what an average of the weights keeps of itself in each step; 0 for none", checks.is_many),
     )
     schedule: Any = field(
         default=None, metadata=_about(_one_of(schedules.CODES), f"of the learning rate: {_names(schedules.CODES)}")

@@ -103,7 +103,7 @@ def test_layers_have_shares_of_their_own(dtype):
     start, X, y, targets = given(SOFTMAX, dtype)
     for shares in [(0.5, 0.0), (0.0, 0.5), [0.1, 0.7]]:
         expected = by_reference(SOFTMAX, start, X, targets, dropout=tuple(shares), batch_size=9, epochs=3)
-        one, members = (train(start, X, y, dropout=shares, batch_size=9, epochs=3) for train in (trained, many))
+        one, members = (train(start, X, y, dropout=tuple(shares), batch_size=9, epochs=3) for train in (trained, many))
         same(one.theta, one.history.loss, *expected, dtype)
         same(members[0].theta, members.history.loss[0], *expected, dtype)
 
