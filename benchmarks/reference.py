@@ -295,8 +295,8 @@ def dropout_factors(network, shares, seed, epoch, rows):
     bits = _mix((key[:, None] + units).astype(np.uint32), (16, 15, 16), (0x7FEB352D, 0x846CA68B))
     factors, first = [], 0
     for share, width in zip(shares, network.sizes[1:-1], strict=True):
-        stays = bits[:, first : first + width] >= round(share * 2**32)
-        factors.append(np.where(stays, 1 / (1 - share), 0.0))
+        limit = round(share * 2**32)
+        factors.append(np.where(bits[:, first : first + width] >= limit, 1 / (1 - limit / 2**32), 0.0))
         first += width
     return factors
 

@@ -1,5 +1,6 @@
 """Groups of networks for kernels whose lanes are networks: what they learn, what the reference and what the kernel make of each."""
 
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numba
@@ -48,7 +49,7 @@ def members_of(
     own=OWN,
     schedule=AS_GIVEN,
     shares=(),
-    more=None,
+    more=MappingProxyType({}),
     **data,
 ):
     """A group for a kernel: a full strip, or so many members."""
@@ -64,7 +65,7 @@ def members_of(
     template = mlp(network, theta[0], np.arange(max(2, network.sizes[-1])) if data.get("class_numbers") else None)
     turn = np.arange(members) % DIFFERENT
     return TrainingGroup(
-        template, np.arange(members), theta[turn], numbers[turn], optimizers.method_of(optimizer, schedule)._replace(**(more or {})),
+        template, np.arange(members), theta[turn], numbers[turn], optimizers.method_of(optimizer, schedule)._replace(**more),
         min(batch_size, rows), Stopping(0, -np.inf, None), [learned[k] for k in turn],
         Dropped(shares, (2**63 + turn.astype(np.uint64)).tolist()) if shares else None,
     )  # fmt: skip
