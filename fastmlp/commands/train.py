@@ -71,9 +71,9 @@ what is measured:
   for as many epochs. --no-refit keeps the first one, --validation 0 holds out none.
 
 several networks:
-  Several values of {either(f"--{name.replace('_', '-')}" for name in SWEPT)} make a network of each
-  combination. With --members N, the combinations take turns until there are N networks. The seed of each is one more
-  than that of the one before; the first has that of --seed, or one that is drawn. All are measured on the same rows,
+  Several values of an option that takes them, see [,...] and [/...] above, make a network of each combination. With
+  --members N, the combinations take turns until there are N networks. The seed of each is one more than that of the one
+  before; the first has that of --seed, or one that is drawn. All are measured on the same rows,
   which --data-seed chooses. The best {BEST_SHOWN} are printed as a table. The one of the smallest validation loss is saved, or
   with --ensemble all that were not dropped by --halving and have not diverged, trained anew on all images as above: the
   ensemble's scores are the means of their probabilities.
