@@ -189,6 +189,13 @@ def fraction(name: str, value: Any) -> float:
     return number
 
 
+def part(name: str, value: Any) -> float:
+    number = _number(name, value, "a number between 0 and 1")
+    if not 0 < number < 1:
+        raise ValueError(f"{name} must be a number between 0 and 1; got {shown(value)}")
+    return number
+
+
 def share(name: str, value: Any) -> float:
     number = _number(name, value, "a fraction between 0 and 1, or (X, y)")
     if not 0 < number < 1:

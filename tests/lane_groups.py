@@ -126,7 +126,7 @@ def expected(group, member, epochs):
     orders = data.row_orders().next(epochs)
     schedule = group.method.schedule
     name = schedules.TABLE[schedule.code].name
-    factors = reference.rate_factors(name, epochs, schedule.warmup, schedule.rows, schedule.power)
+    factors = reference.rate_factors(name, epochs, schedule.warmup, schedule.rows, schedule.power, schedule.decay)
     for epoch in range(epochs):
         order = orders[min(epoch, len(orders) - 1)]
         for start in range(0, len(order), group.batch_size):

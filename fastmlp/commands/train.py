@@ -47,6 +47,7 @@ SINGLE: dict[str, tuple[str, Callable[[str], Any]]] = {
     "loss": ("NAME", str),
     "tolerance": ("T", number),
     "schedule": ("NAME", str),
+    "decay": ("D", number),
     "warmup": ("EPOCHS", number),
     "epochs": ("N", whole),
     "patience": ("N", whole),

@@ -15,7 +15,7 @@ import numpy as np
 from fastmlp.kernels import optimizers
 from fastmlp.kernels.activations import activate
 from fastmlp.kernels.compile import jit, jit_flat, jit_part
-from fastmlp.kernels.ends import LEAST_RATE, LOWER, PENALTY, STALE, is_penalized, is_stuck
+from fastmlp.kernels.ends import LEAST_RATE, PENALTY, STALE, is_penalized, notes_no_progress
 from fastmlp.kernels.layers import layer_of
 from fastmlp.kernels.output import add_losses
 from fastmlp.kernels.product import NONE, Grid, by_numbers, by_vectors, nowhere
@@ -269,7 +269,7 @@ def _end_epoch(strip, epoch, sums, measured, at, n, n_held, ends):
     for lane in range(lanes):
         if marks[ENDED * lanes + lane] > 0:
             continue
-        why = RUNNING
+        why, value = RUNNING, 0.0
         loss = sums[at + lane] / n
         if not np.isfinite(loss):
             why = DIVERGED
@@ -287,10 +287,13 @@ def _end_epoch(strip, epoch, sums, measured, at, n, n_held, ends):
         if why == RUNNING and 0 < ends.patience <= epoch - marks[BEST * lanes + lane]:
             why = PATIENCE
         penalized, strip.progress[PENALTY * lanes + lane] = loss + strip.progress[PENALTY * lanes + lane], 0
-        if why == RUNNING and is_stuck(strip.progress, lane, lanes, penalized, ends):
+        watched = value if ends.by_measured else penalized
+        if why == RUNNING and notes_no_progress(strip.progress, lane, lanes, watched, ends):
             rate = RATE * lanes + lane
-            if ends.adaptive and strip.numbers[rate] > LEAST_RATE:
-                strip.numbers[rate] /= strip.numbers.dtype.type(LOWER)
+            lowers = ends.divisor > 0 and strip.numbers[rate] > LEAST_RATE
+            if lowers:
+                strip.numbers[rate] /= strip.numbers.dtype.type(ends.divisor)
+            if lowers or ends.plateau:
                 strip.progress[STALE * lanes + lane] = 0
             else:
                 why = TOL

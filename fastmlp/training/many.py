@@ -64,6 +64,7 @@ def train_many(
     l2: float | Each[float] | None = None,
     schedule: Schedule | None = None,
     power_t: float = 0.5,
+    decay: float | None = None,
     warmup: float = 0.0,
     epochs: int | Each[int] | None = None,
     shuffle: bool = True,

@@ -21,6 +21,7 @@ from fastmlp.training.data import MeasuredRows, TrainingData
 from fastmlp.training.epochs import Job
 from fastmlp.training.options import Options
 
+PLATEAU = 0.1  # what the rate is multiplied by on a plateau, by default: as PyTorch and Keras have it
 LARGE_TARGET = 100  # that a loss, or a gradient, of its square may be the reason of a divergence
 
 
@@ -32,21 +33,29 @@ class Stopping(NamedTuple):
     patience: int | None
     tol: float = 0.0
     n_iter_no_change: float = np.inf  # which tol is without
-    adaptive: bool = False
+    divisor: float = 0.0  # see kernels/ends.py
+    plateau: bool = False
+    by_measured: bool = False
     tolerance: float | None = None  # of a solver
 
     @classmethod
     def of(cls, options: Options, epochs: int) -> Stopping:
         target_loss = -np.inf if options.target_loss is None else options.target_loss
-        if options.tol is None:
-            return cls(epochs, target_loss, options.patience, tolerance=options.tolerance)
-        adaptive = options.schedule == "adaptive"
-        return cls(epochs, target_loss, options.patience, options.tol, float(options.n_iter_no_change), adaptive, options.tolerance)
+        plateau = options.schedule == "plateau"
+        stopping = cls(epochs, target_loss, options.patience, tolerance=options.tolerance)
+        if options.tol is None and not plateau:
+            return stopping
+        divisor = 1 / (options.decay or PLATEAU) if plateau else ends.LOWER if options.schedule == "adaptive" else 0.0
+        return stopping._replace(
+            tol=options.tol or 0.0, n_iter_no_change=float(options.n_iter_no_change), divisor=float(divisor), plateau=plateau,
+            by_measured=plateau and options.validation is not None,
+        )  # fmt: skip
 
     @property
     def ends(self) -> ends.Ends:
         """As the kernels take it."""
-        return ends.Ends(self.target_loss, self.patience or 0, self.tol, self.n_iter_no_change, self.adaptive)
+        of_progress = self.tol, self.n_iter_no_change, self.divisor, self.plateau, self.by_measured
+        return ends.Ends(self.target_loss, self.patience or 0, *of_progress)
 
 
 def divergence(
@@ -170,6 +179,8 @@ class OneNetwork:
             if loss < self.validation_loss[self.best_epoch] or epoch == 0:
                 self.best_epoch = epoch
                 self.best[:] = self.theta
+            if self.stopping.by_measured:
+                ends.notes_no_progress(self.progress, 0, 1, loss, self.stopping.ends)
         return loss
 
     def stop(self, reason: str) -> None:

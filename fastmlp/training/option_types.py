@@ -31,6 +31,7 @@ class EstimatorOptions(TypedDict, total=False):
     l2: float | None
     schedule: Schedule | None
     power_t: float
+    decay: float | None
     warmup: float
     epochs: int | None
     shuffle: bool

@@ -22,7 +22,7 @@ from fastmlp.literals import Activation, Init, Loss, Optimizer, Output, Task
 from fastmlp.networks.history import TrainingState
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
-from fastmlp.training.defaults import BATCH_SIZE, check_fitting, defaults_of
+from fastmlp.training.defaults import BATCH_SIZE, DECAYING, check_fitting, defaults_of
 
 ACTIVATION: Activation = "relu"
 INITS: tuple[Init, ...] = get_args(Init)
@@ -159,6 +159,12 @@ class Options:
         default=None, metadata=_about(_one_of(schedules.CODES), f"of the learning rate: {_names(schedules.CODES)}")
     )
     power_t: float = field(default=0.5, metadata=_about(checks.not_negative, "of the schedule invscaling: power of the rows seen"))
+    decay: float | None = field(
+        default=None,
+        metadata=_about(
+            _or_none(checks.part), "of exponential and plateau: what the rate is multiplied by, each epoch or on a plateau"
+        ),
+    )
     warmup: float = field(default=0.0, metadata=_about(checks.not_negative, "epochs in which the learning rate first rises from 0"))
     epochs: Any = field(default=None, metadata=_about(checks.positive_int, "passes over the rows, at most", checks.is_many))
     shuffle: bool = field(default=True, metadata=_about(checks.yes_or_no, "whether each epoch takes the rows in a new order"))
@@ -242,6 +248,9 @@ class Options:
             if values[name] is None:
                 each = [by_count[n][name] for n in counts]
                 values[name] = each if len(set(each)) > 1 else each[0]
+        if values["decay"] is not None and values["schedule"] not in DECAYING:
+            known = " and ".join(map(repr, DECAYING))
+            raise ValueError(f"decay is for the schedules {known}; the schedule is {values['schedule']!r}")
         epochs = values["epochs"] if checks.is_many(values["epochs"]) else [values["epochs"]]
         if not len(epochs):
             raise ValueError("epochs must have one value for each member; got none")
@@ -280,7 +289,8 @@ class Options:
     def method(self, epochs: int, rows: int, before: int = 0) -> optimizers.Method:
         """The optimizer and its learning rate over so many epochs, each of so many rows, after those of an earlier training; as the
         kernels take them."""
-        schedule = schedules.RateSchedule(schedules.CODES[self.schedule], self.warmup, epochs, before, rows, self.power_t)
+        code, decay = schedules.CODES[self.schedule], self.decay or 0.0
+        schedule = schedules.RateSchedule(code, self.warmup, epochs, before, rows, self.power_t, decay)
         method = optimizers.method_of(self.optimizer, schedule)
         return method._replace(beta1=self.beta1, beta2=self.beta2, epsilon=self.epsilon)
 

@@ -50,6 +50,7 @@ def train(
     l2: float | None = None,
     schedule: Schedule | None = None,
     power_t: float = 0.5,
+    decay: float | None = None,
     warmup: float = 0.0,
     epochs: int | None = None,
     shuffle: bool = True,
@@ -128,12 +129,17 @@ def train(
         variance 1/2), with adamw 0.01; else 0.
     schedule : str
         How the learning rate changes from epoch to epoch: "constant", or after `warmup` falling to 0: "cosine" (half a period,
-        Loshchilov and Hutter 2017), "linear". The rate of an epoch is that of its middle. Or as in scikit-learn: "invscaling",
-        where it is divided by (1 + rows seen in epochs before)^power_t, and "adaptive", where it is divided by 5 instead of
-        stopping by `tol`, until it is at most 1e-6. By default cosine for adam and its kin with their default learning rate, else
-        constant.
+        Loshchilov and Hutter 2017), "linear"; or to a hundredth: "exponential". The rate of an epoch is that of its middle; but
+        where `decay` is given to "exponential", the first epoch after the warmup has the full rate, and each one `decay` times that
+        of the one before. "plateau" multiplies the rate by `decay` when more than `n_iter_no_change` epochs in a row did not bring
+        the validation loss, or without validation the loss with what l2 adds to it, below the least one before, if `tol` is given
+        by more than that; until it is at most 1e-6. It ends no training. Or as in scikit-learn: "invscaling", where it is divided
+        by (1 + rows seen in epochs before)^power_t, and "adaptive", where it is divided by 5 instead of stopping by `tol`, until
+        it is at most 1e-6. By default cosine for adam and its kin with their default learning rate, else constant.
     power_t : float
         Of "invscaling".
+    decay : float
+        Of "exponential", and of "plateau", where it is 0.1 by default, as in PyTorch and Keras: between 0 and 1.
     warmup : float
         Epochs in which the learning rate first rises linearly from 0.
     epochs : int
@@ -151,7 +157,7 @@ def train(
         Stops after more than `n_iter_no_change` epochs in a row whose loss, with what l2 adds to it, was not below the least one
         before by at least this.
     n_iter_no_change : int
-        Of `tol`: so many such epochs are let pass.
+        Of `tol`, and of the schedule "plateau": so many such epochs are let pass.
     validation : float or (X, y)
         Rows to measure after each epoch: a fraction to hold out (of each class alike), or rows of their own.
     patience : int
@@ -170,8 +176,9 @@ def train(
     keep_state : bool
         Whether the network keeps (and saves) what the optimizer knows. A training with such a network for `init`, and with the same
         data and options, goes on as if it had never stopped: 5 and 5 epochs give the same bits as 10, if the schedule is
-        "constant". It then is so by default, since nobody knows the last epoch (the others fall to 0 within each training), and
-        the seed is that of the network. Where the optimizer or the dtype is another one, the state is not used.
+        "constant", "invscaling", or "exponential" with `decay`. It is constant by default, since nobody knows the last epoch (the
+        others fall within each training, "adaptive" and "plateau" from the rate that it is given), and the seed is that of the
+        network. Where the optimizer or the dtype is another one, the state is not used.
     bootstrap : bool
         Whether each row counts as often as it comes up in as many draws with replacement (bagging, Breiman 1996).
     seed : int

@@ -67,11 +67,11 @@ def test_every_optimizer_is_that_of_the_reference(network, optimizer, batch_size
 
 
 @by_kernel
-@pytest.mark.parametrize("name", schedules.CODES)
-def test_schedules_are_those_of_the_reference(name, kernel):
+@pytest.mark.parametrize(("name", "decay"), [*((name, 0.0) for name in schedules.CODES), ("exponential", 0.7)])
+def test_schedules_are_those_of_the_reference(name, decay, kernel):
     network = network_of("tanh", "softmax", "cross_entropy", (3,))
     epochs = 2 if INTERPRETED else 5
-    compare(members_of(network, float, kernel, schedule=RateSchedule(schedules.CODES[name], 1.2, epochs, 0, 7, 0.3)), epochs)
+    compare(members_of(network, float, kernel, schedule=RateSchedule(schedules.CODES[name], 1.2, epochs, 0, 7, 0.3, decay)), epochs)
 
 
 @by_dtype
