@@ -13,6 +13,7 @@ from fastmlp.kernels.optimizers import Optimizer as Optimizer
 from fastmlp.kernels.schedules import Schedule as Schedule
 
 Init = Literal["glorot", "he", "normal", "uniform"]
+Monitor = Literal["loss", "accuracy"]  # what of the validation rows decides
 Task = Literal["classification", "regression"]
 Vote = Literal["mean", "majority"]
 ExtractorName = Literal["ink", "pixels"]

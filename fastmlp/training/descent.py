@@ -122,7 +122,7 @@ class Descent(OneNetwork):
             for array, before in zip((self.theta, self.moments, self.counters), self.before, strict=True):
                 array[:] = before
         self.before = None
-        del self.validation_loss[self.epochs :]
+        del self.validation_loss[self.epochs :], self.validation_errors[self.epochs :]
 
     # -- what the kernels do ------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypedDict
 
 from numpy.typing import ArrayLike
 
-from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
+from fastmlp.literals import Activation, Dtype, Init, Loss, Monitor, Optimizer, Output, Schedule, Task
 from fastmlp.networks.mlp import MLP
 
 
@@ -41,6 +41,7 @@ class EstimatorOptions(TypedDict, total=False):
     n_iter_no_change: int
     validation: float | tuple[ArrayLike, ArrayLike] | None
     patience: int | None
+    monitor: Monitor
     class_weight: Mapping[Any, float] | Literal["balanced"] | None
     standardize: bool | None
     init: Init | MLP

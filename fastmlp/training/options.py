@@ -18,7 +18,7 @@ from fastmlp.kernels import optimizers, schedules
 from fastmlp.kernels.activations import HIDDEN as HIDDEN_ACTIVATIONS
 from fastmlp.kernels.activations import OUTPUTS
 from fastmlp.kernels.losses import LOSSES
-from fastmlp.literals import Activation, Init, Loss, Optimizer, Output, Task
+from fastmlp.literals import Activation, Init, Loss, Monitor, Optimizer, Output, Task
 from fastmlp.networks.history import TrainingState
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
@@ -26,6 +26,7 @@ from fastmlp.training.defaults import BATCH_SIZE, DECAYING, check_fitting, defau
 
 ACTIVATION: Activation = "relu"
 INITS: tuple[Init, ...] = get_args(Init)
+MONITORS: tuple[Monitor, ...] = get_args(Monitor)
 
 
 class Option(NamedTuple):
@@ -187,6 +188,9 @@ class Options:
     patience: int | None = field(
         default=None, metadata=_about(checks.positive_int, "epochs to wait for a better validation loss; the best weights are kept")
     )
+    monitor: Monitor = field(
+        default="loss", metadata=_about(_one_of(MONITORS), f"what of the validation rows patience goes by: {_names(MONITORS)}")
+    )
     sample_weight: Any = field(
         default=None, metadata=_about(_as_given, "weight of each row in the loss")
     )  # of members, its columns
@@ -238,6 +242,8 @@ class Options:
                 values[name] = _each(name, value, check) if members and own is not None and own(value) else check(name, value)
         if values["patience"] is not None and values["validation"] is None:
             raise ValueError("patience needs validation: a fraction of the rows, or (X, y)")
+        if values["monitor"] == "accuracy" and values["validation"] is None:
+            raise ValueError("monitor='accuracy' needs validation: a fraction of the rows, or (X, y)")
         if values["schedule"] == "adaptive" and values["tol"] is None:
             raise ValueError("the schedule 'adaptive' needs tol: by how much the loss of an epoch has to fall")
         check_fitting(values, DEFAULTS)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastmlp import arrays, checks
 from fastmlp.kernels import optimizers
-from fastmlp.literals import Activation, Dtype, Init, Loss, Optimizer, Output, Schedule, Task
+from fastmlp.literals import Activation, Dtype, Init, Loss, Monitor, Optimizer, Output, Schedule, Task
 from fastmlp.networks.history import DivergedError, TrainingState
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.provenance import made_with
@@ -20,7 +20,7 @@ from fastmlp.training.defaults import BATCH_SIZE, default_rate, wanted_dtype
 from fastmlp.training.descent import Descent
 from fastmlp.training.epochs import Training
 from fastmlp.training.initial import ask_what_is_meant, first_thetas, is_state_of, untrained
-from fastmlp.training.one_network import OneNetwork, Stopping, divergence
+from fastmlp.training.one_network import OneNetwork, Stopping, check_monitor, divergence
 from fastmlp.training.options import Options, epochs_before, usable_state
 from fastmlp.training.scaling import fold, is_standardized, unfold
 from fastmlp.training.trainers import check_solvable, trainer_of
@@ -60,6 +60,7 @@ def train(
     n_iter_no_change: int = 10,
     validation: float | tuple[ArrayLike, ArrayLike] | None = None,
     patience: int | None = None,
+    monitor: Monitor = "loss",
     sample_weight: ArrayLike | None = None,
     class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
     standardize: bool | None = None,
@@ -132,10 +133,11 @@ def train(
         Loshchilov and Hutter 2017), "linear"; or to a hundredth: "exponential". The rate of an epoch is that of its middle; but
         where `decay` is given to "exponential", the first epoch after the warmup has the full rate, and each one `decay` times that
         of the one before. "plateau" multiplies the rate by `decay` when more than `n_iter_no_change` epochs in a row did not bring
-        the validation loss, or without validation the loss with what l2 adds to it, below the least one before, if `tol` is given
-        by more than that; until it is at most 1e-6. It ends no training. Or as in scikit-learn: "invscaling", where it is divided
-        by (1 + rows seen in epochs before)^power_t, and "adaptive", where it is divided by 5 instead of stopping by `tol`, until
-        it is at most 1e-6. By default cosine for adam and its kin with their default learning rate, else constant.
+        the validation loss (see `monitor`), or without validation the loss with what l2 adds to it, below the least one before,
+        where `tol` is given by more than that; until it is at most 1e-6. It ends no training. Or as in scikit-learn: "invscaling",
+        where it is divided by (1 + rows seen in epochs before)^power_t, and "adaptive", where it is divided by 5 instead of
+        stopping by `tol`, until it is at most 1e-6. By default cosine for adam and its kin with their default learning rate, else
+        constant.
     power_t : float
         Of "invscaling".
     decay : float
@@ -161,7 +163,11 @@ def train(
     validation : float or (X, y)
         Rows to measure after each epoch: a fraction to hold out (of each class alike), or rows of their own.
     patience : int
-        Stops when the validation loss has not improved for so many epochs, and keeps the best weights.
+        Stops when the validation loss has not improved for so many epochs, and keeps the best weights: those of the first best
+        epoch.
+    monitor : str
+        What of the validation rows `patience` and the schedule "plateau" go by: "loss", or of a classifier "accuracy", the share of
+        rows whose class it tells, as `score` has it. Then `history` has both.
     sample_weight : (N,)
         The weight of each row in the loss; scaled to a mean of 1, so that the learning rate keeps its meaning.
     class_weight : mapping or "balanced"
@@ -219,6 +225,7 @@ def train(
     options = Options.checked(given, x, state)
     network = untrained(x.shape, wanted or arrays.floating_dtype(x), y, options, init, arrays.column_names(X))
     check_solvable(options.optimizer, network)
+    check_monitor(options.monitor, network)
     dataset = Dataset(x, y, sample_weight, options, [options.seed], by_member=False)
     data = dataset.learned(network, options.batch_size, dataset.own([0])[0])
     ask_what_is_meant(network, y, options)
