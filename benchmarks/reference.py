@@ -206,13 +206,18 @@ class Network:
         return np.concatenate([part.ravel() for w, b in layers for part in ((w, b) if self.bias else (w,))])
 
 
-def forward(network, theta, X):
-    """Activations of every layer, the input first, and what they are the activations of, z; the last are the logits (N, K)."""
+def forward(network, theta, X, kept=None):
+    """Activations of every layer, the input first, and what they are the activations of, z; the last are the logits (N, K).
+
+    kept, if given, has for each hidden layer what its activations (N, H) are multiplied by: see dropout_factors.
+    """
     functions = [ACTIVATIONS[name][0] for name in network.activations] + [OUTPUTS[network.output]]
     a, z = [X], []
     for (w, b), f in zip(network.unpack(theta), functions, strict=True):
         z.append(a[-1] @ w + b)
         a.append(f(z[-1]))
+        if kept is not None and len(a) <= len(kept) + 1:
+            a[-1] = a[-1] * kept[len(a) - 2]
     return a, z
 
 
@@ -233,9 +238,9 @@ def sample_losses(network, output, logits, targets):
     return nats / np.log(2).astype(nats.dtype) if network.loss == "cross_entropy_bits" else nats
 
 
-def loss(network, theta, X, targets, weights=None):
+def loss(network, theta, X, targets, weights=None, kept=None):
     """Mean loss of the samples; with weights, the sum of weight times loss divided by N."""
-    a, z = forward(network, theta, X)
+    a, z = forward(network, theta, X, kept)
     losses = sample_losses(network, a[-1], z[-1], targets)
     return (losses if weights is None else weights * losses).mean()
 
@@ -252,9 +257,9 @@ def output_backward(network, output, logits, targets):
     return by_output * ACTIVATIONS[network.output][1](logits)
 
 
-def backward(network, theta, X, targets, weights=None):
+def backward(network, theta, X, targets, weights=None, kept=None):
     """Gradient of `loss`, flat, in the order of theta."""
-    a, z = forward(network, theta, X)
+    a, z = forward(network, theta, X, kept)
     layers = network.unpack(theta)
     dz = output_backward(network, a[-1], z[-1], targets) / X.dtype.type(len(X))
     if weights is not None:
@@ -263,6 +268,8 @@ def backward(network, theta, X, targets, weights=None):
     for layer in range(len(layers) - 1, 0, -1):
         derivative = ACTIVATIONS[network.activations[layer - 1]][1]
         dz = (dz @ layers[layer][0].T) * derivative(z[layer - 1])
+        if kept is not None:
+            dz = dz * kept[layer - 1]
         gradients.append((a[layer - 1].T @ dz, dz.sum(axis=0)))
     return network.pack(gradients[::-1])
 
@@ -270,6 +277,40 @@ def backward(network, theta, X, targets, weights=None):
 def l2_gradient(network, theta, l2):
     """Gradient of l2/2 times the sum of squared weights; the biases go free."""
     return network.pack([(l2 * w, 0 * b) for w, b in network.unpack(theta)])
+
+
+def l1_gradient(network, theta, l1):
+    """Gradient of l1 times the sum of the magnitudes of the weights; 0 where a weight is 0."""
+    return network.pack([(l1 * np.sign(w), 0 * b) for w, b in network.unpack(theta)])
+
+
+def dropout_factors(network, shares, seed, epoch, rows):
+    """For each hidden layer (N, H): 0 for the units that those rows are trained without in that epoch, 1 / (1 - share) for others.
+
+    A unit stays where a hash of seed, epoch, row and unit, a number of 32 bits, is at least share * 2^32; units are counted over
+    all hidden layers.
+    """
+    key = _hash(_hash(np.array([seed], np.uint64), epoch), np.asarray(rows)) >> np.uint64(32)
+    units = np.arange(sum(network.sizes[1:-1]), dtype=np.uint64) * np.uint64(0x9E3779B9)
+    bits = _mix((key[:, None] + units).astype(np.uint32), (16, 15, 16), (0x7FEB352D, 0x846CA68B))
+    factors, first = [], 0
+    for share, width in zip(shares, network.sizes[1:-1], strict=True):
+        limit = round(share * 2**32)
+        factors.append(np.where(bits[:, first : first + width] >= limit, 1 / (1 - limit / 2**32), 0.0))
+        first += width
+    return factors
+
+
+def _hash(x, y):
+    """64 bits of two whole numbers: what SplitMix64 draws after y steps from x (Steele, Lea and Flood 2014)."""
+    state = x + np.asarray(y).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return _mix(state, (30, 27, 31), (0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+
+
+def _mix(bits, shifts, multipliers):
+    for shift, multiplier in zip(shifts, (*multipliers, 1), strict=True):
+        bits = (bits ^ (bits >> bits.dtype.type(shift))) * bits.dtype.type(multiplier)
+    return bits
 
 
 # -- Optimisers: each changes theta in place; `state` is a dict that lives as long as the training ---------------------
@@ -323,13 +364,22 @@ OPTIMIZERS = {
 }
 
 
-def step(network, theta, gradient, state, optimizer, learning_rate, mu, l2):
-    """One step down the gradient, in place; adamw takes learning_rate * l2 of the weights, for the others l2 is in the gradient."""
+def step(network, theta, gradient, state, optimizer, learning_rate, mu, l2, l1=0.0, clip=np.inf, average=0.0):
+    """One step down the gradient, in place; adamw takes learning_rate * l2 of the weights, for the others l2 is in the gradient.
+
+    A gradient longer than clip is cut down to that. state["average"] becomes the average of theta after all steps so far, each
+    weighing `average` times as much as the one after it.
+    """
+    length = np.sqrt((gradient**2).sum())
+    gradient = gradient * (clip / length if length > clip else 1.0)
     penalty = l2_gradient(network, theta, l2)
     if optimizer == "adamw":
         theta -= learning_rate * penalty
         penalty = 0
-    OPTIMIZERS[optimizer](theta, gradient + penalty, state, learning_rate, mu)
+    OPTIMIZERS[optimizer](theta, gradient + penalty + l1_gradient(network, theta, l1), state, learning_rate, mu)
+    steps = state["steps"] = state.get("steps", 0) + 1
+    part = (1 - average) / (1 - average**steps)
+    state["average"] = state.get("average", 0) * (1 - part) + part * theta
 
 
 def rate_factors(schedule, epochs, warmup=0, rows=1, power=0.5, decay=None):
@@ -362,27 +412,35 @@ def train(
     sample_weight=None,
     schedule="constant",
     warmup=0,
+    l1=0.0,
+    clip=np.inf,
+    average=0.0,
+    dropout=None,
+    seed=0,
 ):
     """Train from theta, one epoch for each order of the rows; gives the new theta and the loss of every epoch.
 
     batch_size None is the full batch; the last batch of an epoch may be smaller. Sample weights are scaled to mean 1.
     The loss of an epoch is the mean over the samples as each was seen, before the update that it caused, without the
-    penalty.
+    penalties. With dropout, shares of the units of each hidden layer, both are of what is left of the network; row numbers are
+    those of X. With an average, theta is that.
     """
     theta, state, history = theta.copy(), {}, []
     size = batch_size or len(X)
     weights = np.ones(len(X)) if sample_weight is None else sample_weight / np.mean(sample_weight)
     weights = weights.astype(X.dtype)
     factors = rate_factors(schedule, len(row_orders), warmup)
-    for order, factor in zip(row_orders, factors, strict=True):
+    for epoch, (order, factor) in enumerate(zip(row_orders, factors, strict=True)):
         total = 0.0
         for start in range(0, len(X), size):
             rows = order[start : start + size]
-            batch = X[rows], targets[rows], weights[rows]
+            kept = None if dropout is None else dropout_factors(network, dropout, seed, epoch, rows)
+            batch = X[rows], targets[rows], weights[rows], kept
             total += loss(network, theta, *batch) * len(rows)
-            step(network, theta, backward(network, theta, *batch), state, optimizer, factor * learning_rate, mu, l2)
+            gradient = backward(network, theta, *batch)
+            step(network, theta, gradient, state, optimizer, factor * learning_rate, mu, l2, l1, clip, average)
         history.append(total / len(X))
-    return theta, np.array(history)
+    return state["average"] if average else theta, np.array(history)
 
 
 # -- Full batch, 3-5-1, as lean as NumPy allows: what the speed of fastmlp is measured against -------------------------

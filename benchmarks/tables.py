@@ -127,6 +127,7 @@ TABLES = {  # the tests that each tells of, by the beginnings of their names, an
     "images": ("test_images.py", compared),
     "quality": ("test_quality.py", scores),
     "estimators": (("test_estimators.py", "test_population_search.py"), compared),
+    "regularization": ("test_regularization.py", compared),
     "solvers": ("test_solvers.py", compared),
     "convergence": ("test_convergence.py", convergence),
     "start": ("test_start.py", compared),

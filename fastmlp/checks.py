@@ -196,6 +196,11 @@ def part(name: str, value: Any) -> float:
     return number
 
 
+def dropout_shares(name: str, value: Any) -> float | tuple[float, ...]:
+    """One for all hidden layers, or one for each."""
+    return tuple(fraction(name, one) for one in value) if isinstance(value, list | tuple) else fraction(name, value)
+
+
 def share(name: str, value: Any) -> float:
     number = _number(name, value, "a fraction between 0 and 1, or (X, y)")
     if not 0 < number < 1:
@@ -263,7 +268,7 @@ def member_count(members: int | None, each: Mapping[str, Any], arrays: Mapping[s
     for (first, count), (name, other) in pairwise(lengths.items()):
         if other != count:
             by = f"members={count}" if first == "members" else f"{count}, for which {first} has values"
-            hint = "; the layers of one network are a tuple" if name in ("hidden", "activation") else ""
+            hint = "; the layers of one network are a tuple" if name in ("hidden", "activation", "dropout") else ""
             raise ValueError(f"{name} must have one value for each member, {by}; got {other}{hint}")
     first, count = next(iter(lengths.items()), ("members", 1))
     if count < 1:

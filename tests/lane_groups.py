@@ -1,5 +1,6 @@
 """Groups of networks for kernels whose lanes are networks: what they learn, what the reference and what the kernel make of each."""
 
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numba
@@ -12,6 +13,7 @@ from fastmlp.kernels import many_batches, many_online, optimizers, schedules
 from fastmlp.kernels.activations import OUTPUTS
 from fastmlp.kernels.schedules import AS_GIVEN
 from fastmlp.kernels.tiles import Data
+from fastmlp.networks.layout import Dropped
 from fastmlp.training.data import MeasuredRows, Parts, TrainingData
 from fastmlp.training.descent import Stopping
 from fastmlp.training.groups import Outcomes, TrainingGroup
@@ -29,12 +31,26 @@ def alone(group, member):
     """One of the members, without the others."""
     one = slice(member, member + 1)
     return group._replace(
-        places=group.places[one], theta=group.theta[one], numbers=group.numbers[one], data=group.data[one]
+        places=group.places[one], theta=group.theta[one], numbers=group.numbers[one], data=group.data[one],
+        dropped=group.dropped and group.dropped.of(member),
     )  # fmt: skip
 
 
 def members_of(
-    network, dtype, kernel, *, optimizer="momentum", batch_size=3, rows=7, held=0, members=None, own=OWN, schedule=AS_GIVEN, **data
+    network,
+    dtype,
+    kernel,
+    *,
+    optimizer="momentum",
+    batch_size=3,
+    rows=7,
+    held=0,
+    members=None,
+    own=OWN,
+    schedule=AS_GIVEN,
+    shares=(),
+    more=MappingProxyType({}),
+    **data,
 ):
     """A group for a kernel: a full strip, or so many members."""
     if kernel == "descend_online":
@@ -49,8 +65,9 @@ def members_of(
     template = mlp(network, theta[0], np.arange(max(2, network.sizes[-1])) if data.get("class_numbers") else None)
     turn = np.arange(members) % DIFFERENT
     return TrainingGroup(
-        template, np.arange(members), theta[turn], numbers[turn], optimizers.method_of(optimizer, schedule), min(batch_size, rows),
-        Stopping(0, -np.inf, None), [learned[k] for k in turn],
+        template, np.arange(members), theta[turn], numbers[turn], optimizers.method_of(optimizer, schedule)._replace(**more),
+        min(batch_size, rows), Stopping(0, -np.inf, None), [learned[k] for k in turn],
+        Dropped(shares, (2**63 + turn.astype(np.uint64)).tolist()) if shares else None,
     )  # fmt: skip
 
 
@@ -113,6 +130,7 @@ def expected(group, member, epochs):
     network = Network(model.layer_sizes, model.activations, model.output, model.loss_name, model.bias)
     rate, mu, l2 = group.numbers[member].tolist()
     optimizer = optimizers.TABLE[group.method.optimizer].name
+    more = group.method.l1, group.method.clip, group.method.average
 
     def seen(rows):
         y = rows.y.astype(float)
@@ -132,14 +150,17 @@ def expected(group, member, epochs):
         order = orders[min(epoch, len(orders) - 1)]
         for start in range(0, len(order), group.batch_size):
             rows = order[start : start + group.batch_size]
-            sums[epoch] += len(rows) * reference.loss(network, theta, x[rows], y[rows], weights[rows])
-            gradient = reference.backward(network, theta, x[rows], y[rows], weights[rows])
-            reference.step(network, theta, gradient, state, optimizer, rate * factors[epoch], mu, l2)
+            dropped = group.dropped and (group.dropped.shares, group.dropped.seeds[member], epoch, rows)
+            kept = dropped and reference.dropout_factors(network, *dropped)
+            sums[epoch] += len(rows) * reference.loss(network, theta, x[rows], y[rows], weights[rows], kept)
+            gradient = reference.backward(network, theta, x[rows], y[rows], weights[rows], kept)
+            reference.step(network, theta, gradient, state, optimizer, rate * factors[epoch], mu, l2, *more)
         thetas.append(theta.copy())
         if data.held_out is not None:
             held, targets = (array[data.held_out.order] for array in seen(data.held_out))
-            measured[epoch] = len(held) * reference.loss(network, theta, held, targets)
-            out = reference.predict(network, theta, held)
+            result = state["average"] if group.method.average else theta
+            measured[epoch] = len(held) * reference.loss(network, result, held, targets)
+            out = reference.predict(network, result, held)
             told = out > 0.5 if out.shape[1] == 1 else np.eye(out.shape[1])[out.argmax(axis=1)]
             wrong[epoch] = (told != targets).any(axis=1).sum()
     return Expected(np.array(thetas), sums, measured, wrong)

@@ -41,6 +41,10 @@ SWEPT: dict[str, tuple[str, Callable[[str], Any]]] = {
     "learning_rate": ("RATE[,...]", several(number)),
     "momentum": ("SHARE[,...]", several(number)),
     "l2": ("L2[,...]", several(number)),
+    "l1": ("L1[,...]", several(number)),
+    "dropout": ("SHARE[,...]", several(number)),
+    "clip": ("LENGTH[,...]", several(number)),
+    "average": ("SHARE[,...]", several(number)),
 }
 SINGLE: dict[str, tuple[str, Callable[[str], Any]]] = {
     "optimizer": ("NAME", str),

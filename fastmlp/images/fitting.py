@@ -182,7 +182,7 @@ def _fit(X: NDArray[np.floating], targets: NDArray[Any], options: dict[str, Any]
     """One network for labels; for each column of targets one, of which Ctrl-C leaves all or none."""
     if targets.ndim == 1:
         return train(X, targets, **{"output": "softmax", **options})
-    for name in ("hidden", "activation"):  # a list would have an entry for each network
+    for name in ("hidden", "activation", "dropout"):  # a list would have an entry for each network
         if isinstance(options.get(name), list):
             options = options | {name: tuple(options[name])}
     population = train_many(X, targets, members=targets.shape[1], **options)

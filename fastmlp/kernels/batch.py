@@ -13,9 +13,10 @@ from fastmlp.kernels.activations import activate
 from fastmlp.kernels.barrier import LAST, look, meet
 from fastmlp.kernels.compile import jit, jit_flat, jit_inline, jit_part
 from fastmlp.kernels.dense import dense_backward_input, dense_backward_parameters, dense_forward
+from fastmlp.kernels.dropout import EPOCH, Dropout, drop, drops, note_keys
 from fastmlp.kernels.ends import is_penalized, is_stuck, share_of_penalty
 from fastmlp.kernels.layers import layer_of
-from fastmlp.kernels.optimizers import move
+from fastmlp.kernels.optimizers import clipped, l2_of_loss, move
 from fastmlp.kernels.output import block_loss
 from fastmlp.kernels.product import Grid
 from fastmlp.kernels.simd import lanes_of
@@ -37,6 +38,7 @@ class Worker(NamedTuple):
 
     scratch: BatchScratch | WideScratch
     tiles: Tiles
+    dropout: Dropout
 
 
 class Sums(NamedTuple):
@@ -61,10 +63,10 @@ class State(NamedTuple):
     """How far a training has come."""
 
     theta: np.ndarray  # (P,)
-    moments: np.ndarray  # (2, P): see optimizers.py
+    moments: np.ndarray  # (2, P), or (3, P) with an average of theta: see optimizers.py
     counters: np.ndarray  # (2,) int64: steps, and batches that are done
     history: np.ndarray  # (E,) float64: the sum of the losses of each epoch
-    penalties: np.ndarray  # (E,) float64: what l2 adds to their mean, where it is counted
+    penalties: np.ndarray  # (E,) float64: what l1 and l2 add to their mean, where it is counted
     progress: np.ndarray  # (3,) float64: see ends.py
 
 
@@ -92,16 +94,21 @@ class Team(NamedTuple):
 
 
 @jit_flat
-def hidden_forward(units, slopes, to, x, theta, layers, m):
+def hidden_forward(units, slopes, to, x, theta, layers, m, dropout):
     """Activations of every hidden layer and the logits of the last, below one another from place `to` on, from the inputs x; the
-    slopes of the activations likewise, unless there is no such array. Returns where the logits begin."""
-    a, last = x, layers.shape[0] - 1
+    slopes of the activations likewise, unless there is no such array; without the units that a dropout, if there is one, leaves
+    out. Returns where the logits begin."""
+    a, last, unit = x, layers.shape[0] - 1, np.int64(0)
     for number in range(last + 1):
         layer = layer_of(layers, number)
         z = Grid(units, to, x.down, x.along)
         dense_forward(z, a, theta, layer, m)
         if number < last:
             activate(units, slopes, to, layer.n_out, x.down, m, layer.activation)
+            if dropout is not None:
+                if drops(dropout):
+                    drop(units, slopes, to, layer.n_out, x.down, m, dropout, number, unit)
+                unit += layer.n_out
             to += (layer.n_out + layer.biased) * x.down
         a = z
     return to
@@ -143,9 +150,11 @@ def samples_chunk(worker, sums, c, data, order, first, last, theta, network, me,
             tile = start // tiles.lanes
         else:
             pack(tiles, tile, data, order, start, m)
+        if drops(worker.dropout):
+            note_keys(worker.dropout, order, start, m)
         m = strips(m, theta)
         x = Grid(tiles.inputs, tile * rows * stride, stride, along)
-        at = hidden_forward(scratch.units, scratch.slopes, np.int64(0), x, theta, layers, m)
+        at = hidden_forward(scratch.units, scratch.slopes, np.int64(0), x, theta, layers, m, worker.dropout)
         loss += block_loss(scratch.deltas, Grid(scratch.units, at, stride, along), tiles, tile, m, network)
         if with_gradient:
             _backward(sums.gradients[c], scratch, at, x, theta, layers, m)
@@ -232,15 +241,19 @@ def gradient_of(sums, n_chunks, low, high):
 @jit
 def to_mean(total, n_rows, network):
     """The gradient of the mean loss, from that of the sum."""
-    factor = total.dtype.type(network.loss_scale / n_rows)
-    for i in range(total.shape[0]):
-        total[i] *= factor
+    _scale(total, total.dtype.type(network.loss_scale / n_rows))
+
+
+@jit_part
+def _scale(array, factor):
+    for i in range(array.shape[0]):
+        array[i] *= factor
 
 
 @jit
-def end_batch(state, total, n_rows, network, rule, epoch, step, low, high):
-    """Ends a batch of so many rows, the step of that number: moves the parameters low to high - 1 down the gradient, the total."""
-    to_mean(total[low:high], n_rows, network)
+def end_batch(state, total, factor, network, rule, epoch, step, low, high):
+    """Ends a batch, the step of that number: moves the parameters low to high - 1 down the gradient, the total times a factor."""
+    _scale(total[low:high], total.dtype.type(factor))
     move(state.theta, state.moments, total, network.layers, rule, epoch, step, low, high)
 
 
@@ -258,7 +271,8 @@ def _train(chunk, end_chunk, state, sums, worker, data, order, sizes, network, r
     low, high = _edge(theta.shape[0], me, threads), _edge(theta.shape[0], me + 1, threads)
     # This thread's share of the chunks of a batch, and of each of its chunks.
     part, parts, share, shares = (0, 1, me, threads) if sizes.together else (me, threads, 0, 1)
-    steps, arrivals, counts_penalty = state.counters[0], 0, me == 0 and is_penalized(rule.l2, rule.method, ends)
+    l1, l2 = rule.method.l1, l2_of_loss(rule)
+    steps, arrivals, counts_penalty = state.counters[0], 0, me == 0 and is_penalized(l1, l2, ends)
     for b in range(sizes.first, sizes.last):
         epoch = b // batches
         rows = order[min(epoch - sizes.first // batches, order.shape[0] - 1)]
@@ -266,9 +280,10 @@ def _train(chunk, end_chunk, state, sums, worker, data, order, sizes, network, r
         stop = min(start + sizes.batch, n)
         n_chunks = (stop - start + sizes.chunk - 1) // sizes.chunk
         mine = ChunkRange(start, stop, sizes.chunk, n_chunks * part // parts, n_chunks * (part + 1) // parts)
+        worker.dropout.numbers[EPOCH] = rule.method.schedule.before + epoch
         losses_of_chunks(chunk, sums, worker, data, rows, mine, theta, network, share, shares)
         if counts_penalty:
-            state.penalties[epoch] += share_of_penalty(theta, network.layers, rule.l2, start, stop, n)
+            state.penalties[epoch] += share_of_penalty(theta, network.layers, l1, l2, start, stop, n)
         arrivals += threads
         if threads > 1 and not meet(team.counter, arrivals):
             return
@@ -278,7 +293,16 @@ def _train(chunk, end_chunk, state, sums, worker, data, order, sizes, network, r
             if not meet(team.counter, arrivals):
                 return
         steps += 1
-        end_batch(state, gradient_of(sums, n_chunks, low, high), stop - start, network, rule, epoch, steps, low, high)
+        total, factor = gradient_of(sums, n_chunks, low, high), network.loss_scale / (stop - start)
+        if rule.method.clip < np.inf:  # by the length of the whole gradient, which nobody is to change meanwhile
+            arrivals += threads
+            if threads > 1 and not meet(team.counter, arrivals):
+                return
+            factor = clipped(total, factor, rule.method.clip)
+            arrivals += threads
+            if threads > 1 and not meet(team.counter, arrivals):
+                return
+        end_batch(state, total, factor, network, rule, epoch, steps, low, high)
         if me == 0:
             state.history[epoch] += sum_of_losses(sums, n_chunks, 0.0) * network.loss_scale
             state.counters[0], state.counters[1] = steps, b + 1

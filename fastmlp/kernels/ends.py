@@ -7,8 +7,9 @@ import numpy as np
 from fastmlp.kernels.compile import jit, jit_part
 from fastmlp.kernels.layers import layer_of
 from fastmlp.kernels.simd import lanes_of, load, total, zeros
+from fastmlp.kernels.trace import magnitude
 
-# Rows of what is noted of the losses: the least so far; epochs in a row without progress; what l2 adds to that of an epoch.
+# Rows of what is noted of the losses: the least so far; epochs in a row without progress; what penalties add to that of an epoch.
 BEST_LOSS, STALE, PENALTY = range(3)
 # What a solver counts: iterations, why it ended, and the work that it has done.
 DONE, ENDED, WORK = range(3)
@@ -29,7 +30,7 @@ class Ends(NamedTuple):
 
     target_loss: float
     patience: int  # 0: the validation loss does not decide
-    tol: float  # how far below the least loss so far that of an epoch has to be for progress; both with what l2 adds to them
+    tol: float  # how far below the least loss so far that of an epoch has to be for progress; both with their penalties
     n_iter_no_change: float  # epochs in a row without it; more of them end it. Infinity: they never do
     divisor: float  # of the learning rate then, if it is lowered instead, and the epochs are counted anew; or 0
     plateau: bool  # whether that never ends it, and what only equals the least is no progress
@@ -54,30 +55,35 @@ def notes_no_progress(progress, lane, lanes, value, ends):
 
 
 @jit
-def is_penalized(l2, method, ends):
-    """Whether what l2 adds to the loss of an epoch is to be known. The decay of weights by itself is in no loss."""
-    return ends.n_iter_no_change < np.inf and l2 > 0 and not method.decoupled
+def is_penalized(l1, l2, ends):
+    """Whether what l1 and l2 add to the loss of an epoch is to be known."""
+    return ends.n_iter_no_change < np.inf and l1 + l2 > 0
 
 
 @jit
-def share_of_penalty(theta, layers, l2, start, stop, n):
+def share_of_penalty(theta, layers, l1, l2, start, stop, n):
     """What the weights add to the mean penalty of an epoch before the step from rows start to stop - 1 of n: half of their penalty,
-    l2 / 2 times the sum of their squares, at the first step, and at the last one. Between these it changes nearly evenly."""
+    l1 times the sum of their magnitudes and l2 / 2 times that of their squares, at the first step, and at the last one. Between
+    these it changes nearly evenly."""
     if start > 0 and stop < n:
         return 0.0
     squares, rest, lanes = zeros(theta), theta.dtype.type(0), lanes_of(theta)
+    magnitudes, rest_of_these = zeros(theta), theta.dtype.type(0)
     for k in range(layers.shape[0]):
         layer = layer_of(layers, k)
         i, end = layer.weights, layer.biases
         while i <= end - lanes:
             w = load(theta, i)
             squares += w * w
+            magnitudes += magnitude(w)
             i += lanes
         while i < end:
             rest += theta[i] * theta[i]
+            rest_of_these += magnitude(theta[i])
             i += 1
     halves = (start == 0) + (stop == n)
-    return 0.25 * halves * l2 * np.float64(total(squares) + rest)
+    of_squares = 0.25 * halves * l2 * np.float64(total(squares) + rest)
+    return of_squares + 0.5 * halves * l1 * np.float64(total(magnitudes) + rest_of_these)
 
 
 @jit_part

@@ -89,7 +89,7 @@ def _predict(out, scratch, x, theta, layers, first, last, lanes, stride):
                 put(scratch, n, zero)
             for n in range(row, row + m, along):
                 bad += load(scratch, n) - load(scratch, n)
-        at = hidden_forward(scratch, None, units, Grid(scratch, np.int64(0), stride, along), theta, layers, m)
+        at = hidden_forward(scratch, None, units, Grid(scratch, np.int64(0), stride, along), theta, layers, m, None)
         output_forward(scratch, at, output, stride, m)
         for k in range(output.n_out):
             z, whole = at + k * stride, count // along * along  # lanes past the last row may overflow

@@ -192,7 +192,7 @@ def _forward(scratch, x, n_in, start, count, m, theta, layers):
     stride, along, bad = tiles.stride, lanes_of(theta), zeros(theta)
     _take_rows(tiles.inputs, stride, x, n_in, start, count, m, True)
     inputs = Grid(tiles.inputs, np.int64(0), stride, along)
-    at = hidden_forward(block.units, block.slopes, np.int64(0), inputs, theta, layers, m)
+    at = hidden_forward(block.units, block.slopes, np.int64(0), inputs, theta, layers, m, None)
     known_outputs(scratch.outputs, Grid(block.units, at, stride, along), layer, stride, m)
     for row in range(0, layer.n_out * stride, stride):
         for n in range(row, row + m, along):

@@ -277,7 +277,7 @@ def take(state, gradient, loss, n, network, limits, ends):
     write_all(found, gradient)
     to_mean(found, n, network)
     add_weights(found, state.trial, network.layers, limits.l2, 0, size)
-    penalty = share_of_penalty(state.trial, network.layers, limits.l2, 0, n, n)
+    penalty = share_of_penalty(state.trial, network.layers, 0.0, limits.l2, 0, n, n)
     state.counters[WORK] += 1
     _judge(state, loss * network.loss_scale / n, penalty, limits, ends)
 

@@ -77,7 +77,7 @@ def _rows_of_tile(state, slot, worker, beside, data, order, start, network):
     m = strips(m, theta)
     inputs = tiles.inputs.size // tiles.weights.size
     x = Grid(tiles.inputs, tile * inputs * stride, stride, along)
-    at = hidden_forward(scratch.units, scratch.slopes, np.int64(0), x, theta, layers, m)
+    at = hidden_forward(scratch.units, scratch.slopes, np.int64(0), x, theta, layers, m, None)
     known_outputs(beside.outputs, Grid(scratch.units, at, stride, along), last_layer(layers), stride, m)
     _take_roots(beside.factors, tiles, tile, m)
     for k in range(n_out):
@@ -187,7 +187,7 @@ def _judge(state, loss, n, network, limits, ends):
     """Goes to the trial point, or tries another one, nearer; the weighted sum of the losses there is known."""
     numbers, counters = state.numbers, state.counters
     own = loss * network.loss_scale / n
-    loss = own + share_of_penalty(state.trial, network.layers, limits.l2, 0, n, n)
+    loss = own + share_of_penalty(state.trial, network.layers, 0.0, limits.l2, 0, n, n)
     if counters[STAGE] == FIRST:
         numbers[LOSS] = loss
         counters[STAGE] = NORMAL

@@ -15,22 +15,15 @@ import numpy as np
 from fastmlp.kernels import optimizers
 from fastmlp.kernels.activations import activate
 from fastmlp.kernels.compile import jit, jit_flat, jit_part
+from fastmlp.kernels.dropout import EPOCH, Dropout, drop, drops, note_keys_of_lanes
 from fastmlp.kernels.ends import LEAST_RATE, PENALTY, STALE, is_penalized, notes_no_progress
 from fastmlp.kernels.layers import layer_of
 from fastmlp.kernels.output import add_errors, add_losses
 from fastmlp.kernels.product import NONE, Grid, by_numbers, by_vectors, nowhere
 from fastmlp.kernels.schedules import rate_factor
-from fastmlp.kernels.simd import (
-    gather,
-    get,
-    lanes_of,
-    load,
-    put,
-    room,
-    store,
-)
+from fastmlp.kernels.simd import gather, get, lanes_of, load, put, room, store, zeros
 from fastmlp.kernels.tiles import Tiles
-from fastmlp.kernels.trace import magnitude, where
+from fastmlp.kernels.trace import magnitude, square_root, where
 
 MOST_LANES = 64  # of a strip
 BLOCK = 32  # samples of a block of a batch
@@ -43,7 +36,7 @@ class Lanes(NamedTuple):
     """What belongs to S networks, and what becomes of them."""
 
     theta: np.ndarray  # (P, S)
-    moments: np.ndarray  # (moments, P, S): as many as the optimizer has, see optimizers.py
+    moments: np.ndarray  # (moments, P, S): as many as the optimizer has, and an average of theta, see optimizers.py
     kept: np.ndarray  # (P, S): of those that have ended, and the best so far where the validation loss decides
     numbers: np.ndarray  # (3, S): learning rate, momentum, l2
     shift: np.ndarray  # (D, S)
@@ -51,6 +44,7 @@ class Lanes(NamedTuple):
     marks: np.ndarray  # (3, S) int64: epochs at the end, or 0; why; the best epoch by the rows that are held out
     best: np.ndarray  # (1, S) float64: its loss, or its error rate where that decides
     progress: np.ndarray  # (3, S) float64: see ends.py
+    seeds: np.ndarray  # (S,) int64: see dropout.py
 
 
 class LaneData(NamedTuple):
@@ -75,6 +69,7 @@ class LaneScratch(NamedTuple):
     gradient: np.ndarray  # (P, S)
     losses: np.ndarray  # (S,)
     numbers: np.ndarray  # (B, D) of inputs, and a one behind each row if there are biases: of networks that see the same
+    dropout: Dropout  # of B * S keys
     tiles: Tiles  # one block
     measured: Tiles  # one block of the rows that are measured
 
@@ -157,9 +152,10 @@ def pack_lanes(tiles, data, strip, lanes, slot, first, count, once):
 
 
 @jit_flat
-def _forward(scratch, tiles, theta, layers, lanes, m, alike):
-    """Activations of all hidden layers, their slopes, and the logits of the last; returns where these begin."""
-    units, stride, last = scratch.units, tiles.stride, layers.shape[0] - 1
+def _forward(scratch, tiles, theta, layers, lanes, m, alike, dropping):
+    """Activations of all hidden layers, their slopes, and the logits of the last, some units being dropped; returns where these
+    begin."""
+    units, stride, last, unit = scratch.units, tiles.stride, layers.shape[0] - 1, np.int64(0)
     a, at, to = tiles.inputs, np.int64(0), np.int64(0)
     for number in range(last + 1):
         layer = layer_of(layers, number)
@@ -174,6 +170,9 @@ def _forward(scratch, tiles, theta, layers, lanes, m, alike):
                 by_vectors(z, w, Grid(a, at + v, stride, lanes), layer.n_out, m, depth, nowhere(z), theta, NONE)
         if number < last:
             activate(units, scratch.slopes, to, layer.n_out, stride, m * lanes, layer.activation)
+            if dropping:
+                drop(units, scratch.slopes, to, layer.n_out, stride, m * lanes, scratch.dropout, number, unit)
+            unit += layer.n_out
         a, at = units, to
         to += (layer.n_out + layer.biased) * stride
     return at
@@ -204,23 +203,46 @@ def _backward(scratch, at, theta, layers, lanes, m, more, alike):
 
 
 @jit_part
+def _clipped(g, factor, most):
+    """The factor in all lanes, or what it takes for the gradients to be no longer: see optimizers.clipped."""
+    factors, squares = zeros(g) + factor, zeros(g)
+    if most < np.inf:
+        for p in range(0, g.size, lanes_of(g)):
+            squares += load(g, p) * load(g, p)
+        length, longest = square_root(squares) * factor, zeros(g) + g.dtype.type(most)
+        factors = where(length > longest, factors * longest / length, factors)
+    return factors
+
+
+@jit_flat
+def results(strip, method):
+    """Theta, or its average where there is one: what the networks become."""
+    return strip.moments[method.moments * strip.theta.size :] if method.average > 0 else strip.theta
+
+
+@jit_part
 def _step(strip, g, layers, method, factor, step, epoch):
     """Moves the parameters down their gradient, g times the factor."""
     theta, moments, numbers, lanes = strip.theta, strip.moments, strip.numbers, lanes_of(strip.theta)
-    code, second, number = method.optimizer, strip.moments.size // 2, strip.theta.dtype.type
+    code, second, number = method.optimizer, strip.theta.size, strip.theta.dtype.type
+    averages = method.moments * second
     rate = load(numbers, RATE * lanes) * number(rate_factor(method.schedule, epoch))
     l2 = load(numbers, L2 * lanes)
     f = optimizers.factors(number, rate, load(numbers, MOMENTUM_OF * lanes), method, step)
+    l1, part = number(method.l1), number(optimizers.averaging(method.average, step))
+    to_mean = _clipped(g, factor, method.clip)
     for k in range(layers.shape[0]):
         layer = layer_of(layers, k)
         end = (layer.weights + layer.n_in * layer.n_out) * lanes
         for p in range(layer.weights * lanes, end + layer.biased * layer.n_out * lanes, lanes):
-            w, dw = load(theta, p), load(g, p) * factor
+            w, dw = load(theta, p), load(g, p) * to_mean
             if p < end:
                 if method.decoupled:
                     w -= rate * l2 * w
                 else:
                     dw += l2 * w
+                if l1 > 0:
+                    dw += optimizers.signed(l1, load(theta, p))
             if method.moments == 0:
                 w = optimizers.step0(code, w, dw, f)
             elif method.moments == 1:
@@ -231,6 +253,9 @@ def _step(strip, g, layers, method, factor, step, epoch):
                 store(moments, p, v)
                 store(moments, second + p, s)
             store(theta, p, w)
+            if method.average > 0:
+                mean = load(moments, averages + p)
+                store(moments, averages + p, mean + (w - mean) * part)
 
 
 # -- epochs --------------------------------------------------------------------------------------------------------------------
@@ -245,13 +270,13 @@ def add_to(sums, at, losses, scale):
 
 
 @jit_part
-def _measure(strip, scratch, held, network, sums, at, errors_at):
+def _measure(strip, theta, scratch, held, network, sums, at, errors_at):
     """Adds the losses of the rows that are held out, and unless that is `at`, how many of them are told wrong."""
     tiles, lanes, n = scratch.measured, scratch.losses.size, held.order.shape[2]
     for first in range(0, n, tiles.lanes):
         m = min(tiles.lanes, n - first)
         pack_lanes(tiles, held, strip, lanes, np.int64(0), first, m, False)
-        logits = _forward(scratch, tiles, strip.theta, network.layers, lanes, m, False)
+        logits = _forward(scratch, tiles, theta, network.layers, lanes, m, False, False)
         z = Grid(scratch.units, logits, tiles.stride, lanes)
         if errors_at > at:
             add_errors(scratch.losses, lanes, z, tiles, np.int64(0), m * lanes, network.layers)
@@ -261,13 +286,13 @@ def _measure(strip, scratch, held, network, sums, at, errors_at):
 
 
 @jit_part
-def _keep(strip, lane, lanes):
-    for p in range(lane, strip.theta.size, lanes):
-        strip.kept[p] = strip.theta[p]
+def _keep(strip, theta, lane, lanes):
+    for p in range(lane, theta.size, lanes):
+        strip.kept[p] = theta[p]
 
 
 @jit_part
-def _end_epoch(strip, epoch, sums, measured, at, decides_at, n, n_held, ends):
+def _end_epoch(strip, theta, epoch, sums, measured, at, decides_at, n, n_held, ends):
     lanes, running, marks = strip.best.size, 0, strip.marks
     for lane in range(lanes):
         if marks[ENDED * lanes + lane] > 0:
@@ -284,7 +309,7 @@ def _end_epoch(strip, epoch, sums, measured, at, decides_at, n, n_held, ends):
                 strip.best[lane] = value
                 marks[BEST * lanes + lane] = epoch
                 if ends.patience > 0:
-                    _keep(strip, lane, lanes)
+                    _keep(strip, theta, lane, lanes)
         if why == RUNNING and loss <= ends.target_loss:
             why = TARGET_LOSS
         if why == RUNNING and 0 < ends.patience <= epoch - marks[BEST * lanes + lane]:
@@ -306,21 +331,22 @@ def _end_epoch(strip, epoch, sums, measured, at, decides_at, n, n_held, ends):
         marks[ENDED * lanes + lane] = epoch + 1
         marks[WHY * lanes + lane] = why
         if ends.patience == 0 or why == DIVERGED:
-            _keep(strip, lane, lanes)
+            _keep(strip, theta, lane, lanes)
     return running
 
 
 @jit_part
 def note_penalties(strip, layers, lanes, method, ends, halves):
-    """Adds to what l2 adds to the losses of an epoch: see ends.share_of_penalty."""
-    if halves == 0 or not is_penalized(1, method, ends):
+    """Adds to what penalties add to the losses of an epoch: see ends.share_of_penalty."""
+    if halves == 0 or not is_penalized(method.l1, 0 if method.decoupled else 1, ends):
         return
     for k in range(layers.shape[0]):
         layer = layer_of(layers, k)
         for p in range(layer.weights * lanes, (layer.weights + layer.n_in * layer.n_out) * lanes, lanes):
             for lane in range(lanes):
                 w = np.float64(strip.theta[p + lane])
-                strip.progress[PENALTY * lanes + lane] += 0.25 * halves * strip.numbers[L2 * lanes + lane] * (w * w)
+                l2 = 0.0 if method.decoupled else np.float64(strip.numbers[L2 * lanes + lane])
+                strip.progress[PENALTY * lanes + lane] += 0.25 * halves * l2 * (w * w) + 0.5 * halves * method.l1 * abs(w)
 
 
 @jit
@@ -333,18 +359,21 @@ def train_lanes_by_batches(strip, scratch, data, held, sums, measured, sizes, ne
     """
     layers, tiles, lanes, n = network.layers, scratch.tiles, lanes_of(strip.theta), data.order.shape[2]
     batches = (n + sizes.batch - 1) // sizes.batch
-    base, running, zero = sizes.first // batches, np.int64(1), np.int64(0)
+    base, running, zero, dropping = sizes.first // batches, np.int64(1), np.int64(0), drops(scratch.dropout)
     for b in range(sizes.first, sizes.last):
         epoch = b // batches
         slot = min(epoch - base, data.order.shape[1] - 1)
         start = (b - epoch * batches) * sizes.batch
         stop = min(start + sizes.batch, n)
+        scratch.dropout.numbers[EPOCH] = epoch
         for at in range(start, stop, tiles.lanes):
             m = min(tiles.lanes, stop - at)
             if data.alike:
                 take_numbers(scratch.numbers, data, strip, lanes, slot, at, m)
             pack_lanes(tiles, data, strip, lanes, slot, at, m, data.alike)
-            logits = _forward(scratch, tiles, strip.theta, layers, lanes, m, data.alike)
+            if dropping:
+                note_keys_of_lanes(scratch.dropout, strip.seeds, data.order, slot, at, m)
+            logits = _forward(scratch, tiles, strip.theta, layers, lanes, m, data.alike, dropping)
             z = Grid(scratch.units, logits, tiles.stride, lanes)
             add_losses(scratch.losses, lanes, scratch.deltas, z, tiles, zero, m * lanes, network)
             _backward(scratch, logits, strip.theta, layers, lanes, m, at > start, data.alike)
@@ -353,16 +382,17 @@ def train_lanes_by_batches(strip, scratch, data, held, sums, measured, sizes, ne
         _step(strip, scratch.gradient, layers, method, factor, sizes.steps + b - sizes.first + 1, epoch)
         add_to(sums, (epoch - base) * lanes, scratch.losses, network.loss_scale)
         if stop == n:
-            running = end_of_epoch(strip, scratch, held, sums, measured, epoch, (epoch - base) * lanes, n, network, ends)
+            theta = results(strip, method)
+            running = end_of_epoch(strip, theta, scratch, held, sums, measured, epoch, (epoch - base) * lanes, n, network, ends)
             if running == 0:
                 break
     return running
 
 
 @jit_flat
-def end_of_epoch(strip, scratch, held, sums, measured, epoch, at, n, network, ends):
+def end_of_epoch(strip, theta, scratch, held, sums, measured, epoch, at, n, network, ends):
     """Measures the rows that are held out, and ends the networks that are to end; returns how many go on."""
     decides_at = at + measured.size - sums.size
     if held.order.shape[2] > 0:
-        _measure(strip, scratch, held, network, measured, at, decides_at)
-    return _end_epoch(strip, epoch, sums, measured, at, decides_at, n, held.order.shape[2], ends)
+        _measure(strip, theta, scratch, held, network, measured, at, decides_at)
+    return _end_epoch(strip, theta, epoch, sums, measured, at, decides_at, n, held.order.shape[2], ends)

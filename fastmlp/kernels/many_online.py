@@ -151,7 +151,7 @@ def train_lanes_by_samples(strip, scratch, data, held, sums, measured, sizes, ne
         add_to(sums, (epoch - base) * lanes, scratch.losses, network.loss_scale)
         if stop == n:
             note_penalties(strip, layers, lanes, method, ends, 1)
-            running = end_of_epoch(strip, scratch, held, sums, measured, epoch, (epoch - base) * lanes, n, network, ends)
+            running = end_of_epoch(strip, theta, scratch, held, sums, measured, epoch, (epoch - base) * lanes, n, network, ends)
             if running == 0:
                 break
     return running

@@ -274,7 +274,7 @@ def train_by_samples(state, work, data, order, first, last, network, rule, ends)
     """Samples first to last - 1, counted over the epochs, each with an update by plain gradient descent; the rest is as in
     batch.train_by_batches."""
     theta, history, scratch = state.theta, state.history, _scratch(work.plan, work.edges, work.memory)
-    n, penalized = order.shape[1], is_penalized(rule.l2, rule.method, ends)
+    n, penalized = order.shape[1], is_penalized(0.0, rule.l2, ends)
     spread_out(scratch.places, work.plan, theta, False)
     s = first
     while s < last:
@@ -283,7 +283,7 @@ def train_by_samples(state, work, data, order, first, last, network, rule, ends)
         count = min(scratch.tiles.lanes, n - place, last - s)
         pack(scratch.tiles, np.int64(0), data, order[row_of_order], place, count)
         if penalized and place == 0:
-            state.penalties[epoch] += share_of_penalty(theta, network.layers, rule.l2, 0, 0, n)
+            state.penalties[epoch] += share_of_penalty(theta, network.layers, 0.0, rule.l2, 0, 0, n)
         now = rule.learning_rate * rate_factor(rule.method.schedule, epoch)
         rate, decay = theta.dtype.type(now * network.loss_scale), theta.dtype.type(1 - now * rule.l2)
         history[epoch] += _steps(scratch, network, rate, decay, count)
@@ -291,7 +291,7 @@ def train_by_samples(state, work, data, order, first, last, network, rule, ends)
         if place + count == n:
             if penalized:
                 spread_out(scratch.places, work.plan, theta, True)
-                state.penalties[epoch] += share_of_penalty(theta, network.layers, rule.l2, n, n, n)
+                state.penalties[epoch] += share_of_penalty(theta, network.layers, 0.0, rule.l2, n, n, n)
             loss = history[epoch] / n
             if is_stuck(state.progress, 0, 1, loss + state.penalties[epoch], ends) or not ends.target_loss < loss < np.inf:
                 break

@@ -8,9 +8,12 @@ gradient g and the factors of the step it gives the parameter and the moments af
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from fastmlp.kernels.compile import jit_inline, jit_part
+import numpy as np
+
+from fastmlp.kernels.compile import jit, jit_inline, jit_part
 from fastmlp.kernels.schedules import AS_GIVEN, RateSchedule, rate_factor
-from fastmlp.kernels.trace import choose, like, square_root, traced
+from fastmlp.kernels.simd import lanes_of, load, store, total, zeros
+from fastmlp.kernels.trace import choose, copysign, like, magnitude, square_root, traced, where
 
 # What a type checker knows of the names; a test holds them against the table.
 Optimizer = Literal["adam", "adamw", "lbfgs", "levenberg-marquardt", "momentum", "nadam", "nesterov", "rmsprop", "sgd"]
@@ -122,6 +125,9 @@ class Method(NamedTuple):
     beta1: float = BETA1  # of two moments: how much of each is kept
     beta2: float = BETA2
     epsilon: float = EPSILON
+    l1: float = 0.0  # that is in the loss
+    clip: float = np.inf  # the length that no gradient of a loss exceeds
+    average: float = 0.0  # of theta: how much of it is kept in each step; 0 if there is none
 
 
 class Rule(NamedTuple):
@@ -156,6 +162,47 @@ def step2(code, theta, v, s, g, f):
     return choose(code, _BY_MOMENTS[2], theta, v, s, g, f)
 
 
+def is_plain(method):
+    """Whether it is plain gradient descent: single samples then have kernels of their own."""
+    return method.optimizer == SGD and method.l1 == method.average == 0 and method.clip == np.inf
+
+
+@jit
+def l2_of_loss(rule):
+    """What of l2 is in the loss: the decay of weights by itself is in none."""
+    return 0.0 if rule.method.decoupled else rule.l2
+
+
+@traced
+def signed(strength, w):
+    """The strength with the sign of w; of 0 there is none."""
+    zero = like(w, 0.0)
+    return where(magnitude(w) > zero, copysign(like(w, 1.0) * strength, w), zero)
+
+
+@jit_inline
+def averaging(average, step):
+    """How far an average of theta goes towards it in a step, counted from 1: so that it is an exponential one without the bias of
+    its beginning, as the first moment of adam is."""
+    return (1 - average) / (1 - average**step)
+
+
+@jit
+def clipped(g, factor, most):
+    """The factor of a gradient, or what it takes for the product to be no longer than `most` (Pascanu, Mikolov and Bengio 2013)."""
+    if most == np.inf:
+        return factor
+    squares, rest, lanes, i = zeros(g), g.dtype.type(0), lanes_of(g), np.int64(0)
+    while i <= g.shape[0] - lanes:
+        squares += load(g, i) * load(g, i)
+        i += lanes
+    while i < g.shape[0]:
+        rest += g[i] * g[i]
+        i += 1
+    length = factor * np.sqrt(np.float64(total(squares) + rest))
+    return factor * most / length if length > most else factor
+
+
 @jit_inline
 def factors(number, rate, momentum, method, step):
     """The factors of a step, counted from 1, for a rate and a momentum of the type of the parameters, whose number() it is."""
@@ -180,6 +227,26 @@ def add_weights(g, theta, layers, strength, low, high):
 
 
 @jit_part
+def _add_signs(g, theta, layers, strength, low, high):
+    """g += strength * sign(W), likewise."""
+    factor, lanes = theta.dtype.type(strength), lanes_of(theta)
+    for layer in range(layers.shape[0]):
+        i, last = max(layers[layer, 3], low), min(layers[layer, 5], high)
+        while i <= last - lanes:
+            store(g, i, load(g, i) + signed(factor, load(theta, i)))
+            i += lanes
+        while i < last:
+            g[i] += signed(factor, theta[i])
+            i += 1
+
+
+@jit_part
+def _average(average, theta, part):
+    for i in range(theta.shape[0]):
+        average[i] += part * (theta[i] - average[i])
+
+
+@jit_part
 def _update(theta, v, s, g, rule, rate, step):
     """One step (counted from 1) down the gradient g, of as many parameters as are given; v and s are their rows of the moments."""
     number, method = theta.dtype.type, rule.method
@@ -197,10 +264,15 @@ def _update(theta, v, s, g, rule, rate, step):
 
 @jit_part
 def move(theta, moments, g, layers, rule, epoch, step, low, high):
-    """Moves the parameters low to high - 1 down their gradient g, which l2 / 2 * sum(W^2) may be a part of."""
+    """Moves the parameters low to high - 1 down their gradient g, which l2 / 2 * sum(W^2) and l1 * sum(|W|) may be
+    a part of; and their average, if there is one."""
     rate = rule.learning_rate * rate_factor(rule.method.schedule, epoch)
     if rule.l2 > 0 and rule.method.decoupled:
         add_weights(theta, theta, layers, -rate * rule.l2, low, high)
     elif rule.l2 > 0:
         add_weights(g, theta, layers, rule.l2, low, high)
+    if rule.method.l1 > 0:
+        _add_signs(g, theta, layers, rule.method.l1, low, high)
     _update(theta[low:high], moments[0][low:high], moments[1][low:high], g[low:high], rule, rate, step)
+    if rule.method.average > 0:
+        _average(moments[2][low:high], theta[low:high], theta.dtype.type(averaging(rule.method.average, step)))

@@ -15,6 +15,7 @@ import numpy as np
 
 from fastmlp.kernels.activations import activate
 from fastmlp.kernels.compile import jit, jit_flat, jit_inline, jit_part
+from fastmlp.kernels.dropout import drop_wide, drops, note_keys
 from fastmlp.kernels.layers import last_layer, layer_of
 from fastmlp.kernels.output import block_loss
 from fastmlp.kernels.product import NONE, Grid, add_dots, by_numbers, nowhere
@@ -113,9 +114,9 @@ def _logits(out, units, at, theta, layer, start, stop):
 
 
 @jit_flat
-def units_forward(scratch, theta, layers, start, stop):
+def units_forward(scratch, theta, layers, start, stop, dropout):
     """Of some rows of inputs the activations of all hidden layers, their slopes, and the logits."""
-    units, at, last, one = scratch.units, np.int64(0), layers.shape[0] - 1, lanes_of(theta)
+    units, at, last, one, unit = scratch.units, np.int64(0), layers.shape[0] - 1, lanes_of(theta), np.int64(0)
     inputs = Grid(scratch.inputs, start * layers[0, 0], layers[0, 0], ONE)
     for number in range(last):
         layer = layer_of(layers, number)
@@ -125,6 +126,9 @@ def units_forward(scratch, theta, layers, start, stop):
         by_numbers(z, inputs, w, stop - start, layer.stride // one, layer.n_in, biases, theta, NONE)
         numbers = (stop - start) * layer.stride
         activate(units, scratch.slopes, here, ONE, numbers, numbers, layer.activation)
+        if drops(dropout):
+            drop_wide(units, scratch.slopes, here, layer.stride, stop - start, dropout, number, unit)
+        unit += layer.n_out
         inputs = Grid(units, here, layer.stride, ONE)
         if number < last - 1:
             at += scratch.rows * layer.stride
@@ -241,7 +245,9 @@ def wide_chunk(worker, sums, c, data, order, first, last, theta, network, me, th
         stop = min(start + scratch.block, m)
         take_rows(scratch, data, order, first, start, stop)
         pack_targets(tiles, NO, data, order, first + start, stop - start)
-        units_forward(scratch, theta, layers, start, stop)
+        if drops(worker.dropout):
+            note_keys(worker.dropout, order, first + start, stop - start)
+        units_forward(scratch, theta, layers, start, stop, worker.dropout)
         logits_to_lanes(scratch, n_out, stride, start, stop)
         of_block = block_loss(dz, Grid(z, NO, stride, lanes_of(z)), tiles, NO, strips(stop - start, z), network)
         loss += of_block

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, compress
 from typing import Any, NamedTuple
 
@@ -21,6 +21,9 @@ CHUNK = 1 << 16  # inputs and outputs of rows that all members are asked about t
 Outputs = Iterator[NDArray[Any]]  # (n, K) of one member after the other, for the same rows and in the same array
 
 
+GROUPED = ("l1", "dropout", "clip", "average")  # options that members have in groups, where they have not all the same
+
+
 class Group(NamedTuple):
     """Members of one architecture.
 
@@ -32,11 +35,14 @@ class Group(NamedTuple):
         Their places in the population, ascending.
     theta : (m, P)
         The parameters of each, in the template's dtype.
+    own : mapping of str to value
+        Options that they have in common, and that others may have otherwise: see GROUPED.
     """
 
     network: MLP
     members: NDArray[np.intp]
     theta: NDArray[Any]
+    own: Mapping[str, Any] = {}
 
     def __repr__(self) -> str:
         return f"<Group of {len(self.members)} like {self.network}>"
@@ -44,12 +50,15 @@ class Group(NamedTuple):
 
 def contiguous(group: Group) -> Group:
     """The group with arrays as the kernels take them, and write to them; copied only if need be."""
-    return Group(group.network, np.asarray(group.members, np.intp), np.require(group.theta, None, ["C", "A", "W", "E"]))
+    theta = np.require(group.theta, None, ["C", "A", "W", "E"])
+    return group._replace(members=np.asarray(group.members, np.intp), theta=theta)
 
 
 def check_groups(groups: Sequence[Group], count: int) -> None:
     """Rejects groups that do not make a population of so many members."""
-    for network, members, theta in groups:
+    for network, members, theta, own in groups:
+        if own.keys() != groups[0].own.keys() or not own.keys() <= set(GROUPED):
+            raise ValueError(f"the options of all groups must be the same of {', '.join(GROUPED)}; got {checks.shown(list(own))}")
         if theta.shape != (len(members), network.theta.size) or theta.dtype != network.dtype or not len(members):
             raise ValueError(f"theta must be that of {len(members)} members like {network}; got {theta.dtype} {theta.shape}")
         if (np.diff(members) <= 0).any():
@@ -129,7 +138,7 @@ class Ensemble:
     def _inputs(self, X: ArrayLike) -> list[NDArray[Any]]:
         """X as each group takes it."""
         known: dict[Any, NDArray[Any]] = {}
-        for network, _, theta in self.groups:
+        for network, _, theta, _ in self.groups:
             key = theta.dtype, network.feature_names
             if key not in known:
                 known[key] = arrays.matrix(
@@ -150,7 +159,7 @@ class Ensemble:
         size = max(1, min(most, -(-n // threads)))
 
         def outputs(chunk: slice) -> Outputs:
-            for (network, members, theta), own in zip(self.groups, rows, strict=True):
+            for (network, members, theta, _), own in zip(self.groups, rows, strict=True):
                 x = arrays.floating(own[chunk], theta.dtype)
                 yield from outputs_in_turn(compress(theta, ~self.diverged[members]), network.layers, x, _columns(network))
 

@@ -119,7 +119,7 @@ class TrainingState(NamedTuple):
     data_seed: int | None
     epochs: int  # since the initial weights
     steps: int  # of the optimizer
-    moments: NDArray[Any]  # (2, P): see kernels/optimizers.py
+    moments: NDArray[Any]  # (2, P), or (3, P) with the average of theta: see kernels/optimizers.py
     theta: NDArray[Any]  # (P,): for scaled inputs and targets
     scaling: tuple[NDArray[Any], ...]  # shift and scale of the inputs, then of the targets if these were scaled
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from ctypes import addressof, c_char
 from functools import lru_cache, wraps
 from itertools import accumulate, pairwise
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastmlp.kernels import batch, inference, wide
 from fastmlp.kernels.activations import CODES
+from fastmlp.kernels.dropout import SHARES, Dropout
 from fastmlp.kernels.layers import Layer, rows_of
 from fastmlp.kernels.tiles import STRIP, Tiles
 from fastmlp.kernels.vectors import BYTES
@@ -153,6 +154,33 @@ def scratch_sizes(layers: NDArray[np.int64], lanes: int) -> tuple[int, int, int,
     rows, widest = unit_rows(layers), max(layers[:, 1].tolist())
     spare = max((lanes + n_in + biased) * -(-n_out // strip) * strip for n_in, n_out, _, _, biased, _, _ in table)
     return rows * stride, rows * stride, 2 * widest * stride, spare
+
+
+class Dropped(NamedTuple):
+    """What is left out of the hidden layers of some networks in training."""
+
+    shares: tuple[float, ...]  # of the units of each layer
+    seeds: Sequence[int]  # of the networks
+
+    def of(self, place: int) -> Dropped:
+        """The same of one of them."""
+        return self._replace(seeds=self.seeds[place : place + 1])
+
+    @property
+    def signed_seeds(self) -> NDArray[np.int64]:
+        """As the kernels take them."""
+        return np.array(self.seeds, np.uint64).view(np.int64)
+
+
+NO_DROPOUT = Dropout(np.zeros(SHARES, np.int64), np.zeros(0, np.int32))
+
+
+def dropout_memory(rows: int, dropped: Dropped | None) -> Dropout:
+    """For blocks of so many rows, of which some units are left out, or none."""
+    if dropped is None:
+        return NO_DROPOUT
+    shares = [round(share * 2**32) for share in dropped.shares]
+    return Dropout(np.array([0, dropped.signed_seeds[0], *shares], np.int64), np.zeros(rows, np.int32))
 
 
 def empty_tiles(layers: NDArray[np.int64], dtype: DTypeLike, lanes: int, blocks: int = 0, stride: int | None = None) -> Tiles:

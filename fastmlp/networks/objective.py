@@ -7,7 +7,7 @@ however many threads take part.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,9 +25,11 @@ from fastmlp.kernels.vectors import BYTES
 from fastmlp.kernels.wide import ROWS, hold
 from fastmlp.networks.layered import Layered
 from fastmlp.networks.layout import (
+    Dropped,
     aligned,
     batch_scratch,
     block_lanes,
+    dropout_memory,
     empty_tiles,
     parameters_held,
     scratch_sizes,
@@ -271,9 +273,10 @@ class ChunkedLoss:
         keep_tiles: bool = False,
         units: bool = True,
         workers: int = 1,
+        dropped: Dropped | None = None,
     ) -> None:
         """For at most so many rows at a time, by at most so many threads; lanes may be units, if they are so many that it pays.
-        There are so many workers at least."""
+        There are so many workers at least; of hidden layers, some units may be left out."""
         dtype, layers = data.shift.dtype, network.layers
         plan = self.plan = ChunkPlan.of(layers, dtype.itemsize, most_rows, threads, keep_tiles=keep_tiles, units=units)
         self.layers, self.parameters = layers, parameters_held(layers)  # as those who call have theta
@@ -283,13 +286,14 @@ class ChunkedLoss:
             own = wide_scratch(plan.wide, dtype, plan.lanes, plan.block)
             shared = own[0] if plan.together else None
             more = [wide_scratch(plan.wide, dtype, plan.lanes, plan.block, shared) for _ in range(1, workers)]
-            self.workers = [batch.Worker(*each) for each in (own, *more)]
+            memory: Sequence[tuple[Any, Any]] = [own, *more]
         else:
             kept = empty_tiles(layers, dtype, plan.lanes, plan.blocks) if plan.blocks else None
             for block in range(plan.blocks):
                 first = block * plan.lanes
                 pack(kept, block, data, order, first, min(plan.lanes, most_rows - first))
-            self.workers = [batch.Worker(*batch_scratch(layers, dtype, plan.lanes, kept)) for _ in range(workers)]
+            memory = [batch_scratch(layers, dtype, plan.lanes, kept) for _ in range(workers)]
+        self.workers = [batch.Worker(*each, dropout_memory(plan.lanes, dropped)) for each in memory]
         self.total, gradients = aligned(dtype, plan.parameters, plan.wave * plan.parameters)
         self._copies: tuple[NDArray[Any], ...] = ()  # that are written anew in each call
         losses = np.zeros(max(plan.wave, -(-plan.lanes // plan.block)))

@@ -43,7 +43,8 @@ class Population(Copied):
         How the members' training went.
     options : dict of str to list
         For each name of seed, learning_rate, l2, momentum, hidden, activation and batch_size, the value of each of the M members;
-        hidden and activation follow from the groups, and are not given.
+        hidden and activation follow from the groups, and are not given. Also of l1, dropout, clip and average, if these were given
+        for each.
     scores : (M,) float64
         The validation loss of the weights that each member keeps, with monitor="accuracy" the share of validation rows that they
         tell wrong, or without validation rows its last training loss.
@@ -83,7 +84,7 @@ class Population(Copied):
         if set(options) != set(GIVEN) or any(len(values) != len(scores) for values in options.values()):
             raise ValueError(f"options must have {len(scores)} values for each of {', '.join(GIVEN)}")
         self._places = np.empty((len(scores), 2), np.intp)  # of each member: its group, and its row there
-        for number, (_, members, _) in enumerate(self.groups):
+        for number, (_, members, *_) in enumerate(self.groups):
             self._places[members] = np.column_stack([np.full(len(members), number), np.arange(len(members))])
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -97,7 +98,11 @@ class Population(Copied):
         networks = [self.groups[number].network for number in self._places[:, 0].tolist()]
         found["hidden"] = [network.layer_sizes[1:-1] for network in networks]
         found["activation"] = [network.activations for network in networks]
-        return {name: found[name] for name in OPTIONS}
+        return {name: found[name] for name in OPTIONS} | {name: self._grouped(name) for name in self.groups[0].own}
+
+    def _grouped(self, name: str) -> list[Any]:
+        """The values of an option that groups have, by member."""
+        return [self.groups[number].own[name] for number in self._places[:, 0].tolist()]
 
     @cached_property
     def diverged(self) -> NDArray[np.bool_]:
@@ -330,7 +335,9 @@ class Population(Copied):
         member = network.like(self.groups[number].theta[row])
         member.history, member.made_with = (
             history,
-            made_with_of_member(self.made_with, {name: values[place] for name, values in self._given.items()}),
+            made_with_of_member(
+                self.made_with, {name: values[place] for name, values in self._given.items()} | {**self.groups[number].own}
+            ),
         )
         member._updating = self._updating
         return member
@@ -342,7 +349,7 @@ class Population(Copied):
         for number, group in enumerate(self.groups):
             members = np.flatnonzero(numbers == number)
             if len(members):
-                groups.append(Group(group.network, members, group.theta[rows[members]]))
+                groups.append(group._replace(members=members, theta=group.theta[rows[members]]))
         chosen = history_of_members(self.history, places)
         options = {name: [values[place] for place in places.tolist()] for name, values in self._given.items()}
         return Population(groups, chosen, options, self.scores[places], same_targets=self.same_targets, made_with=self.made_with)

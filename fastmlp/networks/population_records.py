@@ -58,13 +58,13 @@ def of_population(population: Population) -> Record:
         arrays["validation_loss"] = history.validation_loss.ravel()
     if history.validation_accuracy is not None:
         arrays["validation_accuracy"] = history.validation_accuracy.ravel()
-    for index, (network, members, theta) in enumerate(population.groups):
+    for index, (network, members, theta, _) in enumerate(population.groups):
         arrays |= {f"theta_{index}": theta.ravel(), f"members_{index}": members.astype(np.int64)}
         if network.classes is not None:
             arrays[f"classes_{index}"] = network.classes
     header = {
         "kind": "population",
-        "networks": [architecture_entry(network) | {"members": len(members)} for network, members, _ in population.groups],
+        "networks": [_group_entry(group) for group in population.groups],
         "epochs": history.loss.shape[1],
         "validation": history.validation_loss is not None,
         **({} if history.validation_accuracy is None else {"accuracy": True}),
@@ -74,10 +74,24 @@ def of_population(population: Population) -> Record:
     return Record(header, arrays)
 
 
+def _group_entry(group: Group) -> dict[str, Any]:
+    """What a group is, and what its members have in common."""
+    entry = architecture_entry(group.network) | {"members": len(group.members)}
+    return entry | ({"own": dict(group.own)} if group.own else {})
+
+
+def _option(name: str, value: Any) -> Any:
+    """The value of an option of a group, whose several numbers are those of layers."""
+    numbers = value if isinstance(value, list) else [value]
+    if not all(type(number) in (int, float) or (number is None and name == "clip") for number in numbers):
+        raise ValueError(f"{name} of a group in its header must be a number; got {checks.shown(value)}")
+    return tuple(value) if isinstance(value, list) else value
+
+
 def check_parameters(groups: Sequence[Group], diverged: NDArray[np.bool_], what: str = "") -> None:
     """Rejects parameters that are not finite, of members that did not diverge."""
     bad = np.zeros(len(diverged), bool)
-    for _, members, theta in groups:
+    for _, members, theta, _ in groups:
         bad[members] = ~np.isfinite(theta).all(axis=1)
     bad &= ~diverged
     if bad.any():
@@ -98,7 +112,7 @@ def expected_population(header: dict[str, Any]) -> dict[str, Expected]:
 
 
 def _expected_group(entry: Any) -> dict[str, Expected]:
-    check_fields("a group in its header", entry, GROUP_FIELDS, MORE_FIELDS)
+    check_fields("a group in its header", entry, GROUP_FIELDS, {**MORE_FIELDS, "own": dict})
     if entry["members"] < 1:
         raise ValueError(f"a group in its header must have members; got {checks.shown(entry['members'])}")
     return {**expected_architecture(entry, entry["members"]), "members": Expected(np.dtype(np.int64), entry["members"])}
@@ -110,7 +124,8 @@ def population_arguments(record: Record) -> dict[str, Any]:
     groups = []
     for index, entry in enumerate(header["networks"]):
         theta = arrays[f"theta_{index}"].reshape(entry["members"], -1)
-        groups.append(Group(MLP(theta=theta[0], **architecture_arguments(record, index)), arrays[f"members_{index}"], theta))
+        own = {name: _option(name, value) for name, value in entry.get("own", {}).items()}
+        groups.append(Group(MLP(theta=theta[0], **architecture_arguments(record, index)), arrays[f"members_{index}"], theta, own))
     seeds, stopped_by = arrays["seed"], arrays["stopped_by"]
     if seeds.dtype.kind != "U" or stopped_by.dtype.kind != "U" or not np.strings.isdecimal(seeds).all():
         raise ValueError("its seeds must be text of decimal digits, and stopped_by text")

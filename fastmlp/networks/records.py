@@ -92,7 +92,8 @@ def _state_entry(network: MLP) -> dict[str, Any]:
         return {}
     fields = {name: getattr(state, name) for name in ("optimizer", "seed", "epochs", "steps")}
     own = {} if state.data_seed is None else {"data_seed": state.data_seed}
-    return {"state": fields | own | {"outputs": len(state.scaling) > 2}}
+    averaged = {"averaged": True} if len(state.moments) > 2 else {}
+    return {"state": fields | own | averaged | {"outputs": len(state.scaling) > 2}}
 
 
 def _arrays(network: MLP) -> dict[str, np.ndarray]:
@@ -141,7 +142,7 @@ def _expected_entry(entry: Any) -> dict[str, Expected]:
         _check_state(entry["state"])
         theta, inputs, outputs = expected["theta"], entry["layer_sizes"][0], entry["layer_sizes"][-1] * entry["state"]["outputs"]
         expected["state_theta"] = theta
-        expected["state_moments"] = Expected(theta.dtype, 2 * (theta.length or 0))
+        expected["state_moments"] = Expected(theta.dtype, (2 + entry["state"].get("averaged", False)) * (theta.length or 0))
         expected["state_scaling"] = Expected(theta.dtype, 2 * (inputs + outputs))
     if trained:
         check_reason(entry["stopped_by"])
@@ -154,7 +155,7 @@ def _expected_entry(entry: Any) -> dict[str, Expected]:
 
 
 def _check_state(state: Any) -> None:
-    check_fields("a state in its header", state, STATE_FIELDS, {"data_seed": int})
+    check_fields("a state in its header", state, STATE_FIELDS, {"data_seed": int, "averaged": bool})
     checks.one_of("optimizer", state["optimizer"], OPTIMIZERS)
     for name in state.keys() & {"seed", "data_seed"}:
         checks.seed(name, state[name])
@@ -228,5 +229,5 @@ def _state(record: Record, index: int) -> TrainingState | None:
     lengths = [inputs, inputs] + [outputs, outputs] * state["outputs"]
     return TrainingState(
         state["optimizer"], state["seed"], state.get("data_seed"), state["epochs"], state["steps"],
-        moments.reshape(2, -1), theta, tuple(np.split(scaling, np.cumsum(lengths)[:-1])),
+        moments.reshape(-1, theta.size), theta, tuple(np.split(scaling, np.cumsum(lengths)[:-1])),
     )  # fmt: skip

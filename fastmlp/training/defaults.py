@@ -16,6 +16,7 @@ MOST_OF_ADAM = 0.06
 STEEP = 16  # units, beyond which the loss is so steep that plain gradient descent has to take shorter steps
 HIDDEN, BATCH_SIZE = (100,), 32
 OF_STEPS = ("learning_rate", "momentum", "beta1", "beta2", "epsilon", "schedule", "power_t", "decay", "warmup")
+OF_BATCHES = ("l1", "dropout", "clip", "average")
 DECAYING = ("exponential", "plateau")  # schedules that take `decay`
 FULL_STEP = {"learning_rate": (1.0,)}  # as the options of a population tell it
 TOLERANCE = {"float32": 1e-5, "float64": 1e-8}  # of solvers, by default
@@ -69,6 +70,9 @@ def check_fitting(values: dict[str, Any], defaults: Mapping[str, Any]) -> None:
     for name in OF_STEPS:
         if not _are_among(values[name], (defaults[name], *FULL_STEP.get(name, ()))):
             raise ValueError(f"{name} must be left out for the optimizer {optimizer!r}, which finds the length of its steps itself")
+    for name in OF_BATCHES:
+        if not _are_among(values[name], (defaults[name],)):
+            raise ValueError(f"{name} must be left out for the optimizer {optimizer!r}, which needs one smooth loss of all rows")
     if not _are_among(values["batch_size"], (None, BATCH_SIZE)):
         got = checks.shown(values["batch_size"])
         raise ValueError(

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.kernels import batch, ends, online, optimizers
+from fastmlp.kernels.dropout import EPOCH
 from fastmlp.networks.history import TrainingState
+from fastmlp.networks.layout import Dropped
 from fastmlp.networks.mlp import MLP
 from fastmlp.threads import Stop, Workers
 from fastmlp.training.data import RowOrders, TrainingData
@@ -39,6 +41,7 @@ class Descent(OneNetwork):
         batch_size: int | None,
         threads: int,
         state: TrainingState | None = None,
+        dropped: Dropped | None = None,
     ) -> None:
         """From the beginning, or from the state of a training of which rule.method.schedule.before epochs count as those before."""
         super().__init__(network, data, stopping, threads)
@@ -47,24 +50,32 @@ class Descent(OneNetwork):
         self.batches = -(-n // self.batch_size)
         self.orders = RowOrders(data.rows, data.order, rule.method.schedule.before)
         self.order = data.rows[None]  # a row for each epoch that the next kernel call touches, or one for all
-        self.sums, self.penalties = np.zeros(1), np.zeros(1)  # of the losses of each epoch; what l2 adds to their mean
+        self.sums, self.penalties = np.zeros(1), np.zeros(1)  # of the losses of each epoch; what l1 and l2 add to their mean
         self.counters = np.array([0 if state is None else state.steps, 0], np.int64)  # steps; batches that are done
-        self.moments = np.zeros((2, self.theta.size), self.theta.dtype)
+        self.averaged = rule.method.average > 0
+        self.moments = np.zeros((2 + self.averaged, self.theta.size), self.theta.dtype)
         if state is not None:
             self.moments[:] = state.moments
+        elif self.averaged:
+            self.moments[2] = self.theta
+        self.live = self.theta  # the parameters that another training goes on from, once it has ended
         self.before: tuple[NDArray[Any], ...] | None = None  # theta, moments and counters, as the epoch began that is under way
         # Plain SGD on one sample has kernels of its own, where the lanes are neurons.
-        self.one_by_one = self.batch_size == 1 and rule.method.optimizer == optimizers.SGD
+        self.one_by_one = self.batch_size == 1 and dropped is None and optimizers.is_plain(rule.method)
         if self.one_by_one:
             self.memory = online.online_memory(network.layers, network.dtype, online.BLOCK)
         else:
-            self.work = self._chunked(self.data, data.rows, self.batch_size, keep_tiles=self.batches == 1)
+            self.work = self._chunked(self.data, data.rows, self.batch_size, keep_tiles=self.batches == 1, dropped=dropped)
         self.pace = Pace(1 if self.one_by_one else self.work.plan.team, self.batch_size * self.theta.size)
 
     @property
     def workers(self) -> int:
         here = 1 if self.one_by_one else self.work.plan.workers
         return here if self.held_out is None else max(here, self.held_out.plan.threads)
+
+    @property
+    def result(self) -> NDArray[Any]:
+        return self.moments[2] if self.averaged else self.theta
 
     @property
     def epochs(self) -> int:
@@ -116,6 +127,13 @@ class Descent(OneNetwork):
             self.rule = self.rule._replace(learning_rate=rate / divisor)
         self.progress[ends.STALE] = 0
 
+    def stop(self, reason: str) -> None:
+        live = self.theta.copy()
+        super().stop(reason)
+        self.live = live if self.averaged and not self.stopping.patience else self.theta
+        if self.averaged:
+            self.moments[2] = self.theta
+
     def rewind(self) -> None:
         done = self.epochs if self.held_out is None else min(self.epochs, len(self.validation_loss))
         if self.before is not None and (self.counters[1] != done * self.batches or self.before[2][1] == self.counters[1]):
@@ -159,12 +177,16 @@ class Descent(OneNetwork):
             work.order = self.order[min(epoch - first // self.batches, len(self.order) - 1)]
             start = place * self.batch_size
             stop = min(start + self.batch_size, self.rows)
-            if ends.is_penalized(self.rule.l2, self.rule.method, limits):
-                share = ends.share_of_penalty(state.theta, network.layers, self.rule.l2, start, stop, self.rows)
+            method, l2 = self.rule.method, optimizers.l2_of_loss(self.rule)
+            if ends.is_penalized(method.l1, l2, limits):
+                share = ends.share_of_penalty(state.theta, network.layers, method.l1, l2, start, stop, self.rows)
                 self.penalties[epoch] += share
+            for worker in work.workers:
+                worker.dropout.numbers[EPOCH] = method.schedule.before + epoch
             self.sums[epoch] += work.sum_loss(state.theta, start, stop, share_out)
             size, step = state.theta.size, int(self.counters[0]) + 1
-            batch.end_batch(state, work.total, stop - start, network, self.rule, epoch, step, 0, size)
+            factor = optimizers.clipped(work.total, network.loss_scale / (stop - start), method.clip)
+            batch.end_batch(state, work.total, factor, network, self.rule, epoch, step, 0, size)
             self.counters[:] = step, b + 1
             if place + 1 == self.batches:
                 loss = float(self.sums[epoch]) / self.rows + self.penalties[epoch]

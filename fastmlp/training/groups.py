@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.kernels import optimizers
+from fastmlp.networks.ensemble import GROUPED
 from fastmlp.networks.history import History
+from fastmlp.networks.layout import Dropped
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
 from fastmlp.threads import Stop, Workers
@@ -34,32 +36,37 @@ class Architecture(NamedTuple):
     batch_size: int | None
     epochs: int
     members: Sequence[int]
+    own: dict[str, Any]  # options of theirs that others may have otherwise
 
 
 def architectures(dataset: Dataset, options: Options, dtype: Any, feature_names: tuple[str, ...] | None) -> list[Architecture]:
     """All members, by their architecture."""
     inits, numbers = _networks_to_go_on_from(options.init)
     networks: dict[Any, tuple[MLP, tuple[int, int]]] = {}
-    found: dict[Any, tuple[MLP, int | None, int, list[Sequence[int]]]] = {}
+    found: dict[Any, tuple[MLP, int | None, int, dict[str, Any], list[Sequence[int]]]] = {}
+    names = [name for name in GROUPED if isinstance(getattr(options, name), list | range)]
     sets = 0 if dataset.row_sets is None else dataset.row_sets.of_member
     own = range(len(dataset.seeds)) if dataset.own_targets and dataset.y.dtype.kind != "f" else 0  # columns decide on classes
     alike = _alike(
-        len(dataset.seeds), options.hidden, options.activation, options.batch_size, options.epochs, numbers, own, sets
+        len(dataset.seeds), options.hidden, options.activation, options.batch_size, options.epochs, numbers, own, sets,
+        *(getattr(options, name) for name in names),
     )  # fmt: skip
-    for (hidden, activation, batch_size, epochs, number, column, rows_of), members in alike.items():
+    for (hidden, activation, batch_size, epochs, number, column, rows_of, *values), members in alike.items():
+        common = dict(zip(names, values, strict=True))
         init = inits[number]
-        made_of = hidden, activation, init if isinstance(init, str) else _signature(init), column, rows_of
+        made_of = hidden, activation, init if isinstance(init, str) else _signature(init), column, rows_of, *values
         if made_of not in networks:
-            wanted = replace(options, hidden=hidden, activation=activation)
+            wanted = replace(options, hidden=hidden, activation=activation, **common)
             targets = dataset.targets_of(members[0])
             shape = len(targets), dataset.x.shape[1]
             network = untrained(shape, dtype, targets, wanted, init, feature_names)
             networks[made_of] = network, dataset.rows_left(network, members[0])
         network, rows = networks[made_of]
-        found.setdefault((*_signature(network), batch_size, epochs, rows), (network, batch_size, epochs, []))[3].append(members)
+        key = *_signature(network), batch_size, epochs, rows, *values
+        found.setdefault(key, (network, batch_size, epochs, common, []))[-1].append(members)
     return [
-        Architecture(number, network, batch_size, epochs, parts[0] if len(parts) == 1 else sorted(chain(*parts)))
-        for number, (network, batch_size, epochs, parts) in enumerate(found.values())
+        Architecture(number, network, batch_size, epochs, parts[0] if len(parts) == 1 else sorted(chain(*parts)), common)
+        for number, (network, batch_size, epochs, common, parts) in enumerate(found.values())
     ]
 
 
@@ -108,11 +115,12 @@ class TrainingGroup(NamedTuple):
     batch_size: int  # at most the number of rows
     stopping: Stopping
     data: list[TrainingData]  # what each learns, or the one that all do
+    dropped: Dropped | None = None  # from their hidden layers
 
     @property
     def online(self) -> bool:
         """Whether each update is from one sample, by plain gradient descent: that has a kernel of its own."""
-        return self.batch_size == 1 and self.method.optimizer == optimizers.SGD
+        return self.batch_size == 1 and self.dropped is None and optimizers.is_plain(self.method)
 
     def data_of(self, member: int) -> TrainingData:
         return self.data[member if len(self.data) > 1 else 0]
@@ -217,7 +225,10 @@ class SamplesAsLanes:
             rate, momentum, l2 = group.numbers[member].tolist()
             rule = optimizers.Rule(group.method, rate, momentum, l2)
             network = group.network.like(group.theta[member])
-            self.descents[member] = trainer_of(network, group.data_of(member), rule, group.stopping, group.batch_size, self.threads)
+            dropped = None if group.dropped is None else group.dropped.of(member)
+            self.descents[member] = trainer_of(
+                network, group.data_of(member), rule, group.stopping, group.batch_size, self.threads, dropped=dropped
+            )
         return self.descents[member]
 
     def tidy(self) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import arrays, checks, labels
 from fastmlp.networks.architecture import activation_of_each, default_loss, parameter_count
 from fastmlp.networks.history import TrainingState
+from fastmlp.networks.layout import Dropped
 from fastmlp.networks.mlp import MLP
 from fastmlp.training.defaults import HIDDEN
 from fastmlp.training.memory import check_network
@@ -126,6 +127,16 @@ def first_thetas(init: str, network: MLP, seeds: Sequence[int], out: NDArray[Any
             part[:] = draws
 
 
+def dropped_by(options: Options, network: MLP, seeds: Sequence[int]) -> Dropped | None:
+    """What the hidden layers of such networks leave out, if anything."""
+    hidden, shares = len(network.layer_sizes) - 2, options.dropout
+    if isinstance(shares, float):
+        shares = (shares,) * hidden
+    elif len(shares) != hidden:
+        raise ValueError(f"dropout must be one number, or one for each of {hidden} hidden layers; got {len(shares)}")
+    return Dropped(shares, seeds) if any(shares) else None
+
+
 def _spread_of(init: str, n_in: int, n_out: int) -> float:
     """What a weight's draw is multiplied by: from U[-0.5, 0.5) for glorot, U[0, 1) for uniform, N(0, 1) for the others."""
     return {"glorot": 2 * math.sqrt(6 / (n_in + n_out)), "he": math.sqrt(2 / n_in), "normal": 0.1, "uniform": 1.0}[init]
@@ -136,6 +147,6 @@ def is_state_of(state: TrainingState, network: MLP, inputs: Scaling, outputs: Sc
     scaling = (*inputs, *(outputs or ()))
     if len(scaling) != len(state.scaling) or not all(map(np.array_equal, scaling, state.scaling)):
         return False
-    theta = state.theta.copy()
+    theta = state.moments[-1].copy() if len(state.moments) > 2 else state.theta.copy()  # an average is what the network became
     fold(network, theta[None], inputs, outputs)
     return np.array_equal(theta, network.theta)

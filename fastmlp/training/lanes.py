@@ -62,14 +62,19 @@ class NetworksAsLanes:
         parameters, dtype = group.network.theta.size, group.theta.dtype
         data = group.data if self.common else [group.data_of(member) for member in members.tolist()]
         material = self.common or self._material(data[:1] if _agree(data, *Parts._fields) else data)
-        count, moments = len(members), group.method.moments
+        count, moments = len(members), group.method.moments + (group.method.average > 0)
         rows = (2 + moments) * parameters + group.numbers.shape[1]
         block = layout.aligned(dtype, rows * width)[0].reshape(rows, width)
         theta, kept, rest = block[:parameters], block[parameters : 2 * parameters], block[2 * parameters :]
         state, numbers = rest[: moments * parameters], rest[moments * parameters :]
         marks, best, progress = np.zeros((3, width), np.int64), np.zeros((1, width)), np.zeros((3, width))
         progress[ends.BEST_LOSS] = np.inf
+        seeds = np.zeros(width, np.int64)
+        if group.dropped is not None:
+            seeds[:count] = group.dropped.signed_seeds[members]
         theta[:, :count], numbers[:, :count] = group.theta[members].T, group.numbers[members].T  # empty lanes are 0
+        if group.method.average > 0:
+            state[-parameters:] = theta
         marks[many_batches.ENDED, count:] = 1  # and have ended
         for lane, (old, place) in enumerate(before):
             carried = {"theta": theta, "moments": state, "kept": kept, "numbers": numbers, "marks": marks, "best": best}
@@ -80,7 +85,10 @@ class NetworksAsLanes:
             orders = [copy.deepcopy(order) for order in (found[:1] if material.one_order else found)]
         else:
             orders = [one.row_orders() for one in (data[:1] if material.one_order else data)]
-        flat = [array.reshape(-1) for array in (theta, state, kept, numbers, material.shift, material.scale, marks, best, progress)]
+        flat = [
+            array.reshape(-1)
+            for array in (theta, state, kept, numbers, material.shift, material.scale, marks, best, progress, seeds)
+        ]
         return _Lanes(members, many_batches.Lanes(*flat), orders, material.data, material.held_out, self.epoch * self.batches)
 
     def _material(self, data: list[TrainingData]) -> _Material:
@@ -137,7 +145,8 @@ class NetworksAsLanes:
         layout.set_ones(units, layers, stride)
         numbers.reshape(block, -1)[:, layers[0, 0] :] = 1
         measured = layout.empty_tiles(layers, dtype, block, 1, stride)
-        return many_batches.LaneScratch(units, slopes, few, few_slopes, deltas, gradient, losses, numbers, tiles, measured)
+        dropout = layout.dropout_memory(block * width, self.group.dropped)
+        return many_batches.LaneScratch(units, slopes, few, few_slopes, deltas, gradient, losses, numbers, dropout, tiles, measured)
 
     # -- going on ----------------------------------------------------------------------------------------------------------------
 
@@ -162,7 +171,7 @@ class NetworksAsLanes:
                 most_epochs = ORDER_ENTRIES // (self.rows * len(lanes.orders)) if lanes.orders[0].shuffle else total
                 last = end_of_call(first, min(total, first + max(1, most)), self.batches, most_epochs)
                 if first % self.batches == 0:
-                    lanes.before = _Whole(first, lanes.arrays.theta.copy(), lanes.arrays.kept.copy())
+                    lanes.before = _Whole(first, self._results(lanes).copy(), lanes.arrays.kept.copy())
                     lanes.begin_epochs(-(-last // self.batches) - first // self.batches, self.width, group.stopping.by_accuracy)
                 began = time.perf_counter()
                 running = kernel(
@@ -195,6 +204,11 @@ class NetworksAsLanes:
                 if some_ended:
                     mean[(ended > 0) & (ended <= np.arange(first, last)[:, None])] = np.nan
                 losses[where, first:last] = mean.T
+
+    def _results(self, lanes: _Lanes) -> NDArray[Any]:
+        """What their networks would become."""
+        arrays = lanes.arrays
+        return arrays.moments[-arrays.theta.size :] if self.group.method.average > 0 else arrays.theta
 
     def tidy(self) -> None:
         """Those that have ended leave, where the others then need fewer kernel calls."""
@@ -234,7 +248,7 @@ class NetworksAsLanes:
         parts = [lanes.members[which] for lanes, which in leaving]
         members = np.concatenate(parts)
         ended, why, _ = np.concatenate([lanes.arrays.marks.reshape(3, -1)[:, which] for lanes, which in leaving], axis=1)
-        came_to = [lanes.whole_epochs() for lanes, _ in leaving]
+        came_to = [lanes.before or _Whole(lanes.done, self._results(lanes), lanes.arrays.kept) for lanes, _ in leaving]
         done = np.repeat([whole.done // self.batches for whole in came_to], [len(part) for part in parts])
         ended[ended > done] = 0  # in a kernel call that Ctrl-C came into, whose losses are not noted
         epochs = np.where(ended > 0, ended, done)
@@ -297,9 +311,6 @@ class _Lanes:
         """What the epochs needed is not kept while others go on."""
         self.sums = self.measured = NOTHING
         self.data = self.data._replace(order=NO_ORDER)
-
-    def whole_epochs(self) -> _Whole:
-        return self.before or _Whole(self.done, self.arrays.theta, self.arrays.kept)
 
     def running(self) -> NDArray[np.bool_]:
         ended: NDArray[np.int64] = self.arrays.marks.reshape(3, -1)[many_batches.ENDED, : len(self.members)]

@@ -22,7 +22,7 @@ from fastmlp.training.data import Dataset, RowSets
 from fastmlp.training.defaults import BATCH_SIZE, default_rate, wanted_dtype
 from fastmlp.training.epochs import InTraining, Training
 from fastmlp.training.groups import Architecture, Outcomes, SamplesAsLanes, TrainingGroup, architectures
-from fastmlp.training.initial import ask_what_is_meant, first_thetas
+from fastmlp.training.initial import ask_what_is_meant, dropped_by, first_thetas
 from fastmlp.training.lanes import NetworksAsLanes
 from fastmlp.training.memory import OF_A_MEMBER, WAVE_BYTES, WAVE_MEMBERS, check_members
 from fastmlp.training.one_network import Stopping, check_monitor, divergence
@@ -62,6 +62,10 @@ def train_many(
     beta2: float = 0.999,
     epsilon: float = 1e-8,
     l2: float | Each[float] | None = None,
+    l1: float | Each[float] = 0.0,
+    dropout: float | Sequence[float | Sequence[float]] = 0.0,
+    clip: float | Each[float | None] | None = None,
+    average: float | Each[float] = 0.0,
     schedule: Schedule | None = None,
     power_t: float = 0.5,
     decay: float | None = None,
@@ -110,12 +114,13 @@ def train_many(
     halving : int
         Successive halving (Jamieson and Talwalkar 2016): all members are trained for epochs / halving^r epochs, the best of them,
         one in so many, for epochs / halving^(r - 1), ..., the last for all epochs, which a schedule spans (by default
-        those of the member that has most). They are compared by the validation loss, with monitor="accuracy" by
-        the accuracy, or without validation by the loss.
-    learning_rate, l2, momentum, epochs, seed : number, or sequence of M
+        those of the member that has most). They are compared by the validation loss, with monitor="accuracy" by the accuracy, or
+        without validation by the loss.
+    learning_rate, l2, momentum, l1, clip, average, epochs, seed : number, or sequence of M
         As for `train`; without `members` one seed is that of all.
-    hidden, activation, batch_size : as for `train`, or list of M
-        A list has an alternative for each member; a tuple means the layers of one network.
+    hidden, activation, dropout, batch_size : as for `train`, or list of M
+        A list has an alternative for each member; a tuple means the layers of one network. Members of one architecture, batch size,
+        l1, dropout, clip and average are trained side by side: few values of these, with many seeds, cost least.
     sample_weight : (N,) or (N, M)
         For all members, or a column for each.
     init : as for `train`, or sequence of M MLPs, or Population
@@ -176,8 +181,9 @@ def train_many(
     thetas = [np.zeros((len(kind.members), kind.network.theta.size), kind.network.dtype) for kind in kinds]
     training = TrainingOfMany(dataset, numbers, thread_count(options.threads), on_epoch)
     training.go(training.waves(kinds, thetas, lockstep))
-    groups = [Group(kind.network, np.array(kind.members), theta) for kind, theta in zip(kinds, thetas, strict=True)]
-    record = {name: value for name, value in options.record("train_many").items() if name not in GIVEN}
+    groups = [Group(kind.network, np.array(kind.members), theta, kind.own) for kind, theta in zip(kinds, thetas, strict=True)]
+    told = {*GIVEN, *kinds[0].own}
+    record = {name: value for name, value in options.record("train_many").items() if name not in told}
     return _population(dataset, numbers, groups, training.outcomes, made_with(len(x), record))
 
 
@@ -315,7 +321,8 @@ class TrainingOfMany(Training):
 
     def _members(self, kind: Architecture, theta: NDArray[Any], part: slice) -> TrainingGroup:
         """Some of one architecture, at their beginning."""
-        dataset, options, network, members = self.dataset, self.options, kind.network, kind.members[part]
+        dataset, network, members = self.dataset, kind.network, kind.members[part]
+        options = self.options.of_group(kind.own)
         own = dataset.own(members)
         if len(set(own)) == 1:
             own = own[:1]
@@ -332,6 +339,7 @@ class TrainingOfMany(Training):
         group = TrainingGroup(
             network, np.array(members), theta, self.numbers[members].astype(theta.dtype), options.method(kind.epochs, rows),
             min(kind.batch_size or rows, rows), Stopping.of(options, kind.epochs), data,
+            dropped_by(options, network, [dataset.seeds[member] for member in members]),
         )  # fmt: skip
         if not isinstance(options.init, str):
             for alike, one in group.alike():

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 WAVE_BYTES = 1 << 24  # of what members need while they are trained, beside their parameters and their history
 WAVE_MEMBERS = 64  # that are trained at a time, at least
-OF_A_MEMBER = 5  # of these, so many numbers for each parameter: itself, its gradient, two moments, the best so far
-OF_ONE = 7  # beside its gradient: itself, two moments, the best so far, and three as the epoch began
-OF_A_STATE = 3  # that is kept: itself, two moments
+OF_A_MEMBER = 6  # of these, so many numbers for each parameter: itself, its gradient, two moments, an average, the best so far
+OF_ONE = 9  # beside its gradient: itself, two moments, an average, the best so far, and four as the epoch began
+OF_A_STATE = 4  # that is kept: itself, two moments, an average
 OF_LBFGS = 2 * lbfgs.MEMORY + 5
 SMALL = 64  # more than all of these
 DRAWN = 16  # bytes of each parameter while its first value is drawn
@@ -44,7 +44,7 @@ def _of_network(sizes: Sequence[int], bias: bool, itemsize: int, rows: int, opti
     """Bytes for the parameters of a network, and for what is as large."""
     parameters = parameter_count(sizes, bias)
     batch_size = min(rows, options.batch_size) if isinstance(options.batch_size, int) else rows
-    if batch_size == 1 and optimizers.CODES[options.optimizer] == optimizers.SGD:
+    if batch_size == 1 and not options.dropout and optimizers.is_plain(options.method(1, 1)):
         beside = parameters
     else:
         layers = layer_table(sizes, (ACTIVATION,) * (len(sizes) - 2), "identity", bias)

@@ -14,6 +14,7 @@ from fastmlp.kernels import ends
 from fastmlp.kernels.simd import readable
 from fastmlp.kernels.tiles import Data
 from fastmlp.networks.history import DivergedError, History
+from fastmlp.networks.layout import Dropped
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.objective import ChunkedLoss
 from fastmlp.threads import Stop, Workers
@@ -94,6 +95,11 @@ class OneNetwork:
         self.errors = self.held_out.errors() if self.held_out is not None and stopping.by_accuracy else None
 
     @property
+    def result(self) -> NDArray[Any]:
+        """The parameters that the network has if it ends now."""
+        return self.theta
+
+    @property
     def epochs(self) -> int:
         """Epochs that are done."""
         raise NotImplementedError
@@ -120,8 +126,10 @@ class OneNetwork:
         """After an interrupt: back to the end of the last whole epoch, where the weights are those that its losses led to."""
         raise NotImplementedError
 
-    def _chunked(self, data: Data, order: NDArray[np.integer], rows: int, *, keep_tiles: bool) -> ChunkedLoss:
-        return ChunkedLoss(self.network.network, data, order, rows, self.threads, keep_tiles=keep_tiles)
+    def _chunked(
+        self, data: Data, order: NDArray[np.integer], rows: int, *, keep_tiles: bool, dropped: Dropped | None = None
+    ) -> ChunkedLoss:
+        return ChunkedLoss(self.network.network, data, order, rows, self.threads, keep_tiles=keep_tiles, dropped=dropped)
 
     def _measured(self, rows: MeasuredRows) -> ChunkedLoss:
         """The loss over rows that are measured after each epoch."""
@@ -185,7 +193,7 @@ class OneNetwork:
         """The loss over the rows that are held out, if there are any; it is noted, and the best weights kept."""
         if self.held_out is None:
             return None
-        n, theta = len(self.held_out.order), self.held_out.held(self.theta)
+        n, theta = len(self.held_out.order), self.held_out.held(self.result)
         loss = self.held_out.sum_loss(theta, 0, n, share_out, gradient=False) / n
         if math.isfinite(loss):
             values = self.validation_loss
@@ -195,7 +203,7 @@ class OneNetwork:
             self.validation_loss.append(loss)
             if values[-1] < values[self.best_epoch] or epoch == 0:
                 self.best_epoch = epoch
-                self.best[:] = self.theta
+                self.best[:] = self.result
             if self.stopping.by_measured:
                 value = loss if self.errors is None else values[-1] / n
                 ends.notes_no_progress(self.progress, 0, 1, value, self.stopping.ends)
@@ -205,6 +213,6 @@ class OneNetwork:
         """It ends, and is left with the weights that are to be kept."""
         if reason != "diverged" and not arrays.all_finite(self.theta):
             reason, self.last_loss = "diverged", self.loss_of(max(self.epochs - 1, 0))
-        elif self.stopping.patience and self.validation_loss and reason != "diverged":
-            self.theta[:] = self.best
+        elif reason != "diverged":
+            self.theta[:] = self.best if self.stopping.patience and self.validation_loss else self.result
         self.stopped_by = reason

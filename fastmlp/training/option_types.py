@@ -29,6 +29,10 @@ class EstimatorOptions(TypedDict, total=False):
     beta2: float
     epsilon: float
     l2: float | None
+    l1: float
+    dropout: float | Sequence[float]
+    clip: float | None
+    average: float
     schedule: Schedule | None
     power_t: float
     decay: float | None

@@ -7,7 +7,7 @@ have its own, and whether the record of a model tells it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -156,6 +156,22 @@ class Options:
     l2: Any = field(
         default=None, metadata=_about(checks.not_negative, "strength of the penalty on squared weights", checks.is_many)
     )
+    l1: Any = field(
+        default=0.0, metadata=_about(checks.not_negative, "strength of the penalty on magnitudes of weights", checks.is_many)
+    )
+    dropout: Any = field(
+        default=0.0,
+        metadata=_about(
+            checks.dropout_shares, "share of hidden units that rows are trained without, one or one for each layer", _is_list
+        ),
+    )
+    clip: Any = field(
+        default=None, metadata=_about(_or_none(checks.positive_number), "length that no gradient exceeds", checks.is_many)
+    )
+    average: Any = field(
+        default=0.0,
+        metadata=_about(checks.fraction, "what an average of the weights keeps of itself in each step; 0 for none", checks.is_many),
+    )
     schedule: Any = field(
         default=None, metadata=_about(_one_of(schedules.CODES), f"of the learning rate: {_names(schedules.CODES)}")
     )
@@ -287,6 +303,10 @@ class Options:
         """What is told later of a training by this function."""
         return {name: getattr(self, name) for name in RECORDED[function]}
 
+    def of_group(self, own: Mapping[str, Any]) -> Options:
+        """Those of members that have some in common."""
+        return replace(self, **own) if own else self
+
     @property
     def most_epochs(self) -> int:
         """Of any member."""
@@ -298,7 +318,9 @@ class Options:
         code, decay = schedules.CODES[self.schedule], self.decay or 0.0
         schedule = schedules.RateSchedule(code, self.warmup, epochs, before, rows, self.power_t, decay)
         method = optimizers.method_of(self.optimizer, schedule)
-        return method._replace(beta1=self.beta1, beta2=self.beta2, epsilon=self.epsilon)
+        clip = np.inf if self.clip is None else self.clip
+        kept = {"beta1": self.beta1, "beta2": self.beta2, "epsilon": self.epsilon}
+        return method._replace(**kept, l1=self.l1, clip=clip, average=self.average)
 
 
 OPTIONS = {one.name: Option(one.name, one.default, **one.metadata) for one in fields(Options)}
@@ -325,14 +347,18 @@ def _each(name: str, values: Any, check: Callable[[str, Any], Any]) -> Any:
 # -- a training that goes on ----------------------------------------------------------------------------------------------------
 
 
-def usable_state(init: Any, optimizer: Any, dtype: Any) -> TrainingState | None:
-    """The state of a network to go on from, if it has one that is of use to the optimizer."""
+def usable_state(init: Any, optimizer: Any, dtype: Any, average: Any) -> TrainingState | None:
+    """The state of a network to go on from, if it has one that is of use to the optimizer, and to an average if one is wanted."""
     state = init.state if isinstance(init, MLP) else None
     if state is not None and not (
-        isinstance(state, TrainingState) and state.theta.shape == init.theta.shape and state.moments.shape == (2, init.theta.size)
+        isinstance(state, TrainingState)
+        and state.theta.shape == init.theta.shape
+        and state.moments.shape in ((2, init.theta.size), (3, init.theta.size))
     ):
         raise ValueError(f"init.state must be what keep_state=True keeps of such a network; got {checks.shown(state)}")
-    return state if state is not None and (state.optimizer, state.theta.dtype) == (optimizer, dtype) else None
+    if state is None or (state.optimizer, state.theta.dtype, len(state.moments) > 2) != (optimizer, dtype, average != 0):
+        return None
+    return state
 
 
 def epochs_before(state: TrainingState | None, seed: int, data_seed: int | None) -> int:

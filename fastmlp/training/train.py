@@ -19,7 +19,7 @@ from fastmlp.training.data import Dataset
 from fastmlp.training.defaults import BATCH_SIZE, default_rate, wanted_dtype
 from fastmlp.training.descent import Descent
 from fastmlp.training.epochs import Training
-from fastmlp.training.initial import ask_what_is_meant, first_thetas, is_state_of, untrained
+from fastmlp.training.initial import ask_what_is_meant, dropped_by, first_thetas, is_state_of, untrained
 from fastmlp.training.one_network import OneNetwork, Stopping, check_monitor, divergence
 from fastmlp.training.options import Options, epochs_before, usable_state
 from fastmlp.training.scaling import fold, is_standardized, unfold
@@ -48,6 +48,10 @@ def train(
     beta2: float = 0.999,
     epsilon: float = 1e-8,
     l2: float | None = None,
+    l1: float = 0.0,
+    dropout: float | Sequence[float] = 0.0,
+    clip: float | None = None,
+    average: float = 0.0,
     schedule: Schedule | None = None,
     power_t: float = 0.5,
     decay: float | None = None,
@@ -128,16 +132,28 @@ def train(
         the rate of each weight instead. The losses in `history` are without it. By default, for adam and its kin with their default
         learning rate, and for solvers, 2 / N, but at most 0.01 (which makes the prior of each weight a normal distribution of
         variance 1/2), with adamw 0.01; else 0.
+    l1 : float
+        Adds l1 times the sum of the magnitudes of the weights (not biases) to what is minimised; of weights that are 0 its gradient
+        is 0. The losses in `history` are without it.
+    dropout : float or sequence of float
+        The share, from 0 to below 1, of the units of each hidden layer that each row is trained without, one for all layers or one
+        for each; the others are multiplied by 1 / (1 - share) meanwhile (Srivastava et al. 2014). Which ones these are depends on
+        seed, epoch, row and unit alone. The losses in `history` are those of the rows as they were seen, without these units.
+    clip : float
+        The length that the gradient of a batch's mean loss is cut down to where it is longer (Pascanu, Mikolov and Bengio 2013);
+        that of l1 and l2 comes on top.
+    average : float
+        What is kept, in each step, of an exponential average of the parameters, such as 0.99, from which the bias of its
+        beginning is taken as in adam: the network becomes this average, and validation measures it. 0 for none.
     schedule : str
         How the learning rate changes from epoch to epoch: "constant", or after `warmup` falling to 0: "cosine" (half a period,
         Loshchilov and Hutter 2017), "linear"; or to a hundredth: "exponential". The rate of an epoch is that of its middle; but
         where `decay` is given to "exponential", the first epoch after the warmup has the full rate, and each one `decay` times that
         of the one before. "plateau" multiplies the rate by `decay` when more than `n_iter_no_change` epochs in a row did not bring
-        the validation loss (see `monitor`), or without validation the loss with what l2 adds to it, below the least one before,
-        where `tol` is given by more than that; until it is at most 1e-6. It ends no training. Or as in scikit-learn: "invscaling",
-        where it is divided by (1 + rows seen in epochs before)^power_t, and "adaptive", where it is divided by 5 instead of
-        stopping by `tol`, until it is at most 1e-6. By default cosine for adam and its kin with their default learning rate, else
-        constant.
+        the validation loss (see `monitor`), or without validation the loss with its penalties, below the least one before, where
+        `tol` is given by more than that; until it is at most 1e-6. It ends no training. Or as in scikit-learn: "invscaling", where
+        it is divided by (1 + rows seen in epochs before)^power_t, and "adaptive", where it is divided by 5 instead of stopping by
+        `tol`, until it is at most 1e-6. By default cosine for adam and its kin with their default learning rate, else constant.
     power_t : float
         Of "invscaling".
     decay : float
@@ -221,7 +237,7 @@ def train(
     y = arrays.as_array("y", y)
     if y.ndim:
         arrays.same_length("y", y, len(x))
-    state = usable_state(init, optimizer, wanted or arrays.floating_dtype(x))
+    state = usable_state(init, optimizer, wanted or arrays.floating_dtype(x), average)
     options = Options.checked(given, x, state)
     network = untrained(x.shape, wanted or arrays.floating_dtype(x), y, options, init, arrays.column_names(X))
     check_solvable(options.optimizer, network)
@@ -239,8 +255,9 @@ def train(
     rate = default_rate(optimizer, network) if options.learning_rate is None else options.learning_rate
     rule = optimizers.Rule(options.method(options.epochs, len(data.rows), before), rate, options.momentum, options.l2)
     descent = trainer_of(
-        network, data, rule, Stopping.of(options, options.epochs), options.batch_size, thread_count(options.threads), state
-    )
+        network, data, rule, Stopping.of(options, options.epochs), options.batch_size, thread_count(options.threads), state,
+        dropped_by(options, network, [options.seed]),
+    )  # fmt: skip
     TrainingOfOne(descent, on_epoch, options.progress).go([[descent]])
     rate_to_tell = np.nan if options.optimizer in optimizers.SOLVERS else rate
     if descent.stopped_by == "diverged":
@@ -250,7 +267,7 @@ def train(
     if options.keep_state and isinstance(descent, Descent):
         network.state = TrainingState(
             optimizer, options.seed, options.data_seed, before + descent.epochs, int(descent.counters[0]), descent.moments,
-            network.theta.copy(), (*data.inputs, *(data.outputs or ())),
+            descent.live.copy(), (*data.inputs, *(data.outputs or ())),
         )  # fmt: skip
     fold(network, network.theta[None], data.inputs, data.outputs)
     if not arrays.all_finite(network.theta):

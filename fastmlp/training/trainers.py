@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastmlp.kernels.optimizers import CODES, Rule
 from fastmlp.networks.history import TrainingState
+from fastmlp.networks.layout import Dropped
 from fastmlp.networks.mlp import MLP
 from fastmlp.training.data import TrainingData
 from fastmlp.training.descent import Descent
@@ -40,8 +41,9 @@ def trainer_of(
     batch_size: int | None,
     threads: int,
     state: TrainingState | None = None,
+    dropped: Dropped | None = None,
 ) -> OneNetwork:
     solver = TRAINERS.get(rule.method.optimizer)
     if solver is None:
-        return Descent(network, data, rule, stopping, batch_size, threads, state)
+        return Descent(network, data, rule, stopping, batch_size, threads, state, dropped)
     return solver(network, data, rule.l2, stopping, threads)

@@ -66,6 +66,26 @@ def test_every_optimizer_is_that_of_the_reference(network, optimizer, batch_size
     compare(members_of(network, dtype, "descend", optimizer=optimizer, batch_size=batch_size, **SOME))
 
 
+MORE = {"l1": 0.02, "clip": 0.05, "average": 0.7}
+
+
+@by_dtype
+@pytest.mark.parametrize("own", [OWN, ()])
+@pytest.mark.parametrize("shares", [(), (0.3, 0.6)])
+@pytest.mark.parametrize("more", [{}, MORE, *({name: value} for name, value in MORE.items())], ids=lambda more: "-".join(more))
+def test_steps_are_those_of_the_reference_with_penalties_clipping_averages_and_dropout(more, shares, own, dtype):
+    for optimizer in ("momentum", "nesterov"):
+        compare(members_of(SOFTMAX, dtype, "descend", held=2, optimizer=optimizer, more=more, shares=shares, own=own, **SOME))
+
+
+@by_dtype
+def test_a_member_loses_the_same_units_whatever_stands_beside_it(dtype):
+    group = members_of(SOFTMAX, dtype, "descend", more=MORE, shares=(0.3, 0.6), members=19)
+    together = descend(group, 2)
+    for member in (0, 7, 18):
+        assert np.array_equal(descend(alone(group, member), 2).theta[-1][0], together.theta[-1][member])
+
+
 @by_kernel
 @pytest.mark.parametrize(("name", "decay"), [*((name, 0.0) for name in schedules.CODES), ("exponential", 0.7)])
 def test_schedules_are_those_of_the_reference(name, decay, kernel):

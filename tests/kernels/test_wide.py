@@ -61,8 +61,8 @@ def problem_of(network, rows, dtype, *, weighted=False, class_numbers=False, x_t
     return theta, Rows(Data(X, y, weight, shift, scale), order, seen, targets[order].astype(float), weights)
 
 
-def work_of(network, theta, rows, most_rows=None, threads=1):
-    work = ChunkedLoss(mlp(network, theta).network, rows.data, rows.order, most_rows or len(rows.order), threads)
+def work_of(network, theta, rows, most_rows=None):
+    work = ChunkedLoss(mlp(network, theta).network, rows.data, rows.order, most_rows or len(rows.order), 1)
     assert work.plan.wide is not None
     return work
 
@@ -184,41 +184,45 @@ def test_what_comes_of_arrays_that_are_held_is_in_them_even_after_an_error(units
 @pytest.mark.parametrize("network", [*some_networks(6)], ids=lambda network: f"{network.sizes}")
 def test_the_penalty_is_that_of_the_weights_alone(network, dtype, units_as_lanes):
     theta, rows = problem_of(network, 2, dtype)
-    work, squares = work_of(network, theta, rows), sum(np.sum(w**2) for w, _ in network.unpack(theta.astype(float)))
-    penalty = ends.share_of_penalty(work.held(theta), work.network.layers, 0.3, 0, 2, 2)
-    np.testing.assert_allclose(penalty, 0.3 / 2 * squares, rtol=theta.size * np.finfo(dtype).eps)  # of positive terms
+    work, weights = work_of(network, theta, rows), [w for w, _ in network.unpack(theta.astype(float))]
+    expected = sum(0.7 * np.abs(w).sum() + 0.3 / 2 * np.sum(w**2) for w in weights)
+    penalty = ends.share_of_penalty(work.held(theta), work.network.layers, 0.7, 0.3, 0, 2, 2)
+    np.testing.assert_allclose(penalty, expected, rtol=theta.size * np.finfo(dtype).eps)  # of positive terms
 
 
 RATES = {row.name: 0.01 if row.adaptive else 0.05 for row in optimizers.TABLE if row.function}
 
 
 @by_dtype
-@pytest.mark.parametrize("l2", [0.0, 0.3])
+@pytest.mark.parametrize("more", [False, True])
 @pytest.mark.parametrize("optimizer", RATES)
-def test_steps_are_those_of_the_reference_and_what_pads_stays_zero(optimizer, l2, dtype, units_as_lanes, monkeypatch):
+def test_steps_are_those_of_the_reference_and_what_pads_stays_zero(optimizer, more, dtype, units_as_lanes, monkeypatch):
     """A sigmoid's units that pad are 1/2. The bound is that of test_descent.py."""
     monkeypatch.setattr(objective, "WIDE_ROWS", (2, 2))
     network = Network((4, 9, 17, 3), ("sigmoid", "tanh"), "softmax", "cross_entropy")
     n, size, epochs = 12, 5, 2
     theta, rows = problem_of(network, n, dtype, weighted=True)
-    work, rate = work_of(network, theta, rows, size), RATES[optimizer]
+    l2, own = 0.3 * more, {"l1": 0.1, "clip": 0.1, "average": 0.6} if more else {}
+    work = work_of(network, theta, rows, size)
+    rate = RATES[optimizer]
     assert work.plan.chunk == 2  # three to a batch, and one
-    held, moments = work.held(theta), work.held(np.zeros((2, theta.size), dtype))
+    held, moments = work.held(theta), work.held(np.zeros((2 + more, theta.size), dtype))
     state = batch.State(held, moments, np.zeros(2, np.int64), np.zeros(epochs), np.zeros(epochs), np.zeros(3))
-    rule = optimizers.Rule(optimizers.method_of(optimizer), rate, 0.9, l2)
+    rule = optimizers.Rule(optimizers.method_of(optimizer)._replace(**own), rate, 0.9, l2)
     team = batch.Team(0, 1, barrier.new_counter(), np.zeros(1, np.uint8))
     updates = epochs * -(-n // size)
     sizes, never = batch.Sizes(size, work.plan.chunk, work.plan.together, 0, updates), Stopping(epochs, -np.inf, None).ends
     work.train(state, work.sums, work.workers[0], rows.data, rows.order[None], sizes, work.network, rule, never, team)
-    assert state.counters[0] == updates and moments.any() == (rule.method.moments > 0)
+    assert state.counters[0] == updates and moments[:2].any() == (rule.method.moments > 0)
     assert only_zeros_pad(work, held) and only_zeros_pad(work, moments)
     expected, history = reference.train(
         network, theta.astype(float), rows.inputs, rows.targets,
         row_orders=[np.arange(n)] * epochs, batch_size=size, optimizer=optimizer, learning_rate=rate, l2=l2,
-        sample_weight=rows.weights,
+        sample_weight=rows.weights, **own,
     )  # fmt: skip
+    result = moments[2] if more else held
     tolerance = 1e-9 if dtype is np.float64 else 4 * updates * np.finfo(dtype).eps
-    assert np.abs(work.outside(held) - expected).max() <= tolerance * np.abs(expected).max()
+    assert np.abs(work.outside(result) - expected).max() <= tolerance * np.abs(expected).max()
     np.testing.assert_allclose(state.history / n, history, rtol=tolerance)
 
 

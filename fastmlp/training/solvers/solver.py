@@ -73,7 +73,7 @@ class Solver(OneNetwork):
 
     def _end_as_it_began(self) -> None:
         """There was no way down from the first weights: their loss is all that is told."""
-        penalty = ends.share_of_penalty(self.theta, self.network.layers, self.limits.l2, 0, self.rows, self.rows)
+        penalty = ends.share_of_penalty(self.theta, self.network.layers, 0.0, self.limits.l2, 0, self.rows, self.rows)
         self.loss_history[0] = self.loss - penalty
         self.counters[ends.DONE] = 1
 
