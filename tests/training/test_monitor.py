@@ -135,6 +135,37 @@ def test_a_rate_is_lowered_where_the_accuracy_stands(batch_size):
     np.testing.assert_allclose(population[0].theta, network.theta, rtol=1e-7, atol=1e-9)
 
 
+@BATCH_SIZES
+def test_averages_are_measured_and_dropout_is_not(batch_size):
+    X, y, validation = noisy(3)
+    options = {**BY_ACCURACY, "validation": validation, "batch_size": batch_size, "average": 0.9, "dropout": 0.2, "data_seed": 1}
+    found = [fastmlp.train(X, y, epochs=epochs, **options) for epochs in (1, 2, 3)]
+    assert found[-1].history.validation_accuracy.tolist() == [network.score(*validation) for network in found]
+    options["patience"] = 2
+    population = compare(X, y, members=3, **{**options, "epochs": 12})
+    best = np.nanmax(population.history.validation_accuracy, axis=1)
+    assert [member.score(*validation) for member in population] == best.tolist()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
+def test_ctrl_c_leaves_the_accuracies_of_whole_epochs(optimizer):
+    X, y, validation = noisy(2)
+
+    def interrupt(epoch, *_):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    options = {**BY_ACCURACY, "schedule": None, "optimizer": optimizer, "validation": validation, "on_epoch": interrupt}
+    with pytest.warns(RuntimeWarning, match="interrupted after 4 of"):
+        model = fastmlp.train(X, y, epochs=30, **options)
+    assert len(model.history.validation_accuracy) == len(model.history.validation_loss) == model.history.epochs == 4
+    assert model.history.validation_accuracy[-1] == model.score(*validation)
+    with pytest.warns(RuntimeWarning, match="interrupted after 4 of"):
+        population = fastmlp.train_many(X, y, members=3, epochs=30, **options)
+    assert np.array_equal(population[0].history.validation_accuracy, model.history.validation_accuracy)
+    assert not np.isnan(population.history.validation_accuracy).any() and population.history.validation_accuracy.shape == (3, 4)
+
+
 def test_a_loss_that_is_not_finite_ends_a_training_as_ever():
     X, y, (Xv, yv) = noisy(2)
     options = {**BY_ACCURACY, "activation": "identity", "standardize": False}
