@@ -175,6 +175,14 @@ LOSSES = {
 }
 
 
+def loss_functions(network):
+    """The loss of an output, and its derivative by it; of a function of numbers, if that is the loss, what it gives for each."""
+    if not callable(network.loss):
+        return LOSSES[network.loss]
+    each = np.vectorize(network.loss, otypes=[float, float])
+    return lambda y, t, delta: each(y, t)[0], lambda y, t, delta: each(y, t)[1]
+
+
 # -- The network -------------------------------------------------------------------------------------------------------
 
 
@@ -185,7 +193,7 @@ class Network:
     sizes: tuple
     activations: tuple
     output: str
-    loss: str
+    loss: str  # or a function (prediction, target) -> (loss, gradient) of numbers
     bias: bool = True
     huber_delta: float = 1.0
 
@@ -228,8 +236,8 @@ def predict(network, theta, X):
 
 def sample_losses(network, output, logits, targets):
     """Loss of each sample (N,); targets (N, K), one-hot for softmax. Cross entropy is taken from the logits."""
-    if network.loss in LOSSES:
-        return LOSSES[network.loss][0](output, targets, network.huber_delta).sum(axis=1)
+    if callable(network.loss) or network.loss in LOSSES:
+        return loss_functions(network)[0](output, targets, network.huber_delta).sum(axis=1)
     if network.output == "sigmoid":  # -t ln p - (1 - t) ln(1 - p), with p = 1 / (1 + exp(-z))
         nats = (np.logaddexp(0, logits) - targets * logits).sum(axis=1)
     else:  # -ln p of the right class
@@ -251,7 +259,7 @@ def output_backward(network, output, logits, targets):
         return output - targets  # for sigmoid and softmax alike
     if network.loss == "cross_entropy_bits":
         return (output - targets) / np.log(2).astype(output.dtype)
-    by_output = LOSSES[network.loss][1](output, targets, network.huber_delta)
+    by_output = loss_functions(network)[1](output, targets, network.huber_delta)
     if network.output == "softmax":
         return output * (by_output - (by_output * output).sum(axis=1, keepdims=True))  # the softmax's Jacobian times it
     return by_output * ACTIVATIONS[network.output][1](logits)

@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.kernels.activations import HIDDEN
-from fastmlp.literals import Activation
+from fastmlp.kernels.custom_loss import CustomLoss, is_function, takes_two
+from fastmlp.kernels.losses import LOSSES
+from fastmlp.literals import Activation, Loss
 
 Name = TypeVar("Name", bound=str)
 SHOWN = 60  # characters of a value that a message shows
@@ -98,6 +100,33 @@ def one_of(name: str, value: Any, known: Collection[Name]) -> Name:
     nearest = difflib.get_close_matches(value, names, n=1) if isinstance(value, str) and len(value) <= SHOWN else []
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}; got {shown(value)}{hint}")
+
+
+def loss(name: str, value: Any) -> Loss | CustomLoss:
+    """A known name, or a function that a caller brings."""
+    if isinstance(value, CustomLoss):
+        return value
+    if isinstance(value, str):
+        return one_of(name, value, LOSSES)
+    if not is_function(value):
+        raise ValueError(f"{name} must be a name, or a function (prediction, target) -> (loss, gradient); got {shown(value)}")
+    if not takes_two(value):
+        raise ValueError(f"{name} must be a function of two numbers, the prediction and the target; {value.__name__!r} is not")
+    custom = CustomLoss(value.__name__, value)
+    loss_address(custom)
+    return custom
+
+
+def loss_address(custom: CustomLoss) -> int:
+    """The address of a function that kernels can call."""
+    if custom.function is None:
+        raise ValueError(
+            f"the loss of this network is the function {custom.name!r}, which is not in its file: set its loss_function to it,"
+            " or give train loss="
+        )
+    if isinstance(custom.found, str):
+        raise ValueError(f"the loss function {custom.name!r} {custom.found}")
+    return custom.found.address
 
 
 def positive_int(name: str, value: Any) -> int:

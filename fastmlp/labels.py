@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks
 from fastmlp.checks import shown
-from fastmlp.kernels.losses import LOSSES
+from fastmlp.kernels.losses import LossRow
 from fastmlp.literals import Task
 from fastmlp.warning import warn
 
@@ -32,14 +32,14 @@ def _labels(name: str, value: ArrayLike) -> NDArray[Any]:
     return arrays.finite(name, array) if array.dtype.kind == "f" else array
 
 
-def in_range(name: str, array: NDArray[Any], loss: str, output: str) -> None:
+def in_range(name: str, array: NDArray[Any], loss: LossRow, output: str) -> None:
     """Rejects targets that a loss cannot take."""
-    low, high = LOSSES[loss].targets
+    low, high = loss.targets
     if low == -np.inf and high == np.inf:
         return
     if array.min(initial=low) < low or array.max(initial=high) > high:
         expected = f"lie between {low} and {high}" if high < np.inf else f"be at least {low}"
-        raise ValueError(f"{name} must {expected} for the loss {loss!r}; got {array.min()} to {array.max()}")
+        raise ValueError(f"{name} must {expected} for the loss {loss.name!r}; got {array.min()} to {array.max()}")
     if (low, high) == (0, 1) and output == "softmax" and np.abs(array.sum(axis=1) - 1).max(initial=0) > 1e-3:
         raise ValueError(f"the rows of {name} must sum to 1 for a softmax output")
 

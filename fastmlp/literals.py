@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from fastmlp.kernels.losses import Loss as Loss
 from fastmlp.kernels.optimizers import Optimizer as Optimizer
 from fastmlp.kernels.schedules import Schedule as Schedule
 
+LossFunction = Callable[[float, float], tuple[float, float]]  # (prediction, target) -> (loss, its derivative by the prediction)
 Init = Literal["glorot", "he", "normal", "uniform"]
 Monitor = Literal["loss", "accuracy"]  # what of the validation rows decides
 Task = Literal["classification", "regression"]

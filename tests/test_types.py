@@ -55,6 +55,15 @@ def show(epoch: int, loss: float, validation_loss: float | None) -> bool:
 
 
 fastmlp.train(X, y, on_epoch=show)
+
+
+def half_square(prediction: float, target: float) -> tuple[float, float]:
+    return (prediction - target) ** 2 / 2, prediction - target
+
+
+own: fastmlp.MLP = fastmlp.train(X, y, loss=half_square)
+fastmlp.train_many(X, y, loss=half_square, init=own)[0].loss_function = half_square
+fastmlp.MLP.from_weights([X], loss=half_square)
 objective = fastmlp.Objective(loaded, X, y, sample_weight=[1, 2, 1], threads=2)
 print(objective.value(loaded.theta) < 0.1, loaded.theta - 0.1 * objective.gradient(loaded.theta))
 derivatives = loaded.jacobian(X) @ loaded.jvp(X, X).T + loaded.vjp(X, y, parameters=True)
@@ -75,6 +84,8 @@ fastmlp.train(X, y, activation="sigmod")
 fastmlp.train(X, y, activation=("tanh", "rely"))
 fastmlp.train(X, y, output="sofmax")
 fastmlp.train(X, y, loss="mse")
+fastmlp.train(X, y, loss=lambda prediction, target: prediction - target)
+fastmlp.train(X, y).loss_function = "squared_error"
 fastmlp.train(X, y, optimizer="Adam")
 fastmlp.train(X, y, init="xavier")
 fastmlp.train(X, y, task="classify")

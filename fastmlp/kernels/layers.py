@@ -28,7 +28,7 @@ class Network(NamedTuple):
     """Its layers, and the loss that it is trained for: see losses.py."""
 
     layers: np.ndarray
-    loss: int
+    loss: int  # its code, or the address of a function
     loss_scale: float
     loss_parameter: float
 

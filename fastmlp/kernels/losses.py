@@ -1,7 +1,8 @@
 """Losses: a table, whose row is all that there is to know of one. To add one: its function, its row, and its name.
 
 The function of a loss is that of one output: it gives the loss and its gradient by the logit z, of the output y = f(z), its
-derivative dy = f'(z), the target t, and the parameter of the loss. What a sample costs is the sum over its outputs.
+derivative dy = f'(z), the target t, and the parameter of the loss. What a sample costs is the sum over its outputs. One
+that a caller brings has no row, and its address for a code: see custom_loss.py.
 """
 
 import math
@@ -10,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from fastmlp.kernels import elementary
 from fastmlp.kernels.activations import OUTPUTS, output_activation
+from fastmlp.kernels.custom_loss import loss_at
 from fastmlp.kernels.trace import choose, copysign, like, magnitude, traced, where
 
 # What a type checker knows of the names; a test holds them against the table.
@@ -100,3 +102,37 @@ def of_logit(code, activation, z, t, parameter):
         return of_output(code, z, *output_activation(activation, z), t, parameter)
 
     return choose(code, _BY_LOGIT | {None: otherwise}, z, t)
+
+
+@traced
+def by_function(address, activation, z, t, weight):
+    """The same of a loss that a caller brings; 0 where the weight is 0."""
+    y, dy = output_activation(activation, z)
+    loss, gradient = loss_at(address, y, t, weight)
+    return loss, gradient * dy
+
+
+@traced
+def of_any_output(code, z, y, dy, t, parameter, weight):
+    """The loss of an output that is known, and its gradient by the logit, be it one of ours or of a caller's."""
+
+    def otherwise(z, y, dy, t, parameter):
+        loss, gradient = loss_at(code, y, t, weight)
+        return loss, gradient * dy
+
+    return choose(code, _BY_OUTPUT | {None: otherwise}, z, y, dy, t, parameter)
+
+
+@traced
+def of_any_logit(code, activation, z, t, parameter, weight):
+    """The same by the logit alone, and the code of the output's activation, which is not softmax."""
+
+    def otherwise(z, t):
+        return of_any_output(code, z, *output_activation(activation, z), t, parameter, weight)
+
+    return choose(code, _BY_LOGIT | {None: otherwise}, z, t)
+
+
+def custom_row(name):
+    """What there is to know of such a loss, whose code is its address."""
+    return LossRow(name, loss_at, tuple(OUTPUTS), "custom_loss.py")

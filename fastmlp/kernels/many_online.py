@@ -10,6 +10,7 @@ import numpy as np
 from fastmlp.kernels import activations
 from fastmlp.kernels.activations import SOFTMAX
 from fastmlp.kernels.compile import jit, jit_flat
+from fastmlp.kernels.custom_loss import FIRST_ADDRESS
 from fastmlp.kernels.layers import last_layer, layer_of
 from fastmlp.kernels.losses import of_logit
 from fastmlp.kernels.many_batches import L2, RATE, add_to, end_of_epoch, note_penalties, pack_lanes
@@ -60,7 +61,7 @@ def _output(scratch, at, s, network, rate, lanes):
     """Adds the losses of a sample, and makes the deltas of the logits, times the rate."""
     losses, deltas, units, tiles = scratch.losses, scratch.deltas, scratch.few, scratch.tiles
     layer = last_layer(network.layers)
-    if layer.activation == SOFTMAX:
+    if layer.activation == SOFTMAX or network.loss >= FIRST_ADDRESS:
         add_losses(losses, lanes, deltas, Grid(units, at, lanes, lanes), tiles, s, lanes, network)
         for k in range(0, layer.n_out * lanes, lanes):
             store(deltas, k, load_wide(deltas, k) * rate)

@@ -18,7 +18,7 @@ from fastmlp.kernels.activations import SOFTMAX
 from fastmlp.kernels.compile import jit, jit_flat, jit_inline
 from fastmlp.kernels.ends import is_penalized, is_stuck, share_of_penalty
 from fastmlp.kernels.layers import Network
-from fastmlp.kernels.losses import CROSS_ENTROPY, of_logit, of_output
+from fastmlp.kernels.losses import CROSS_ENTROPY, of_any_logit, of_any_output
 from fastmlp.kernels.output import block_loss
 from fastmlp.kernels.product import Grid
 from fastmlp.kernels.schedules import rate_factor
@@ -216,13 +216,13 @@ def softmax_of_units(z, at, n_out):
 
 
 @traced
-def _delta_of_logit(loss, code, z, t, parameter):
-    return of_logit(loss, code, z, t, parameter)[1]
+def _delta_of_logit(loss, code, z, t, parameter, weight):
+    return of_any_logit(loss, code, z, t, parameter, weight)[1]
 
 
 @traced
-def _delta_of_probability(loss, p, t, parameter):
-    return of_output(loss, p, p, like(p, 1.0), t, parameter)[1]
+def _delta_of_probability(loss, p, t, parameter, weight):
+    return of_any_output(loss, p, p, like(p, 1.0), t, parameter, weight)[1]
 
 
 @jit_flat
@@ -241,7 +241,7 @@ def _output_deltas(scratch, sample, loss, parameter, rate):
             p, t = get(units, at + k), get(targets, k * stride + sample)
             gradient = p - t
             if loss != CROSS_ENTROPY:
-                gradient = _delta_of_probability(loss, p, t, parameter)
+                gradient = _delta_of_probability(loss, p, t, parameter, rate)
                 inner += p * gradient
             put(deltas, at + k, rate * gradient)
         if loss != CROSS_ENTROPY:
@@ -252,7 +252,7 @@ def _output_deltas(scratch, sample, loss, parameter, rate):
     while k < n_out:
         z, t = get(units, at + k), get(targets, k * stride + sample)
         put(scratch.logits, k * stride + sample, z)
-        put(deltas, at + k, rate * _delta_of_logit(loss, code, z, t, parameter))
+        put(deltas, at + k, rate * _delta_of_logit(loss, code, z, t, parameter, rate))
         k += 1
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks
 from fastmlp.kernels.activations import OUTPUTS
-from fastmlp.kernels.losses import LOSSES
+from fastmlp.kernels.losses import LossRow
 from fastmlp.literals import Activation, Loss, Output
 
 
@@ -32,13 +32,11 @@ def sizes_of_layers(value: Sequence[int]) -> tuple[int, ...]:
     return sizes
 
 
-def check_architecture(layer_sizes: tuple[int, ...], output: Output, loss: Loss, known: NDArray[Any] | None) -> None:
+def check_architecture(layer_sizes: tuple[int, ...], output: Output, loss: LossRow, known: NDArray[Any] | None) -> None:
     """Rejects what does not make a network."""
     checks.one_of("output", output, OUTPUTS)
-    checks.one_of("loss", loss, LOSSES)
-    fitting = LOSSES[loss].outputs
-    if output not in fitting:
-        raise ValueError(f"the loss {loss!r} is for {' and '.join(fitting)} outputs; output is {output!r}")
+    if output not in loss.outputs:
+        raise ValueError(f"the loss {loss.name!r} is for {' and '.join(loss.outputs)} outputs; output is {output!r}")
     if known is None:
         return
     n_out = layer_sizes[-1]

@@ -12,7 +12,6 @@ from fastmlp import arrays, checks
 from fastmlp.kernels import online
 from fastmlp.kernels.frozen import MOST_OUTPUTS, frozen
 from fastmlp.kernels.live import TargetRange, live
-from fastmlp.kernels.losses import LOSSES
 from fastmlp.kernels.tiles import STRIP
 from fastmlp.networks.layered import Layered
 
@@ -74,7 +73,7 @@ def functions_of(network: Layered, *, jacobian: bool, update: bool) -> Callable[
     theta = arrays.finite("theta", network.theta)
     if not update:
         return frozen(theta, online.online_memory(network.layers, network.dtype, 0), jacobian)
-    is_classifier, (low, high) = network.classes is not None, LOSSES[network.loss_name].targets
+    is_classifier, (low, high) = network.classes is not None, network.loss_row.targets
     targets = TargetRange(
         0 if network.classes is None else len(network.classes),
         low,

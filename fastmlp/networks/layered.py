@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, labels
+from fastmlp.kernels.custom_loss import CustomLoss
 from fastmlp.kernels.layers import Network
-from fastmlp.kernels.losses import CODES, LOSSES
-from fastmlp.literals import Activation, Loss, Output
+from fastmlp.kernels.losses import CODES, LOSSES, LossRow, custom_row
+from fastmlp.literals import Activation, Loss, LossFunction, Output
 from fastmlp.networks.architecture import activation_of_each, check_architecture, named_features, parameter_count, sizes_of_layers
 from fastmlp.networks.copied import Copied
 from fastmlp.networks.layout import layer_table
@@ -22,13 +23,15 @@ class Layered(Copied):
     """Layers and their parameters: the part of an `MLP` that kernels read, and whose attributes it describes."""
 
     FIXED = frozenset((
-        "layer_sizes", "activations", "output", "loss_name", "huber_delta", "bias", "classes", "feature_names", "layers", "network",
+        "layer_sizes", "activations", "output", "loss_name", "custom_loss", "huber_delta", "bias", "classes", "feature_names",
+        "layers", "network",
     ))  # fmt: skip
 
     layer_sizes: tuple[int, ...]
     activations: tuple[Activation, ...]
     output: Output
-    loss_name: Loss
+    loss_name: Loss  # or that of a function
+    custom_loss: CustomLoss | None = None  # whatever its name, that is none of ours
     huber_delta: float
     bias: bool
     classes: NDArray[Any] | None
@@ -41,7 +44,7 @@ class Layered(Copied):
         theta: ArrayLike,
         activations: Sequence[Activation],
         output: Output,
-        loss_name: Loss,
+        loss_name: Loss | LossFunction | CustomLoss,
         huber_delta: float,
         bias: bool,
         classes: ArrayLike | None,
@@ -51,13 +54,15 @@ class Layered(Copied):
         sizes, biased = sizes_of_layers(layer_sizes), bool(checks.yes_or_no("bias", bias))
         known = None if classes is None else labels.ascending_classes(classes)
         names = activation_of_each(activations, len(sizes) - 2)
-        check_architecture(sizes, output, loss_name, known)
+        loss = checks.loss("loss", loss_name)
+        check_architecture(sizes, output, _row_of(loss), known)
         dtype = arrays.floating_dtype(arrays.numbers("theta", theta))
         vars(self).update(  # at once, as a training of a small network takes less than a millisecond
             layer_sizes=sizes,
             activations=names,
             output=output,
-            loss_name=loss_name,
+            loss_name=loss.name if isinstance(loss, CustomLoss) else loss,
+            custom_loss=loss if isinstance(loss, CustomLoss) else None,
             huber_delta=checks.positive_number("huber_delta", huber_delta),
             bias=biased,
             classes=known,
@@ -111,10 +116,40 @@ class Layered(Copied):
     @cached_property
     def network(self) -> Network:
         """The network as the kernels read it."""
-        row = LOSSES[self.loss_name]
-        return Network(self.layers, CODES[row.name], row.scale, 1.0 if row.parameter is None else getattr(self, row.parameter))
+        row = self.loss_row
+        code = CODES[row.name] if self.custom_loss is None else checks.loss_address(self.custom_loss)
+        return Network(self.layers, code, row.scale, 1.0 if row.parameter is None else getattr(self, row.parameter))
+
+    @property
+    def loss_row(self) -> LossRow:
+        """What there is to know of its loss."""
+        return _row_of(self.loss_given)
+
+    @property
+    def loss_given(self) -> Loss | CustomLoss:
+        """Its loss, for another network."""
+        return self.custom_loss or self.loss_name
+
+    @property
+    def loss_function(self) -> LossFunction | None:
+        return None if self.custom_loss is None else self.custom_loss.function
+
+    @loss_function.setter
+    def loss_function(self, value: LossFunction) -> None:
+        if self.custom_loss is None or self.custom_loss.function is not None:
+            raise AttributeError(
+                "loss_function can be set only where a file has left it out; make another network, or train it with loss"
+            )
+        given = checks.loss("loss_function", value)
+        if not isinstance(given, CustomLoss) or given.name != self.loss_name:
+            raise ValueError(f"loss_function must be the function {self.loss_name!r}; got {checks.shown(value)}")
+        vars(self)["custom_loss"] = given
 
     @cached_property
     def unscaled(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Shift and scale of inputs that are taken as they are: see kernels/tiles.py."""
         return np.zeros(self.layer_sizes[0], self.dtype), np.ones(self.layer_sizes[0], self.dtype)
+
+
+def _row_of(loss: Loss | CustomLoss) -> LossRow:
+    return custom_row(loss.name) if isinstance(loss, CustomLoss) else LOSSES[loss]

@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, labels
 from fastmlp.kernels import inference, online
+from fastmlp.kernels.custom_loss import CustomLoss
 from fastmlp.kernels.layers import rows_of
 from fastmlp.kernels.tiles import STRIP
-from fastmlp.literals import Activation, Loss, Output
+from fastmlp.literals import Activation, Loss, LossFunction, Output
 from fastmlp.networks import metrics
 from fastmlp.networks.architecture import activation_of_each, default_loss, weights_and_biases
 from fastmlp.networks.derivatives import Differentiable
@@ -46,7 +47,9 @@ class MLP(Differentiable):
     activations : tuple of str
         One for each hidden layer; see `train` for the names, also of outputs and losses.
     output, loss_name, huber_delta
-        The activation of the outputs, and what `loss` measures; see `train`.
+        The activation of the outputs, and what `loss` measures; see `train`. Of a loss that is a function, its name.
+    loss_function : function or None
+        The loss, if it is a function. A file leaves it out: a network that comes from one predicts, and may be given it here.
     classes : array or None
         The sorted labels of a classifier.
     history : History or None
@@ -77,7 +80,7 @@ class MLP(Differentiable):
         *,
         activations: Sequence[Activation],
         output: Output,
-        loss_name: Loss,
+        loss_name: Loss | LossFunction | CustomLoss,
         huber_delta: float = 1.0,
         bias: bool = True,
         classes: ArrayLike | None = None,
@@ -99,7 +102,7 @@ class MLP(Differentiable):
         activation: Activation | Sequence[Activation] = "tanh",
         output: Output = "identity",
         classes: ArrayLike | None = None,
-        loss: Loss | None = None,
+        loss: Loss | LossFunction | None = None,
         huber_delta: float = 1.0,
     ) -> MLP:
         """A network from arrays, which are copied.
@@ -333,7 +336,7 @@ class MLP(Differentiable):
         if self.classes is not None:
             return labels.class_numbers(name, y, self.classes, n, self.dtype)
         targets = arrays.targets(name, y, n, self.layer_sizes[-1], self.dtype)
-        labels.in_range(name, targets, self.loss_name, self.output)
+        labels.in_range(name, targets, self.loss_row, self.output)
         return targets
 
     def _outputs(self, X: ArrayLike, columns: int) -> NDArray[Any]:

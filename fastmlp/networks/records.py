@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp import checks, labels
-from fastmlp.kernels.losses import LOSSES
+from fastmlp.kernels.custom_loss import CustomLoss
 from fastmlp.kernels.optimizers import OPTIMIZERS
 from fastmlp.networks.architecture import parameter_count
 from fastmlp.networks.history import History, TrainingState
@@ -37,6 +37,7 @@ ACCURACY_FIELDS: Fields = {"accuracy": bool}  # of a history, that may be missin
 MORE_FIELDS: Fields = {"feature_names": list, "huber_delta": float}  # of an architecture, that may be missing
 MADE_WITH_FIELDS: Fields = {"made_with": dict}  # that may be missing
 MOST_COUNTED = 1 << 53  # epochs and steps, of which float64 still knows each
+OF_FUNCTION = "()"  # ends the name of a loss that is a function, of which nothing else is in a file
 LONGEST_WORD = 24  # characters of the word for why a training ended
 
 # -- written ----------------------------------------------------------------------------------------------------------------------
@@ -57,7 +58,7 @@ def of_networks(kind: str, networks: Iterable[MLP], **more: Any) -> Record:
 def architecture_entry(network: MLP) -> dict[str, Any]:
     """What a network is, whatever its parameters are."""
     names = {} if network.feature_names is None else {"feature_names": list(network.feature_names)}
-    parameter = LOSSES[network.loss_name].parameter
+    parameter = network.loss_row.parameter
     return (
         names
         | ({} if parameter is None else {parameter: float(getattr(network, parameter))})
@@ -65,7 +66,7 @@ def architecture_entry(network: MLP) -> dict[str, Any]:
             "layer_sizes": [int(size) for size in network.layer_sizes],
             "activations": list(network.activations),
             "output": network.output,
-            "loss_name": network.loss_name,
+            "loss_name": network.loss_name + OF_FUNCTION * (network.custom_loss is not None),
             "bias": bool(network.bias),
             "dtype": network.theta.dtype.name,
             "classes": network.classes is not None,
@@ -210,7 +211,9 @@ def architecture_arguments(record: Record, index: int) -> dict[str, Any]:
     """Those of them that do not depend on its parameters."""
     entry = record.header["networks"][index]
     classes = record.arrays.get(f"classes_{index}")
-    return {name: entry[name] for name in ("layer_sizes", "activations", "output", "loss_name", "bias")} | {
+    loss = entry["loss_name"]
+    return {name: entry[name] for name in ("layer_sizes", "activations", "output", "bias")} | {
+        "loss_name": CustomLoss(loss.removesuffix(OF_FUNCTION), None) if loss.endswith(OF_FUNCTION) else loss,
         "classes": None if classes is None else labels.ascending_classes(classes),
         "feature_names": entry.get("feature_names"),
         "huber_delta": entry.get("huber_delta", 1.0),

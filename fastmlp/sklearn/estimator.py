@@ -166,7 +166,7 @@ class NetworkEstimator(BaseEstimator):
         if targets.shape[1] != columns:
             raise ValueError(f"y must have as many columns as at first, {columns}; got {targets.shape[1]}")
         if network.classes is None:
-            labels.in_range("y", targets, network.loss_name, network.output)
+            labels.in_range("y", targets, network.loss_row, network.output)
         class_weight = getattr(self, "class_weight", None)
         if class_weight is not None and targets.shape[1] > 1:
             raise ValueError("class_weight is for rows with a label each; these may have several")

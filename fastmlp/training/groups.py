@@ -97,7 +97,7 @@ def _networks_to_go_on_from(init: Any) -> tuple[Sequence[str | MLP], int | Seque
 def _signature(network: MLP) -> tuple[Any, ...]:
     """What networks of one architecture agree in."""
     classes = None if network.classes is None else tuple(network.classes.tolist())
-    shape = network.layer_sizes, network.activations, network.output, network.loss_name, network.huber_delta, network.bias
+    shape = network.layer_sizes, network.activations, network.output, network.loss_given, network.huber_delta, network.bias
     return *shape, classes, network.feature_names
 
 

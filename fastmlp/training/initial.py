@@ -49,7 +49,7 @@ def untrained(
         check_network(given.layer_sizes, given.bias, np.dtype(dtype), rows, wanted)
         return MLP(
             given.layer_sizes, np.zeros(given.theta.size, dtype), activations=given.activations, output=given.output,
-            loss_name=given.loss_name if wanted.loss is None else wanted.loss, bias=given.bias, classes=given.classes,
+            loss_name=given.loss_given if wanted.loss is None else wanted.loss, bias=given.bias, classes=given.classes,
             huber_delta=given.huber_delta if wanted.huber_delta is None else wanted.huber_delta,
             feature_names=arrays.same_columns("X", feature_names, given.feature_names),
         )  # fmt: skip

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks
 from fastmlp.kernels.optimizers import SOLVERS
-from fastmlp.literals import Activation, Dtype, Init, Loss, Monitor, Optimizer, Output, Schedule, Task
+from fastmlp.literals import Activation, Dtype, Init, Loss, LossFunction, Monitor, Optimizer, Output, Schedule, Task
 from fastmlp.networks.ensemble import Group
 from fastmlp.networks.history import PopulationHistory
 from fastmlp.networks.mlp import MLP
@@ -24,6 +24,7 @@ from fastmlp.training.epochs import InTraining, Training
 from fastmlp.training.groups import Architecture, Outcomes, SamplesAsLanes, TrainingGroup, architectures
 from fastmlp.training.initial import ask_what_is_meant, dropped_by, first_thetas
 from fastmlp.training.lanes import NetworksAsLanes
+from fastmlp.training.loss_check import check_custom_loss
 from fastmlp.training.memory import OF_A_MEMBER, WAVE_BYTES, WAVE_MEMBERS, check_members
 from fastmlp.training.one_network import Stopping, check_monitor, divergence
 from fastmlp.training.options import Options
@@ -50,7 +51,7 @@ def train_many(
     hidden: int | Sequence[int | Sequence[int]] | None = None,
     activation: Activation | Sequence[Activation | tuple[Activation, ...]] | None = None,
     output: Output | None = None,
-    loss: Loss | None = None,
+    loss: Loss | LossFunction | None = None,
     huber_delta: float | None = None,
     bias: bool | None = None,
     task: Task | None = None,
@@ -294,6 +295,9 @@ class TrainingOfMany(Training):
                 for group in groups:
                     self.outcomes.leave(group.places)
             else:
+                if not self.begun:
+                    for group in groups:
+                        check_custom_loss(group.network, group.theta[0], self.dataset.x, group.data_of(0))
                 yield [in_training(group, self.outcomes, self.threads) for group in groups]
             for group in groups:  # whose training has ended
                 _unscale(group, self.outcomes)

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypedDict
 
 from numpy.typing import ArrayLike
 
-from fastmlp.literals import Activation, Dtype, Init, Loss, Monitor, Optimizer, Output, Schedule, Task
+from fastmlp.literals import Activation, Dtype, Init, Loss, LossFunction, Monitor, Optimizer, Output, Schedule, Task
 from fastmlp.networks.mlp import MLP
 
 
@@ -17,7 +17,7 @@ class EstimatorOptions(TypedDict, total=False):
     hidden: int | Sequence[int] | None
     activation: Activation | Sequence[Activation] | None
     output: Output | None
-    loss: Loss | None
+    loss: Loss | LossFunction | None
     huber_delta: float | None
     bias: bool | None
     task: Task | None

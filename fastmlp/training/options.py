@@ -18,7 +18,7 @@ from fastmlp.kernels import optimizers, schedules
 from fastmlp.kernels.activations import HIDDEN as HIDDEN_ACTIVATIONS
 from fastmlp.kernels.activations import OUTPUTS
 from fastmlp.kernels.losses import LOSSES
-from fastmlp.literals import Activation, Init, Loss, Monitor, Optimizer, Output, Task
+from fastmlp.literals import Activation, Init, Monitor, Optimizer, Output, Task
 from fastmlp.networks.history import TrainingState
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
@@ -122,9 +122,7 @@ class Options:
     output: Output | None = field(
         default=None, metadata=_about(_one_of(OUTPUTS), f"of the outputs: {_names(OUTPUTS)}", recorded=False)
     )
-    loss: Loss | None = field(
-        default=None, metadata=_about(_one_of(LOSSES), f"what is minimised: {_names(LOSSES)}", recorded=False)
-    )
+    loss: Any = field(default=None, metadata=_about(checks.loss, f"what is minimised: {_names(LOSSES)}", recorded=False))
     huber_delta: float | None = field(
         default=None,
         metadata=_about(

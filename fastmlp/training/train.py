@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastmlp import arrays, checks
 from fastmlp.kernels import optimizers
-from fastmlp.literals import Activation, Dtype, Init, Loss, Monitor, Optimizer, Output, Schedule, Task
+from fastmlp.literals import Activation, Dtype, Init, Loss, LossFunction, Monitor, Optimizer, Output, Schedule, Task
 from fastmlp.networks.history import DivergedError, TrainingState
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.provenance import made_with
@@ -20,6 +20,7 @@ from fastmlp.training.defaults import BATCH_SIZE, default_rate, wanted_dtype
 from fastmlp.training.descent import Descent
 from fastmlp.training.epochs import Training
 from fastmlp.training.initial import ask_what_is_meant, dropped_by, first_thetas, is_state_of, untrained
+from fastmlp.training.loss_check import check_custom_loss
 from fastmlp.training.one_network import OneNetwork, Stopping, check_monitor, divergence
 from fastmlp.training.options import Options, epochs_before, usable_state
 from fastmlp.training.scaling import fold, is_standardized, unfold
@@ -36,7 +37,7 @@ def train(
     hidden: int | Sequence[int] | None = None,
     activation: Activation | Sequence[Activation] | None = None,
     output: Output | None = None,
-    loss: Loss | None = None,
+    loss: Loss | LossFunction | None = None,
     huber_delta: float | None = None,
     bias: bool | None = None,
     task: Task | None = None,
@@ -98,11 +99,14 @@ def train(
     output : str
         Of a classifier "sigmoid" or "softmax", of a regressor also "identity", or "softplus" and "exp", which are positive. By
         default one sigmoid unit for two classes, softmax for more, identity for a regressor.
-    loss : str
+    loss : str or function
         "cross_entropy" (in nats) and "cross_entropy_bits", for sigmoid and softmax outputs; "squared_error", half of it,
         "absolute_error" and "huber", summed over the outputs; "poisson", for positive outputs. The default is
         cross_entropy for sigmoid and softmax outputs, squared_error for the others. Where targets are standardised, it is that of
-        the standardised ones.
+        the standardised ones. Or a function (prediction, target) -> (loss, gradient) of numbers, of Numba or for it: what one
+        output costs, and the derivative of that by the prediction, the output after its activation. A sample costs the sum over
+        its outputs. Numbers that the function takes from around it are those of when it was first given. Its gradient is compared
+        with differences of its loss before the first epoch. An error that it raises counts as a loss that is not finite.
     huber_delta : float
         Of "huber": how far an output may be from its target before the loss goes over from squared to absolute; by default 1, or
         that of the network to go on from. Where targets are standardised, it is measured in their deviations.
@@ -251,6 +255,7 @@ def train(
         network.theta = state.theta.copy()
     else:
         network.theta = unfold(network, init.theta[None], data.inputs, data.outputs)[0]
+    check_custom_loss(network, network.theta, x, data)
     before = epochs_before(state, options.seed, options.data_seed)
     rate = default_rate(optimizer, network) if options.learning_rate is None else options.learning_rate
     rule = optimizers.Rule(options.method(options.epochs, len(data.rows), before), rate, options.momentum, options.l2)

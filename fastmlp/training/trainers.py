@@ -22,10 +22,9 @@ def check_solvable(optimizer: str, network: MLP) -> None:
     """Rejects a network that the optimizer is not for."""
     if optimizer != "levenberg-marquardt":
         return
-    if network.loss_name != "squared_error":
-        raise ValueError(
-            f"loss must be 'squared_error' for the optimizer {optimizer!r}; got {network.loss_name!r}, for which there is 'lbfgs'"
-        )
+    if network.loss_given != "squared_error":
+        came = f"{'the function ' * (network.custom_loss is not None)}{network.loss_name!r}"
+        raise ValueError(f"loss must be 'squared_error' for the optimizer {optimizer!r}; got {came}, for which there is 'lbfgs'")
     if network.theta.size > MOST_PARAMETERS:
         raise ValueError(
             f"the optimizer {optimizer!r} is for networks of up to {MOST_PARAMETERS} parameters; this one has {network.theta.size}:"

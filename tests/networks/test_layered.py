@@ -110,7 +110,7 @@ def test_the_shape_and_type_of_what_theta_gives_are_not_those_of_the_network():
 MODEL, POPULATION = model_of(), mixed()
 FIXED = [
     *((MODEL, name) for name in ("layer_sizes", "activations", "output", "loss_name", "huber_delta", "bias", "classes")),
-    *((MODEL, name) for name in ("feature_names", "layers", "network")),
+    *((MODEL, name) for name in ("custom_loss", "feature_names", "layers", "network")),
     *((POPULATION, name) for name in ("groups", "history", "options", "scores", "diverged", "same_targets")),
 ]
 

@@ -135,6 +135,20 @@ def test_a_rate_is_lowered_where_the_accuracy_stands(batch_size):
     np.testing.assert_allclose(population[0].theta, network.theta, rtol=1e-7, atol=1e-9)
 
 
+def squares(prediction, target):
+    return 0.5 * (prediction - target) ** 2, prediction - target
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_networks_of_a_loss_of_a_callers_own_have_an_accuracy_too(classes):
+    X, y, validation = noisy(classes)
+    options = {**BY_ACCURACY, "validation": validation, "epochs": 3, "output": "sigmoid" if classes == 2 else "softmax"}
+    own, ours = (fastmlp.train(X, y, loss=loss, **options) for loss in (squares, "squared_error"))
+    assert own.history.validation_accuracy[-1] == own.score(*validation)
+    assert np.array_equal(own.history.validation_accuracy, ours.history.validation_accuracy)
+    compare(X, y, loss=squares, members=3, **options)
+
+
 @BATCH_SIZES
 def test_averages_are_measured_and_dropout_is_not(batch_size):
     X, y, validation = noisy(3)
