@@ -18,6 +18,8 @@ from fastmlp.networks.architecture import activation_of_each, check_architecture
 from fastmlp.networks.copied import Copied
 from fastmlp.networks.layout import layer_table
 
+FUNCTION_WORK = 2000  # parameters that a row goes through in a microsecond
+
 
 class Layered(Copied):
     """Layers and their parameters: the part of an `MLP` that kernels read, and whose attributes it describes."""
@@ -124,6 +126,11 @@ class Layered(Copied):
     def loss_row(self) -> LossRow:
         """What there is to know of its loss."""
         return _row_of(self.loss_given)
+
+    @property
+    def work_of_row(self) -> int:
+        """What a row costs in training, counted in parameters: the function of a caller may well take a microsecond."""
+        return self.theta.size + (FUNCTION_WORK * self.layer_sizes[-1] if self.custom_loss else 0)
 
     @property
     def loss_given(self) -> Loss | CustomLoss:

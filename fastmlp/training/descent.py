@@ -66,7 +66,7 @@ class Descent(OneNetwork):
             self.memory = online.online_memory(network.layers, network.dtype, online.BLOCK)
         else:
             self.work = self._chunked(self.data, data.rows, self.batch_size, keep_tiles=self.batches == 1, dropped=dropped)
-        self.pace = Pace(1 if self.one_by_one else self.work.plan.team, self.batch_size * self.theta.size)
+        self.pace = Pace(1 if self.one_by_one else self.work.plan.team, self.batch_size * network.work_of_row)
 
     @property
     def workers(self) -> int:

@@ -44,7 +44,7 @@ class NetworksAsLanes:
         self.rows = len(group.data[0].rows)
         self.block = self._online_block() if group.online else group.batch_size
         self.batches = -(-self.rows // self.block)
-        self.work = self.block * group.network.theta.size * self.width // 4  # of a batch, in what one network costs
+        self.work = self.block * group.network.work_of_row * self.width // 4  # of a batch, in what one network costs
         self.seconds = 0.0  # for a batch, once that is known
         self.epoch = 0
         self.scratch: SimpleQueue[many_batches.LaneScratch] = SimpleQueue()

@@ -29,7 +29,7 @@ class QuasiNewton(Solver):
         numbers = np.zeros(9), self.counters, self.loss_history, self.progress
         self.state = lbfgs.LbfgsState._make([*points, steps, changes, np.zeros((2, lbfgs.MEMORY)), *numbers])
         self.state.theta[:held] = self.state.trial[:held] = work.held(self.theta)
-        self.pace = Pace(work.plan.team, self.rows * held)
+        self.pace = Pace(work.plan.team, self.rows * max(held, network.work_of_row))
 
     @property
     def workers(self) -> int:
