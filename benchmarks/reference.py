@@ -390,16 +390,17 @@ def step(network, theta, gradient, state, optimizer, learning_rate, mu, l2, l1=0
     state["average"] = state.get("average", 0) * (1 - part) + part * theta
 
 
-def rate_factors(schedule, epochs, warmup=0, rows=1, power=0.5):
-    """(epochs,) factors of the learning rate: for each epoch, what the schedule gives for its middle, or for the rows seen before
-    it."""
+def rate_factors(schedule, epochs, warmup=0, rows=1, power=0.5, decay=None):
+    """(epochs,) factors of the learning rate: for each epoch, what the schedule gives for its middle, or for the epochs or rows
+    before it."""
     factors = []
     for epoch in range(epochs):
         middle = epoch + 0.5
         part = (middle - warmup) / (epochs - warmup)  # of what comes after the warmup
-        seen = max(epoch - warmup, 0) * rows
+        past = max(epoch - warmup, 0)
         falling = {"constant": 1.0, "linear": 1 - part, "cosine": (1 + np.cos(np.pi * part)) / 2}
-        falling |= {"invscaling": 1 / (1 + seen) ** power, "adaptive": 1.0}
+        falling |= {"invscaling": 1 / (1 + past * rows) ** power, "adaptive": 1.0, "plateau": 1.0}
+        falling |= {"exponential": decay**past if decay else 0.01**part}
         factors.append(middle / warmup if middle < warmup else falling[schedule])
     return np.array(factors)
 

@@ -218,6 +218,13 @@ def fraction(name: str, value: Any) -> float:
     return number
 
 
+def part(name: str, value: Any) -> float:
+    number = _number(name, value, "a number between 0 and 1")
+    if not 0 < number < 1:
+        raise ValueError(f"{name} must be a number between 0 and 1; got {shown(value)}")
+    return number
+
+
 def dropout_shares(name: str, value: Any) -> float | tuple[float, ...]:
     """One for all hidden layers, or one for each."""
     return tuple(fraction(name, one) for one in value) if isinstance(value, list | tuple) else fraction(name, value)

@@ -15,6 +15,7 @@ from fastmlp.kernels.schedules import Schedule as Schedule
 
 LossFunction = Callable[[float, float], tuple[float, float]]  # (prediction, target) -> (loss, its derivative by the prediction)
 Init = Literal["glorot", "he", "normal", "uniform"]
+Monitor = Literal["loss", "accuracy"]  # what of the validation rows decides
 Task = Literal["classification", "regression"]
 Vote = Literal["mean", "majority"]
 ExtractorName = Literal["ink", "pixels"]

@@ -122,6 +122,7 @@ class Expected(NamedTuple):
     theta: np.ndarray  # (E, P): after each epoch
     sums: np.ndarray  # (E,): of the losses of the samples, each before the update that it caused
     measured: np.ndarray  # (E,): of the losses of the rows that are held out, after the epoch
+    wrong: np.ndarray  # (E,): of these rows, how many are told wrong
 
 
 def expected(group, member, epochs):
@@ -140,11 +141,11 @@ def expected(group, member, epochs):
     x, y = seen(data.arrays)
     weights = np.broadcast_to(data.arrays.weight, len(x)).astype(float)
     theta, state = group.theta[member].astype(float), {}
-    thetas, sums, measured = [], np.zeros(epochs), np.zeros(epochs)
+    thetas, sums, measured, wrong = [], np.zeros(epochs), np.zeros(epochs), np.zeros(epochs)
     orders = data.row_orders().next(epochs)
     schedule = group.method.schedule
     name = schedules.TABLE[schedule.code].name
-    factors = reference.rate_factors(name, epochs, schedule.warmup, schedule.rows, schedule.power)
+    factors = reference.rate_factors(name, epochs, schedule.warmup, schedule.rows, schedule.power, schedule.decay)
     for epoch in range(epochs):
         order = orders[min(epoch, len(orders) - 1)]
         for start in range(0, len(order), group.batch_size):
@@ -159,7 +160,10 @@ def expected(group, member, epochs):
             held, targets = (array[data.held_out.order] for array in seen(data.held_out))
             result = state["average"] if group.method.average else theta
             measured[epoch] = len(held) * reference.loss(network, result, held, targets)
-    return Expected(np.array(thetas), sums, measured)
+            out = reference.predict(network, result, held)
+            told = out > 0.5 if out.shape[1] == 1 else np.eye(out.shape[1])[out.argmax(axis=1)]
+            wrong[epoch] = (told != targets).any(axis=1).sum()
+    return Expected(np.array(thetas), sums, measured, wrong)
 
 
 class Outcome(NamedTuple):
@@ -171,6 +175,7 @@ class Outcome(NamedTuple):
     best: np.ndarray  # (m,)
     sums: np.ndarray  # (m, E)
     measured: np.ndarray  # (m, E)
+    wrong: np.ndarray  # (m, E), or (m, 0) where the accuracy does not decide
     running: list  # for each strip, what the last call returned
     empty: list  # for each strip, what its empty lanes hold: theta, kept, marks
 
@@ -180,17 +185,18 @@ def descend(group, epochs, calls=None):
     strips = NetworksAsLanes(group, Outcomes(len(group.places), 0, False), 1)
     scratch = spoiled(strips.scratch.get())
     kernel = many_online.train_lanes_by_samples if strips.group.online else many_batches.train_lanes_by_batches
-    ends = np.cumsum(calls or [epochs * strips.batches]).tolist()
+    ends, by_accuracy = np.cumsum(calls or [epochs * strips.batches]).tolist(), group.stopping.by_accuracy
     assert ends[-1] == epochs * strips.batches
     whole: list[Any] = []
     for strip in strips.filled:
         count, arrays = len(strip.members), strip.arrays
-        thetas, sums, measured, running = [], [], [], 1
+        thetas, sums, measured, wrong, running = [], [], [], [], 1
         for first, last in zip([0, *ends], ends, strict=False):
             if first % strips.batches == 0:
-                strip.begin_epochs(-(-last // strips.batches) - first // strips.batches, strips.width)
+                strip.begin_epochs(-(-last // strips.batches) - first // strips.batches, strips.width, by_accuracy)
                 sums.append(strip.sums)
-                measured.append(strip.measured)
+                measured.append(strip.measured[: len(strip.sums)])
+                wrong.append(strip.measured[len(strip.sums) :])
             if running:
                 running = kernel(
                     arrays, scratch, strip.data, strip.held_out, strip.sums.reshape(-1), strip.measured.reshape(-1),
@@ -200,8 +206,8 @@ def descend(group, epochs, calls=None):
             thetas.append(arrays.theta.reshape(-1, strips.width).T.copy())
         kept, marks, best = (array.reshape(-1, strips.width).T for array in (arrays.kept, arrays.marks, arrays.best))
         empty = thetas[-1][count:], kept[count:], marks[count:]
-        sums, measured = np.concatenate(sums).T, np.concatenate(measured).T
-        mine = [array[:count] for array in (kept, marks, best[:, 0], sums, measured)]
+        sums, measured, wrong = (np.concatenate(arrays).T for arrays in (sums, measured, wrong))
+        mine = [array[:count] for array in (kept, marks, best[:, 0], sums, measured, wrong)]
         whole.append((np.array(thetas)[:, :count], *mine, running, empty))
     theta, *arrays, running, empty = zip(*whole, strict=True)
     return Outcome(np.concatenate(theta, axis=1), *map(np.concatenate, arrays), list(running), list(empty))
@@ -224,11 +230,13 @@ def compare(group, epochs=2):
     outcome = descend(group, epochs)
     members = len(group.places)
     some = [expected(group, k, epochs) for k in range(min(DIFFERENT, members))]
-    theta, sums, measured = (np.array(arrays)[np.arange(members) % DIFFERENT] for arrays in zip(*some, strict=True))
+    theta, sums, measured, errors = (np.array(arrays)[np.arange(members) % DIFFERENT] for arrays in zip(*some, strict=True))
     updates = epochs * -(-len(group.data[0].rows) // group.batch_size)
     tolerance = 4 * updates * np.finfo(group.theta.dtype).eps
     wrong = np.abs(outcome.theta[-1] - theta[:, -1]).max(axis=1) / np.abs(theta[:, -1]).max(axis=1)
     np.testing.assert_allclose(wrong, 0, atol=tolerance)
     np.testing.assert_allclose(outcome.sums, sums, rtol=tolerance)
     np.testing.assert_allclose(outcome.measured, measured, rtol=tolerance)
+    if group.stopping.by_accuracy:
+        assert np.array_equal(outcome.wrong, errors)
     return outcome

@@ -68,6 +68,9 @@ def check_member(member, alone, tolerance, slack=0.0):
     assert (member.history.validation_loss is None) == (alone.history.validation_loss is None)
     if alone.history.validation_loss is not None:
         np.testing.assert_allclose(member.history.validation_loss, alone.history.validation_loss, rtol=tolerance)
+    assert (member.history.validation_accuracy is None) == (alone.history.validation_accuracy is None)
+    if alone.history.validation_accuracy is not None:
+        assert np.array_equal(member.history.validation_accuracy, alone.history.validation_accuracy)
 
 
 def compare(X, y, **options):
@@ -101,7 +104,8 @@ def bits(population, i):
     epochs, stopped_by = int(history.epochs[i]), history.stopped_by[i]
     if stopped_by == "diverged":
         return epochs, stopped_by
-    losses = [loss[i, :epochs].tobytes() for loss in (history.loss, history.validation_loss) if loss is not None]
+    measured = history.loss, history.validation_loss, history.validation_accuracy
+    losses = [loss[i, :epochs].tobytes() for loss in measured if loss is not None]
     return epochs, stopped_by, population.scores[i], population[i].theta.tobytes(), *losses
 
 
@@ -135,7 +139,7 @@ UNRULY = {
 def check_ends(population):
     """Losses of the epochs that a member completed, then NaN."""
     history = population.history
-    for losses in (history.loss, history.validation_loss):
+    for losses in (history.loss, history.validation_loss, history.validation_accuracy):
         if losses is None:
             continue
         assert losses.dtype == np.float64

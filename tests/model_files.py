@@ -55,9 +55,9 @@ def network(layer_sizes=(3, 4, 2), *, dtype=np.float64, bias=True, output="ident
     return MLP(layer_sizes, theta, activations=activations, output=output, loss_name=loss, bias=bias, **more)
 
 
-def history(epochs=3, validated=True):
-    losses = np.random.default_rng(8).random((2, epochs))
-    return History(losses[0], losses[1] if validated else None, epochs, "epochs")
+def history(epochs=3, validated=True, by_accuracy=False):
+    losses = np.random.default_rng(8).random((3, epochs))
+    return History(losses[0], losses[1] if validated else None, epochs, "epochs", losses[2] if by_accuracy else None)
 
 
 def image_classifier(method):
@@ -84,6 +84,7 @@ def same_history(a, b):
     return (
         same_array(a.loss, b.loss)
         and same_array(a.validation_loss, b.validation_loss)
+        and same_array(a.validation_accuracy, b.validation_accuracy)
         and (a.epochs, a.stopped_by) == (b.epochs, b.stopped_by)
     )
 

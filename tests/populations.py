@@ -75,6 +75,7 @@ def same_member(a, b):
         and same_array(a.classes, b.classes)
         and same_array(a.history.loss, b.history.loss)
         and same_array(a.history.validation_loss, b.history.validation_loss)
+        and same_array(a.history.validation_accuracy, b.history.validation_accuracy)
         and (a.history.epochs, a.history.stopped_by) == (b.history.epochs, b.history.stopped_by)
     )
 
@@ -91,6 +92,7 @@ def same_population(a, b):
         and a.same_targets == b.same_targets
         and same_array(a.history.loss, b.history.loss)
         and same_array(a.history.validation_loss, b.history.validation_loss)
+        and same_array(a.history.validation_accuracy, b.history.validation_accuracy)
         and same_array(a.history.epochs, b.history.epochs)
         and a.history.stopped_by == b.history.stopped_by
         and all(same_member(a[place], b[place]) for place in np.flatnonzero(~a.diverged).tolist())

@@ -175,6 +175,7 @@ def test_types_name_what_the_tables_hold():
         (literals.Task, labels.TASKS),
         (literals.Optimizer, optimizers.OPTIMIZERS, optimizers.CODES),
         (literals.Schedule, schedules.CODES),
+        (literals.Monitor, options.MONITORS),
         (literals.Init, options.INITS, initial.BIAS_SPREAD),
         (literals.Vote, population.VOTES),
         (literals.ExtractorName, extractors.EXTRACTORS),

@@ -74,12 +74,14 @@ def print_networks(model: ImageClassifier) -> None:
 
 def in_words(network: MLP) -> str:
     """A network's layers, loss and parameters, and how it was trained."""
+    from fastmlp.networks.history import best_epoch
+
     text = _architecture(network)
     if network.history is not None and network.history.epochs:
         epochs, losses, measured = network.history.epochs, network.history.loss, network.history.validation_loss
         kept = epochs
         if measured is not None and network.made_with.get("options", {}).get("patience") is not None:
-            kept = int(measured.argmin()) + 1  # by its patience
+            kept = best_epoch(network.history) + 1  # by its patience
         text += f"; {epochs} epochs{f', that of epoch {kept}' * (kept < epochs)}, loss {losses[kept - 1]:.6g}"
     return text
 

@@ -51,9 +51,11 @@ SINGLE: dict[str, tuple[str, Callable[[str], Any]]] = {
     "loss": ("NAME", str),
     "tolerance": ("T", number),
     "schedule": ("NAME", str),
+    "decay": ("D", number),
     "warmup": ("EPOCHS", number),
     "epochs": ("N", whole),
     "patience": ("N", whole),
+    "monitor": ("NAME", str),
     "seed": ("N", whole),
     "data_seed": ("N", whole),
     "members": ("N", positive_whole),
@@ -73,10 +75,10 @@ what is measured:
 several networks:
   Several values of an option that takes them, see [,...] and [/...] above, make a network of each combination. With
   --members N, the combinations take turns until there are N networks. The seed of each is one more than that of the one
-  before; the first has that of --seed, or one that is drawn. All are measured on the same rows,
-  which --data-seed chooses. The best {BEST_SHOWN} are printed as a table. The one of the smallest validation loss is saved, or
-  with --ensemble all that were not dropped by --halving and have not diverged, trained anew on all images as above: the
-  ensemble's scores are the means of their probabilities.
+  before; the first has that of --seed, or one that is drawn. All are measured on the same rows, which --data-seed
+  chooses. The best {BEST_SHOWN} are printed as a table. The one of the smallest validation loss is saved, by --monitor
+  accuracy that of the highest accuracy, or with --ensemble all that were not dropped by --halving and have not diverged,
+  trained anew on all images as above: the ensemble's scores are the means of their probabilities.
 
 After Ctrl-C, the networks are saved as they were after their last whole epochs, or their best ones if images are held out,
 as MODEL.unfinished.npz; MODEL.npz stays as it was. Nothing is written over but a model.

@@ -14,7 +14,7 @@ from fastmlp.images.decisions import scores_by
 from fastmlp.images.labelled import LabelledImages
 from fastmlp.interrupts import put_off
 from fastmlp.literals import Decision, ExtractorName, Method
-from fastmlp.networks.history import History
+from fastmlp.networks.history import History, best_epoch
 from fastmlp.networks.metrics import of_classes
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
@@ -26,7 +26,7 @@ from fastmlp.warning import warn
 
 METHODS: tuple[Method, ...] = get_args(Method)
 NEVER = 1 << 30  # epochs, more than anybody trains for
-MEASURED = ("validation", "patience", "target_loss", "halving")  # options that make no sense once the best epoch is known
+MEASURED = ("validation", "patience", "monitor", "target_loss", "halving")  # that make no sense once the best epoch is known
 
 
 class Fitted(NamedTuple):
@@ -59,6 +59,8 @@ def train_labelled(
             raise ValueError("keep_state is for one network; with method='one-vs-rest' there is one for each class")
         if isinstance(options.get("init", ""), str):
             options.setdefault("task", "regression")
+            if options["task"] == "regression" and options.get("monitor") == "accuracy":
+                raise ValueError("monitor='accuracy' needs method='softmax'; with 'one-vs-rest', networks are regressors")
     held = _held_out(y, options)
     if refit and held is None:
         raise ValueError("refit=True needs validation, a fraction of the images to hold out")
@@ -218,9 +220,9 @@ def _best_epoch(network: MLP) -> int:
 
 
 def _best(history: History) -> dict[str, Any]:
-    """The smallest loss on rows held out, how many epochs it took, and how many there were."""
+    """The loss on rows held out that the best epoch came to, how many epochs it took, and how many there were."""
     losses = history.validation_loss
     if losses is None or not len(losses):
         return {"loss": None, "best_epoch": 0, "epochs": 0}
-    best = int(losses.argmin())
+    best = best_epoch(history)
     return {"loss": float(losses[best]), "best_epoch": best + 1, "epochs": history.epochs}

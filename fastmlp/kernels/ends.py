@@ -14,7 +14,7 @@ BEST_LOSS, STALE, PENALTY = range(3)
 # What a solver counts: iterations, why it ended, and the work that it has done.
 DONE, ENDED, WORK = range(3)
 GOES_ON, TOLERANCE, TARGET_LOSS, TOL, DIVERGED = range(5)
-LOWER, LEAST_RATE = 5, 1e-6  # what an adaptive learning rate is divided by; no more, once it is so low
+LOWER, LEAST_RATE = 5, 1e-6  # what an adaptive learning rate is divided by; no rate is lowered more, once it is so low
 
 
 class Limits(NamedTuple):
@@ -32,16 +32,25 @@ class Ends(NamedTuple):
     patience: int  # 0: the validation loss does not decide
     tol: float  # how far below the least loss so far that of an epoch has to be for progress; both with their penalties
     n_iter_no_change: float  # epochs in a row without it; more of them end it. Infinity: they never do
-    adaptive: bool  # whether the learning rate is lowered then, and the epochs are counted anew
+    divisor: float  # of the learning rate then, if it is lowered instead, and the epochs are counted anew; or 0
+    plateau: bool  # whether that never ends it, and what only equals the least is no progress
+    by_measured: bool  # whether what is measured of the rows held out has to fall instead of the loss
 
 
 @jit
 def is_stuck(progress, lane, lanes, loss, ends):
-    """Notes the loss of another epoch, with what l2 adds to it, in progress, flat (3, lanes); whether too many in a row were
-    without progress."""
+    """Notes the loss of another epoch, with what l2 adds to it; whether too many in a row were without progress. Where that is
+    measured, another one notes it."""
+    return not ends.by_measured and notes_no_progress(progress, lane, lanes, loss, ends)
+
+
+@jit
+def notes_no_progress(progress, lane, lanes, value, ends):
+    """Notes the value of another epoch in progress, flat (3, lanes); whether too many in a row were without progress."""
     best, stale = BEST_LOSS * lanes + lane, STALE * lanes + lane
-    progress[stale] = progress[stale] + 1 if loss > progress[best] - ends.tol else 0.0
-    progress[best] = min(progress[best], loss)
+    least = progress[best] - ends.tol
+    progress[stale] = progress[stale] + 1 if value > least or (ends.plateau and value == least) else 0.0
+    progress[best] = min(progress[best], value)
     return progress[stale] > ends.n_iter_no_change
 
 

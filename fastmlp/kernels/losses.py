@@ -85,6 +85,7 @@ CODES = {row.name: FUNCTIONS.index(row.function) for row in TABLE}  # rows that 
 _BY_LOGIT = {CODES[row.name]: row.function for row in TABLE if row.by_logit}
 _BY_OUTPUT = {CODES[row.name]: row.function for row in TABLE if not row.by_logit}
 CROSS_ENTROPY = CODES["cross_entropy"]
+ERROR_RATE = -1  # what is measured of a classifier, see output.py; no loss to train by, as it has no gradient
 
 
 @traced

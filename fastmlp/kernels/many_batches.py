@@ -16,21 +16,12 @@ from fastmlp.kernels import optimizers
 from fastmlp.kernels.activations import activate
 from fastmlp.kernels.compile import jit, jit_flat, jit_part
 from fastmlp.kernels.dropout import EPOCH, Dropout, drop, drops, note_keys_of_lanes
-from fastmlp.kernels.ends import LEAST_RATE, LOWER, PENALTY, STALE, is_penalized, is_stuck
+from fastmlp.kernels.ends import LEAST_RATE, PENALTY, STALE, is_penalized, notes_no_progress
 from fastmlp.kernels.layers import layer_of
-from fastmlp.kernels.output import add_losses
+from fastmlp.kernels.output import add_errors, add_losses
 from fastmlp.kernels.product import NONE, Grid, by_numbers, by_vectors, nowhere
 from fastmlp.kernels.schedules import rate_factor
-from fastmlp.kernels.simd import (
-    gather,
-    get,
-    lanes_of,
-    load,
-    put,
-    room,
-    store,
-    zeros,
-)
+from fastmlp.kernels.simd import gather, get, lanes_of, load, put, room, store, zeros
 from fastmlp.kernels.tiles import Tiles
 from fastmlp.kernels.trace import magnitude, square_root, where
 
@@ -50,8 +41,8 @@ class Lanes(NamedTuple):
     numbers: np.ndarray  # (3, S): learning rate, momentum, l2
     shift: np.ndarray  # (D, S)
     scale: np.ndarray  # (D, S): the networks see (x - shift) * scale
-    marks: np.ndarray  # (3, S) int64: epochs at the end, or 0; why; the epoch of the best validation loss
-    best: np.ndarray  # (1, S) float64: that loss
+    marks: np.ndarray  # (3, S) int64: epochs at the end, or 0; why; the best epoch by the rows that are held out
+    best: np.ndarray  # (1, S) float64: its loss, or its error rate where that decides
     progress: np.ndarray  # (3, S) float64: see ends.py
     seeds: np.ndarray  # (S,) int64: see dropout.py
 
@@ -279,14 +270,17 @@ def add_to(sums, at, losses, scale):
 
 
 @jit_part
-def _measure(strip, theta, scratch, held, network, sums, at):
-    """Adds the losses of the rows that are held out."""
+def _measure(strip, theta, scratch, held, network, sums, at, errors_at):
+    """Adds the losses of the rows that are held out, and unless that is `at`, how many of them are told wrong."""
     tiles, lanes, n = scratch.measured, scratch.losses.size, held.order.shape[2]
     for first in range(0, n, tiles.lanes):
         m = min(tiles.lanes, n - first)
         pack_lanes(tiles, held, strip, lanes, np.int64(0), first, m, False)
         logits = _forward(scratch, tiles, theta, network.layers, lanes, m, False, False)
         z = Grid(scratch.units, logits, tiles.stride, lanes)
+        if errors_at > at:
+            add_errors(scratch.losses, lanes, z, tiles, np.int64(0), m * lanes, network.layers)
+            add_to(sums, errors_at, scratch.losses, 1.0)
         add_losses(scratch.losses, lanes, scratch.deltas, z, tiles, np.int64(0), m * lanes, network)
         add_to(sums, at, scratch.losses, network.loss_scale)
 
@@ -298,18 +292,18 @@ def _keep(strip, theta, lane, lanes):
 
 
 @jit_part
-def _end_epoch(strip, theta, epoch, sums, measured, at, n, n_held, ends):
+def _end_epoch(strip, theta, epoch, sums, measured, at, decides_at, n, n_held, ends):
     lanes, running, marks = strip.best.size, 0, strip.marks
     for lane in range(lanes):
         if marks[ENDED * lanes + lane] > 0:
             continue
-        why = RUNNING
+        why, value = RUNNING, 0.0
         loss = sums[at + lane] / n
         if not np.isfinite(loss):
             why = DIVERGED
         elif n_held > 0:
-            value = measured[at + lane] / n_held
-            if not np.isfinite(value):
+            value = measured[decides_at + lane] / n_held
+            if not np.isfinite(measured[at + lane]):
                 why = DIVERGED
             elif epoch == 0 or value < strip.best[lane]:
                 strip.best[lane] = value
@@ -321,10 +315,13 @@ def _end_epoch(strip, theta, epoch, sums, measured, at, n, n_held, ends):
         if why == RUNNING and 0 < ends.patience <= epoch - marks[BEST * lanes + lane]:
             why = PATIENCE
         penalized, strip.progress[PENALTY * lanes + lane] = loss + strip.progress[PENALTY * lanes + lane], 0
-        if why == RUNNING and is_stuck(strip.progress, lane, lanes, penalized, ends):
+        watched = value if ends.by_measured else penalized
+        if why == RUNNING and notes_no_progress(strip.progress, lane, lanes, watched, ends):
             rate = RATE * lanes + lane
-            if ends.adaptive and strip.numbers[rate] > LEAST_RATE:
-                strip.numbers[rate] /= strip.numbers.dtype.type(LOWER)
+            lowers = ends.divisor > 0 and strip.numbers[rate] > LEAST_RATE
+            if lowers:
+                strip.numbers[rate] /= strip.numbers.dtype.type(ends.divisor)
+            if lowers or ends.plateau:
                 strip.progress[STALE * lanes + lane] = 0
             else:
                 why = TOL
@@ -356,8 +353,9 @@ def note_penalties(strip, layers, lanes, method, ends, halves):
 def train_lanes_by_batches(strip, scratch, data, held, sums, measured, sizes, network, method, ends):
     """Batches one after the other, each with a step of the method down the gradient of its mean loss.
 
-    sums and measured (E, S) gather the losses of the epochs that the call touches, from that of the first batch on. It ends early
-    when no network goes on; returns how many do.
+    sums and measured (E, S) gather the losses of the epochs that the call touches, from that of the first batch on. If measured is
+    (2, E, S), its second part gathers how many rows are told wrong, which then decides. It ends early when no network goes on;
+    returns how many do.
     """
     layers, tiles, lanes, n = network.layers, scratch.tiles, lanes_of(strip.theta), data.order.shape[2]
     batches = (n + sizes.batch - 1) // sizes.batch
@@ -394,6 +392,7 @@ def train_lanes_by_batches(strip, scratch, data, held, sums, measured, sizes, ne
 @jit_flat
 def end_of_epoch(strip, theta, scratch, held, sums, measured, epoch, at, n, network, ends):
     """Measures the rows that are held out, and ends the networks that are to end; returns how many go on."""
+    decides_at = at + measured.size - sums.size
     if held.order.shape[2] > 0:
-        _measure(strip, theta, scratch, held, network, measured, at)
-    return _end_epoch(strip, theta, epoch, sums, measured, at, n, held.order.shape[2], ends)
+        _measure(strip, theta, scratch, held, network, measured, at, decides_at)
+    return _end_epoch(strip, theta, epoch, sums, measured, at, decides_at, n, held.order.shape[2], ends)

@@ -7,7 +7,7 @@ from fastmlp.kernels.activations import IDENTITY, SIGMOID, SOFTMAX, activate, ou
 from fastmlp.kernels.compile import jit_flat, jit_inline, jit_part
 from fastmlp.kernels.custom_loss import FIRST_ADDRESS, loss_at
 from fastmlp.kernels.layers import last_layer
-from fastmlp.kernels.losses import CROSS_ENTROPY, by_function, of_logit, of_output
+from fastmlp.kernels.losses import CROSS_ENTROPY, ERROR_RATE, by_function, of_logit, of_output
 from fastmlp.kernels.simd import lanes_of, load, room, store, total, zeros
 from fastmlp.kernels.trace import like, traced, where
 
@@ -132,12 +132,32 @@ def add_losses(losses, period, d, z, tiles, tile, m, network):
         _losses_of_logits(losses, period, d, z, tiles, tile, m, network)
 
 
+@jit_part
+def add_errors(losses, period, z, tiles, tile, m, layers):
+    """The weights of the samples of a tile whose class is not the one that is told, added to losses[lane % period]: told by one
+    sigmoid output, whether it is beyond 1/2, or by the first of the largest."""
+    stride, place, layer, one = tiles.stride, np.int64(0), last_layer(layers), z.array.dtype.type(1)
+    for n in range(0, m, lanes_of(z.array)):
+        at = tile * layer.n_out * stride + n
+        best, right = load(z.array, z.at + n), load(tiles.targets, at)
+        if layer.n_out == 1:
+            right = where(elementary.sigmoid(best) > z.array.dtype.type(0.5), right, one - right)
+        for k in range(stride, layer.n_out * stride, stride):
+            y = load(z.array, z.at + k + n)
+            right = where(y > best, load(tiles.targets, at + k), right)
+            best = where(y > best, y, best)
+        place = _note(losses, place, period, load(tiles.weights, tile * stride + n) * (one - right))
+
+
 @jit_flat
 def block_loss(d, z, tiles, tile, m, network):
-    """The weighted sum of the samples' losses, and its gradient by the logits z to the beginning of d."""
+    """The weighted sum of the samples' losses, and its gradient by the logits z to the beginning of d; errors have none."""
     losses = room(d, MOST_LANES)
     store(losses, np.int64(0), zeros(d))
-    add_losses(losses, lanes_of(d), d, z, tiles, tile, m, network)
+    if network.loss == ERROR_RATE:
+        add_errors(losses, lanes_of(d), z, tiles, tile, m, network.layers)
+    else:
+        add_losses(losses, lanes_of(d), d, z, tiles, tile, m, network)
     return np.float64(total(load(losses, np.int64(0))))
 
 

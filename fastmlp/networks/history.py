@@ -26,15 +26,18 @@ class History:
     stopped_by : str
         "epochs", "target_loss", "patience", "tol", "on_epoch" or "interrupt"; of a solver (lbfgs, levenberg-marquardt) also
         "tolerance"; of a member of a population also "halving".
+    validation_accuracy : (epochs,) float64 or None
+        The share of the validation rows whose class is told after each epoch, where monitor="accuracy".
     """
 
     loss: NDArray[np.float64]
     validation_loss: NDArray[np.float64] | None
     epochs: int
     stopped_by: str
+    validation_accuracy: NDArray[np.float64] | None = None
 
     def __repr__(self) -> str:
-        losses = {"loss": self.loss, "validation loss": self.validation_loss}
+        losses = {"loss": self.loss, "validation loss": self.validation_loss, "validation accuracy": self.validation_accuracy}
         last = ", ".join(f"{name} {values[-1]:.6g}" for name, values in losses.items() if values is not None and len(values))
         return f"<History of {self.epochs} epochs: {last or 'no loss'}; stopped by {self.stopped_by}>"
 
@@ -53,23 +56,35 @@ class PopulationHistory:
         Epochs that each member completed; of a diverged one, the last is that in which it did.
     stopped_by : list of str
         For each member "epochs", "target_loss", "patience", "tol", "tolerance", "on_epoch", "interrupt", "halving" or "diverged".
+    validation_accuracy : (M, E) float64 or None
+        As in `History`; NaN after the member's end.
     """
 
     loss: NDArray[np.float64]
     validation_loss: NDArray[np.float64] | None
     epochs: NDArray[np.int64]
     stopped_by: list[str]
+    validation_accuracy: NDArray[np.float64] | None = None
 
     def __repr__(self) -> str:
         ends = ", ".join(f"{reason} {count}" for reason, count in Counter(self.stopped_by).items())
         return f"<PopulationHistory of {len(self.epochs)} members, at most {self.loss.shape[1]} epochs: stopped by {ends}>"
 
 
+def best_epoch(history: History) -> int:
+    """The best epoch by what was measured, counted from 0: the first one, if there are several."""
+    if history.validation_accuracy is not None:
+        return int(history.validation_accuracy.argmax())
+    assert history.validation_loss is not None
+    return int(history.validation_loss.argmin())
+
+
 def history_of_member(history: PopulationHistory, place: int) -> History:
     """A member's own history, without what comes after its end."""
     epochs = int(history.epochs[place])
-    validation_loss = None if history.validation_loss is None else history.validation_loss[place, :epochs]
-    return History(history.loss[place, :epochs], validation_loss, epochs, history.stopped_by[place])
+    measured = history.validation_loss, history.validation_accuracy
+    loss, accuracy = (None if values is None else values[place, :epochs] for values in measured)
+    return History(history.loss[place, :epochs], loss, epochs, history.stopped_by[place], accuracy)
 
 
 def history_of_members(history: PopulationHistory, places: NDArray[np.intp]) -> PopulationHistory:
@@ -78,6 +93,7 @@ def history_of_members(history: PopulationHistory, places: NDArray[np.intp]) -> 
         None if history.validation_loss is None else history.validation_loss[places],
         history.epochs[places],
         [history.stopped_by[place] for place in places.tolist()],
+        None if history.validation_accuracy is None else history.validation_accuracy[places],
     )
 
 
@@ -86,6 +102,9 @@ def check_history(history: PopulationHistory, count: int) -> None:
     validation = history.loss if history.validation_loss is None else history.validation_loss
     if len(shape) != 2 or shape != validation.shape or not len(history.epochs) == len(history.stopped_by) == shape[0] == count:
         raise ValueError(f"history must be that of {count} members; got losses of shapes {shape} and {validation.shape}")
+    accuracy = history.validation_accuracy
+    if accuracy is not None and (history.validation_loss is None or accuracy.shape != shape):
+        raise ValueError(f"validation_accuracy must have the shape {shape} of validation_loss; got {accuracy.shape}")
     if history.epochs.min() < 0 or history.epochs.max() > shape[1]:
         raise ValueError(
             f"epochs must be from 0 to {shape[1]}, of which there are losses; got {history.epochs.min()} to {history.epochs.max()}"

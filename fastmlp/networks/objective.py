@@ -6,6 +6,7 @@ however many threads take part.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import arrays, checks, labels
 from fastmlp.kernels import barrier, batch
 from fastmlp.kernels.layers import Network
+from fastmlp.kernels.losses import ERROR_RATE
 from fastmlp.kernels.simd import readable
 from fastmlp.kernels.tiles import Data, pack
 from fastmlp.kernels.vectors import BYTES
@@ -313,6 +315,13 @@ class ChunkedLoss:
         values = np.empty((*held.shape[:-1], self.parameters), held.dtype)
         self._copy(held, values, back=True)
         return values
+
+    def errors(self) -> ChunkedLoss:
+        """The same of how many rows a classifier tells wrong, in place of their losses; without a gradient, and in the same memory:
+        one is to be asked after the other."""
+        other = copy.copy(self)
+        other.network = self.network._replace(loss=ERROR_RATE, loss_scale=1.0)
+        return other
 
     def train(self, *arguments: Any) -> None:
         """batch.train_by_batches, in the form that is meant for it."""

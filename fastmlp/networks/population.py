@@ -20,7 +20,7 @@ from fastmlp.networks.history import DivergedError, PopulationHistory, check_his
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population_records import check_parameters, expected_population, of_population, population_arguments
 from fastmlp.networks.provenance import made_with_of_member
-from fastmlp.networks.records import MADE_WITH_FIELDS
+from fastmlp.networks.records import ACCURACY_FIELDS, MADE_WITH_FIELDS
 from fastmlp.networks.table import Table, member_table
 
 OPTIONS = ("seed", "learning_rate", "l2", "momentum", "hidden", "activation", "batch_size")  # what members may differ in
@@ -46,7 +46,8 @@ class Population(Copied):
         hidden and activation follow from the groups, and are not given. Also of l1, dropout, clip and average, if these were given
         for each.
     scores : (M,) float64
-        The validation loss of the weights that each member keeps, or without validation rows its last training loss.
+        The validation loss of the weights that each member keeps, with monitor="accuracy" the share of validation rows that they
+        tell wrong, or without validation rows its last training loss.
     diverged : (M,) bool
         Which members diverged.
     same_targets : bool
@@ -381,7 +382,7 @@ def _of_record(record: storage.Record) -> Population:
 
 KIND = storage.ModelKind(
     {"epochs": int, "validation": bool, "same_targets": bool},
-    MADE_WITH_FIELDS,
+    {**MADE_WITH_FIELDS, **ACCURACY_FIELDS},
     expected_population,
     _of_record,
 )

@@ -4,7 +4,7 @@ The header's list `networks` has an entry for each group of members of one archi
 
     theta_i, classes_i, members_i       of group i: the parameters, member after member; the labels; the members' places
     scores, epochs, stopped_by, seed, learning_rate, l2, momentum, batch_size   (M,); seeds as decimal digits, a full batch as 0
-    loss, validation_loss               (M * E,), row by row
+    loss, validation_loss, validation_accuracy      (M * E,), row by row
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from fastmlp.networks.population import Population
 
 GROUP_FIELDS: Fields = {**ARCHITECTURE_FIELDS, "members": int}
+ACCURACY = "validation_accuracy"
 SEED_DIGITS = 40  # at most
 NUMBERS = ("learning_rate", "l2", "momentum")  # options of members that are numbers
 
@@ -55,6 +56,8 @@ def of_population(population: Population) -> Record:
     }
     if history.validation_loss is not None:
         arrays["validation_loss"] = history.validation_loss.ravel()
+    if history.validation_accuracy is not None:
+        arrays["validation_accuracy"] = history.validation_accuracy.ravel()
     for index, (network, members, theta, _) in enumerate(population.groups):
         arrays |= {f"theta_{index}": theta.ravel(), f"members_{index}": members.astype(np.int64)}
         if network.classes is not None:
@@ -64,6 +67,7 @@ def of_population(population: Population) -> Record:
         "networks": [_group_entry(group) for group in population.groups],
         "epochs": history.loss.shape[1],
         "validation": history.validation_loss is not None,
+        **({} if history.validation_accuracy is None else {"accuracy": True}),
         "same_targets": bool(population.same_targets),
         **made_with_entry(population),
     }
@@ -103,7 +107,8 @@ def expected_population(header: dict[str, Any]) -> dict[str, Expected]:
     losses = Expected(np.dtype(np.float64), count * header["epochs"])
     expected = groups | dict.fromkeys(("scores", *NUMBERS), numbers) | {"epochs": whole, "batch_size": whole}
     expected |= {"stopped_by": text, "seed": text, "loss": losses}
-    return expected | ({"validation_loss": losses} if header["validation"] else {})
+    measured = [name for name, there in (("validation_loss", header["validation"]), (ACCURACY, header.get("accuracy"))) if there]
+    return expected | dict.fromkeys(measured, losses)
 
 
 def _expected_group(entry: Any) -> dict[str, Expected]:
@@ -133,7 +138,7 @@ def population_arguments(record: Record) -> dict[str, Any]:
     if arrays["batch_size"].min() < 0:
         raise ValueError("batch_size has a negative value")
     shape = (len(seeds), header["epochs"])
-    validation = arrays.get("validation_loss")
+    validation, accuracy = arrays.get("validation_loss"), arrays.get(ACCURACY)
     return {
         "groups": groups,
         "history": PopulationHistory(
@@ -141,6 +146,7 @@ def population_arguments(record: Record) -> dict[str, Any]:
             None if validation is None else validation.reshape(shape),
             arrays["epochs"],
             stopped_by.tolist(),
+            None if accuracy is None else accuracy.reshape(shape),
         ),
         "options": {
             "seed": [int(seed) for seed in seeds.tolist()],

@@ -5,6 +5,7 @@ Of network i of the header's list `networks` stand in the file, as far as it has
     theta_i                     its parameters
     classes_i                   its labels, if it is a classifier
     loss_i, validation_loss_i   its history, if it was trained, and with a validation set
+    validation_accuracy_i       of that, if it was monitored
     state_theta_i, state_moments_i, state_scaling_i     what `keep_state=True` kept, see TrainingState
 
 and its entry in the list says what it is, and which of them there are.
@@ -32,6 +33,7 @@ ARCHITECTURE_FIELDS: Fields = {
 }  # fmt: skip
 HISTORY_FIELDS: Fields = {"epochs": int, "stopped_by": str, "validation": bool}
 STATE_FIELDS: Fields = {"optimizer": str, "seed": int, "epochs": int, "steps": int, "outputs": bool}
+ACCURACY_FIELDS: Fields = {"accuracy": bool}  # of a history, that may be missing
 MORE_FIELDS: Fields = {"feature_names": list, "huber_delta": float}  # of an architecture, that may be missing
 MADE_WITH_FIELDS: Fields = {"made_with": dict}  # that may be missing
 MOST_COUNTED = 1 << 53  # epochs and steps, of which float64 still knows each
@@ -81,7 +83,8 @@ def _history_entry(network: MLP) -> dict[str, Any]:
     if history is None:
         return {"trained": False}
     validated = history.validation_loss is not None
-    return {"trained": True, "epochs": int(history.epochs), "stopped_by": history.stopped_by, "validation": validated}
+    entry = {"trained": True, "epochs": int(history.epochs), "stopped_by": history.stopped_by, "validation": validated}
+    return entry | ({} if history.validation_accuracy is None else {"accuracy": True})
 
 
 def _state_entry(network: MLP) -> dict[str, Any]:
@@ -99,6 +102,7 @@ def _arrays(network: MLP) -> dict[str, np.ndarray]:
     arrays = {"theta": network.theta, "classes": network.classes}
     if network.history is not None:
         arrays |= {"loss": network.history.loss, "validation_loss": network.history.validation_loss}
+        arrays["validation_accuracy"] = network.history.validation_accuracy
     if network.state is not None:
         arrays["state_theta"], arrays["state_moments"] = network.state.theta, network.state.moments.ravel()
         arrays["state_scaling"] = np.concatenate(network.state.scaling)
@@ -131,7 +135,8 @@ def numbered(networks: Iterable[dict[str, Expected]]) -> dict[str, Expected]:
 def _expected_entry(entry: Any) -> dict[str, Expected]:
     trained = isinstance(entry, dict) and entry.get("trained") is True
     fields = {**ARCHITECTURE_FIELDS, "trained": bool, **(HISTORY_FIELDS if trained else {})}
-    check_fields("a network in its header", entry, fields, {**MADE_WITH_FIELDS, **MORE_FIELDS, "state": dict})
+    more = {**MADE_WITH_FIELDS, **MORE_FIELDS, **(ACCURACY_FIELDS if trained else {}), "state": dict}
+    check_fields("a network in its header", entry, fields, more)
     check_made_with(entry)
     expected = expected_architecture(entry)
     if "state" in entry:
@@ -145,6 +150,8 @@ def _expected_entry(entry: Any) -> dict[str, Expected]:
         expected["loss"] = Expected(np.dtype(np.float64), entry["epochs"])
         if entry["validation"]:
             expected["validation_loss"] = expected["loss"]
+        if entry.get("accuracy"):
+            expected["validation_accuracy"] = expected["loss"]
     return expected
 
 
@@ -192,8 +199,10 @@ def network_arguments(record: Record, index: int = 0) -> dict[str, Any]:
     check_finite(f"theta_{index}", theta)
     history = None
     if entry["trained"]:
-        loss, validation_loss = record.arrays[f"loss_{index}"], record.arrays.get(f"validation_loss_{index}")
-        history = History(loss, validation_loss, entry["epochs"], entry["stopped_by"])
+        names = ("loss", "validation_loss", "validation_accuracy")
+        loss, *measured = (record.arrays.get(f"{name}_{index}") for name in names)
+        assert loss is not None
+        history = History(loss, measured[0], entry["epochs"], entry["stopped_by"], measured[1])
     more = {"history": history, "made_with": entry.get("made_with"), "state": _state(record, index)}
     return architecture_arguments(record, index) | {"theta": theta} | more
 

@@ -16,6 +16,7 @@ from fastmlp.networks.history import PopulationHistory
 from fastmlp.writing import FileKind, replacing
 
 TABLE_ROWS = 20  # that are printed
+DIGITS = 15  # of an accuracy, behind the point: what its difference from 1 was rounded to is not seen
 FILE = FileKind("a table of networks as CSV", (".csv",), rb"member,")
 
 
@@ -44,8 +45,11 @@ class Table:
         return "\n".join(lines)
 
     def best(self, n: int = 10) -> Table:
-        """At most n of the rows, those with the smallest loss, the validation loss if there is one; none that diverged."""
+        """At most n of the rows, those with the smallest loss, the validation loss if there is one, or by monitor="accuracy" the
+        highest accuracy; none that diverged."""
         losses = np.array(self.columns["validation_loss" if "validation_loss" in self.columns else "loss"])
+        if "validation_accuracy" in self.columns:
+            losses = -np.array(self.columns["validation_accuracy"])
         going = [reason != "diverged" for reason in self.columns["stopped_by"]]
         rows = np.flatnonzero(going & np.isfinite(losses))
         rows = rows[np.argsort(losses[rows], kind="stable")[: checks.positive_int("n", n)]]
@@ -82,7 +86,9 @@ def member_table(options: Mapping[str, list[Any]], history: PopulationHistory, s
     last = np.maximum(history.epochs - 1, 0)[:, None]
     losses = np.take_along_axis(history.loss, last, axis=1)[:, 0] if history.loss.size else np.full(count, np.nan)
     ends = {"loss": losses.tolist()}
-    if history.validation_loss is not None:
+    if history.validation_accuracy is not None:
+        ends["validation_accuracy"] = (1 - scores).round(DIGITS).tolist()
+    elif history.validation_loss is not None:
         ends["validation_loss"] = scores.tolist()
     varied = [name for name in options if name == "seed" or len(set(options[name])) > 1]
     return Table(
@@ -100,4 +106,4 @@ def _exact(value: Any) -> str:
 
 def _cell(name: str, value: Any) -> str:
     """A value as it is printed: losses are rounded."""
-    return f"{value:.6g}" if name in ("loss", "validation_loss") else _exact(value)
+    return f"{value:.6g}" if name in ("loss", "validation_loss", "validation_accuracy") else _exact(value)

@@ -15,8 +15,9 @@ from fastmlp.networks.mlp import MLP
 MOST_OF_ADAM = 0.06
 STEEP = 16  # units, beyond which the loss is so steep that plain gradient descent has to take shorter steps
 HIDDEN, BATCH_SIZE = (100,), 32
-OF_STEPS = ("learning_rate", "momentum", "beta1", "beta2", "epsilon", "schedule", "power_t", "warmup")
+OF_STEPS = ("learning_rate", "momentum", "beta1", "beta2", "epsilon", "schedule", "power_t", "decay", "warmup")
 OF_BATCHES = ("l1", "dropout", "clip", "average")
+DECAYING = ("exponential", "plateau")  # schedules that take `decay`
 FULL_STEP = {"learning_rate": (1.0,)}  # as the options of a population tell it
 TOLERANCE = {"float32": 1e-5, "float64": 1e-8}  # of solvers, by default
 

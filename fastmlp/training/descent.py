@@ -92,7 +92,7 @@ class Descent(OneNetwork):
 
     def advance(self, until: int, share_out: Workers, halt: Stop) -> None:
         n, total, every_batch = self.rows, until * self.batches, self.stopping.epochs * self.batches
-        each_epoch = self.held_out is not None or self.stopping.adaptive or not (self.one_by_one or self.work.plan.in_kernel)
+        each_epoch = self.held_out is not None or self.stopping.divisor > 0 or not (self.one_by_one or self.work.plan.in_kernel)
         most = 1 if each_epoch else ORDER_ENTRIES // n if self.orders.shuffle else until
         while not self.stopped_by and self.counters[1] < total:
             first = int(self.counters[1])
@@ -118,11 +118,13 @@ class Descent(OneNetwork):
                 return
 
     def _end_of_progress(self) -> None:
-        rate = self.rule.learning_rate
-        if not self.stopping.adaptive or rate <= ends.LEAST_RATE:
+        rate, divisor = self.rule.learning_rate, self.stopping.divisor
+        lowers = divisor > 0 and rate > ends.LEAST_RATE
+        if not (lowers or self.stopping.plateau):
             self.stop("tol")
             return
-        self.rule = self.rule._replace(learning_rate=rate / ends.LOWER)
+        if lowers:
+            self.rule = self.rule._replace(learning_rate=rate / divisor)
         self.progress[ends.STALE] = 0
 
     def stop(self, reason: str) -> None:
@@ -138,7 +140,7 @@ class Descent(OneNetwork):
             for array, before in zip((self.theta, self.moments, self.counters), self.before, strict=True):
                 array[:] = before
         self.before = None
-        del self.validation_loss[self.epochs :]
+        del self.validation_loss[self.epochs :], self.validation_errors[self.epochs :]
 
     # -- what the kernels do ------------------------------------------------------------------------------------------------------
 

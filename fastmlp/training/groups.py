@@ -138,9 +138,10 @@ class TrainingGroup(NamedTuple):
 class Outcomes:
     """How the members of a population went; threads write to different rows."""
 
-    def __init__(self, members: int, epochs: int, measured: bool) -> None:
+    def __init__(self, members: int, epochs: int, measured: bool, by_accuracy: bool = False) -> None:
         self.loss = np.full((members, epochs), np.nan)  # and NaN it stays after a member's end
         self.validation_loss = np.full((members, epochs), np.nan) if measured else None
+        self.validation_accuracy = np.full((members, epochs), np.nan) if measured and by_accuracy else None
         self.epochs = np.full(members, -1)  # of those that have ended
         self.scores = np.full(members, np.nan)
         self.stopped_by = np.full(members, "epochs", REASON)
@@ -149,15 +150,15 @@ class Outcomes:
         """Notes of the members at those places how many epochs they completed, and why they ended."""
         self.epochs[places], self.stopped_by[places] = epochs, stopped_by
         for member in np.flatnonzero(stopped_by == "interrupt"):  # which may have come after the losses of a call were noted
-            self.loss[places[member], epochs[member] :] = np.nan
-            if self.validation_loss is not None:
-                self.validation_loss[places[member], epochs[member] :] = np.nan
+            for values in (self.loss, self.validation_loss, self.validation_accuracy):
+                if values is not None:
+                    values[places[member], epochs[member] :] = np.nan
         scored = (epochs > 0) & (stopped_by != "diverged")
         if not scored.any():
             return
         places, last = places[scored], epochs[scored] - 1
-        losses = self.loss if self.validation_loss is None else self.validation_loss
-        self.scores[places] = np.nanmin(losses[places, : last.max() + 1], axis=1) if keeps_best else losses[places, last]
+        so_far = places, slice(last.max() + 1)
+        self.scores[places] = np.nanmin(self._decisive(so_far), axis=1) if keeps_best else self._decisive((places, last))
 
     def leave(self, places: NDArray[np.intp]) -> None:
         """Notes that the members at those places have not begun when Ctrl-C came."""
@@ -172,11 +173,19 @@ class Outcomes:
         self.loss[place, : history.epochs] = history.loss
         if self.validation_loss is not None and history.validation_loss is not None:
             self.validation_loss[place, : len(history.validation_loss)] = history.validation_loss
+        if self.validation_accuracy is not None and history.validation_accuracy is not None:
+            self.validation_accuracy[place, : len(history.validation_accuracy)] = history.validation_accuracy
 
     def score(self, places: list[int], epochs: int, keeps_best: bool) -> NDArray[np.float64]:
-        """The losses by which members that have completed so many epochs are compared."""
-        losses = (self.loss if self.validation_loss is None else self.validation_loss)[places, :epochs]
-        return losses.min(axis=1) if keeps_best else losses[:, -1]
+        """The losses, or error rates, by which members that have completed so many epochs are compared."""
+        decisive = self._decisive((places, slice(epochs)))
+        return decisive.min(axis=1) if keeps_best else decisive[:, -1]
+
+    def _decisive(self, where: Any) -> NDArray[np.float64]:
+        """What members are compared by: of those at some places, in some epochs."""
+        if self.validation_accuracy is not None:
+            return 1 - self.validation_accuracy[where]
+        return (self.loss if self.validation_loss is None else self.validation_loss)[where]
 
 
 class SamplesAsLanes:

@@ -172,7 +172,7 @@ class NetworksAsLanes:
                 last = end_of_call(first, min(total, first + max(1, most)), self.batches, most_epochs)
                 if first % self.batches == 0:
                     lanes.before = _Whole(first, self._results(lanes).copy(), lanes.arrays.kept.copy())
-                    lanes.begin_epochs(-(-last // self.batches) - first // self.batches, self.width)
+                    lanes.begin_epochs(-(-last // self.batches) - first // self.batches, self.width, group.stopping.by_accuracy)
                 began = time.perf_counter()
                 running = kernel(
                     lanes.arrays, scratch, lanes.data, lanes.held_out, lanes.sums.reshape(-1), lanes.measured.reshape(-1),
@@ -194,8 +194,10 @@ class NetworksAsLanes:
         ended = lanes.arrays.marks.reshape(3, -1)[many_batches.ENDED, :count]
         some_ended = ended.any()
         where = slice(places[0], places[-1] + 1) if places[-1] - places[0] == count - 1 else places  # copied much faster
+        held, wrong = lanes.held_out.order.shape[2], lanes.measured[len(lanes.sums) :]
         for losses, sums, rows in (
-            (outcomes.loss, lanes.sums, self.rows), (outcomes.validation_loss, lanes.measured, lanes.held_out.order.shape[2])
+            (outcomes.loss, lanes.sums, self.rows), (outcomes.validation_loss, lanes.measured, held),
+            (outcomes.validation_accuracy, held - wrong, held),
         ):  # fmt: skip
             if losses is not None:
                 mean = sums[: last - first, :count] / rows
@@ -290,11 +292,11 @@ class _Lanes:
     held_out: many_batches.LaneData
     done: int  # batches
     sums: NDArray[np.float64] = field(default_factory=lambda: NOTHING)  # of the losses of the epochs of a kernel call
-    measured: NDArray[np.float64] = field(default_factory=lambda: NOTHING)
+    measured: NDArray[np.float64] = field(default_factory=lambda: NOTHING)  # the same; below it, how many rows are told wrong
     before: _Whole | None = None  # as the epoch began that is under way
 
-    def begin_epochs(self, count: int, lanes: int) -> None:
-        self.sums, self.measured = np.zeros((count, lanes)), np.zeros((count, lanes))
+    def begin_epochs(self, count: int, lanes: int, by_accuracy: bool = False) -> None:
+        self.sums, self.measured = np.zeros((count, lanes)), np.zeros((count * (1 + by_accuracy), lanes))
         if len(self.orders) == 1:
             order = self.orders[0].next(count)[None]
         else:

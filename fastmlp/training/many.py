@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks
 from fastmlp.kernels.optimizers import SOLVERS
-from fastmlp.literals import Activation, Dtype, Init, Loss, LossFunction, Optimizer, Output, Schedule, Task
+from fastmlp.literals import Activation, Dtype, Init, Loss, LossFunction, Monitor, Optimizer, Output, Schedule, Task
 from fastmlp.networks.ensemble import Group
 from fastmlp.networks.history import PopulationHistory
 from fastmlp.networks.mlp import MLP
@@ -26,7 +26,7 @@ from fastmlp.training.initial import ask_what_is_meant, dropped_by, first_thetas
 from fastmlp.training.lanes import NetworksAsLanes
 from fastmlp.training.loss_check import check_custom_loss
 from fastmlp.training.memory import OF_A_MEMBER, WAVE_BYTES, WAVE_MEMBERS, check_members
-from fastmlp.training.one_network import Stopping, divergence
+from fastmlp.training.one_network import Stopping, check_monitor, divergence
 from fastmlp.training.options import Options
 from fastmlp.training.scaling import fold, is_standardized, unfold
 from fastmlp.training.trainers import TRAINERS, check_solvable
@@ -69,6 +69,7 @@ def train_many(
     average: float | Each[float] = 0.0,
     schedule: Schedule | None = None,
     power_t: float = 0.5,
+    decay: float | None = None,
     warmup: float = 0.0,
     epochs: int | Each[int] | None = None,
     shuffle: bool = True,
@@ -78,6 +79,7 @@ def train_many(
     n_iter_no_change: int = 10,
     validation: float | tuple[ArrayLike, ArrayLike] | None = None,
     patience: int | None = None,
+    monitor: Monitor = "loss",
     sample_weight: ArrayLike | None = None,
     class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
     standardize: bool | None = None,
@@ -113,7 +115,8 @@ def train_many(
     halving : int
         Successive halving (Jamieson and Talwalkar 2016): all members are trained for epochs / halving^r epochs, the best of them,
         one in so many, for epochs / halving^(r - 1), ..., the last for all epochs, which a schedule spans (by default
-        those of the member that has most). They are compared by the validation loss, or without validation by the loss.
+        those of the member that has most). They are compared by the validation loss, with monitor="accuracy" by the accuracy, or
+        without validation by the loss.
     learning_rate, l2, momentum, l1, clip, average, epochs, seed : number, or sequence of M
         As for `train`; without `members` one seed is that of all.
     hidden, activation, dropout, batch_size : as for `train`, or list of M
@@ -166,6 +169,7 @@ def train_many(
     kinds = architectures(dataset, options, wanted or arrays.floating_dtype(x), arrays.column_names(X))
     for kind in kinds:
         check_solvable(options.optimizer, kind.network)
+        check_monitor(options.monitor, kind.network)
     lockstep = halving is not None or on_epoch is not None
     sizes = [(len(kind.members), kind.network.theta.nbytes) for kind in kinds]
     check_members(sizes, kinds[0].network.dtype.itemsize, dataset, lockstep)
@@ -218,8 +222,12 @@ def _population(
         rates = rates * np.nan if dataset.options.optimizer in SOLVERS else rates
         raise divergence(network, dataset.y, is_standardized(network, standardize), last, float(outcomes.loss[first, last]), rates)
     epochs = int(outcomes.epochs.max())
-    measured = None if outcomes.validation_loss is None else _first(outcomes.validation_loss, epochs)
-    history = PopulationHistory(_first(outcomes.loss, epochs), measured, outcomes.epochs, outcomes.stopped_by.tolist())
+    losses, measured, accuracy = (
+        None if values is None else _first(values, epochs)
+        for values in (outcomes.loss, outcomes.validation_loss, outcomes.validation_accuracy)
+    )
+    assert losses is not None
+    history = PopulationHistory(losses, measured, outcomes.epochs, outcomes.stopped_by.tolist(), accuracy)
     sizes = dataset.options.batch_size
     given = {
         "seed": dataset.seeds,
@@ -268,7 +276,9 @@ class TrainingOfMany(Training):
     def __init__(self, dataset: Dataset, numbers: NDArray[np.float64], threads: int, on_epoch: OnEpochOfMany | None) -> None:
         options = self.options = dataset.options
         self.dataset, self.numbers, self.on_epoch = dataset, numbers, on_epoch
-        self.outcomes = Outcomes(len(numbers), options.most_epochs, options.validation is not None)
+        self.outcomes = Outcomes(
+            len(numbers), options.most_epochs, options.validation is not None, by_accuracy=options.monitor == "accuracy"
+        )
         steps = rungs(len(numbers), options.most_epochs, options.halving)
         super().__init__(steps, threads, on_epoch is not None, options.progress)
 

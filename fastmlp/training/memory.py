@@ -73,7 +73,7 @@ def check_members(kinds: Sequence[tuple[int, int]], itemsize: int, dataset: Data
     options, rows, threads = dataset.options, len(dataset.x), thread_count(dataset.options.threads)
     count = sum(members for members, _ in kinds)
     parameters = sum(members * size for members, size in kinds)
-    history = 8 * count * options.most_epochs * (1 + (options.validation is not None))
+    history = 8 * count * options.most_epochs * (1 + (options.validation is not None) + (options.monitor == "accuracy"))
     least = max(min(members, WAVE_MEMBERS) * size for members, size in kinds)
     at_once = parameters if lockstep else min(parameters, max(WAVE_BYTES // OF_A_MEMBER, least))
     own = (count if lockstep else min(count, WAVE_MEMBERS)) * dataset.own_columns * itemsize

@@ -22,6 +22,7 @@ from fastmlp.training.data import MeasuredRows, TrainingData
 from fastmlp.training.epochs import Job
 from fastmlp.training.options import Options
 
+PLATEAU = 0.1  # what the rate is multiplied by on a plateau, by default: as PyTorch and Keras have it
 LARGE_TARGET = 100  # that a loss, or a gradient, of its square may be the reason of a divergence
 
 
@@ -33,21 +34,31 @@ class Stopping(NamedTuple):
     patience: int | None
     tol: float = 0.0
     n_iter_no_change: float = np.inf  # which tol is without
-    adaptive: bool = False
+    divisor: float = 0.0  # see kernels/ends.py
+    plateau: bool = False
+    by_measured: bool = False
     tolerance: float | None = None  # of a solver
+    by_accuracy: bool = False  # whether of what is measured the error rate decides, not the loss
 
     @classmethod
     def of(cls, options: Options, epochs: int) -> Stopping:
         target_loss = -np.inf if options.target_loss is None else options.target_loss
-        if options.tol is None:
-            return cls(epochs, target_loss, options.patience, tolerance=options.tolerance)
-        adaptive = options.schedule == "adaptive"
-        return cls(epochs, target_loss, options.patience, options.tol, float(options.n_iter_no_change), adaptive, options.tolerance)
+        plateau = options.schedule == "plateau"
+        by_accuracy = options.monitor == "accuracy"
+        stopping = cls(epochs, target_loss, options.patience, tolerance=options.tolerance, by_accuracy=by_accuracy)
+        if options.tol is None and not plateau:
+            return stopping
+        divisor = 1 / (options.decay or PLATEAU) if plateau else ends.LOWER if options.schedule == "adaptive" else 0.0
+        return stopping._replace(
+            tol=options.tol or 0.0, n_iter_no_change=float(options.n_iter_no_change), divisor=float(divisor), plateau=plateau,
+            by_measured=plateau and options.validation is not None,
+        )  # fmt: skip
 
     @property
     def ends(self) -> ends.Ends:
         """As the kernels take it."""
-        return ends.Ends(self.target_loss, self.patience or 0, self.tol, self.n_iter_no_change, self.adaptive)
+        of_progress = self.tol, self.n_iter_no_change, self.divisor, self.plateau, self.by_measured
+        return ends.Ends(self.target_loss, self.patience or 0, *of_progress)
 
 
 def divergence(
@@ -62,6 +73,12 @@ def divergence(
     return DivergedError(epoch, loss, rates, advice)
 
 
+def check_monitor(monitor: str, network: MLP) -> None:
+    """Rejects an accuracy of what has none."""
+    if monitor == "accuracy" and network.classes is None:
+        raise ValueError("monitor='accuracy' needs a classifier; for a regressor, as y makes it here, leave it out")
+
+
 class OneNetwork:
     """One of those in training, see epochs.py. How it goes on is up to those who derive from it."""
 
@@ -72,8 +89,10 @@ class OneNetwork:
         self.stopped_by = ""  # while it goes on
         self.last_loss = np.nan  # that ended it, where it diverged
         self.validation_loss: list[float] = []
+        self.validation_errors: list[float] = []  # how many rows are told wrong, where that decides
         self.best_epoch, self.best = 0, self.theta.copy()
         self.held_out = None if data.held_out is None else self._measured(data.held_out)
+        self.errors = self.held_out.errors() if self.held_out is not None and stopping.by_accuracy else None
 
     @property
     def result(self) -> NDArray[Any]:
@@ -118,8 +137,11 @@ class OneNetwork:
         return self._chunked(data, rows.order, len(rows.order), keep_tiles=True)
 
     def history(self) -> History:
-        measured = None if self.held_out is None else np.array(self.validation_loss)
-        return History(self.losses, measured, self.epochs, self.stopped_by)
+        if self.held_out is None:
+            return History(self.losses, None, self.epochs, self.stopped_by)
+        n, wrong = len(self.held_out.order), np.array(self.validation_errors)
+        accuracy = None if self.errors is None else (n - wrong) / n
+        return History(self.losses, np.array(self.validation_loss), self.epochs, self.stopped_by, accuracy)
 
     # -- as one of those in training: see epochs.py ------------------------------------------------------------------------------
 
@@ -171,13 +193,20 @@ class OneNetwork:
         """The loss over the rows that are held out, if there are any; it is noted, and the best weights kept."""
         if self.held_out is None:
             return None
-        n = len(self.held_out.order)
-        loss = self.held_out.sum_loss(self.held_out.held(self.result), 0, n, share_out, gradient=False) / n
+        n, theta = len(self.held_out.order), self.held_out.held(self.result)
+        loss = self.held_out.sum_loss(theta, 0, n, share_out, gradient=False) / n
         if math.isfinite(loss):
+            values = self.validation_loss
+            if self.errors is not None:
+                values = self.validation_errors
+                values.append(self.errors.sum_loss(theta, 0, n, share_out, gradient=False))
             self.validation_loss.append(loss)
-            if loss < self.validation_loss[self.best_epoch] or epoch == 0:
+            if values[-1] < values[self.best_epoch] or epoch == 0:
                 self.best_epoch = epoch
                 self.best[:] = self.result
+            if self.stopping.by_measured:
+                value = loss if self.errors is None else values[-1] / n
+                ends.notes_no_progress(self.progress, 0, 1, value, self.stopping.ends)
         return loss
 
     def stop(self, reason: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypedDict
 
 from numpy.typing import ArrayLike
 
-from fastmlp.literals import Activation, Dtype, Init, Loss, LossFunction, Optimizer, Output, Schedule, Task
+from fastmlp.literals import Activation, Dtype, Init, Loss, LossFunction, Monitor, Optimizer, Output, Schedule, Task
 from fastmlp.networks.mlp import MLP
 
 
@@ -35,6 +35,7 @@ class EstimatorOptions(TypedDict, total=False):
     average: float
     schedule: Schedule | None
     power_t: float
+    decay: float | None
     warmup: float
     epochs: int | None
     shuffle: bool
@@ -44,6 +45,7 @@ class EstimatorOptions(TypedDict, total=False):
     n_iter_no_change: int
     validation: float | tuple[ArrayLike, ArrayLike] | None
     patience: int | None
+    monitor: Monitor
     class_weight: Mapping[Any, float] | Literal["balanced"] | None
     standardize: bool | None
     init: Init | MLP

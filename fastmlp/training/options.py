@@ -18,14 +18,15 @@ from fastmlp.kernels import optimizers, schedules
 from fastmlp.kernels.activations import HIDDEN as HIDDEN_ACTIVATIONS
 from fastmlp.kernels.activations import OUTPUTS
 from fastmlp.kernels.losses import LOSSES
-from fastmlp.literals import Activation, Init, Optimizer, Output, Task
+from fastmlp.literals import Activation, Init, Monitor, Optimizer, Output, Task
 from fastmlp.networks.history import TrainingState
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
-from fastmlp.training.defaults import BATCH_SIZE, check_fitting, defaults_of
+from fastmlp.training.defaults import BATCH_SIZE, DECAYING, check_fitting, defaults_of
 
 ACTIVATION: Activation = "relu"
 INITS: tuple[Init, ...] = get_args(Init)
+MONITORS: tuple[Monitor, ...] = get_args(Monitor)
 
 
 class Option(NamedTuple):
@@ -173,6 +174,12 @@ class Options:
         default=None, metadata=_about(_one_of(schedules.CODES), f"of the learning rate: {_names(schedules.CODES)}")
     )
     power_t: float = field(default=0.5, metadata=_about(checks.not_negative, "of the schedule invscaling: power of the rows seen"))
+    decay: float | None = field(
+        default=None,
+        metadata=_about(
+            _or_none(checks.part), "of exponential and plateau: what the rate is multiplied by, each epoch or on a plateau"
+        ),
+    )
     warmup: float = field(default=0.0, metadata=_about(checks.not_negative, "epochs in which the learning rate first rises from 0"))
     epochs: Any = field(default=None, metadata=_about(checks.positive_int, "passes over the rows, at most", checks.is_many))
     shuffle: bool = field(default=True, metadata=_about(checks.yes_or_no, "whether each epoch takes the rows in a new order"))
@@ -194,6 +201,9 @@ class Options:
     )
     patience: int | None = field(
         default=None, metadata=_about(checks.positive_int, "epochs to wait for a better validation loss; the best weights are kept")
+    )
+    monitor: Monitor = field(
+        default="loss", metadata=_about(_one_of(MONITORS), f"what of the validation rows patience goes by: {_names(MONITORS)}")
     )
     sample_weight: Any = field(
         default=None, metadata=_about(_as_given, "weight of each row in the loss")
@@ -246,6 +256,8 @@ class Options:
                 values[name] = _each(name, value, check) if members and own is not None and own(value) else check(name, value)
         if values["patience"] is not None and values["validation"] is None:
             raise ValueError("patience needs validation: a fraction of the rows, or (X, y)")
+        if values["monitor"] == "accuracy" and values["validation"] is None:
+            raise ValueError("monitor='accuracy' needs validation: a fraction of the rows, or (X, y)")
         if values["schedule"] == "adaptive" and values["tol"] is None:
             raise ValueError("the schedule 'adaptive' needs tol: by how much the loss of an epoch has to fall")
         check_fitting(values, DEFAULTS)
@@ -256,6 +268,9 @@ class Options:
             if values[name] is None:
                 each = [by_count[n][name] for n in counts]
                 values[name] = each if len(set(each)) > 1 else each[0]
+        if values["decay"] is not None and values["schedule"] not in DECAYING:
+            known = " and ".join(map(repr, DECAYING))
+            raise ValueError(f"decay is for the schedules {known}; the schedule is {values['schedule']!r}")
         epochs = values["epochs"] if checks.is_many(values["epochs"]) else [values["epochs"]]
         if not len(epochs):
             raise ValueError("epochs must have one value for each member; got none")
@@ -298,7 +313,8 @@ class Options:
     def method(self, epochs: int, rows: int, before: int = 0) -> optimizers.Method:
         """The optimizer and its learning rate over so many epochs, each of so many rows, after those of an earlier training; as the
         kernels take them."""
-        schedule = schedules.RateSchedule(schedules.CODES[self.schedule], self.warmup, epochs, before, rows, self.power_t)
+        code, decay = schedules.CODES[self.schedule], self.decay or 0.0
+        schedule = schedules.RateSchedule(code, self.warmup, epochs, before, rows, self.power_t, decay)
         method = optimizers.method_of(self.optimizer, schedule)
         clip = np.inf if self.clip is None else self.clip
         kept = {"beta1": self.beta1, "beta2": self.beta2, "epsilon": self.epsilon}

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastmlp import arrays, checks
 from fastmlp.kernels import optimizers
-from fastmlp.literals import Activation, Dtype, Init, Loss, LossFunction, Optimizer, Output, Schedule, Task
+from fastmlp.literals import Activation, Dtype, Init, Loss, LossFunction, Monitor, Optimizer, Output, Schedule, Task
 from fastmlp.networks.history import DivergedError, TrainingState
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.provenance import made_with
@@ -21,7 +21,7 @@ from fastmlp.training.descent import Descent
 from fastmlp.training.epochs import Training
 from fastmlp.training.initial import ask_what_is_meant, dropped_by, first_thetas, is_state_of, untrained
 from fastmlp.training.loss_check import check_custom_loss
-from fastmlp.training.one_network import OneNetwork, Stopping, divergence
+from fastmlp.training.one_network import OneNetwork, Stopping, check_monitor, divergence
 from fastmlp.training.options import Options, epochs_before, usable_state
 from fastmlp.training.scaling import fold, is_standardized, unfold
 from fastmlp.training.trainers import check_solvable, trainer_of
@@ -55,6 +55,7 @@ def train(
     average: float = 0.0,
     schedule: Schedule | None = None,
     power_t: float = 0.5,
+    decay: float | None = None,
     warmup: float = 0.0,
     epochs: int | None = None,
     shuffle: bool = True,
@@ -64,6 +65,7 @@ def train(
     n_iter_no_change: int = 10,
     validation: float | tuple[ArrayLike, ArrayLike] | None = None,
     patience: int | None = None,
+    monitor: Monitor = "loss",
     sample_weight: ArrayLike | None = None,
     class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
     standardize: bool | None = None,
@@ -149,12 +151,17 @@ def train(
         beginning is taken as in adam: the network becomes this average, and validation measures it. 0 for none.
     schedule : str
         How the learning rate changes from epoch to epoch: "constant", or after `warmup` falling to 0: "cosine" (half a period,
-        Loshchilov and Hutter 2017), "linear". The rate of an epoch is that of its middle. Or as in scikit-learn: "invscaling",
-        where it is divided by (1 + rows seen in epochs before)^power_t, and "adaptive", where it is divided by 5 instead of
-        stopping by `tol`, until it is at most 1e-6. By default cosine for adam and its kin with their default learning rate, else
-        constant.
+        Loshchilov and Hutter 2017), "linear"; or to a hundredth: "exponential". The rate of an epoch is that of its middle; but
+        where `decay` is given to "exponential", the first epoch after the warmup has the full rate, and each one `decay` times that
+        of the one before. "plateau" multiplies the rate by `decay` when more than `n_iter_no_change` epochs in a row did not bring
+        the validation loss (see `monitor`), or without validation the loss with its penalties, below the least one before, where
+        `tol` is given by more than that; until it is at most 1e-6. It ends no training. Or as in scikit-learn: "invscaling", where
+        it is divided by (1 + rows seen in epochs before)^power_t, and "adaptive", where it is divided by 5 instead of stopping by
+        `tol`, until it is at most 1e-6. By default cosine for adam and its kin with their default learning rate, else constant.
     power_t : float
         Of "invscaling".
+    decay : float
+        Of "exponential", and of "plateau", where it is 0.1 by default, as in PyTorch and Keras: between 0 and 1.
     warmup : float
         Epochs in which the learning rate first rises linearly from 0.
     epochs : int
@@ -172,11 +179,15 @@ def train(
         Stops after more than `n_iter_no_change` epochs in a row whose loss, with what l2 adds to it, was not below the least one
         before by at least this.
     n_iter_no_change : int
-        Of `tol`: so many such epochs are let pass.
+        Of `tol`, and of the schedule "plateau": so many such epochs are let pass.
     validation : float or (X, y)
         Rows to measure after each epoch: a fraction to hold out (of each class alike), or rows of their own.
     patience : int
-        Stops when the validation loss has not improved for so many epochs, and keeps the best weights.
+        Stops when the validation loss has not improved for so many epochs, and keeps the best weights: those of the first best
+        epoch.
+    monitor : str
+        What of the validation rows `patience` and the schedule "plateau" go by: "loss", or of a classifier "accuracy", the share of
+        rows whose class it tells, as `score` has it. Then `history` has both.
     sample_weight : (N,)
         The weight of each row in the loss; scaled to a mean of 1, so that the learning rate keeps its meaning.
     class_weight : mapping or "balanced"
@@ -191,8 +202,9 @@ def train(
     keep_state : bool
         Whether the network keeps (and saves) what the optimizer knows. A training with such a network for `init`, and with the same
         data and options, goes on as if it had never stopped: 5 and 5 epochs give the same bits as 10, if the schedule is
-        "constant". It then is so by default, since nobody knows the last epoch (the others fall to 0 within each training), and
-        the seed is that of the network. Where the optimizer or the dtype is another one, the state is not used.
+        "constant", "invscaling", or "exponential" with `decay`. It is constant by default, since nobody knows the last epoch (the
+        others fall within each training, "adaptive" and "plateau" from the rate that it is given), and the seed is that of the
+        network. Where the optimizer or the dtype is another one, the state is not used.
     bootstrap : bool
         Whether each row counts as often as it comes up in as many draws with replacement (bagging, Breiman 1996).
     seed : int
@@ -233,6 +245,7 @@ def train(
     options = Options.checked(given, x, state)
     network = untrained(x.shape, wanted or arrays.floating_dtype(x), y, options, init, arrays.column_names(X))
     check_solvable(options.optimizer, network)
+    check_monitor(options.monitor, network)
     dataset = Dataset(x, y, sample_weight, options, [options.seed], by_member=False)
     data = dataset.learned(network, options.batch_size, dataset.own([0])[0])
     ask_what_is_meant(network, y, options)

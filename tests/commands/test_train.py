@@ -59,6 +59,25 @@ def test_train_saves_what_its_options_say(tmp_path, capsys):
     assert capsys.readouterr() == (captured.out, "")
 
 
+def test_train_takes_a_schedule_and_what_is_monitored(tmp_path, capsys):
+    path, options = tmp_path / "m.npz", "--schedule exponential --decay 0.8 --warmup 1 --epochs 6 --seed 3 --monitor accuracy"
+    assert main(["train", str(TRAINING), "-o", str(path), "--no-refit", *options.split()]) == 0
+    told, model = capsys.readouterr().out, fastmlp.load(path)
+    (history,) = model.histories
+    best = int(history.validation_accuracy.argmax())
+    assert model.made_with["validation"]["best_epoch"] == best + 1 and f"loss {history.loss[best]:.6g}" in told
+    same = fastmlp.train_folder(
+        TRAINING, schedule="exponential", decay=0.8, warmup=1, epochs=6, seed=3, monitor="accuracy", validation=0.2
+    )
+    assert np.array_equal(same.networks[0].theta, model.networks[0].theta)
+    for wrong, sentence in (
+        ("--decay 2 --schedule plateau", "decay must be a number between 0 and 1"), ("--decay 0.5", "decay is for the schedules"),
+        ("--monitor accuracy --validation 0", "monitor='accuracy' needs validation"), ("--monitor f1", "monitor must be one of"),
+    ):  # fmt: skip
+        assert main(["train", str(TRAINING), "-o", str(path), *wrong.split()]) == 2
+        assert_one_sentence(capsys.readouterr(), sentence)
+
+
 def test_train_holds_out_a_fifth_and_then_trains_on_all(tmp_path, capsys):
     path = tmp_path / "m.npz"
     assert main(["train", str(TRAINING), "-o", str(path), "--epochs", "5"]) == 0

@@ -90,6 +90,22 @@ def test_of_a_fraction_held_out_the_best_weights_are_kept_and_their_figures_told
     }  # fmt: skip
 
 
+def test_the_best_epoch_may_be_that_of_the_highest_accuracy(class_folders):
+    lively = LIVELY | {"seed": 5}
+    options = {**lively, "validation": 0.25, "monitor": "accuracy", "extractor": "ink"}
+    classifier = train_folder(class_folders, **options)
+    (history,), found = classifier.histories, classifier.made_with["validation"]
+    best = int(history.validation_accuracy.argmax())
+    assert (found["best_epoch"], found["accuracy"]) == (best + 1, history.validation_accuracy[best])
+    assert found["loss"] == history.validation_loss[best] and best != history.validation_loss.argmin()
+    again = train_folder(class_folders, refit=True, **options)
+    data = labelled_images(class_folders, "ink")
+    network = train(data.features, data.labels, output="softmax", **lively | {"epochs": best + 1})
+    assert again.networks[0].theta.tobytes() == network.theta.tobytes()
+    with pytest.raises(ValueError, match="monitor='accuracy' needs method='softmax'"):
+        train_folder(class_folders, method="one-vs-rest", **options)
+
+
 def test_refit_trains_on_all_images_for_as_many_epochs_as_were_best(class_folders):
     data = labelled_images(class_folders, "ink")
     first = train_folder(class_folders, extractor="ink", validation=0.25, **LIVELY)

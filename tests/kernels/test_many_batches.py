@@ -87,11 +87,11 @@ def test_a_member_loses_the_same_units_whatever_stands_beside_it(dtype):
 
 
 @by_kernel
-@pytest.mark.parametrize("name", schedules.CODES)
-def test_schedules_are_those_of_the_reference(name, kernel):
+@pytest.mark.parametrize(("name", "decay"), [*((name, 0.0) for name in schedules.CODES), ("exponential", 0.7)])
+def test_schedules_are_those_of_the_reference(name, decay, kernel):
     network = network_of("tanh", "softmax", "cross_entropy", (3,))
     epochs = 2 if INTERPRETED else 5
-    compare(members_of(network, float, kernel, schedule=RateSchedule(schedules.CODES[name], 1.2, epochs, 0, 7, 0.3)), epochs)
+    compare(members_of(network, float, kernel, schedule=RateSchedule(schedules.CODES[name], 1.2, epochs, 0, 7, 0.3, decay)), epochs)
 
 
 @by_dtype
@@ -286,13 +286,14 @@ def fate(losses, held, target_loss, patience):
     return 0, RUNNING, best, best if patience else None
 
 
-def ends_as_told(group, epochs, target_loss, patience):
+def ends_as_told(group, epochs, target_loss, patience, by_accuracy=False):
     """The reasons why members end, which have to follow from the losses of a training without limits."""
-    group = group._replace(stopping=Stopping(0, -np.inf, None))
+    group = group._replace(stopping=Stopping(0, -np.inf, None, by_accuracy=by_accuracy))
     rows, held_out = len(group.data[0].rows), group.data[0].held_out
     free = descend(group, epochs, [len(range(0, rows, 32 if group.batch_size == 1 else group.batch_size))] * epochs)
-    outcome = descend(group._replace(stopping=Stopping(0, target_loss, patience)), epochs)
-    measured = free.measured / len(held_out.order) if held_out else np.empty((len(group.places), 0))
+    outcome = descend(group._replace(stopping=group.stopping._replace(target_loss=target_loss, patience=patience)), epochs)
+    decisive = free.wrong if by_accuracy else free.measured
+    measured = decisive / len(held_out.order) if held_out else np.empty((len(group.places), 0))
     fates = [fate(free.sums[member] / rows, measured[member], target_loss, patience) for member in range(len(group.places))]
     assert outcome.marks.tolist() == [list(one[:3]) for one in fates]
     for member, (ended, why, best, kept) in enumerate(fates):
@@ -327,6 +328,17 @@ def test_a_member_without_progress_on_the_rows_held_out_ends_and_its_best_is_kep
     assert ends_as_told(group, 5, -np.inf, 3) == {RUNNING, PATIENCE}
     reached = float(descend(group, 2).sums[:, 1].min()) / 4  # in the epoch in which patience ends too
     assert ends_as_told(group, 5, reached, 1) == {RUNNING, PATIENCE, TARGET_LOSS}
+
+
+@by_dtype
+@by_kernel
+@pytest.mark.parametrize("network", [BINARY, SOFTMAX])
+def test_the_accuracy_on_the_rows_held_out_may_decide_instead(network, kernel, dtype):
+    group = members_of(network, dtype, kernel, rows=4, held=4)
+    group.numbers[np.arange(len(group.places)) % DIFFERENT != 3, 0] *= 4
+    compare(group._replace(stopping=Stopping(0, -np.inf, None, by_accuracy=True)), EPOCHS)
+    for patience in (1, 3):
+        assert PATIENCE in ends_as_told(group, 5, -np.inf, patience, by_accuracy=True)
 
 
 @by_dtype

@@ -181,10 +181,11 @@ def test_members_that_cannot_stand_side_by_side_are_refused(templates, told):
         (lambda p: p["options"].update(hidden=[(4,)] * 9), "for each of seed, learning_rate, l2, momentum, batch_size"),
         (lambda p: setattr(p["history"], "loss", np.zeros((8, 4))), "history must be that of 9 members"),
         (lambda p: setattr(p["history"], "validation_loss", np.zeros((9, 3))), "history must be that of 9 members"),
+        (lambda p: setattr(p["history"], "validation_accuracy", np.zeros((9, 3))), "validation_accuracy must have the shape"),
         (lambda p: setattr(p["history"], "stopped_by", ["epochs"]), "history must be that of 9 members"),
         (lambda p: setattr(p["history"], "epochs", np.full(9, 5)), "epochs must be from 0 to 4"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_parts_that_do_not_fit_together_are_refused(change, told):
     parts = parts_of(mixed())

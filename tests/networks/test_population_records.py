@@ -32,6 +32,15 @@ def test_a_population_comes_back_exactly(tmp_path, template, validated):
     assert same_array(again.predict_members(X), population_of(template, single, template).predict_members(X))
 
 
+def test_accuracies_that_were_monitored_come_back_exactly(tmp_path):
+    members = mixed(diverged=(0, 4))
+    members.history.validation_accuracy = 1 - members.history.validation_loss
+    again = assert_comes_back(members, tmp_path)
+    assert again.table.csv() == members.table.csv() and ",validation_accuracy," in again.table.csv()
+    assert again[3].history.validation_accuracy.shape == again[3].history.loss.shape
+    assert same_array(again[:3].history.validation_accuracy, members.history.validation_accuracy[:3])
+
+
 def test_several_architectures_with_diverged_members_come_back_exactly(tmp_path):
     members = mixed(diverged=(0, 4))
     members.groups[0].theta[0, :3] = [np.inf, -np.inf, 1e308]

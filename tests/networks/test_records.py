@@ -53,6 +53,15 @@ def test_the_history_comes_back_exactly(tmp_path, training):
     assert same_network(round_trip(model, tmp_path), model)
 
 
+def test_an_accuracy_that_was_monitored_comes_back_exactly(tmp_path):
+    model = network((3, 5, 2), output="softmax", loss="cross_entropy", classes=[1, 2], history=history(4, by_accuracy=True))
+    assert same_network(round_trip(model, tmp_path), model)
+    rewrite_entry(tmp_path / "m.npz", accuracy=False)
+    assert_refused(tmp_path / "m.npz", "not those that its header declares")
+    rewrite_entry(tmp_path / "m.npz", accuracy=1)
+    assert_refused(tmp_path / "m.npz", "accuracy in its header must be of type bool")
+
+
 def test_extreme_parameters_come_back_exactly(tmp_path):
     model = network((2, 2))
     model.theta[:] = [np.finfo(float).max, -np.finfo(float).tiny, 5e-324, -0.0, 0.1, -1e308]

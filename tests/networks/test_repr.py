@@ -43,6 +43,10 @@ def population():
             lambda: fastmlp.History(LOSSES, LOSSES + 1, COUNT, "epochs"),
             "<History of 50000 epochs: loss 0.25, validation loss 1.25; stopped by epochs>",
         ),
+        (
+            lambda: fastmlp.History(LOSSES, LOSSES + 1, COUNT, "patience", LOSSES + 0.5),
+            "<History of 50000 epochs: loss 0.25, validation loss 1.25, validation accuracy 0.75; stopped by patience>",
+        ),
         (lambda: fastmlp.History(LOSSES[:0], None, 0, "interrupt"), "<History of 0 epochs: no loss; stopped by interrupt>"),
         (population, "<Population of 50000: 1-1 regressors, float64>"),
         (

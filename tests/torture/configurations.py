@@ -116,7 +116,7 @@ def steps(rng: np.random.Generator, rows: int) -> dict[str, Any]:
         "learning_rate": rate,
         "momentum": float(rng.choice([0.0, 0.5, 0.9])),
         "l2": float(rng.choice([0.0, 0.0, 0.01, 0.3])),
-        "schedule": pick(rng, ("constant", "cosine", "linear")),
+        "schedule": pick(rng, ("constant", "cosine", "linear", "exponential")),
         "warmup": float(rng.choice([0, 0, 0.5, 1, 1.5])) if epochs > 1 else 0.0,
         "batch_size": batch_size,
     }

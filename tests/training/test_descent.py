@@ -87,7 +87,7 @@ def test_l2_momentum_and_sample_weight_are_those_of_the_reference(network, batch
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("batch_size", [1, 7, None])
-@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "exponential", "constant"])
 def test_schedules_are_those_of_the_reference(schedule, batch_size):
     compare(SOFTMAX, schedule=schedule, batch_size=batch_size)
     compare(BINARY, schedule=schedule, batch_size=batch_size, warmup=1.2, l2=0.05)

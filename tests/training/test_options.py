@@ -59,6 +59,7 @@ def test_docstrings_name_the_choices_there_are():
         ("loss", literals.Loss),
         ("optimizer", literals.Optimizer),
         ("schedule", literals.Schedule),
+        ("monitor", literals.Monitor),
         ("init", literals.Init),
         ("task", literals.Task),
     ):
