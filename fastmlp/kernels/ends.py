@@ -39,7 +39,7 @@ class Ends(NamedTuple):
 
 @jit
 def is_stuck(progress, lane, lanes, loss, ends):
-    """Notes the loss of another epoch, with what l2 adds to it; whether too many in a row were without progress. Where that is
+    """Notes the loss of another epoch, with its penalties; whether too many in a row were without progress. Where that is
     measured, another one notes it."""
     return not ends.by_measured and notes_no_progress(progress, lane, lanes, loss, ends)
 
@@ -88,7 +88,7 @@ def share_of_penalty(theta, layers, l1, l2, start, stop, n):
 
 @jit_part
 def end_iteration(counters, history, progress, own, loss, ends):
-    """Notes the loss that an iteration of a solver came to, its own and with what l2 adds to it; and whether that ends it."""
+    """Notes the loss that an iteration of a solver came to, its own and with its penalties; and whether that ends it."""
     history[counters[DONE]] = own
     counters[DONE] += 1
     if own <= ends.target_loss:

@@ -176,7 +176,7 @@ def train(
         Of solvers: stop when no part of the gradient is larger, or a step is no longer than so many times theta; by default 1e-8,
         in float32 1e-5. They also stop where no step lowers the loss.
     tol : float
-        Stops after more than `n_iter_no_change` epochs in a row whose loss, with what l2 adds to it, was not below the least one
+        Stops after more than `n_iter_no_change` epochs in a row whose loss, with its penalties, was not below the least one
         before by at least this.
     n_iter_no_change : int
         Of `tol`, and of the schedule "plateau": so many such epochs are let pass.
