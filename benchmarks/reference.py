@@ -295,15 +295,15 @@ def l1_gradient(network, theta, l1):
 def dropout_factors(network, shares, seed, epoch, rows):
     """For each hidden layer (N, H): 0 for the units that those rows are trained without in that epoch, 1 / (1 - share) for others.
 
-    A unit stays where a hash of seed, epoch, row and unit, a number of 32 bits, is at least share * 2^32; units are counted over
-    all hidden layers.
+    A unit stays where a hash of seed, epoch, row and unit, a number of 32 bits, is at least share * 2^32, which is no more than the
+    largest of these; units are counted over all hidden layers.
     """
     key = _hash(_hash(np.array([seed], np.uint64), epoch), np.asarray(rows)) >> np.uint64(32)
     units = np.arange(sum(network.sizes[1:-1]), dtype=np.uint64) * np.uint64(0x9E3779B9)
     bits = _mix((key[:, None] + units).astype(np.uint32), (16, 15, 16), (0x7FEB352D, 0x846CA68B))
     factors, first = [], 0
     for share, width in zip(shares, network.sizes[1:-1], strict=True):
-        limit = round(share * 2**32)
+        limit = min(round(share * 2**32), 2**32 - 1)
         factors.append(np.where(bits[:, first : first + width] >= limit, 1 / (1 - limit / 2**32), 0.0))
         first += width
     return factors

@@ -179,7 +179,7 @@ def dropout_memory(rows: int, dropped: Dropped | None) -> Dropout:
     """For blocks of so many rows, of which some units are left out, or none."""
     if dropped is None:
         return NO_DROPOUT
-    shares = [round(share * 2**32) for share in dropped.shares]
+    shares = [min(round(share * 2**32), 2**32 - 1) for share in dropped.shares]  # some units are left, however few
     return Dropout(np.array([0, dropped.signed_seeds[0], *shares], np.int64), np.zeros(rows, np.int32))
 
 

@@ -58,12 +58,14 @@ class Table:
     def csv(self) -> str:
         """All rows with all options as CSV: a line of names, then a line for each member.
 
-        Numbers are exact. Several hidden layers are joined by "-" (64-32, tanh-relu), none are "none"; a full batch is "all".
+        Numbers are exact. Several hidden layers are joined by "-" (64-32, tanh-relu), none are "none", as is no clip; a full batch
+        is "all".
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.columns)
-        writer.writerows(zip(*([_exact(value) for value in values] for values in self.columns.values()), strict=True))
+        columns = ([_exact(name, value) for value in values] for name, values in self.columns.items())
+        writer.writerows(zip(*columns, strict=True))
         return text.getvalue()
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -98,12 +100,14 @@ def member_table(options: Mapping[str, list[Any]], history: PopulationHistory, s
     )  # fmt: skip
 
 
-def _exact(value: Any) -> str:
+def _exact(name: str, value: Any) -> str:
     if isinstance(value, tuple):
         return "-".join(map(str, value)) or "none"
-    return "all" if value is None else str(value)
+    if value is None:
+        return "all" if name == "batch_size" else "none"
+    return str(value)
 
 
 def _cell(name: str, value: Any) -> str:
     """A value as it is printed: losses are rounded."""
-    return f"{value:.6g}" if name in ("loss", "validation_loss", "validation_accuracy") else _exact(value)
+    return f"{value:.6g}" if name in ("loss", "validation_loss", "validation_accuracy") else _exact(name, value)

@@ -200,6 +200,21 @@ def test_penalties_count_for_tol():
         assert one.history.epochs == members.history.epochs[0] != fastmlp.train(X, y, **options).history.epochs
 
 
+@pytest.mark.parametrize("share", [1 - 1e-15, 1e-15])
+def test_the_largest_and_the_smallest_share_are_shares(share):
+    _, X, y, _ = given(BINARY, np.float32)
+    model = fastmlp.train(X, y, hidden=4, dropout=share, epochs=2, seed=0)
+    assert np.isfinite(model.history.loss).all()
+
+
+def test_a_table_tells_what_is_not_clipped():
+    _, X, y, _ = given(BINARY, np.float64)
+    members = fastmlp.train_many(X, y, hidden=3, clip=[None, 1.5], batch_size=[None, 8], epochs=1, seed=0)
+    header, first, second = members.table.csv().splitlines()
+    values = dict(zip(header.split(","), first.split(","), strict=True))
+    assert (values["clip"], values["batch_size"]) == ("none", "all") and ",1.5," in second
+
+
 def test_l1_makes_weights_small_that_are_of_no_use():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 8))
