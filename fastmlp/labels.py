@@ -18,6 +18,7 @@ TASKS: tuple[Task, ...] = get_args(Task)
 MOST_CLASSES = 20  # that integers stand for, whatever the number of rows
 FEW = 200  # labels that Python sorts sooner
 MOST_NUMBERS = 10  # distinct ones that are rather labels
+NAME_PRINTED = 24  # characters of a class's name
 
 
 def _labels(name: str, value: ArrayLike) -> NDArray[Any]:
@@ -165,3 +166,9 @@ def ascending_classes(value: ArrayLike) -> NDArray[Any]:
     if len(array) < 2 or np.count_nonzero(array[:-1] < array[1:]) < len(array) - 1:
         raise ValueError(f"classes must be at least two different labels in ascending order; got {shown(array.tolist())}")
     return array
+
+
+def short(label: Any) -> str:
+    """A label as it is printed."""
+    text = str(label)
+    return text if len(text) <= NAME_PRINTED else f"{text[: NAME_PRINTED - 1]}…"

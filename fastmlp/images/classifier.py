@@ -21,10 +21,11 @@ from fastmlp.images.samples import Images, feature_rows
 from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chosen, Chunk
 from fastmlp.images.sources.source import Chunks, Source
 from fastmlp.images.verdicts import Batches, Verdicts
+from fastmlp.labels import short
 from fastmlp.literals import Decision, ExtractorName
 from fastmlp.networks import records
 from fastmlp.networks.history import History
-from fastmlp.networks.metrics import Evaluation, listing, of_classes, short
+from fastmlp.networks.metrics import Evaluation, listing, of_classes
 from fastmlp.networks.mlp import MLP
 from fastmlp.storage import write_model
 from fastmlp.threads import Stop, thread_count

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from fastmlp import interrupts
 from fastmlp.images.sources.chunk import Chosen, Chunk
 from fastmlp.images.sources.source import Chunks, Source, nothing_in
-from fastmlp.networks.metrics import listing, short
+from fastmlp.labels import short
+from fastmlp.networks.metrics import listing
 from fastmlp.threads import InThreads
 
 

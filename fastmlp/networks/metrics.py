@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, labels
+from fastmlp.labels import short
+from fastmlp.networks.pictures import EvaluationPictures
 
 CLASSES_PRINTED = 12  # of a table, so that it stays under a screenful
 CONFUSION_PRINTED = 8  # classes up to which the whole confusion matrix is printed
 PAIRS_PRINTED = 5
-NAME_PRINTED = 24  # characters of a class's name
 
 
-class Evaluation:
+class Evaluation(EvaluationPictures):
     """How good predictions are. Printed, it is a table.
 
     Conventions are those of scikit-learn: a ratio of nothing, as the precision of a class that was never predicted, is 0; R2 of
@@ -187,12 +188,6 @@ def _weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64] | N
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
-
-
-def short(label: Any) -> str:
-    """A label as it is printed."""
-    text = str(label)
-    return text if len(text) <= NAME_PRINTED else f"{text[: NAME_PRINTED - 1]}…"
 
 
 def listing(texts: Iterable[str]) -> str:

@@ -24,6 +24,7 @@ from fastmlp.networks.derivatives import Differentiable
 from fastmlp.networks.functions import Learner, functions_of
 from fastmlp.networks.history import DivergedError, History, TrainingState
 from fastmlp.networks.objective import ChunkedLoss, loss_of_rows
+from fastmlp.networks.pictures import NetworkPictures
 from fastmlp.networks.prediction import outputs
 from fastmlp.networks.records import expected_network, network_arguments, of_networks
 from fastmlp.storage import NO_FIELDS, ModelKind, write_model
@@ -31,7 +32,7 @@ from fastmlp.storage import NO_FIELDS, ModelKind, write_model
 FEW = int(STRIP)  # rows whose prediction is one kernel call with scratch on the stack
 
 
-class MLP(Differentiable):
+class MLP(Differentiable, NetworkPictures):
     """A multilayer perceptron: a[l+1] = f(a[l] @ W[l] + b[l]).
 
     `fastmlp.train` makes one from data, `MLP.from_weights` from arrays, `fastmlp.load` from a file.

@@ -18,6 +18,7 @@ from fastmlp.networks.copied import Copied
 from fastmlp.networks.ensemble import Ensemble, Group, Outputs, check_groups, contiguous, deviation, majority, mean, moments, single
 from fastmlp.networks.history import DivergedError, PopulationHistory, check_history, history_of_member, history_of_members
 from fastmlp.networks.mlp import MLP
+from fastmlp.networks.pictures import PopulationPictures
 from fastmlp.networks.population_records import check_parameters, expected_population, of_population, population_arguments
 from fastmlp.networks.provenance import made_with_of_member
 from fastmlp.networks.records import ACCURACY_FIELDS, MADE_WITH_FIELDS
@@ -28,7 +29,7 @@ GIVEN = ("seed", "learning_rate", "l2", "momentum", "batch_size")  # those that 
 VOTES: tuple[Vote, ...] = get_args(Vote)
 
 
-class Population(Copied):
+class Population(Copied, PopulationPictures):
     """Many networks for the same inputs, in the order in which they were asked for.
 
     `fastmlp.load` reads one from a file. `population[i]` is member i as an ordinary `MLP`, whose theta is a view: writing to it

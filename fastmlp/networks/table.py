@@ -5,15 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
 from fastmlp.networks.history import PopulationHistory
+from fastmlp.networks.html import html_table
 from fastmlp.writing import FileKind, replacing
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
 
 TABLE_ROWS = 20  # that are printed
 DIGITS = 15  # of an accuracy, behind the point: what its difference from 1 was rounded to is not seen
@@ -21,7 +26,8 @@ FILE = FileKind("a table of networks as CSV", (".csv",), rb"member,")
 
 
 class Table:
-    """The members of a population as rows. Printed, it has the first 20 of them, and the options that differ.
+    """The members of a population as rows. Printed, it has the first 20 of them, and the options that differ. `table[name]` is a
+    column, and iterating gives rows, as dicts.
 
     Attributes
     ----------
@@ -33,16 +39,47 @@ class Table:
         self.columns = dict(columns)
         self._printed = tuple(printed)
 
+    def __len__(self) -> int:
+        return len(self.columns["member"])
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The rows, each by the names of the columns."""
+        return (dict(zip(self.columns, row, strict=True)) for row in zip(*self.columns.values(), strict=True))
+
+    def __getitem__(self, name: str) -> list[Any]:
+        """A column."""
+        return self.columns[checks.one_of("the name of a column", name, self.columns)]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """All rows and columns as a pandas data frame; an ImportError where pandas is missing."""
+        import pandas
+
+        return pandas.DataFrame(self.columns)
+
+    def to_polars(self) -> polars.DataFrame:
+        """All rows and columns as a polars data frame, several layers as a list; an ImportError where polars is missing."""
+        import polars
+
+        return polars.DataFrame(self.columns)
+
+    def _repr_html_(self) -> str:
+        return html_table(self._printed, zip(*(column[1:] for column in self._cells()), strict=True), note=self._more())
+
+    def _cells(self) -> list[list[str]]:
+        """The first values of the columns that are printed, each below its name."""
+        return [[name, *(_cell(name, value) for value in self.columns[name][:TABLE_ROWS])] for name in self._printed]
+
+    def _more(self) -> str:
+        """What is not printed."""
+        return f"... and {len(self) - TABLE_ROWS} more" if len(self) > TABLE_ROWS else ""
+
     def __repr__(self) -> str:
-        count = len(self.columns["member"])
-        cells = [[name, *(_cell(name, value) for value in self.columns[name][:TABLE_ROWS])] for name in self._printed]
+        cells = self._cells()
         widths = [max(map(len, column)) for column in cells]
         cells[-1] = [reason.ljust(widths[-1]) for reason in cells[-1]]
         rows = zip(*cells, strict=True)
         lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        if count > TABLE_ROWS:
-            lines.append(f"... and {count - TABLE_ROWS} more")
-        return "\n".join(lines)
+        return "\n".join([*lines, *filter(None, [self._more()])])
 
     def best(self, n: int = 10) -> Table:
         """At most n of the rows, those with the smallest loss, the validation loss if there is one, or by monitor="accuracy" the
