@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fastmlp.networks.population import Population
     from fastmlp.training.combinations import grid
     from fastmlp.training.cross_validation import CrossValidation, cross_validate
+    from fastmlp.training.incremental import Trainer
     from fastmlp.training.many import train_many
     from fastmlp.training.train import train
 
@@ -41,6 +42,7 @@ _ROOMS = {
     "Objective": "networks.objective",
     "Population": "networks.population",
     "PopulationHistory": "networks.history",
+    "Trainer": "training.incremental",
     "Verdicts": "images.verdicts",
     "classify_folder": "images.folders",
     "cross_validate": "training.cross_validation",
@@ -64,6 +66,7 @@ __all__ = [
     "Objective",
     "Population",
     "PopulationHistory",
+    "Trainer",
     "Verdicts",
     "classify_folder",
     "cross_validate",

@@ -107,14 +107,14 @@ def sample_weights(
         return np.ones(1, dtype)
     weights = np.ones(n) if sample_weight is None else arrays.unscaled_weights(sample_weight, n)
     if class_weight is not None:
-        weights = weights * _class_factors(class_weight, known, y, weights)[y[:, 0].astype(np.intp)]
+        weights = weights * class_factors(class_weight, known, y, weights)[y[:, 0].astype(np.intp)]
         if not weights.any():
             raise ValueError("class_weight must not be zero for all classes of rows that count; got 0 for each of them")
     weights = weights / weights.max()  # so that the sum cannot overflow
     return (weights / weights.mean()).astype(dtype)
 
 
-def _class_factors(
+def class_factors(
     class_weight: Mapping[Any, float] | str, known: NDArray[Any] | None, y: NDArray[Any], weights: NDArray[Any]
 ) -> NDArray[np.float64]:
     if known is None:

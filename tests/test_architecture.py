@@ -30,6 +30,7 @@ PUBLIC = [
     "Objective",
     "Population",
     "PopulationHistory",
+    "Trainer",
     "Verdicts",
     "classify_folder",
     "cross_validate",

@@ -1,0 +1,304 @@
+"""Trainer: one network, trained on rows as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, TypedDict, Unpack
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp import arrays, checks, interrupts, labels
+from fastmlp.kernels import optimizers
+from fastmlp.kernels.optimizers import SOLVERS
+from fastmlp.kernels.tiles import shuffle
+from fastmlp.literals import Activation, Dtype, Init, Loss, LossFunction, Optimizer, Output, Task
+from fastmlp.networks.history import DivergedError, History
+from fastmlp.networks.mlp import MLP
+from fastmlp.networks.objective import every_row
+from fastmlp.networks.provenance import made_with
+from fastmlp.training.defaults import BATCH_SIZE, default_rate
+from fastmlp.training.initial import ORDER, dropped_by, first_thetas, stream, untrained
+from fastmlp.training.options import DEFAULTS, Options
+from fastmlp.training.scaling import Scaling, fold, is_standardized, scaled, unfold
+from fastmlp.training.steps import Steps
+
+MOVED = 0.01  # of a deviation: how far a mean has to move, or by which part a deviation to change, for columns to be scaled anew
+BLOCK_WORK = 1 << 25  # parameters times rows that are done before anybody interrupts
+ENOUGH = 1 << 17  # rows, after which means and deviations are known
+
+
+class StreamOptions(TypedDict, total=False):
+    """The options of `train` that make sense where rows come bit by bit."""
+
+    hidden: int | Sequence[int] | None
+    activation: Activation | Sequence[Activation] | None
+    output: Output | None
+    loss: Loss | LossFunction | None
+    huber_delta: float | None
+    bias: bool | None
+    task: Task | None
+    batch_size: int
+    optimizer: Optimizer
+    learning_rate: float | None
+    momentum: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    l2: float
+    l1: float
+    dropout: float | Sequence[float]
+    clip: float | None
+    average: float
+    shuffle: bool
+    class_weight: Mapping[Any, float] | None
+    standardize: bool | None
+    init: Init | MLP
+    seed: int | None
+    dtype: Dtype | None
+
+
+class Trainer:
+    """A training on rows as they come: of more than memory holds, or as they are measured.
+
+    Each call of `partial_fit` trains on its rows once, in batches. From call to call it keeps what the optimizer knows, and the
+    means and deviations of the columns so far, by which they are scaled (Chan, Golub and LeVeque 1983): where these change, the
+    first and the last layer are rewritten, so that the network stays the function that it is. After 131072 rows they stay as they
+    are.
+
+    Parameters
+    ----------
+    classes : (C,), optional
+        All labels that there will be, for a classifier; by default those of the first rows.
+    **options
+        Those of `train` but for such as need all rows, or know of an end: hidden, activation, output, loss, huber_delta, bias,
+        task, batch_size (a number), optimizer (no solver), learning_rate, momentum, beta1, beta2, epsilon, l2 (0 by default), l1,
+        dropout, clip, average, shuffle (the rows of a call), class_weight (a mapping), standardize, init, seed, dtype.
+
+    Attributes
+    ----------
+    rows : int
+        How many rows it has seen.
+    losses : list of float
+        The mean loss of each call's rows, each as it was seen before the step to which its batch led.
+
+    Raises
+    ------
+    ValueError
+        If an option is not as described.
+
+    Examples
+    --------
+    >>> trainer = Trainer(hidden=16, classes=["no", "yes"], seed=0)
+    >>> for X, y in batches:
+    ...     trainer.partial_fit(X, y)
+    >>> model = trainer.finish()
+    """
+
+    def __init__(self, *, classes: ArrayLike | None = None, **options: Unpack[StreamOptions]) -> None:
+        checks.known_options("Trainer", options, set(StreamOptions.__annotations__))
+        if options.get("optimizer") in SOLVERS:
+            raise ValueError(f"optimizer must be one that takes steps from batches; {options['optimizer']!r} needs all rows")
+        if "batch_size" in options:
+            checks.positive_int("batch_size", options["batch_size"])
+        if isinstance(options.get("class_weight"), str):
+            raise ValueError("class_weight must be a mapping, as nobody knows how many rows of each class there will be")
+        self._given: dict[str, Any] = {"l2": 0.0, "schedule": "constant", **options}
+        if classes is not None:
+            self._given.setdefault("task", "classification")
+        self._options = Options.checked({**DEFAULTS, **self._given}, np.zeros((BATCH_SIZE, 1)))
+        self._given["seed"] = self._options.seed
+        self._classes = None if classes is None else labels.classes_of(classes, len(np.asarray(classes)))
+        self._state: _State | None = None
+        self.rows, self.losses = 0, list[float]()
+
+    def __repr__(self) -> str:
+        so_far = "before its first rows" if self._state is None else f"of {self._state.network} after {self.rows} rows"
+        return f"<Trainer {so_far}>"
+
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train on these rows, once.
+
+        Parameters
+        ----------
+        X : (N, D)
+            Rows of inputs, in the dtype of the first ones unless `dtype` says another one.
+        y : (N,) or (N, K)
+            Their labels or targets.
+        sample_weight : (N,), optional
+            The weight of each row in the loss, as it is: nobody knows the mean of all.
+
+        Returns
+        -------
+        The trainer itself. Ctrl-C leaves it after a whole batch, with a KeyboardInterrupt.
+
+        Raises
+        ------
+        ValueError
+            If X or y is not as described, or does not fit the rows before; then nothing has changed.
+        DivergedError
+            If the loss is not finite.
+        """
+        wanted = checks.dtype(self._given.get("dtype")) if self._state is None else self._state.network.dtype
+        columns = None if self._state is None else self._state.network.layer_sizes[0]
+        names = None if self._state is None else self._state.network.feature_names
+        x = arrays.floating(arrays.matrix("X", X, wanted, columns=columns, names=names), wanted)
+        arrays.same_length("y", arrays.as_array("y", y), len(x))
+        state = self._state or self._begin(x, y, X)
+        network = state.network
+        targets = network.targets(y, len(x))
+        weights = self._weights(sample_weight, targets, network)
+        self._state = state
+        state.see(x, targets)
+        with interrupts.noted():
+            self.losses.append(self._learn(state, x, scaled(targets, state.outputs), weights))
+        if not np.isfinite(self.losses[-1]) or not arrays.all_finite(network.theta):
+            raise DivergedError(len(self.losses) - 1, self.losses[-1], state.rule.learning_rate)
+        return self
+
+    def finish(self) -> MLP:
+        """The network as it is now; the training may go on.
+
+        Raises
+        ------
+        ValueError
+            If there were no rows yet.
+        """
+        if self._state is None:
+            raise ValueError("finish needs rows: give some to partial_fit")
+        state = self._state
+        averaged = state.rule.method.average > 0 and self.losses
+        model = state.network.like(np.array(state.moments[2] if averaged else state.network.theta))
+        fold(model, model._theta[None], state.inputs, state.outputs)
+        if not arrays.all_finite(model.theta):
+            raise DivergedError(len(self.losses) - 1, self.losses[-1], state.rule.learning_rate)
+        model.history = History(np.array(self.losses), None, len(self.losses), "epochs")
+        rate = {"learning_rate": state.rule.learning_rate}
+        model.made_with = {"seed": self._options.seed, **made_with(self.rows, self._options.record("train") | rate)}
+        return model
+
+    # -- how ----------------------------------------------------------------------------------------------------------------------
+
+    def _begin(self, x: NDArray[Any], y: ArrayLike, given: ArrayLike) -> _State:
+        """The network before its first rows."""
+        options, init = self._options, self._options.init
+        known = y if self._classes is None else self._classes
+        names = arrays.column_names(given)
+        network = untrained((len(np.asarray(known)), x.shape[1]), x.dtype, known, options, init, names)
+        if isinstance(init, str):
+            first_thetas(init, network, [options.seed], network._theta[None])
+        else:
+            network.theta = init.theta
+        rate = default_rate(options.optimizer, network) if options.learning_rate is None else options.learning_rate
+        method = options.method(1, len(x))
+        rule = optimizers.Rule(method, rate, options.momentum, options.l2)
+        moments = np.zeros((2 + (method.average > 0), network.theta.size), network.dtype)
+        counters = np.zeros(2, np.int64)
+        steps = Steps(network, moments, counters, dropped_by(options, network, [options.seed]))
+        standardized = is_standardized(network, options.standardize)
+        begun = not isinstance(init, str)
+        return _State(network, steps, rule, moments, standardized, stream(options.seed, ORDER), begun)
+
+    def _weights(self, given: ArrayLike | None, targets: NDArray[Any], network: MLP) -> NDArray[Any]:
+        factors = self._given.get("class_weight")
+        if given is None and factors is None:
+            return np.ones(1, network.dtype)
+        weights = np.ones(len(targets)) if given is None else arrays.unscaled_weights(given, len(targets))
+        if factors is not None:
+            weights = weights * labels.class_factors(factors, network.classes, targets, weights)[targets[:, 0].astype(np.intp)]
+        return weights.astype(network.dtype)
+
+    def _learn(self, state: _State, x: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any]) -> float:
+        """The mean loss of the rows, a block of whole batches after the other."""
+        n, size = len(x), self._options.batch_size
+        order = every_row(n)
+        if self._options.shuffle and size < n:
+            draws = state.random.bit_generator.random_raw(-(-n // 2)).view(np.uint32)
+            shuffle(order[None], draws[None])
+        block = max(1, BLOCK_WORK // (size * state.network.theta.size)) * size
+        total = 0.0
+        for first in range(0, n, block):
+            rows = order[first : first + block]
+            batch = x if len(rows) == n else x[rows]
+            own = order if len(rows) == n else None
+            taken = targets if own is not None else targets[rows]
+            weight = weights if own is not None or len(weights) == 1 else weights[rows]
+            total += state.steps.over(batch, taken, weight, state.next_rule(), min(size, len(rows)), own, state.inputs) * len(rows)
+            self.rows += len(rows)
+            interrupts.raise_noted()
+        return total / n
+
+
+class _Columns:
+    """Means and squares of columns so far."""
+
+    def __init__(self, count: int) -> None:
+        self.rows, self.mean, self.squares = 0, np.zeros(count), np.zeros(count)
+
+    def see(self, values: NDArray[Any]) -> None:
+        """Merges those of more rows with them: Chan, Golub and LeVeque 1983, equation 2.1."""
+        if not self.rows:
+            self.mean = values[0].astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            apart = values - self.mean
+            total, self.rows = apart.sum(axis=0), self.rows + len(values)
+            self.squares += np.maximum(np.einsum("ij,ij->j", apart, apart) - total * total / self.rows, 0)
+            self.mean = self.mean + total / self.rows
+
+    def scaling(self, dtype: Any) -> Scaling:
+        deviation = np.sqrt(self.squares / self.rows)
+        deviation[~(deviation > np.finfo(dtype).eps * np.abs(self.mean) + np.finfo(dtype).tiny)] = 1.0
+        return Scaling(self.mean.astype(dtype), (1 / deviation).astype(dtype))
+
+
+def _has_moved(old: Scaling, new: Scaling) -> bool:
+    """So far that it is worth to scale anew."""
+    shifted = np.abs(new.shift - old.shift) * old.scale
+    return bool((shifted > MOVED).any() or (np.abs(new.scale / old.scale - 1) > MOVED).any())
+
+
+@dataclass
+class _State:
+    """How far a training has come."""
+
+    network: MLP  # for scaled columns
+    steps: Steps
+    rule: optimizers.Rule
+    moments: NDArray[Any]
+    standardized: bool
+    random: np.random.Generator
+    begun: bool  # whether its parameters are for columns as they are
+
+    def __post_init__(self) -> None:
+        network = self.network
+        self.inputs, self.outputs = Scaling(*network.unscaled), None  # type: Scaling, Scaling | None
+        self._x = _Columns(network.layer_sizes[0])
+        self._y = _Columns(network.layer_sizes[-1]) if self.standardized and network.output == "identity" else None
+        self._calls = 0
+
+    def next_rule(self) -> optimizers.Rule:
+        """That of the next block, which counts as an epoch for dropout."""
+        self._calls += 1
+        schedule = self.rule.method.schedule._replace(before=self._calls - 1)
+        return self.rule._replace(method=self.rule.method._replace(schedule=schedule))
+
+    def see(self, x: NDArray[Any], targets: NDArray[Any]) -> None:
+        """Scales columns anew, where these rows have changed what is known of them."""
+        if not self.standardized or self._x.rows >= ENOUGH:
+            return
+        first, dtype = not self._x.rows, self.network.dtype
+        self._x.see(x)
+        inputs, outputs = self._x.scaling(dtype), None
+        if self._y is not None:
+            self._y.see(targets)
+            outputs = self._y.scaling(dtype)
+        if not all(np.isfinite(part).all() for scaling in (inputs, outputs) if scaling for part in scaling):
+            raise ValueError("X and y are too large to be standardized; scale them down, or give standardize=False")
+        if first and not self.begun:
+            self.inputs, self.outputs = inputs, outputs
+        elif first or _has_moved(self.inputs, inputs) or (outputs and self.outputs and _has_moved(self.outputs, outputs)):
+            for theta in [self.network._theta, *self.moments[2:]]:
+                fold(self.network, theta[None], self.inputs, self.outputs)
+                theta[:] = unfold(self.network, theta[None], inputs, outputs)[0]
+            self.inputs, self.outputs = inputs, outputs
