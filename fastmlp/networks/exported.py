@@ -1,0 +1,71 @@
+"""Exportable: what a model is written from for other programs. The wing `formats` knows what they read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp import checks
+
+if TYPE_CHECKING:
+    from fastmlp.formats.formula import Formula
+    from fastmlp.literals import Dtype
+    from fastmlp.networks.layered import Layered
+
+
+class Exportable:
+    """A model that can be written for other programs."""
+
+    def _formula(self, dtype: Any) -> Formula:
+        """What it computes, in numbers of a dtype, or its own."""
+        raise NotImplementedError
+
+    @checks.takes_options()
+    def export(self, path: str | os.PathLike[str], *, dtype: Dtype | None = None) -> None:
+        """Write the model for programs that know nothing of fastmlp; the ending of the file says how.
+
+        A classifier gives probabilities in the order of its classes, of two classes both; a regressor its outputs. A `Population`
+        gives the mean over its members that did not diverge, as its `predict` does by default; an `ImageClassifier` takes features.
+
+        Parameters
+        ----------
+        path : str or path
+            .c gives one file of C99, which is C++ too, and a header .h beside it: functions NAME_predict_outputs and, for classes,
+            NAME_predict, with a name from that of the file; and NAME_self_test, which is 0 if they give there what they give here.
+        dtype : {"float32", "float64"}, optional
+            What numbers are written as, and computed with; by default as in the model.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; what stood there before is untouched.
+        ValueError
+            If path has another ending, or a file of another kind is there; if a parameter or an output is not finite.
+        """
+        from fastmlp.formats.endings import write_formula  # which nobody needs who does not export
+
+        write_formula(path, self._formula, dtype)
+
+
+def formula_of(
+    networks: Iterable[tuple[Layered, NDArray[Any]]],
+    outputs: Callable[[NDArray[Any]], NDArray[Any]],
+    *,
+    text: str,
+    columns: bool = False,
+    classes: NDArray[Any] | None = None,
+    dtype: Any,
+) -> Formula:
+    """What networks with their parameters compute together."""
+    from fastmlp.formats.formula import DenseLayer, Formula
+
+    layers = []
+    for network, theta in networks:
+        like = network.like(np.asarray(theta, dtype))
+        biases = like.biases or [None] * len(like.weights)
+        layers.append(tuple(map(DenseLayer, like.weights, biases, (*like.activations, like.output))))
+    return Formula(tuple(layers), "columns" if columns else "mean", classes, text, outputs)
