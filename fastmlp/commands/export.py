@@ -12,6 +12,8 @@ from fastmlp.commands.parser import DTYPES, Parser, either, file_name, name_of
 EPILOG = """\
 examples:
   fastmlp export model.npz -o model.c --dtype float32     # and model.h: gcc -O3 -c model.c
+  fastmlp export model.npz -o model.py
+  fastmlp export model.npz -o model.json                  # which the other commands read, too
 
 exit code: 0 all is well; 2 wrong usage, or a file that cannot be read or written
 """

@@ -11,6 +11,9 @@ import numpy as np
 from fastmlp import checks
 from fastmlp.formats.c_source import write_c
 from fastmlp.formats.formula import Formula
+from fastmlp.formats.json_record import write_json
+from fastmlp.formats.python_source import write_python
+from fastmlp.storage import Record
 from fastmlp.writing import StrPath
 
 
@@ -19,10 +22,14 @@ class FormatRow(NamedTuple):
 
     ending: str
     text: str
-    write: Callable[[StrPath, Formula], None]
+    write: Callable[[StrPath, Formula], None] | None  # None where it is a record that is written
 
 
-TABLE = (FormatRow(".c", "a C99 file, with a header beside it", write_c),)
+TABLE = (
+    FormatRow(".c", "a C99 file, with a header beside it", write_c),
+    FormatRow(".json", "all that the model file has, as JSON", None),
+    FormatRow(".py", "a module that needs NumPy alone", write_python),
+)
 FORMATS = {row.ending: row for row in TABLE}
 
 
@@ -35,9 +42,14 @@ def format_of(path: StrPath) -> FormatRow:
     return FORMATS[ending.lower()]
 
 
-def write_formula(path: StrPath, formula: Callable[[Any], Formula], dtype: Any) -> None:
-    """Writes what a model computes, in its own numbers or in those of a dtype; see `Exportable.export`."""
+def write_as(path: StrPath, formula: Callable[[Any], Formula], record: Callable[[], Record], dtype: Any) -> None:
+    """Writes what a model computes, in its own numbers or in those of a dtype, or all of it; see `Exportable.export`."""
     row, kind = format_of(path), checks.dtype(dtype)
+    if row.write is None:
+        if kind is not None:
+            raise ValueError(f"dtype cannot be said of {row.ending}, which holds the model as it is")
+        write_json(path, record())
+        return
     with np.errstate(over="ignore"):  # what overflows float32 is found
         made = formula(kind)
     for layer in (layer for network in made.networks for layer in network):

@@ -27,7 +27,7 @@ from fastmlp.networks.exported import Exportable, formula_of
 from fastmlp.networks.history import History
 from fastmlp.networks.metrics import Evaluation, listing, of_classes, short
 from fastmlp.networks.mlp import MLP
-from fastmlp.storage import write_model
+from fastmlp.storage import Record, write_model
 from fastmlp.threads import Stop, thread_count
 from fastmlp.writing import StrPath
 
@@ -319,13 +319,16 @@ class ImageClassifier(AsEstimator, Exportable):
 
     def save(self, path: StrPath) -> None:
         """Save to an .npz file, which `fastmlp.load` and `classify_folder` read; only a model is written over."""
+        write_model(path, self._record())
+
+    def _record(self) -> Record:
         own = {
             "classes": self.classes_.tolist(),
             "extractor": self.extractor,
             "method": self.method,
             **records.made_with_entry(self),
         }
-        write_model(path, records.of_networks("image-classifier", self.networks, **own))
+        return records.of_networks("image-classifier", self.networks, **own)
 
     def _formula(self, dtype: Any) -> Any:
         alike = [network.like(np.asarray(network.theta, dtype)) for network in self.networks]

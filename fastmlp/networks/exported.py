@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fastmlp.formats.formula import Formula
     from fastmlp.literals import Dtype
     from fastmlp.networks.layered import Layered
+    from fastmlp.storage import Record
 
 
 class Exportable:
@@ -22,6 +23,10 @@ class Exportable:
 
     def _formula(self, dtype: Any) -> Formula:
         """What it computes, in numbers of a dtype, or its own."""
+        raise NotImplementedError
+
+    def _record(self) -> Record:
+        """All that is known of it."""
         raise NotImplementedError
 
     @checks.takes_options()
@@ -36,8 +41,10 @@ class Exportable:
         path : str or path
             .c gives one file of C99, which is C++ too, and a header .h beside it: functions NAME_predict_outputs and, for classes,
             NAME_predict, with a name from that of the file; and NAME_self_test, which is 0 if they give there what they give here.
+            .py gives a module that needs NumPy alone, with functions predict_outputs and, for classes, predict.
+            .json gives all that `save` does, which `fastmlp.load` reads, too; fastmlp/formats/json_record.py says what it means.
         dtype : {"float32", "float64"}, optional
-            What numbers are written as, and computed with; by default as in the model.
+            What numbers are written as, and computed with; by default as in the model. .json is always as the model is.
 
         Raises
         ------
@@ -46,9 +53,9 @@ class Exportable:
         ValueError
             If path has another ending, or a file of another kind is there; if a parameter or an output is not finite.
         """
-        from fastmlp.formats.endings import write_formula  # which nobody needs who does not export
+        from fastmlp.formats.endings import write_as  # which nobody needs who does not export
 
-        write_formula(path, self._formula, dtype)
+        write_as(path, self._formula, self._record, dtype)
 
 
 def formula_of(

@@ -27,7 +27,7 @@ from fastmlp.networks.history import DivergedError, History, TrainingState
 from fastmlp.networks.objective import ChunkedLoss, loss_of_rows
 from fastmlp.networks.prediction import outputs
 from fastmlp.networks.records import expected_network, network_arguments, of_networks
-from fastmlp.storage import NO_FIELDS, ModelKind, write_model
+from fastmlp.storage import NO_FIELDS, ModelKind, Record, write_model
 
 FEW = int(STRIP)  # rows whose prediction is one kernel call with scratch on the stack
 
@@ -330,7 +330,10 @@ class MLP(Differentiable, Exportable):
         ValueError
             If theta is not finite, or something else than a model is there.
         """
-        write_model(path, of_networks("mlp", [self]))
+        write_model(path, self._record())
+
+    def _record(self) -> Record:
+        return of_networks("mlp", [self])
 
     def _formula(self, dtype: Any) -> Any:
         like = self.like(np.asarray(self._theta, dtype))

@@ -317,7 +317,10 @@ class Population(Copied, Exportable):
         OSError
             If the file cannot be written; what stood there before is untouched.
         """
-        storage.write_model(path, of_population(self))
+        storage.write_model(path, self._record())
+
+    def _record(self) -> storage.Record:
+        return of_population(self)
 
     def _formula(self, dtype: Any) -> Any:
         self._ensemble_classes("export")

@@ -35,6 +35,15 @@ def test_a_population_is_written_as_an_ensemble(tmp_path, capsys):
     assert "the mean over 2 networks" in (tmp_path / "p.h").read_text()
 
 
+def test_json_is_a_model_for_other_commands(saved, tmp_path, capsys):
+    assert main(["export", str(saved), "-o", str(tmp_path / "m.json")]) == 0
+    capsys.readouterr()
+    for name in "m.npz", "m.json":
+        assert main(["info", str(tmp_path / name)]) == 0
+    told = capsys.readouterr().out
+    assert told == 2 * told[: len(told) // 2]
+
+
 def test_help_names_the_formats(capsys):
     text = " ".join(exits("export --help", capsys)[1].out.split())
     assert all(f"{row.ending} {row.text}" in text for row in FORMATS.values())
