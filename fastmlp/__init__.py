@@ -11,6 +11,8 @@ if hasattr(sys, "_is_gil_enabled") and not sys._is_gil_enabled():  # threads sha
     raise ImportError("fastmlp needs Python's global interpreter lock: set PYTHON_GIL=1, or take another build of Python")
 
 if TYPE_CHECKING:
+    from fastmlp.foreign.sklearn_networks import from_sklearn
+    from fastmlp.foreign.torch_networks import from_torch
     from fastmlp.images.classifier import ImageClassifier
     from fastmlp.images.content import ImageError
     from fastmlp.images.folders import classify_folder, extract_features, train_folder
@@ -47,6 +49,8 @@ _ROOMS = {
     "extract_features": "images.folders",
     "load": "images.loading",
     "read_image": "images.pillow",
+    "from_sklearn": "foreign.sklearn_networks",
+    "from_torch": "foreign.torch_networks",
     "grid": "training.combinations",
     "train": "training.train",
     "train_folder": "images.folders",
@@ -68,6 +72,8 @@ __all__ = [
     "classify_folder",
     "cross_validate",
     "extract_features",
+    "from_sklearn",
+    "from_torch",
     "grid",
     "load",
     "read_image",
