@@ -34,6 +34,7 @@ PUBLIC = [
     "classify_folder",
     "cross_validate",
     "extract_features",
+    "from_onnx",
     "from_sklearn",
     "from_torch",
     "grid",

@@ -12,6 +12,7 @@ from fastmlp.commands.parser import DTYPES, Parser, either, file_name, name_of
 EPILOG = """\
 examples:
   fastmlp export model.npz -o model.c --dtype float32     # and model.h: gcc -O3 -c model.c
+  fastmlp export model.npz -o model.onnx
   fastmlp export model.npz -o model.py
   fastmlp export model.npz -o model.json                  # which the other commands read, too
 
@@ -40,7 +41,10 @@ def _run(args: Namespace) -> int:
     row = format_of(args.output)  # before anything is read
     refuse_input(args.output, [args.model])
     model = fastmlp.load(args.model)
-    model.export(args.output, dtype=args.dtype)
+    try:
+        model.export(args.output, dtype=args.dtype)
+    except ModuleNotFoundError as error:
+        raise ValueError(error) from None
     if isinstance(model, fastmlp.Population):
         network = model.groups[0].network
         classes = network.classes

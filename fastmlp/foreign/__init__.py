@@ -1,1 +1,1 @@
-"""Networks of other libraries, which become an MLP. None of these libraries is imported before it has made what is given."""
+"""Networks of other libraries, which become an MLP. No such library is imported, but that of ONNX, to read a file."""

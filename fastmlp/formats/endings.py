@@ -12,6 +12,7 @@ from fastmlp import checks
 from fastmlp.formats.c_source import write_c
 from fastmlp.formats.formula import Formula
 from fastmlp.formats.json_record import write_json
+from fastmlp.formats.onnx_graph import write_onnx
 from fastmlp.formats.python_source import write_python
 from fastmlp.storage import Record
 from fastmlp.writing import StrPath
@@ -28,6 +29,7 @@ class FormatRow(NamedTuple):
 TABLE = (
     FormatRow(".c", "a C99 file, with a header beside it", write_c),
     FormatRow(".json", "all that the model file has, as JSON", None),
+    FormatRow(".onnx", "ONNX, by pip install 'fastmlp[onnx]'", write_onnx),
     FormatRow(".py", "a module that needs NumPy alone", write_python),
 )
 FORMATS = {row.ending: row for row in TABLE}

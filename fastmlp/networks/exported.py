@@ -41,6 +41,7 @@ class Exportable:
         path : str or path
             .c gives one file of C99, which is C++ too, and a header .h beside it: functions NAME_predict_outputs and, for classes,
             NAME_predict, with a name from that of the file; and NAME_self_test, which is 0 if they give there what they give here.
+            .onnx gives what onnxruntime and others run: input "X", and outputs "label" and "probabilities", or "outputs".
             .py gives a module that needs NumPy alone, with functions predict_outputs and, for classes, predict.
             .json gives all that `save` does, which `fastmlp.load` reads, too; fastmlp/formats/json_record.py says what it means.
         dtype : {"float32", "float64"}, optional
@@ -48,6 +49,8 @@ class Exportable:
 
         Raises
         ------
+        ModuleNotFoundError
+            If the format needs a library that is not installed: the message says which.
         OSError
             If the file cannot be written; what stood there before is untouched.
         ValueError
