@@ -78,9 +78,8 @@ class _Walk:
 
     def __init__(self, onnx: Any, model: Any) -> None:
         self.onnx, self.model, self.graph = onnx, model, model.graph
-        self.constants: dict[str, NDArray[Any]] = {
-            tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in self.graph.initializer
-        }
+        read = onnx.numpy_helper.to_array
+        self.constants: dict[str, NDArray[Any]] = {tensor.name: read(tensor) for tensor in self.graph.initializer}
         for node in self.graph.node:
             if node.op_type == "Constant":
                 given = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}

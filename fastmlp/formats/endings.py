@@ -14,6 +14,7 @@ from fastmlp.formats.formula import Formula
 from fastmlp.formats.json_record import write_json
 from fastmlp.formats.onnx_graph import write_onnx
 from fastmlp.formats.python_source import write_python
+from fastmlp.formats.safetensors_file import write_safetensors
 from fastmlp.storage import Record
 from fastmlp.writing import StrPath
 
@@ -31,6 +32,7 @@ TABLE = (
     FormatRow(".json", "all that the model file has, as JSON", None),
     FormatRow(".onnx", "ONNX, by pip install 'fastmlp[onnx]'", write_onnx),
     FormatRow(".py", "a module that needs NumPy alone", write_python),
+    FormatRow(".safetensors", "the weights and biases alone", write_safetensors),
 )
 FORMATS = {row.ending: row for row in TABLE}
 

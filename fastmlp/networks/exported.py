@@ -43,6 +43,7 @@ class Exportable:
             NAME_predict, with a name from that of the file; and NAME_self_test, which is 0 if they give there what they give here.
             .onnx gives what onnxruntime and others run: input "X", and outputs "label" and "probabilities", or "outputs".
             .py gives a module that needs NumPy alone, with functions predict_outputs and, for classes, predict.
+            .safetensors gives the arrays W0, b0, W1, b1, ... and in its metadata the activations.
             .json gives all that `save` does, which `fastmlp.load` reads, too; fastmlp/formats/json_record.py says what it means.
         dtype : {"float32", "float64"}, optional
             What numbers are written as, and computed with; by default as in the model. .json is always as the model is.
