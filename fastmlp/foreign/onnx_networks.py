@@ -22,6 +22,7 @@ from fastmlp.writing import StrPath, naming
 
 LAYERS = {"Gemm", "MatMul", "BatchNormalization", "Scaler"}
 PASSED = {"Identity", "Flatten", "Dropout", "Cast"}
+FLOATS = (1, 11)  # float32 and float64, as ONNX counts types
 # What may follow the outputs of a classifier: labels, and the probabilities of two classes from that of one.
 LABELS = {
     "ArgMax", "ArrayFeatureExtractor", "Cast", "Concat", "Flatten", "Gather", "Identity", "LabelEncoder", "Reshape", "Squeeze",
@@ -124,9 +125,13 @@ class _Walk:
 
     def _past(self, value: str) -> str:
         """The same value after operators that change nothing."""
-        while value not in self.outputs and len(takers := self._takers(value)) == 1 and takers[0].op_type in PASSED:
+        while value not in self.outputs and len(takers := self._takers(value)) == 1 and self._changes_nothing(takers[0]):
             value = takers[0].output[0]
         return value
+
+    def _changes_nothing(self, node: Any) -> bool:
+        options = {attribute.name: self.onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+        return node.op_type in PASSED and options.get("to", 1) in FLOATS and options.get("axis", 1) == 1
 
     def _layer_follows(self, value: str) -> bool:
         """Whether any layer is to come."""

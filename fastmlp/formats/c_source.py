@@ -95,7 +95,7 @@ def source_text(formula: Formula, name: str, header: str) -> str:
         f'/* Written by fastmlp: {_comment(formula.text)}. */\n#include <math.h>\n#include <stdint.h>\n\n#include "{header}"\n'
     ]
     functions = _functions((layer for network in formula.networks for layer in network), real)
-    parts += [_in_real(text, real).replace("NAME", name) for text in functions]
+    parts += [_filled(text, name, real) for text in functions]
     groups = [list(group) for _, group in groupby(formula.networks, _architecture)]
     for number, group in enumerate(groups):
         parts += _network(group, f"{name}_network{number if len(groups) > 1 else ''}", name, real)
@@ -104,7 +104,7 @@ def source_text(formula: Formula, name: str, header: str) -> str:
         strings = ",\n    ".join(map(_string, formula.labels))
         upper = name.upper()
         parts.append(f"const char *const {name}_classes[{upper}_OUTPUTS] = {{\n    {strings}\n}};\n")
-        parts.append(PREDICT.replace("NAME", name).replace("UPPER", upper).replace("REAL", real))
+        parts.append(_filled(PREDICT, name, real))
     parts.append(_self_test(formula, name, real))
     return "\n".join(parts)
 
@@ -232,11 +232,12 @@ def _called(layer: DenseLayer) -> str:
     return name
 
 
-def _in_real(text: str, real: str) -> str:
-    """What is written for double as the same for float."""
+def _filled(text: str, name: str, real: str) -> str:
+    """A text with its names; what it says for double, for float if that is the type."""
     if real == "float":
         text = FRACTION.sub(r"\g<0>f", FUNCTIONS.sub(r"\1f", text))
-    return text.replace("REAL", real)
+    words = {"NAME": name, "UPPER": name.upper(), "REAL": real}
+    return re.sub("|".join(words), lambda match: words[match[0]], text)
 
 
 def _network(group: list[tuple[DenseLayer, ...]], function: str, name: str, real: str) -> list[str]:

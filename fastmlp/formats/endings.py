@@ -30,7 +30,7 @@ class FormatRow(NamedTuple):
 TABLE = (
     FormatRow(".c", "a C99 file, with a header beside it", write_c),
     FormatRow(".json", "all that the model file has, as JSON", None),
-    FormatRow(".onnx", "ONNX, by pip install 'fastmlp[onnx]'", write_onnx),
+    FormatRow(".onnx", "a graph of ONNX", write_onnx),
     FormatRow(".py", "a module that needs NumPy alone", write_python),
     FormatRow(".safetensors", "the weights and biases alone", write_safetensors),
 )

@@ -126,11 +126,13 @@ LAYER, LAST = ("Gemm", ["x", "w", "b"], ["h"], {}), ("Gemm", ["t", "v", "c"], ["
         ([LAYER, ("Tanh", ["h"], ["t"], {}), (*LAST[:2], ["z"], {}), ("Add", ["z", "z"], ["y"], {})], "Add"),
         ([LAYER, ("Gemm", ["x", "w", "b"], ["g"], {}), ("Add", ["h", "g"], ["y"], {})], "Gemm and the operator Gemm take the same"),
         ([("Gemm", ["x", "w", "b"], ["y"], {"transA": 1})], "transA"),
+        ([LAYER, ("Cast", ["h"], ["t"], {"to": 7}), LAST], "Cast"),
+        ([("Flatten", ["x"], ["t"], {"axis": 0}), LAST], "Flatten comes before the first layer"),
         ([("MatMul", ["w3", "x"], ["y"], {})], "second factor"),
         ([("MatMul", ["x", "x"], ["y"], {})], "no constant"),
         ([("Gemm", ["x", "v", "c"], ["y"], {}), ("Gemm", ["y", "v", "c"], ["z"], {})], "does not fit"),
     ],
-    ids=range(12),
+    ids=range(14),
 )
 def test_what_is_no_plain_mlp_is_named(nodes, part, tmp_path):
     constants = {"w": W, "b": B, "v": V, "c": C, "w3": W[:, :3]}

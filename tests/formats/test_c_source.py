@@ -143,7 +143,7 @@ def test_names_in_c_follow_from_that_of_the_file(stem, name):
 
 
 @needs_c
-@pytest.mark.parametrize("stem", ["int", "a-b c", "3 d", "日本", "switch", "E"])
+@pytest.mark.parametrize("stem", ["int", "a-b c", "3 d", "日本", "switch", "E", "REAL", "UPPER_NAME"])
 def test_a_file_of_any_name_compiles(stem, tmp_path):
     network((2, 3), output="softmax", loss="cross_entropy", classes=np.arange(3)).export(tmp_path / f"{stem}.c")
     assert InC(tmp_path / f"{stem}.c", identifier(stem)).self_test() == 0

@@ -5,7 +5,10 @@ import pytest
 from model_files import network
 
 import fastmlp
+from fastmlp.formats import onnx_graph
 from fastmlp.formats.endings import FORMATS
+from fastmlp.formats.spellings import SPELLINGS
+from fastmlp.kernels.activations import TABLE
 
 
 def refused(model, path, error, *parts, **options):
@@ -48,6 +51,11 @@ def test_a_population_of_members_that_cannot_vote_is_told(tmp_path):
     refused(fastmlp.train_many(X, X[:, :2], epochs=1, seed=0), tmp_path / "m.c", ValueError, "learned the same targets")
     some_diverged = fastmlp.train_many(X, X[:, 0], learning_rate=[0.01, 1e30, 1e30], optimizer="sgd", epochs=9, seed=0)
     refused(some_diverged[1:], tmp_path / "m.c", ValueError, "all 2 did")
+
+
+def test_every_activation_is_written_in_every_language():
+    names = {row.name for row in TABLE}
+    assert SPELLINGS.keys() == names - {"softmax"} and onnx_graph.ACTIVATIONS.keys() == names
 
 
 def test_an_ending_may_be_in_capitals(tmp_path):
