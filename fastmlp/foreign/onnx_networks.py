@@ -60,11 +60,12 @@ def from_onnx(path: StrPath, *, classes: ArrayLike | None = None) -> MLP:
         raise ValueError(f"{path} cannot be read as ONNX") from error
     if not model.graph.node:
         raise ValueError(f"{path} cannot be read as ONNX")
-    walk = _Walk(onnx, model)
     try:
-        return walk.network(classes)
+        return _Walk(onnx, model).network(classes)
     except ValueError as error:
         raise ValueError(f"{path} does not hold a plain MLP: {error}") from error
+    except (TypeError, LookupError, AttributeError, OverflowError) as error:  # as an operator lacks what it must have
+        raise ValueError(f"{path} cannot be read as ONNX") from error
 
 
 class _Reached(NamedTuple):
@@ -296,4 +297,6 @@ def _outputs(network: MLP, values: NDArray[np.float64]) -> NDArray[Any]:
 
 
 def _named(node: Any) -> str:
-    return f"the operator {node.op_type}{f' ({node.name})' * bool(node.name)}"
+    """An operator in messages, whatever stands in its names."""
+    name = f" ({checks.shown(node.name)[1:-1]})" if node.name else ""
+    return f"the operator {checks.shown(node.op_type)[1:-1]}{name}"

@@ -160,6 +160,20 @@ def test_what_is_no_onnx_is_told(tmp_path):
             fastmlp.from_onnx(tmp_path / "m.onnx")
 
 
+def test_whatever_is_damaged_is_told_in_a_sentence(tmp_path):
+    path, draws = tmp_path / "m.onnx", np.random.default_rng(0)
+    network((3, 4, 2), output="softmax", loss="cross_entropy", classes=np.array(["a", "b"])).export(path)
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    for _ in range(300):
+        damaged = data.copy()
+        damaged[draws.integers(len(data), size=2)] = draws.integers(256, size=2)
+        path.write_bytes(damaged.tobytes())
+        try:
+            fastmlp.from_onnx(path)
+        except ValueError as error:
+            assert "\n" not in str(error) and str(path) in str(error)
+
+
 def test_without_the_library_a_sentence_says_what_brings_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'fastmlp\[onnx\]'"):
