@@ -124,6 +124,7 @@ TABLES = {  # the tests that each tells of, by the beginnings of their names, an
     "training_on_one_core": ("test_training.py", compared),
     "prediction": ("test_prediction.py", compared),
     "population": ("test_population.py", compared),
+    "export": ("test_export.py", compared),
     "images": ("test_images.py", compared),
     "quality": ("test_quality.py", scores),
     "estimators": (("test_estimators.py", "test_population_search.py"), compared),

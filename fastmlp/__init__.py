@@ -11,6 +11,9 @@ if hasattr(sys, "_is_gil_enabled") and not sys._is_gil_enabled():  # threads sha
     raise ImportError("fastmlp needs Python's global interpreter lock: set PYTHON_GIL=1, or take another build of Python")
 
 if TYPE_CHECKING:
+    from fastmlp.foreign.onnx_networks import from_onnx
+    from fastmlp.foreign.sklearn_networks import from_sklearn
+    from fastmlp.foreign.torch_networks import from_torch
     from fastmlp.images.classifier import ImageClassifier
     from fastmlp.images.content import ImageError
     from fastmlp.images.folders import classify_folder, extract_features, train_folder
@@ -49,6 +52,9 @@ _ROOMS = {
     "extract_features": "images.folders",
     "load": "images.loading",
     "read_image": "images.pillow",
+    "from_onnx": "foreign.onnx_networks",
+    "from_sklearn": "foreign.sklearn_networks",
+    "from_torch": "foreign.torch_networks",
     "grid": "training.combinations",
     "train": "training.train",
     "train_folder": "images.folders",
@@ -71,6 +77,9 @@ __all__ = [
     "classify_folder",
     "cross_validate",
     "extract_features",
+    "from_onnx",
+    "from_sklearn",
+    "from_torch",
     "grid",
     "load",
     "read_image",

@@ -77,6 +77,9 @@ class ModelKind(NamedTuple):
     make: Callable[[Record], Any]  # the model, once the arrays are as expected
 
 
+Reader = Callable[[IO[bytes], Mapping[str, ModelKind]], tuple[Record, ModelKind]]
+
+
 @noted()  # as for read_model
 def write_model(path: StrPath, record: Record) -> None:
     """Write a record to one .npz file; what stands at `path` is replaced at the end, or not at all. Equal records give equal bytes.
@@ -100,14 +103,15 @@ def write_model(path: StrPath, record: Record) -> None:
 
 
 @noted()  # as the ZipFile goes within it, in whose __del__ Ctrl-C would be lost
-def read_model(path: StrPath, kinds: Mapping[str, ModelKind]) -> Any:
-    """The model in a file that `write_model` wrote, of one of these kinds; errors are as `fastmlp.load` has them."""
+def read_model(path: StrPath, kinds: Mapping[str, ModelKind], reader: Reader | None = None) -> Any:
+    """The model in a file that `write_model` wrote, or that another reader reads, of one of these kinds; errors are as
+    `fastmlp.load` has them."""
     path = checks.path("path", path)
     if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its writer
         raise ValueError(f"{os.fspath(path)} cannot be read as a fastmlp model: it is not a regular file")
     with naming(path), open(path, "rb") as file:
         try:
-            record, kind = _read_record(file, kinds)
+            record, kind = (reader or _read_record)(file, kinds)
             return kind.make(record)
         except (*DAMAGE, OSError) as error:
             if isinstance(error, OSError) and error.errno != errno.EINVAL:  # of the disk, say, and not of what is on it
@@ -121,16 +125,27 @@ def _read_record(file: IO[bytes], kinds: Mapping[str, ModelKind]) -> tuple[Recor
     with zipfile.ZipFile(file) as archive:
         _check_archive(archive, os.fstat(file.fileno()).st_size)
         header = _read_header(archive)
-        if header.get("kind") not in list(kinds) or header["version"] < 1:  # a list, since not all that JSON can say has a hash
-            said = f"{checks.shown(header.get('kind'))}, {checks.shown(header['version'])}"
-            raise ValueError(f"its header declares an unknown kind or version: {said}")
-        kind = kinds[header["kind"]]
-        check_fields("its header", header, {**ALL_FIELDS, **kind.fields}, kind.optional)
+        kind = kind_of(header, kinds)
         expected = kind.expected(header)
         if sorted(archive.namelist()) != sorted(["header.npy", *(f"{name}.npy" for name in expected)]):
             raise ValueError("its arrays are not those that its header declares")
         arrays = {name: _read_array(archive, name, what) for name, what in expected.items()}
     return Record(header, arrays, file.name), kind
+
+
+def kind_of(header: Any, kinds: Mapping[str, ModelKind]) -> ModelKind:
+    """The kind that a header declares, which has the fields of that kind."""
+    if not isinstance(header, dict) or header.get("format") != FORMAT or type(header.get("version")) is not int:
+        raise ValueError("its header is not that of a model")
+    if header["version"] > VERSION:
+        newer = f"format {checks.shown(header['version'])}; this one reads up to {VERSION}"
+        raise ValueError(f"it was written by a newer fastmlp ({newer})")
+    if header.get("kind") not in list(kinds) or header["version"] < 1:  # a list, since not all that JSON can say has a hash
+        said = f"{checks.shown(header.get('kind'))}, {checks.shown(header['version'])}"
+        raise ValueError(f"its header declares an unknown kind or version: {said}")
+    kind = kinds[header["kind"]]
+    check_fields("its header", header, {**ALL_FIELDS, **kind.fields}, kind.optional)
+    return kind
 
 
 def _check_archive(archive: zipfile.ZipFile, file_size: int) -> None:
@@ -142,20 +157,14 @@ def _check_archive(archive: zipfile.ZipFile, file_size: int) -> None:
         raise ValueError("its members claim more bytes than the file has")
 
 
-def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
+def _read_header(archive: zipfile.ZipFile) -> Any:
     if archive.getinfo("header.npy").file_size > HEADER_LIMIT:
         raise ValueError("its header is too large")
     text = _read_array(archive, "header", Expected(np.dtype(np.uint8), None)).tobytes()
     try:
-        header = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):
         raise ValueError("its header cannot be read as JSON") from None
-    if not isinstance(header, dict) or header.get("format") != FORMAT or type(header.get("version")) is not int:
-        raise ValueError("its header is not that of a model")
-    if header["version"] > VERSION:
-        newer = f"format {checks.shown(header['version'])}; this one reads up to {VERSION}"
-        raise ValueError(f"it was written by a newer fastmlp ({newer})")
-    return header
 
 
 def _read_array(archive: zipfile.ZipFile, name: str, expected: Expected) -> np.ndarray:

@@ -15,7 +15,7 @@ from fastmlp.commands.main import COMMANDS
 PACKAGE = Path(fastmlp.__file__).parent
 TESTS = Path(__file__).parent
 ROOMS = ("storage", "writing", "progress", "labels", "arrays", "threads", "checks", "literals", "warning")
-WINGS = ("commands", "sklearn", "images", "training", "networks", *ROOMS, "kernels", "interrupts")
+WINGS = ("commands", "sklearn", "images", "training", "foreign", "networks", "formats", *ROOMS, "kernels", "interrupts")
 
 DOOR = ("__init__", "__main__")
 
@@ -35,6 +35,9 @@ PUBLIC = [
     "classify_folder",
     "cross_validate",
     "extract_features",
+    "from_onnx",
+    "from_sklearn",
+    "from_torch",
     "grid",
     "load",
     "read_image",

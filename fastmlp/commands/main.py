@@ -26,6 +26,7 @@ COMMANDS = {
     "train": "train an image classifier on a folder",
     "classify": "classify images, one row for each, as they come",
     "evaluate": "say how good a classifier is on a folder of labelled images",
+    "export": "write a model for other programs: as C, ONNX, Python, JSON",
     "info": "say what a model file holds",
     "warmup": "compile all that can be compiled, so that nothing later waits for it",
 }

@@ -24,10 +24,11 @@ from fastmlp.images.verdicts import Batches, Verdicts
 from fastmlp.labels import short
 from fastmlp.literals import Decision, ExtractorName
 from fastmlp.networks import records
+from fastmlp.networks.exported import Exportable, formula_of
 from fastmlp.networks.history import History
 from fastmlp.networks.metrics import Evaluation, listing, of_classes
 from fastmlp.networks.mlp import MLP
-from fastmlp.storage import write_model
+from fastmlp.storage import Record, write_model
 from fastmlp.threads import Stop, thread_count
 from fastmlp.writing import StrPath
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(init=False, eq=False, repr=False)
-class ImageClassifier(AsEstimator):
+class ImageClassifier(AsEstimator, Exportable):
     """Networks that tell images apart, and the extractor that they are trained with; an estimator of scikit-learn's kind.
 
     It is made either of how to train, and then learns by `fit`; or of networks, as `train_folder` and `fastmlp.load` do.
@@ -319,13 +320,22 @@ class ImageClassifier(AsEstimator):
 
     def save(self, path: StrPath) -> None:
         """Save to an .npz file, which `fastmlp.load` and `classify_folder` read; only a model is written over."""
+        write_model(path, self._record())
+
+    def _record(self) -> Record:
         own = {
             "classes": self.classes_.tolist(),
             "extractor": self.extractor,
             "method": self.method,
             **records.made_with_entry(self),
         }
-        write_model(path, records.of_networks("image-classifier", self.networks, **own))
+        return records.of_networks("image-classifier", self.networks, **own)
+
+    def _formula(self, dtype: Any) -> Any:
+        alike = [network.like(np.asarray(network.theta, dtype)) for network in self.networks]
+        outputs = partial(scores_by, alike, self.method)
+        columns, own = self.method == "one-vs-rest", [(network, network.theta) for network in alike]
+        return formula_of(own, outputs, text=repr(self)[1:-1], columns=columns, classes=self.classes_, dtype=alike[0].dtype)
 
 
 class ClassifyOptions(TypedDict, total=False):

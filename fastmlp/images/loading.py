@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+from fastmlp import checks
+from fastmlp.formats.json_record import read_json
 from fastmlp.images import classifier_records
 from fastmlp.networks import mlp, population
 from fastmlp.storage import read_model
@@ -13,7 +16,7 @@ KINDS = {"mlp": mlp.KIND, "image-classifier": classifier_records.KIND, "populati
 
 
 def load_model(path: StrPath) -> Any:
-    """Load a model that `save` wrote, exactly as it was: an MLP, an ImageClassifier or a Population.
+    """Load a model that `save` wrote, or `export` as .json, exactly as it was: an MLP, an ImageClassifier or a Population.
 
     Which one, the file alone knows; to a type checker it is Any, or what a variable is declared as.
 
@@ -27,4 +30,5 @@ def load_model(path: StrPath) -> Any:
     ValueError
         The file is not a model, is damaged, or was written by a newer fastmlp.
     """
-    return read_model(path, KINDS)
+    is_json = os.path.splitext(os.fsdecode(checks.path("path", path)))[1].lower() == ".json"
+    return read_model(path, KINDS, read_json if is_json else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain, compress
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, interrupts
+from fastmlp.networks.exported import formula_of
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.prediction import outputs_in_turn
 from fastmlp.threads import LONGEST_CALL, Workers, threads_for
@@ -108,6 +110,19 @@ class Ensemble:
 
         self._ask(rows, answer)
         return out
+
+    def formula(self, text: str, dtype: Any) -> Any:
+        """The mean over the members, for `Exportable`; in numbers of a dtype, or of what most precise members have."""
+        kind = dtype or self.dtype
+        groups = [
+            group._replace(network=group.network.like(theta[0]), theta=theta)
+            for group in self.groups
+            for theta in [np.asarray(group.theta, kind)]
+        ]
+        own = [(group.network, theta) for group in groups for theta in compress(group.theta, ~self.diverged[group.members])]
+        alike = Ensemble(groups, self.diverged)
+        said = partial(alike.combined, combine=mean)
+        return formula_of(own, said, text=text, classes=self.classes("export"), dtype=kind)
 
     def by_member(self, X: ArrayLike) -> NDArray[Any]:
         """The outputs of all members: (M, N, K), NaN for those that diverged."""

@@ -21,18 +21,19 @@ from fastmlp.literals import Activation, Loss, LossFunction, Output
 from fastmlp.networks import metrics
 from fastmlp.networks.architecture import activation_of_each, default_loss, weights_and_biases
 from fastmlp.networks.derivatives import Differentiable
+from fastmlp.networks.exported import Exportable, formula_of
 from fastmlp.networks.functions import Learner, functions_of
 from fastmlp.networks.history import DivergedError, History, TrainingState
 from fastmlp.networks.objective import ChunkedLoss, loss_of_rows
 from fastmlp.networks.pictures import NetworkPictures
 from fastmlp.networks.prediction import outputs
 from fastmlp.networks.records import expected_network, network_arguments, of_networks
-from fastmlp.storage import NO_FIELDS, ModelKind, write_model
+from fastmlp.storage import NO_FIELDS, ModelKind, Record, write_model
 
 FEW = int(STRIP)  # rows whose prediction is one kernel call with scratch on the stack
 
 
-class MLP(Differentiable, NetworkPictures):
+class MLP(Differentiable, Exportable, NetworkPictures):
     """A multilayer perceptron: a[l+1] = f(a[l] @ W[l] + b[l]).
 
     `fastmlp.train` makes one from data, `MLP.from_weights` from arrays, `fastmlp.load` from a file.
@@ -330,7 +331,15 @@ class MLP(Differentiable, NetworkPictures):
         ValueError
             If theta is not finite, or something else than a model is there.
         """
-        write_model(path, of_networks("mlp", [self]))
+        write_model(path, self._record())
+
+    def _record(self) -> Record:
+        return of_networks("mlp", [self])
+
+    def _formula(self, dtype: Any) -> Any:
+        like = self.like(np.asarray(self._theta, dtype))
+        outputs = like.predict if self.classes is None else like.predict_proba
+        return formula_of([(like, like.theta)], outputs, text=repr(self)[1:-1], classes=self.classes, dtype=like.dtype)
 
     def targets(self, y: ArrayLike, n: int, name: str = "y") -> NDArray[Any]:
         """What the kernels compare the outputs with: class numbers (N, 1) of a classifier, else numbers (N, K)."""

@@ -16,6 +16,7 @@ from fastmlp.literals import Vote
 from fastmlp.networks import metrics
 from fastmlp.networks.copied import Copied
 from fastmlp.networks.ensemble import Ensemble, Group, Outputs, check_groups, contiguous, deviation, majority, mean, moments, single
+from fastmlp.networks.exported import Exportable
 from fastmlp.networks.history import DivergedError, PopulationHistory, check_history, history_of_member, history_of_members
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.pictures import PopulationPictures
@@ -29,7 +30,7 @@ GIVEN = ("seed", "learning_rate", "l2", "momentum", "batch_size")  # those that 
 VOTES: tuple[Vote, ...] = get_args(Vote)
 
 
-class Population(Copied, PopulationPictures):
+class Population(Copied, Exportable, PopulationPictures):
     """Many networks for the same inputs, in the order in which they were asked for.
 
     `fastmlp.load` reads one from a file. `population[i]` is member i as an ordinary `MLP`, whose theta is a view: writing to it
@@ -317,7 +318,14 @@ class Population(Copied, PopulationPictures):
         OSError
             If the file cannot be written; what stood there before is untouched.
         """
-        storage.write_model(path, of_population(self))
+        storage.write_model(path, self._record())
+
+    def _record(self) -> storage.Record:
+        return of_population(self)
+
+    def _formula(self, dtype: Any) -> Any:
+        self._ensemble_classes("export")
+        return self._ensemble.formula(repr(self)[1:-1], dtype)
 
     @cached_property
     def _ensemble(self) -> Ensemble:
