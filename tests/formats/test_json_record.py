@@ -66,6 +66,15 @@ def test_a_training_that_goes_on_and_names_of_features_come_back(tmp_path):
     assert again.made_with == model.made_with and again.state.steps == model.state.steps
 
 
+def test_a_network_whose_loss_is_a_function_comes_back_without_it(tmp_path):
+    def square(prediction: float, target: float) -> tuple[float, float]:
+        return (prediction - target) ** 2, 2 * (prediction - target)
+
+    model = fastmlp.MLP.from_weights([np.eye(2)], loss=square)
+    again = assert_comes_back(model, tmp_path)
+    assert again.loss_name == "square" and again.loss_function is None
+
+
 def test_diverged_members_come_back(tmp_path):
     X = np.random.default_rng(0).normal(size=(20, 3))
     population = fastmlp.train_many(X, X[:, 0], learning_rate=[0.01, 1e30], optimizer="sgd", epochs=9, seed=0)
