@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from fastmlp.images.classifier import ImageClassifier
     from fastmlp.images.content import ImageError
     from fastmlp.images.folders import classify_folder, extract_features, train_folder
-    from fastmlp.images.loading import load_model as load
     from fastmlp.images.pillow import read_image
     from fastmlp.images.verdicts import Verdicts
     from fastmlp.networks.history import DivergedError, History, PopulationHistory
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
     from fastmlp.networks.mlp import MLP
     from fastmlp.networks.objective import Objective
     from fastmlp.networks.population import Population
+    from fastmlp.tables.table_loading import load_any as load
+    from fastmlp.tables.table_model import TableModel
+    from fastmlp.tables.table_training import train_table
     from fastmlp.training.combinations import grid
     from fastmlp.training.cross_validation import CrossValidation, cross_validate
     from fastmlp.training.many import train_many
@@ -41,16 +43,18 @@ _ROOMS = {
     "Objective": "networks.objective",
     "Population": "networks.population",
     "PopulationHistory": "networks.history",
+    "TableModel": "tables.table_model",
     "Verdicts": "images.verdicts",
     "classify_folder": "images.folders",
     "cross_validate": "training.cross_validation",
     "extract_features": "images.folders",
-    "load": "images.loading",
+    "load": "tables.table_loading",
     "read_image": "images.pillow",
     "grid": "training.combinations",
     "train": "training.train",
     "train_folder": "images.folders",
     "train_many": "training.many",
+    "train_table": "tables.table_training",
 }
 
 __all__ = [
@@ -64,6 +68,7 @@ __all__ = [
     "Objective",
     "Population",
     "PopulationHistory",
+    "TableModel",
     "Verdicts",
     "classify_folder",
     "cross_validate",
@@ -74,6 +79,7 @@ __all__ = [
     "train",
     "train_folder",
     "train_many",
+    "train_table",
 ]
 
 
@@ -88,7 +94,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for a public one
             room = import_module(f"fastmlp.{_ROOMS.get(name, name)}")
         if name not in _ROOMS:  # the wing that needs scikit-learn
             return room
-        value = getattr(room, "load_model" if name == "load" else name)
+        value = getattr(room, "load_any" if name == "load" else name)
         globals()[name] = value
         return value
 

@@ -1,0 +1,193 @@
+"""Encoder: what is remembered of the columns of a table, and what makes rows of inputs of such columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp import checks
+from fastmlp.networks.metrics import listing, short
+from fastmlp.tables.cells import Column, ListedColumn, RawTable, date_of
+from fastmlp.warning import warn
+
+ColumnKind = Literal["number", "date", "category", "ignored"]
+OTHER, GONE = "(other)", "(missing)"  # levels that stand for what is rare, and for no level at all
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """What a column is, and what becomes of it.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"number", "date", "category", "ignored"}
+    low, high : float
+        Of a number or date (in days since 1970): the least and the largest.
+    fill : float or None
+        What stands for a cell that is missing, if any may be.
+    indicator : bool
+        Whether one more input says that the cell is missing; of a category, whether that is a level.
+    levels : tuple of str
+        Of a category: those that have an input of their own.
+    other : bool
+        Whether all others have one together. Else a level that is new has none: its inputs are all 0.
+    note : str
+        Why it is ignored.
+    """
+
+    name: str
+    kind: ColumnKind
+    low: float = 0.0
+    high: float = 0.0
+    fill: float | None = None
+    indicator: bool = False
+    levels: tuple[str, ...] = ()
+    other: bool = False
+    note: str = ""
+
+    @property
+    def inputs(self) -> list[str]:
+        """What its inputs are called."""
+        if self.kind == "ignored":
+            return []
+        if self.kind == "category":
+            more = [OTHER] * self.other + [GONE] * self.indicator
+            return [f"{self.name}={level}" for level in (*self.levels, *more)]
+        return [self.name] + [f"{self.name}={GONE}"] * self.indicator
+
+    def as_entry(self) -> dict[str, Any]:
+        """As JSON values: what there is of its kind."""
+        entry: dict[str, Any] = {"name": self.name, "kind": self.kind}
+        if self.kind == "ignored":
+            return entry | {"note": self.note}
+        if self.kind == "category":
+            return entry | {"levels": list(self.levels), "other": self.other, "indicator": self.indicator}
+        filled = {} if self.fill is None else {"fill": self.fill}
+        return entry | {"low": self.low, "high": self.high, "indicator": self.indicator} | filled
+
+    def described(self) -> str:
+        """What there is to say of it, in a line."""
+        if self.kind == "ignored":
+            return self.note
+        if self.kind == "category":
+            words = listing([short(level) for level in self.levels] + ["others"] * self.other)
+        else:
+            words = " to ".join(date_of(end) if self.kind == "date" else f"{end:.6g}" for end in (self.low, self.high))
+        if not self.indicator:
+            return words
+        filled = "a level" if self.fill is None else date_of(round(self.fill)) if self.kind == "date" else f"{self.fill:.6g}"
+        return f"{words}; missing ones as {filled}"
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Columns of a table -> inputs of networks.
+
+    Attributes
+    ----------
+    plans : tuple of ColumnPlan
+        The columns in the order of their inputs, those that are ignored too, without the target.
+    target : str
+        The name of the column that was to be predicted.
+    impute : bool
+        Whether cells may be missing.
+    """
+
+    plans: tuple[ColumnPlan, ...]
+    target: str
+    impute: bool
+
+    @property
+    def inputs(self) -> list[str]:
+        return [name for plan in self.plans for name in plan.inputs]
+
+    def places(self) -> dict[str, slice]:
+        """Where the inputs of each column stand that has any."""
+        found, first = {}, 0
+        for plan in self.plans:
+            if plan.kind != "ignored":
+                found[plan.name] = slice(first, first := first + len(plan.inputs))
+        return found
+
+    def encode(self, table: RawTable) -> NDArray[np.float64]:
+        """Rows of inputs (N, D); ValueErrors are as those of `TableModel.predict_table`."""
+        used = [plan for plan in self.plans if plan.kind != "ignored"]
+        lacking = [plan.name for plan in used if plan.name not in table.columns]
+        if lacking:
+            several = f"columns {listing(lacking)}" if len(lacking) > 1 else f"column {checks.shown(lacking[0])}"
+            raise ValueError(f"{table.name} lacks the {several}, which the model was trained with")
+        surplus = [name for name in table.columns if name != self.target and name not in {plan.name for plan in self.plans}]
+        if surplus:
+            warn(f"{table.name} has columns that the model was not trained with, which are ignored: {listing(surplus)}")
+        X = np.zeros((table.rows, len(self.inputs)))
+        for plan, place in zip(used, self.places().values(), strict=True):
+            write = _write_levels if plan.kind == "category" else _write_values
+            gone = write(X[:, place], plan, table.columns[plan.name], table)
+            if not self.impute:
+                check_missing(gone, plan.name, table, ", and the model was trained without impute")
+        return X
+
+
+def values_of(column: Column, kind: ColumnKind) -> NDArray[np.float64] | None:
+    """The cells of a column of numbers or dates."""
+    return column.days if kind == "date" else column.numbers
+
+
+def misfit(column: Column, kind: ColumnKind, table: RawTable) -> str:
+    """Where the first cell stands that is no number, or no date, and what it is."""
+    texts, codes = column.levels
+    fits = texts_that_fit(texts, kind, ".,")
+    row = int(np.flatnonzero((codes >= 0) & ~fits[codes])[0])
+    return f"{table.place(row)} is {checks.shown(texts[codes[row]])}"
+
+
+def texts_that_fit(texts: Sequence[str], kind: ColumnKind, decimals: str) -> NDArray[np.bool_]:
+    """Of each text whether it is a number, or a date."""
+    return np.array([values_of(ListedColumn([text], decimals), kind) is not None for text in texts], dtype=bool)
+
+
+def check_missing(gone: NDArray[np.bool_], name: str, table: RawTable, hint: str) -> None:
+    """Rejects a column that has a missing cell."""
+    if gone.any():
+        count = int(gone.sum())
+        place = table.place(int(gone.argmax()))
+        more = f", as are {count - 1} more" if count > 1 else ""
+        raise ValueError(f"{table.name}: column {checks.shown(name)} is missing in {place}{more}{hint}")
+
+
+def check_finite_cells(values: NDArray[np.float64], name: str, table: RawTable) -> None:
+    if np.isinf(values).any():
+        place = table.place(int(np.isinf(values).argmax()))
+        raise ValueError(f"{table.name}: column {checks.shown(name)} must be finite; {place} is not")
+
+
+def _write_values(X: NDArray[np.float64], plan: ColumnPlan, column: Column, table: RawTable) -> NDArray[np.bool_]:
+    """Writes the inputs of a column of numbers or dates; gives whether cells are missing."""
+    values = values_of(column, plan.kind)
+    if values is None:
+        raise ValueError(
+            f"{table.name}: column {checks.shown(plan.name)} must hold {plan.kind}s; {misfit(column, plan.kind, table)}"
+        )
+    check_finite_cells(values, plan.name, table)
+    gone = np.isnan(values)
+    X[:, 0] = values if plan.fill is None else np.where(gone, plan.fill, values)
+    if plan.indicator:
+        X[:, 1] = gone
+    return gone
+
+
+def _write_levels(X: NDArray[np.float64], plan: ColumnPlan, column: Column, table: RawTable) -> NDArray[np.bool_]:
+    """The same of a category."""
+    texts, codes = column.levels
+    other = len(plan.levels) if plan.other else -1
+    own = {level: place for place, level in enumerate(plan.levels)}
+    gone = len(plan.levels) + plan.other if plan.indicator else other
+    inputs = np.array([*(own.get(text, other) for text in texts), gone])[codes]
+    rows = np.flatnonzero(inputs >= 0)
+    X[rows, inputs[rows]] = 1
+    return codes < 0
