@@ -152,6 +152,21 @@ class ListedColumn(TextColumn):
         return list(seen), codes
 
 
+class NumericTextColumn(ListedColumn):
+    """Texts that are numbers, and are read when somebody asks for them as they were written."""
+
+    def __init__(self, numbers: NDArray[np.float64], read: Callable[[], Sequence[str]], decimals: str = ".") -> None:
+        TextColumn.__init__(self, decimals)
+        vars(self).update(numbers=numbers, read=read)
+
+    def __len__(self) -> int:
+        return len(vars(self)["numbers"])
+
+    @cached_property
+    def cells(self) -> Sequence[str]:  # type: ignore[override]
+        return vars(self)["read"]()
+
+
 @dataclass(frozen=True)
 class RawTable:
     """Columns of one length, as they were read.

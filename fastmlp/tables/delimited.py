@@ -8,18 +8,21 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain, islice
-from operator import itemgetter
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fastmlp import checks
 from fastmlp.tables import by_arrow
-from fastmlp.tables.cells import Column, ListedColumn, RawTable, numbers_of
+from fastmlp.tables.cells import Column, ListedColumn, NumericTextColumn, RawTable, TextColumn, numbers_of
 
 DELIMITERS = ("\t", ";", "|", ",")  # of those that fit alike the first is taken: a comma may be that of numbers
 GZIP, UTF8_MARK, UTF16_MARKS = b"\x1f\x8b", b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 BEGINNING = 1 << 16  # bytes by which the delimiter is found, and whether this is text
 SAMPLE = 50  # rows that a delimiter must fit
-CHUNK = 20_000  # rows
+CHUNK = 1000  # rows that are in the cache together; and as few lists as this, Python's garbage collector looks through at once
 LONGEST_CELL = 1 << 24  # characters
 
 
@@ -34,7 +37,7 @@ def read_delimited(data: bytes, name: str, delimiter: str | None = None, decimal
     names = _names_of(beginning, name, delimiter)
     columns: Sequence[Column] | None = by_arrow.delimited_columns(data, len(names), delimiter, decimals)
     if columns is None:
-        columns = [ListedColumn(cells, decimals) for cells in _cells_of(data, name, delimiter, len(names))]
+        columns = _columns_of(data, name, delimiter, decimals, len(names))
     if not len(columns[0]):
         raise ValueError(f"{name} has a header alone, and no rows")
 
@@ -106,17 +109,55 @@ def _rows_of(data: bytes, name: str, delimiter: str) -> Iterator[tuple[int, list
         csv.field_size_limit(older)
 
 
-def _cells_of(data: bytes, name: str, delimiter: str, width: int) -> list[list[str]]:
-    """The cells of each column."""
-    rows = islice(_rows_of(data, name, delimiter), 1, None)
-    columns: list[list[str]] = [[] for _ in range(width)]
-    while chunk := list(islice(rows, CHUNK)):
-        for line, row in chunk if set(map(len, map(itemgetter(1), chunk))) != {width} else ():
-            if len(row) != width:
-                raise ValueError(f"{name} has {width} columns, but {len(row)} cells in line {line}")
-        for column, cells in zip(columns, zip(*map(itemgetter(1), chunk), strict=True), strict=True):
-            column.extend(cells)
+def _columns_of(data: bytes, name: str, delimiter: str, decimals: str, width: int) -> list[TextColumn]:
+    """All columns. Cells that are numbers become such while they are at hand; where their texts are asked for, or others of the
+    column are no numbers, they are read again."""
+    texts: dict[int, list[str]] = {}
+    numbers: list[list[NDArray[np.float64]]] = [[] for _ in range(width)]
+    again: list[int] = []
+    for chunk in _chunks_of(data, name, delimiter, width):
+        for place, cells in enumerate(zip(*chunk, strict=True)):
+            if place in texts:
+                texts[place].extend(cells)
+            elif (values := numbers_of(cells, decimals[0])) is not None:
+                numbers[place].append(values)
+            else:
+                texts[place] = list(cells)
+                again += [place] if numbers[place] else []
+    columns: list[TextColumn] = []
+    for place in range(width):
+        read = partial(_texts_of, data, name, delimiter, width, place)
+        if place in texts:
+            columns.append(ListedColumn(read() if place in again else texts[place], decimals))
+        else:
+            columns.append(NumericTextColumn(np.concatenate([np.empty(0), *numbers[place]]), read, decimals))
     return columns
+
+
+def _texts_of(data: bytes, name: str, delimiter: str, width: int, place: int) -> list[str]:
+    """The cells of one column."""
+    return [row[place] for chunk in _chunks_of(data, name, delimiter, width) for row in chunk]
+
+
+def _chunks_of(data: bytes, name: str, delimiter: str, width: int) -> Iterator[list[list[str]]]:
+    """The rows below the header, all of one width: without the care of `_rows_of`, to which goes what needs it."""
+    try:
+        with io.StringIO(data.decode(), newline="") as lines:
+            reader = csv.reader(chain(lines, [by_arrow.END]), delimiter=delimiter)
+            next(filter(None, reader))
+            while chunk := list(filter(None, islice(reader, CHUNK))):
+                if chunk[-1] == [by_arrow.END]:
+                    chunk.pop()
+                elif chunk[-1][-1].endswith(by_arrow.END):
+                    raise csv.Error
+                if chunk and set(map(len, chunk)) != {width}:
+                    raise csv.Error
+                yield chunk
+    except (csv.Error, UnicodeDecodeError):
+        for line, row in _rows_of(data, name, delimiter):
+            if len(row) != width:
+                raise ValueError(f"{name} has {width} columns, but {len(row)} cells in line {line}") from None
+        raise
 
 
 def _line_of(data: bytes, name: str, delimiter: str, row: int) -> int:

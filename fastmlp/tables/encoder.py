@@ -15,6 +15,7 @@ from fastmlp.tables.cells import Column, ListedColumn, RawTable, date_of
 from fastmlp.warning import warn
 
 ColumnKind = Literal["number", "date", "category", "ignored"]
+BLOCK = 4096  # rows that are written together
 OTHER, GONE = "(other)", "(missing)"  # levels that stand for what is rare, and for no level at all
 
 
@@ -125,11 +126,17 @@ class Encoder:
         if surplus:
             warn(f"{table.name} has columns that the model was not trained with, which are ignored: {listing(surplus)}")
         X = np.zeros((table.rows, len(self.inputs)))
-        for plan, place in zip(used, self.places().values(), strict=True):
-            write = _write_levels if plan.kind == "category" else _write_values
-            gone = write(X[:, place], plan, table.columns[plan.name], table)
+        taken: list[tuple[NDArray[Any], NDArray[np.bool_] | None]] = []  # and what the indicator says, if there is one
+        for plan in used:
+            take = _inputs_of if plan.kind == "category" else _values_of
+            cells, gone = take(plan, table.columns[plan.name], table)
             if not self.impute:
                 check_missing(gone, plan.name, table, ", and the model was trained without impute")
+            taken.append((cells, gone if plan.indicator and plan.kind != "category" else None))
+        for first in range(0, table.rows, BLOCK):  # of all columns, as a row of X is one of the cache
+            rows = slice(first, first + BLOCK)
+            for place, (cells, told) in zip(self.places().values(), taken, strict=True):
+                _write(X[rows, place], cells[rows], None if told is None else told[rows])
         return X
 
 
@@ -166,8 +173,8 @@ def check_finite_cells(values: NDArray[np.float64], name: str, table: RawTable) 
         raise ValueError(f"{table.name}: column {checks.shown(name)} must be finite; {place} is not")
 
 
-def _write_values(X: NDArray[np.float64], plan: ColumnPlan, column: Column, table: RawTable) -> NDArray[np.bool_]:
-    """Writes the inputs of a column of numbers or dates; gives whether cells are missing."""
+def _values_of(plan: ColumnPlan, column: Column, table: RawTable) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The numbers or dates of a column, and whether they are missing."""
     values = values_of(column, plan.kind)
     if values is None:
         raise ValueError(
@@ -175,19 +182,24 @@ def _write_values(X: NDArray[np.float64], plan: ColumnPlan, column: Column, tabl
         )
     check_finite_cells(values, plan.name, table)
     gone = np.isnan(values)
-    X[:, 0] = values if plan.fill is None else np.where(gone, plan.fill, values)
-    if plan.indicator:
-        X[:, 1] = gone
-    return gone
+    return values if plan.fill is None else np.where(gone, plan.fill, values), gone
 
 
-def _write_levels(X: NDArray[np.float64], plan: ColumnPlan, column: Column, table: RawTable) -> NDArray[np.bool_]:
-    """The same of a category."""
+def _inputs_of(plan: ColumnPlan, column: Column, table: RawTable) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """For each cell of a category the number of its input, -1 where it has none; and whether it is missing."""
     texts, codes = column.levels
     other = len(plan.levels) if plan.other else -1
     own = {level: place for place, level in enumerate(plan.levels)}
     gone = len(plan.levels) + plan.other if plan.indicator else other
-    inputs = np.array([*(own.get(text, other) for text in texts), gone])[codes]
-    rows = np.flatnonzero(inputs >= 0)
-    X[rows, inputs[rows]] = 1
-    return codes < 0
+    return np.array([*(own.get(text, other) for text in texts), gone], np.int32)[codes], codes < 0
+
+
+def _write(X: NDArray[np.float64], cells: NDArray[Any], gone: NDArray[np.bool_] | None) -> None:
+    """Writes the inputs of some cells of a column."""
+    if cells.dtype.kind == "i":
+        rows = np.flatnonzero(cells >= 0)
+        X[rows, cells[rows]] = 1
+        return
+    X[:, 0] = cells
+    if gone is not None:
+        X[:, 1] = gone

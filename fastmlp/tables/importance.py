@@ -12,8 +12,8 @@ from fastmlp.networks import metrics
 from fastmlp.networks.metrics import Evaluation
 from fastmlp.networks.mlp import MLP
 
-SHUFFLES = 5  # of each column, of which the mean is taken
-MOST_ROWS = 10_000  # by which that is measured
+SHUFFLES = 5  # of each column, of which the mean is taken; fewer where there are many rows
+MOST_ROWS = 10_000  # by which that is measured, with those of all shuffles
 
 
 def outputs_by(networks: Sequence[MLP], X: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -58,7 +58,7 @@ def permutation_importance(
     found = {}
     for name, place in places.items():
         own, drops = X[:, place].copy(), []
-        for _ in range(SHUFFLES):
+        for _ in range(max(1, min(SHUFFLES, MOST_ROWS // len(X)))):
             X[:, place] = own[draws.permutation(len(X))]
             drops.append(whole - evaluation_by(networks, X, y).score)
         X[:, place] = own
