@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -127,8 +128,7 @@ class TextColumn(Column):
     @cached_property
     def days(self) -> NDArray[np.float64] | None:  # type: ignore[override]
         texts, codes = self.levels
-        days = [days_of(text) for text in texts] if all(map(DATE.fullmatch, texts[:1])) else []
-        if not days or None in days:
+        if not all(map(DATE.fullmatch, texts[:1])) or None in (days := [days_of(text) for text in texts]):
             return None
         return np.array([*days, np.nan], np.float64)[codes]  # the last one for those that are missing
 
@@ -185,6 +185,11 @@ class RawTable:
     columns: dict[str, Column]
     rows: int
     place: Callable[[int], str]
+
+
+def doubled(names: Sequence[str]) -> str | None:
+    """The first name that comes twice."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 def numbers_of(cells: Sequence[str], decimal: str) -> NDArray[np.float64] | None:

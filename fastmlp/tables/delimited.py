@@ -8,6 +8,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastmlp import checks
 from fastmlp.tables import by_arrow
-from fastmlp.tables.cells import Column, ListedColumn, NumericTextColumn, RawTable, TextColumn, numbers_of
+from fastmlp.tables.cells import Column, ListedColumn, NumericTextColumn, RawTable, TextColumn, doubled, numbers_of
 
 DELIMITERS = ("\t", ";", "|", ",")  # of those that fit alike the first is taken: a comma may be that of numbers
 GZIP, UTF8_MARK, UTF16_MARKS = b"\x1f\x8b", b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
@@ -26,10 +27,21 @@ CHUNK = 1000  # rows that are in the cache together; and as few lists as this, P
 LONGEST_CELL = 1 << 24  # characters
 
 
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Within it, and in a function that it decorates, cells may be as long as `LONGEST_CELL`."""
+    older = csv.field_size_limit(LONGEST_CELL)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(older)
+
+
+@_long_cells()
 def read_delimited(data: bytes, name: str, delimiter: str | None = None, decimal: str | None = None) -> RawTable:
     """The table in the bytes of a file."""
     data = _utf8(data, name)
-    beginning = data[:BEGINNING].decode(errors="replace")
+    beginning = data[: max(BEGINNING, data.find(b"\n") + 1)].decode(errors="replace")
     if not beginning.strip():
         raise ValueError(f"{name} is empty")
     delimiter = delimiter or _delimiter_of(beginning, whole=len(data) <= BEGINNING)
@@ -82,7 +94,7 @@ def _names_of(beginning: str, name: str, delimiter: str) -> list[str]:
     names = [cell.strip() or f"column {number}" for number, cell in enumerate(header, 1)]
     if numbers_of(header, ".") is not None and any(cell.strip() for cell in header):
         raise ValueError(f"{name} must begin with a line that names its columns; got {checks.shown(delimiter.join(header))}")
-    if twice := next((one for number, one in enumerate(names) if one in names[:number]), None):
+    if twice := doubled(names):
         raise ValueError(f"{name} has two columns of the name {checks.shown(twice)}")
     return names
 
@@ -94,8 +106,7 @@ def _rows_of(data: bytes, name: str, delimiter: str) -> Iterator[tuple[int, list
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ValueError(f"{name} must be text in UTF-8; the byte {data[error.start]:#04x} in line {line} is not") from None
-    older, lines = csv.field_size_limit(LONGEST_CELL), chain(io.StringIO(text, newline=""), [by_arrow.END])
-    reader = csv.reader(lines, delimiter=delimiter)
+    reader = csv.reader(chain(io.StringIO(text, newline=""), [by_arrow.END]), delimiter=delimiter)
     try:
         for row in reader:
             if row and not row[-1].endswith(by_arrow.END):
@@ -105,8 +116,6 @@ def _rows_of(data: bytes, name: str, delimiter: str) -> Iterator[tuple[int, list
                 raise ValueError(f"{name} has a quote that is not closed, in the row that begins in line {first}")
     except csv.Error as error:
         raise ValueError(f"{name} cannot be read: {error} (line {reader.line_num})") from None
-    finally:
-        csv.field_size_limit(older)
 
 
 def _columns_of(data: bytes, name: str, delimiter: str, decimals: str, width: int) -> list[TextColumn]:
@@ -134,6 +143,7 @@ def _columns_of(data: bytes, name: str, delimiter: str, decimals: str, width: in
     return columns
 
 
+@_long_cells()
 def _texts_of(data: bytes, name: str, delimiter: str, width: int, place: int) -> list[str]:
     """The cells of one column."""
     return [row[place] for chunk in _chunks_of(data, name, delimiter, width) for row in chunk]
@@ -160,5 +170,6 @@ def _chunks_of(data: bytes, name: str, delimiter: str, width: int) -> Iterator[l
         raise
 
 
+@_long_cells()
 def _line_of(data: bytes, name: str, delimiter: str, row: int) -> int:
     return next(islice(_rows_of(data, name, delimiter), row + 1, None))[0]

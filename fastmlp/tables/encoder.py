@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastmlp import checks
 from fastmlp.networks.metrics import listing, short
-from fastmlp.tables.cells import Column, ListedColumn, RawTable, date_of
+from fastmlp.tables.cells import Column, ListedColumn, RawTable, TextColumn, date_of
 from fastmlp.warning import warn
 
 ColumnKind = Literal["number", "date", "category", "ignored"]
@@ -122,7 +121,8 @@ class Encoder:
         if lacking:
             several = f"columns {listing(lacking)}" if len(lacking) > 1 else f"column {checks.shown(lacking[0])}"
             raise ValueError(f"{table.name} lacks the {several}, which the model was trained with")
-        surplus = [name for name in table.columns if name != self.target and name not in {plan.name for plan in self.plans}]
+        known = {self.target, *(plan.name for plan in self.plans)}
+        surplus = [name for name in table.columns if name not in known]
         if surplus:
             warn(f"{table.name} has columns that the model was not trained with, which are ignored: {listing(surplus)}")
         X = np.zeros((table.rows, len(self.inputs)))
@@ -148,14 +148,18 @@ def values_of(column: Column, kind: ColumnKind) -> NDArray[np.float64] | None:
 def misfit(column: Column, kind: ColumnKind, table: RawTable) -> str:
     """Where the first cell stands that is no number, or no date, and what it is."""
     texts, codes = column.levels
-    fits = texts_that_fit(texts, kind, ".,")
-    row = int(np.flatnonzero((codes >= 0) & ~fits[codes])[0])
+    row = int(np.flatnonzero((codes >= 0) & ~texts_that_fit(column, kind)[codes])[0])
     return f"{table.place(row)} is {checks.shown(texts[codes[row]])}"
 
 
-def texts_that_fit(texts: Sequence[str], kind: ColumnKind, decimals: str) -> NDArray[np.bool_]:
-    """Of each text whether it is a number, or a date."""
-    return np.array([values_of(ListedColumn([text], decimals), kind) is not None for text in texts], dtype=bool)
+def texts_that_fit(column: Column, kind: ColumnKind, most: int | None = None) -> NDArray[np.bool_]:
+    """Of each level, or of so many, whether it is a number, all with the decimal sign that most of them have, or a date."""
+    signs = column.decimals if isinstance(column, TextColumn) else "."
+
+    def fits(sign: str) -> NDArray[np.bool_]:
+        return np.array([values_of(ListedColumn([text], sign), kind) is not None for text in column.levels.texts[:most]], bool)
+
+    return max(map(fits, signs), key=np.count_nonzero)
 
 
 def check_missing(gone: NDArray[np.bool_], name: str, table: RawTable, hint: str) -> None:

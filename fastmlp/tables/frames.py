@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastmlp import checks
 from fastmlp.tables import by_arrow
-from fastmlp.tables.cells import EPOCH, SECONDS, Column, DayColumn, ListedColumn, NumberColumn, RawTable
+from fastmlp.tables.cells import EPOCH, SECONDS, Column, DayColumn, ListedColumn, NumberColumn, RawTable, doubled
 
 EXPECTED = "the path of a file, a data frame of pandas, polars or pyarrow, or a dict of columns"
 
@@ -22,7 +22,7 @@ def frame_table(frame: Any) -> RawTable:
     """The columns of a frame; a TypeError if it is none."""
     names, cells = _named_cells(frame)
     texts = [str(name) for name in names]
-    if twice := next((one for number, one in enumerate(texts) if one in texts[:number]), None):
+    if twice := doubled(texts):
         raise ValueError(f"the table has two columns of the name {checks.shown(twice)}")
     columns = {}
     for name, given in zip(texts, cells, strict=True):

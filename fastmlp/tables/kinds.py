@@ -76,11 +76,10 @@ def _plan(name: str, column: Column, table: RawTable, is_category: bool, impute:
 
 def reject_misfits(name: str, column: Column, table: RawTable, hint: str = "") -> None:
     """Rejects a column of texts that are numbers but for very few."""
-    texts = column.levels.texts
-    if not isinstance(column, TextColumn) or texts_that_fit(texts[:LOOKED_AT], "number", column.decimals).mean() < 0.5:
+    if not isinstance(column, TextColumn) or texts_that_fit(column, "number", LOOKED_AT).mean() < 0.5:
         return
     counts = column.levels.counts()
-    odd = int(counts[~texts_that_fit(texts, "number", column.decimals)].sum())
+    odd = int(counts[~texts_that_fit(column, "number")].sum())
     if odd <= max(1, FEW_MISFITS * counts.sum()) < counts.sum() - odd:
         but = "one cell" if odd == 1 else f"{odd} cells"
         place = misfit(column, "number", table)

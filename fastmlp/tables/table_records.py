@@ -13,6 +13,7 @@ from fastmlp.tables.encoder import ColumnKind, ColumnPlan, Encoder
 from fastmlp.tables.table_model import TableModel
 
 RANGE_FIELDS: Fields = {"low": float, "high": float, "indicator": bool}  # of a column of numbers or dates
+MOST_DAYS = 1e8  # since 1970, or before, of a date that NumPy knows
 COLUMN_FIELDS: dict[str, Fields] = {
     "number": RANGE_FIELDS,
     "date": RANGE_FIELDS,
@@ -29,8 +30,8 @@ def _expected(header: dict[str, Any]) -> dict[str, Expected]:
         optional: Fields = {"fill": float} if "low" in COLUMN_FIELDS[kind] else {}
         check_fields("a column in its header", entry, {"name": str, "kind": str, **COLUMN_FIELDS[kind]}, optional)
         for name, value in entry.items():
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"{name} in its header must be finite; got {value}")
+            if isinstance(value, float) and not abs(value) < (MOST_DAYS if kind == "date" else math.inf):
+                raise ValueError(f"{name} in its header must be finite, and of a date a day that there is; got {value}")
         for level in entry.get("levels", []):
             check_type("a level in its header", level, str)
         if len(set(entry.get("levels", []))) < len(entry.get("levels", [])):

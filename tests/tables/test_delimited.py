@@ -122,6 +122,17 @@ def test_gzip_is_known_by_its_bytes(reader):
         reader(gzip.compress(b"a,b\n1,2\n")[:-9], "t.csv")
 
 
+def test_a_header_may_be_long(reader):
+    names = [f"column with the number {number}" for number in range(5000)]
+    table = reader(f"{','.join(names)}\n{','.join(['1'] * 5000)}\n".encode(), "t.csv")
+    assert list(table.columns) == names and table.columns[names[-1]].numbers.tolist() == [1]
+
+
+def test_a_cell_may_be_long(reader):
+    text = f'a,b\n1,"{"x" * 200_000}"\n2,y\n'.encode()
+    assert len(reader(text, "t.csv").columns["b"].levels.texts[0]) == 200_000
+
+
 def test_columns_without_a_name_are_called_by_their_place(reader):
     assert list(reader(b",b\n1,2\n", "t.csv").columns) == ["column 1", "b"]
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fastmlp.tables.delimited import read_delimited
 from fastmlp.tables.frames import frame_table
 from fastmlp.tables.kinds import MOST_LEVELS, encoder_of
 
@@ -118,11 +119,25 @@ def test_at_prediction_surplus_columns_are_told_and_lacking_ones_rejected():
             {"a": ["x"], "b": [None]},
             "the table: column 'b' is missing in row 1 (index 0), and the model was trained without impute",
         ),
+        ({"a": ["x"], "b": ["1", "2,5"]}, "all columns must have as many cells; 'b' has 2, the first one 1"),
+        ({"a": ["x"], "b": ["2,5"]}, "the table: column 'b' must hold numbers; row 1 (index 0) is '2,5'"),
         ({"a": [""], "b": [1]}, "the table: column 'a' is missing in row 1 (index 0), and the model was trained without impute"),
     ):
         with pytest.raises(ValueError) as caught:
             encoder.encode(frame_table(columns))
         assert str(caught.value) == message
+
+
+def test_a_column_of_dates_may_be_all_missing_at_prediction():
+    _, _, encoder = plans({"d": ["2020-01-01", "2020-01-03"] * 5}, impute=True)
+    assert encoder.encode(frame_table({"d": ["", ""]})).tolist() == [[18263.0], [18263.0]]
+
+
+def test_of_two_decimal_signs_the_rarer_one_is_told():
+    text = "a;y\n" + "1,5;1\n2,5;2\n3,5;3\n" * 20 + "1.5;4\n"
+    table = read_delimited(text.encode(), "t.csv")
+    with pytest.raises(ValueError, match=r"t.csv: column 'a' is numbers but for one cell: row 61 \(line 62\) is '1.5'"):
+        encoder_of(table, "y", (), (), False)
 
 
 def test_a_column_that_is_numbers_but_for_one_cell_is_told():

@@ -47,6 +47,8 @@ def test_a_file_that_was_changed_is_refused(saved):
     refused("must have the fields", levels=["a"])
     refused("low in its header must be of type float", low=1)
     refused("fill in its header must be finite", fill=float("nan"))
+    date = next(place for place, entry in enumerate(header["columns"]) if entry["kind"] == "date")
+    refused("a day that there is", date, low=-1e300)
     refused("different names", name="town")
     refused("must be of type str", name=3)
     refused("a level in its header must be of type str", category, levels=[1])
