@@ -1,6 +1,7 @@
 """Small neural networks, trained and run on a CPU at compiled speed.
 
-train(X, y) -> MLP; load(path); train_folder(folder) -> ImageClassifier; classify_folder(model, folder) -> Verdicts.
+train(X, y) -> MLP; train_table(table, target) -> TableModel; train_folder(folder) -> ImageClassifier;
+classify_folder(model, folder) -> Verdicts; load(path).
 """
 
 import sys

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from fastmlp.tables.table_model import TableModel
 
 MOST_IMPORTANT = 10  # columns that are told
+SCORES = {"accuracy": "accuracy", "r2": "R2", "mae": "MAE"}  # what they are called
+ALONE = {"most_frequent": "the most frequent class alone", "mean": "the mean alone R2", "mean_mae": "MAE"}
 WIDEST = 32  # characters of a name
 
 
@@ -38,23 +40,16 @@ def _target_as_text(y: NDArray[Any], task: str) -> str:
 
 def measured_as_text(made_with: dict[str, Any]) -> str:
     """How good it was on rows that it had not learned from, and which columns that is due to."""
-    found, lines = made_with.get("validation"), []
-    if isinstance(found, dict):
-        how = f"{found.get('folds')} folds" if "folds" in found else "held out"
-        ours = [
-            f"{said} {found[name]:.4g}" for name, said in (("accuracy", "accuracy"), ("r2", "R2"), ("mae", "MAE")) if name in found
-        ]
-        alone = [f"the most frequent class alone {found['most_frequent']:.4g}"] if "most_frequent" in found else []
-        alone += [f"the mean alone R2 {found['mean']:.4g}, MAE {found['mean_mae']:.4g}"] if "mean" in found else []
-        lines.append("; ".join([f"{how}: {found.get('rows')} rows, {', '.join(ours)}", *alone]))
-    importance = made_with.get("importance")
-    if isinstance(importance, dict) and importance:
-        score = "accuracy" if isinstance(found, dict) and "accuracy" in found else "R2"
+    found, importance = made_with.get("validation", {}), made_with.get("importance", {})
+    ours = ", ".join(f"{said} {found[name]:.4g}" for name, said in SCORES.items() if name in found)
+    alone = ", ".join(f"{said} {found[name]:.4g}" for name, said in ALONE.items() if name in found)
+    how = f"{found['folds']} folds" if "folds" in found else "held out"
+    lines = [f"{how}: {found.get('rows', 'some')} rows, {ours}{'; ' * bool(alone)}{alone}"] if ours else []
+    if importance:
+        score = "accuracy" if "accuracy" in found else "R2"
         lines.append(f"what matters, by how much {score} drops where a column is shuffled:")
-        rows = [(f"  {_short(name)}", f"{value:.3f}") for name, value in list(importance.items())[:MOST_IMPORTANT]]
-        lines.append(_aligned(rows))
-        if len(importance) > MOST_IMPORTANT:
-            lines.append(f"  ... and {len(importance) - MOST_IMPORTANT} more")
+        lines.append(_aligned([(f"  {_short(name)}", f"{value:.3f}") for name, value in list(importance.items())[:MOST_IMPORTANT]]))
+        lines += [f"  ... and {len(importance) - MOST_IMPORTANT} more"] if len(importance) > MOST_IMPORTANT else []
     return "\n".join(lines)
 
 

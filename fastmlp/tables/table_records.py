@@ -13,6 +13,7 @@ from fastmlp.tables.encoder import ColumnKind, ColumnPlan, Encoder
 from fastmlp.tables.table_model import TableModel
 
 RANGE_FIELDS: Fields = {"low": float, "high": float, "indicator": bool}  # of a column of numbers or dates
+SCORES = ("accuracy", "most_frequent", "r2", "mae", "mean", "mean_mae")  # that are told
 MOST_DAYS = 1e8  # since 1970, or before, of a date that NumPy knows
 COLUMN_FIELDS: dict[str, Fields] = {
     "number": RANGE_FIELDS,
@@ -22,8 +23,21 @@ COLUMN_FIELDS: dict[str, Fields] = {
 }
 
 
+def _check_measured(made: dict[str, Any]) -> None:
+    """Rejects a record of what was measured whose numbers are none; what else is in it is as with others."""
+    measured, importance = made.get("validation", {}), made.get("importance", {})
+    check_type("validation in its header", measured, dict)
+    check_type("importance in its header", importance, dict)
+    kinds = {**dict.fromkeys(("rows", "folds"), int), **dict.fromkeys(SCORES, float)}
+    for name in measured.keys() & kinds:
+        check_type(f"{name} in its header", measured[name], kinds[name])
+    for value in importance.values():
+        check_type("an importance in its header", value, float)
+
+
 def _expected(header: dict[str, Any]) -> dict[str, Expected]:
     records.check_made_with(header)
+    _check_measured(header.get("made_with", {}))
     for entry in header["columns"]:
         check_type("a column in its header", entry, dict)
         kind = checks.one_of("the kind of a column in its header", entry.get("kind"), get_args(ColumnKind))

@@ -211,7 +211,7 @@ def _compared(data: TableTask, networks: tuple[MLP, ...], held: NDArray[np.integ
 
 def _by_folds(data: TableTask, cv: int, options: dict[str, Any]) -> TableModel:
     """A network trained on all rows, measured by others, one for each fold."""
-    how = {name: value for name, value in options.items() if name not in ("validation", "patience")}
+    how = {name: value for name, value in options.items() if name not in ("validation", "patience", "monitor")}
     result = cross_validate(data.X, data.y, cv=cv, **how)
     if "interrupt" in result.members.history.stopped_by:
         raise KeyboardInterrupt

@@ -19,7 +19,8 @@ from fastmlp.training.train import train
 from fastmlp.warning import warn
 
 NEVER = 1 << 30  # epochs, more than anybody trains for
-MEASURED = ("validation", "patience", "monitor", "target_loss", "halving", "members")  # options that make no sense once that is known
+# Options that make no sense once the best epoch is known.
+MEASURED = ("validation", "patience", "monitor", "target_loss", "halving", "members")
 
 
 def held_out_rows(n: int, labels: NDArray[Any] | None, options: Mapping[str, Any]) -> NDArray[np.integer] | None:

@@ -62,6 +62,9 @@ def test_a_file_that_was_changed_is_refused(saved):
         ({"networks": []}, "its header declares 0 networks"),
         ({"more": 1}, "its header must have the fields"),
         ({"made_with": {"options": 3}}, "must be of type dict"),
+        ({"made_with": {"validation": 3}}, "validation in its header must be of type dict"),
+        ({"made_with": {"validation": {"accuracy": "1"}}}, "accuracy in its header must be of type float"),
+        ({"made_with": {"importance": {"a": "1"}}}, "an importance in its header must be of type float"),
     ):
         rewrite_header(path, **fields)
         assert_refused(path, reason)
