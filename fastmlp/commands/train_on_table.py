@@ -26,8 +26,8 @@ def declare_options(parser: Parser) -> None:
     task = "classification or regression, where the target does not tell"
     group.add_argument("--task", metavar="NAME", default=SUPPRESS, help=task)
     categories = "columns to take for categories, such as codes that are numbers"
-    group.add_argument("--categories", metavar="A[,...]", type=several(str), default=SUPPRESS, help=categories)
-    group.add_argument("--ignore", metavar="A[,...]", type=several(str), default=SUPPRESS, help="columns to leave out")
+    group.add_argument("--categories", metavar="A,B", type=several(str), default=SUPPRESS, help=categories)
+    group.add_argument("--ignore", metavar="A,B", type=several(str), default=SUPPRESS, help="columns to leave out")
     impute = "median: that stands for missing numbers and dates, and a level for missing categories; by default they are an error"
     group.add_argument("--impute", metavar="HOW", default=SUPPRESS, help=impute)
     cv = "measure by so many folds, each by a network that learned from the others, and train on all rows"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.tables.cells import Column, DayColumn, ListedColumn, NumberColumn, TextColumn, numbers_of
+from fastmlp.tables.cells import MISSING, Column, DayColumn, ListedColumn, NumberColumn, NumericTextColumn, TextColumn, numbers_of
 
 MICROSECONDS = 86400e6  # of a day
 BLOCK = 1 << 22  # bytes that a thread takes
 SMALL = 1 << 22  # bytes of a text that the standard library has read before pyarrow is imported
+LARGE = 1 << 22  # bytes of a text whose first ones tell which columns are numbers
+LOOKED_AT = 1 << 16  # of these
 PARQUET = b"PAR1"
 END = "\x1f"  # a row of its own behind all others, unless a quote that is not closed has swallowed it
 
@@ -51,26 +54,67 @@ def delimited_columns(data: bytes, width: int, delimiter: str, decimals: str) ->
     if len(data) < SMALL and "pyarrow" not in sys.modules:
         return None
     try:
-        import pyarrow
-        from pyarrow import csv
+        import pyarrow  # noqa: F401
     except ImportError:
         return None
+    data = data.lstrip(b"\r\n")  # as the first row, which is skipped, may be an empty one
+    if decimals[0] == "." and len(data) > LARGE:
+        first = _columns(data[: data.rfind(b"\n", 0, LOOKED_AT) + 1], width, delimiter, decimals)
+        numbers = [place for place, column in enumerate(first or ()) if len(column) and column.numbers is not None]
+        if numbers and (columns := _columns(data, width, delimiter, decimals, numbers)):
+            return columns
+    return _columns(data, width, delimiter, decimals)
+
+
+def _columns(data: bytes, width: int, delimiter: str, decimals: str, numbers: Sequence[int] = ()) -> Sequence[TextColumn] | None:
+    """The same, where those at some places are read as numbers at once: None if they are none."""
+    texts = [place for place in range(width) if place not in numbers]
     quoted = b'"' in data
+    if quoted and not texts:  # no cell can hold the mark that tells of a quote which is not closed
+        return None
     if quoted:
-        data = b"".join([data, b"\n", END.encode(), delimiter.encode() * (width - 1)])
-    types = {f"f{number}": pyarrow.string() for number in range(width)}
+        before, after = delimiter * texts[0], delimiter * (width - 1 - texts[0])
+        data = b"".join([data, f"\n{before}{END}{after}".encode()])
+    kinds = ["double" if place in numbers else "string" for place in range(width)]
+    table = _read(data, kinds, delimiter, quoted)
+    if table is None or (quoted and (not len(table) or table.column(texts[0])[-1].as_py() != END)):
+        return None
+    columns: list[TextColumn] = []
+    for place, cells in enumerate(table.columns):
+        own = cells.slice(0, len(cells) - quoted)
+        if place in numbers:
+            columns.append(NumericTextColumn(own.to_numpy(), partial(_texts_of, data, width, delimiter, quoted, place), decimals))
+        else:
+            columns.append(ArrowColumn(own, decimals))
+    return columns
+
+
+def _read(data: bytes, kinds: Sequence[str], delimiter: str, quoted: bool, only: int | None = None) -> Any:
+    """The rows below the first one, as a table of pyarrow's, of all columns or of one; None where that is not possible."""
+    import pyarrow
+    from pyarrow import csv
+
+    names = [f"f{place}" for place in range(len(kinds))]
     try:
-        table = csv.read_csv(
+        return csv.read_csv(
             pyarrow.BufferReader(data),
-            read_options=csv.ReadOptions(autogenerate_column_names=True, block_size=BLOCK),
+            read_options=csv.ReadOptions(column_names=names, skip_rows_after_names=1, block_size=BLOCK),
             parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=quoted),
-            convert_options=csv.ConvertOptions(column_types=types, strings_can_be_null=False),
+            convert_options=csv.ConvertOptions(
+                column_types=dict(zip(names, map(pyarrow.type_for_alias, kinds), strict=True)),
+                include_columns=None if only is None else [names[only]],
+                strings_can_be_null=False,
+                null_values=sorted(MISSING),
+            ),
         )
     except pyarrow.ArrowInvalid:
         return None
-    if table.num_columns != width or (quoted and table.column(0)[-1].as_py() != END):
-        return None
-    return [ArrowColumn(column.slice(1, len(column) - 1 - quoted), decimals) for column in table.columns]
+
+
+def _texts_of(data: bytes, width: int, delimiter: str, quoted: bool, place: int) -> list[str]:
+    """The cells of a column as they are written, without those of the mark."""
+    cells = _read(data, ["string"] * width, delimiter, quoted, place).column(0)
+    return cells.slice(0, len(cells) - quoted).to_pylist()
 
 
 def parquet_table(path: str) -> Any:
