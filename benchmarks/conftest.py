@@ -26,6 +26,7 @@ LIBRARIES = {
     "jax": "JAX",
     "scikit-learn": "scikit-learn",
     "opencv-python-headless": "OpenCV",
+    "pyarrow": "pyarrow",
 }
 PEERS = {"torch", "torch_levenberg_marquardt", "jax", "sklearn", "cv2"}  # as modules
 TURN = 0.005  # seconds at least: then neither the clock nor a single interruption decides

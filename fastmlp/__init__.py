@@ -1,6 +1,7 @@
 """Small neural networks, trained and run on a CPU at compiled speed.
 
-train(X, y) -> MLP; load(path); train_folder(folder) -> ImageClassifier; classify_folder(model, folder) -> Verdicts.
+train(X, y) -> MLP; train_table(table, target) -> TableModel; train_folder(folder) -> ImageClassifier;
+classify_folder(model, folder) -> Verdicts; load(path).
 """
 
 import sys
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from fastmlp.images.classifier import ImageClassifier
     from fastmlp.images.content import ImageError
     from fastmlp.images.folders import classify_folder, extract_features, train_folder
-    from fastmlp.images.loading import load_model as load
     from fastmlp.images.pillow import read_image
     from fastmlp.images.verdicts import Verdicts
     from fastmlp.networks.history import DivergedError, History, PopulationHistory
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from fastmlp.networks.mlp import MLP
     from fastmlp.networks.objective import Objective
     from fastmlp.networks.population import Population
+    from fastmlp.tables.table_loading import load_any as load
+    from fastmlp.tables.table_model import TableModel
+    from fastmlp.tables.table_training import train_table
     from fastmlp.training.combinations import grid
     from fastmlp.training.cross_validation import CrossValidation, cross_validate
     from fastmlp.training.incremental import Trainer
@@ -45,12 +48,13 @@ _ROOMS = {
     "Objective": "networks.objective",
     "Population": "networks.population",
     "PopulationHistory": "networks.history",
+    "TableModel": "tables.table_model",
     "Trainer": "training.incremental",
     "Verdicts": "images.verdicts",
     "classify_folder": "images.folders",
     "cross_validate": "training.cross_validation",
     "extract_features": "images.folders",
-    "load": "images.loading",
+    "load": "tables.table_loading",
     "read_image": "images.pillow",
     "from_onnx": "foreign.onnx_networks",
     "from_sklearn": "foreign.sklearn_networks",
@@ -59,6 +63,7 @@ _ROOMS = {
     "train": "training.train",
     "train_folder": "images.folders",
     "train_many": "training.many",
+    "train_table": "tables.table_training",
 }
 
 __all__ = [
@@ -72,6 +77,7 @@ __all__ = [
     "Objective",
     "Population",
     "PopulationHistory",
+    "TableModel",
     "Trainer",
     "Verdicts",
     "classify_folder",
@@ -86,6 +92,7 @@ __all__ = [
     "train",
     "train_folder",
     "train_many",
+    "train_table",
 ]
 
 
@@ -100,7 +107,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for a public one
             room = import_module(f"fastmlp.{_ROOMS.get(name, name)}")
         if name not in _ROOMS:  # the wing that needs scikit-learn
             return room
-        value = getattr(room, "load_model" if name == "load" else name)
+        value = getattr(room, "load_any" if name == "load" else name)
         globals()[name] = value
         return value
 

@@ -19,6 +19,8 @@ def main() -> int:
         _ignore()  # it is at its end
         if code == INTERRUPTED:
             os._exit(code)  # and waits for no compile
+    if "pyarrow" in sys.modules:  # whose threads, if they have only just begun, make an abort of the end of the process
+        os._exit(code)
     gc.freeze()  # all goes with the process: to look through it for cycles takes 50 ms
     return code
 

@@ -15,7 +15,7 @@ from fastmlp.commands.main import COMMANDS
 PACKAGE = Path(fastmlp.__file__).parent
 TESTS = Path(__file__).parent
 ROOMS = ("storage", "writing", "progress", "labels", "arrays", "threads", "checks", "literals", "warning")
-WINGS = ("commands", "sklearn", "images", "training", "foreign", "networks", "formats", *ROOMS, "kernels", "interrupts")
+WINGS = ("commands", "sklearn", "tables", "images", "training", "foreign", "networks", "formats", *ROOMS, "kernels", "interrupts")
 
 DOOR = ("__init__", "__main__")
 
@@ -30,6 +30,7 @@ PUBLIC = [
     "Objective",
     "Population",
     "PopulationHistory",
+    "TableModel",
     "Trainer",
     "Verdicts",
     "classify_folder",
@@ -44,6 +45,7 @@ PUBLIC = [
     "train",
     "train_folder",
     "train_many",
+    "train_table",
 ]
 
 
@@ -141,6 +143,12 @@ def test_only_images_knows_pillow_and_only_kernels_know_numba():
             assert "PIL" not in others, path
         if wing_of(path) != "kernels":
             assert "numba" not in others, path
+
+
+def test_only_one_file_knows_pyarrow_and_none_other_frames():
+    for path, tree in sources().items():
+        assert not outside(path, tree) & {"pandas", "polars"}, path
+        assert path == "tables/by_arrow.py" or "pyarrow" not in outside(path, tree), path
 
 
 def test_only_its_wing_needs_scikit_learn():

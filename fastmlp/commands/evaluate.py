@@ -1,39 +1,75 @@
-"""fastmlp evaluate: how good a classifier is on a folder of labelled images, and which images it takes for another class."""
+"""fastmlp evaluate: how good a model is on a table, or on a folder of labelled images, and which it takes for another class."""
 
 from __future__ import annotations
 
-from argparse import Namespace
+import argparse
+from argparse import SUPPRESS, Namespace
+from typing import TYPE_CHECKING
 
+import fastmlp
 from fastmlp.commands.console import FINE, SOME_FAILED, printable, say, tell
 from fastmlp.commands.info import load_image_classifier
 from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, positive_whole
+from fastmlp.commands.train_on_table import declare_signs
+
+if TYPE_CHECKING:
+    from fastmlp.images.classifier import ImageClassifier
 
 CONFUSION = 30  # classes up to which the confusion matrix is printed
 PAIRS = 10  # of classes that are confused
 WRONG = 20  # images that are named
 
 
+EPILOG = """\
+What the model is decides: an image classifier takes a folder of labelled images, a model of tables a table with the column that it
+predicts.
+
+exit code: 0 all is well; 1 some images cannot be read; 2 wrong usage, or a bad file; 130 interrupted
+
+examples:
+  fastmlp evaluate shapes.npz drawings --all
+  fastmlp evaluate prices.npz sold.csv
+"""
+
+
 def declare(parser: Parser) -> None:
     """The arguments, and what runs."""
+    parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, EPILOG
     parser.add_argument("model", metavar="MODEL.npz")
-    parser.add_argument("folder", metavar="FOLDER", help="with one folder per class, or with answer files, as train takes it")
-    parser.add_argument("--all", action="store_true", help=f"name all images that are taken for another class, not {WRONG}")
-    parser.add_argument("--threads", metavar="N", type=positive_whole, help=ONE_FOR_EACH_CORE)
+    source = "a folder with one folder per class, or with answer files, as train takes it; or a table"
+    parser.add_argument("source", metavar="SOURCE", help=source)
+    every = f"name all images that are taken for another class, not {WRONG}"
+    parser.add_argument("--all", action="store_true", default=SUPPRESS, help=every)
+    parser.add_argument("--threads", metavar="N", type=positive_whole, default=SUPPRESS, help=f"for images; {ONE_FOR_EACH_CORE}")
+    declare_signs(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(args: Namespace) -> int:
+    model = fastmlp.load(args.model)
+    is_table = isinstance(model, fastmlp.TableModel)
+    options = {name: value for name, value in vars(args).items() if name not in ("run", "model", "source")}
+    for name in ("all", "threads") if is_table else ("delimiter", "decimal"):
+        if name in options:
+            kinds = ("image classifiers", "of tables") if is_table else ("models of tables", "an image classifier")
+            raise ValueError(f"--{name} is for {kinds[0]}; {args.model} is {'one ' * is_table}{kinds[1]}")
+    if is_table:
+        tell(model.evaluate(args.source, **options))
+        return FINE
+    return _evaluate_images(load_image_classifier(args.model), args.source, **options)
+
+
+def _evaluate_images(model: ImageClassifier, folder: str, all: bool = False, threads: int | None = None) -> int:
     from fastmlp.images.labelled import labelled_images
 
-    model = load_image_classifier(args.model)
-    found = labelled_images(args.folder, model.extractor, args.threads, fewest=1, strict=False)
+    found = labelled_images(folder, model.extractor, threads, fewest=1, strict=False)
     data, errors = found.readable(), [error for error in found.errors if error is not None]
     for message in errors:
         say(message)
     if not data.paths:
-        raise ValueError(f"{args.folder} has no image that can be read")
+        raise ValueError(f"{folder} has no image that can be read")
     if strange := data.counts().keys() - set(model.classes):
-        raise ValueError(f"{args.folder} has images of {min(strange)}, but the model knows {', '.join(model.classes)}")
+        raise ValueError(f"{folder} has images of {min(strange)}, but the model knows {', '.join(model.classes)}")
     evaluation, scores = model.evaluate(data.features, data.labels), model.scores(data.features)
     tell(evaluation.ratios_as_text())
     if len(model.classes) <= CONFUSION:
@@ -43,7 +79,7 @@ def _run(args: Namespace) -> int:
     if not wrong:
         return SOME_FAILED if errors else FINE
     tell(f"\n{evaluation.most_confused_as_text(PAIRS)}\n\nwrong:")
-    shown = wrong if args.all else wrong[:WRONG]
+    shown = wrong if all else wrong[:WRONG]
     for row in shown:
         tell(f"  {printable(data.paths[row])}: {taken[row]} {scores[row].max():.3f}, but it is {data.labels[row]}")
     if len(shown) < len(wrong):

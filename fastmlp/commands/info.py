@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import fastmlp
 from fastmlp.commands.console import FINE, tell
 from fastmlp.commands.parser import Parser
+from fastmlp.commands.table_lines import columns_as_text, headline, measured_as_text
 
 if TYPE_CHECKING:
     from fastmlp.images.classifier import ImageClassifier
     from fastmlp.networks.mlp import MLP
     from fastmlp.networks.population import Population
+    from fastmlp.tables.table_model import TableModel
 
 LONGEST = 200  # characters of a word or number that are told
 
@@ -25,13 +28,21 @@ def declare(parser: Parser) -> None:
 
 
 def _run(args: Namespace) -> int:
-    print_model(fastmlp.load(args.model))
+    model = fastmlp.load(args.model)
+    if isinstance(model, fastmlp.TableModel):
+        tell(columns_as_text(model.encoder))
+    print_model(model)
     return FINE
 
 
-def print_model(model: MLP | ImageClassifier | Population) -> None:
-    """What a model is, and what it was made with."""
-    if isinstance(model, fastmlp.ImageClassifier):
+def print_model(model: MLP | ImageClassifier | Population | TableModel) -> None:
+    """What a model is, but for the columns of a table, and what it was made with."""
+    if isinstance(model, fastmlp.TableModel):
+        tell(headline(model))
+        print_members(model.networks, len(model.networks) > 1)
+        if measured := measured_as_text(model.made_with):
+            tell(measured)
+    elif isinstance(model, fastmlp.ImageClassifier):
         tell(f"image classifier of {', '.join(model.classes)}; extractor {model.extractor}, method {model.method}")
         print_networks(model)
     elif isinstance(model, fastmlp.Population):
@@ -41,6 +52,8 @@ def print_model(model: MLP | ImageClassifier | Population) -> None:
         tell("regressor" if model.classes is None else f"classifier of {', '.join(map(str, model.classes))}")
         tell(in_words(model))
     for name, value in model.made_with.items():
+        if name == "importance" and isinstance(model, fastmlp.TableModel):  # which has been told
+            continue
         tell(f"{_cut(name)}: {_as_text(value)}")
 
 
@@ -63,13 +76,18 @@ def _cut(text: str) -> str:
 
 def print_networks(model: ImageClassifier) -> None:
     """A line for each network; of an ensemble, for each architecture."""
-    if model.method == "ensemble":
-        for architecture, count in Counter(map(_architecture, model.networks)).items():
+    names = [f"MLP({name}): " for name in model.classes] if len(model.networks) > 1 else [f"{model.method}: "]
+    print_members(model.networks, model.method == "ensemble", names)
+
+
+def print_members(networks: Sequence[MLP], ensemble: bool, names: Sequence[str] = ("",)) -> None:
+    """A line for each network, after what it is called; of an ensemble, for each architecture."""
+    if ensemble:
+        for architecture, count in Counter(map(_architecture, networks)).items():
             tell(f"{count} of {architecture}")
         return
-    names = [f"MLP({name})" for name in model.classes] if len(model.networks) > 1 else [model.method]
-    for name, network in zip(names, model.networks, strict=True):
-        tell(f"{name}: {in_words(network)}")
+    for name, network in zip(names, networks, strict=True):
+        tell(f"{name}{in_words(network)}")
 
 
 def in_words(network: MLP) -> str:
@@ -96,5 +114,16 @@ def load_image_classifier(path: str) -> ImageClassifier:
     """The image classifier in a file; a ValueError for another model."""
     model = fastmlp.load(path)
     if not isinstance(model, fastmlp.ImageClassifier):
-        raise ValueError(f"{path} holds what is for arrays of features, not an image classifier")
+        what = "a model of tables" if isinstance(model, fastmlp.TableModel) else "what is for arrays of features"
+        raise ValueError(f"{path} holds {what}, not an image classifier")
+    return model
+
+
+def load_table_model(path: str) -> TableModel:
+    """The model of tables in a file; a ValueError for another model."""
+    model = fastmlp.load(path)
+    if not isinstance(model, fastmlp.TableModel):
+        images = isinstance(model, fastmlp.ImageClassifier)
+        what = "an image classifier, which fastmlp classify asks," if images else "what is for arrays of features,"
+        raise ValueError(f"{path} holds {what} not a model of tables")
     return model

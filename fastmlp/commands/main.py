@@ -23,9 +23,10 @@ from fastmlp.interrupts import INTERRUPTED
 COMMANDS = {
     "demo": "tell circles from lines, or train on toy data: the two tutorials",
     "features": "write the features of images as CSV",
-    "train": "train an image classifier on a folder",
+    "train": "train an image classifier on a folder, or a model on a table",
+    "predict": "predict a column of a table, one row for each",
     "classify": "classify images, one row for each, as they come",
-    "evaluate": "say how good a classifier is on a folder of labelled images",
+    "evaluate": "say how good a model is on a folder of labelled images, or on a table",
     "export": "write a model for other programs: as C, ONNX, Python, JSON",
     "info": "say what a model file holds",
     "warmup": "compile all that can be compiled, so that nothing later waits for it",

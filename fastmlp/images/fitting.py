@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple, get_args
 
@@ -14,19 +13,16 @@ from fastmlp.images.decisions import scores_by
 from fastmlp.images.labelled import LabelledImages
 from fastmlp.interrupts import put_off
 from fastmlp.literals import Decision, ExtractorName, Method
-from fastmlp.networks.history import History, best_epoch
+from fastmlp.networks.history import History
 from fastmlp.networks.metrics import of_classes
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
 from fastmlp.networks.provenance import made_with
-from fastmlp.training.data import split
 from fastmlp.training.many import train_begun, train_many
+from fastmlp.training.refitting import best_of, held_out_rows, keeping_best, members_kept, trained_anew
 from fastmlp.training.train import train
-from fastmlp.warning import warn
 
 METHODS: tuple[Method, ...] = get_args(Method)
-NEVER = 1 << 30  # epochs, more than anybody trains for
-MEASURED = ("validation", "patience", "monitor", "target_loss", "halving")  # that make no sense once the best epoch is known
 
 
 class Fitted(NamedTuple):
@@ -61,10 +57,10 @@ def train_labelled(
             options.setdefault("task", "regression")
             if options["task"] == "regression" and options.get("monitor") == "accuracy":
                 raise ValueError("monitor='accuracy' needs method='softmax'; with 'one-vs-rest', networks are regressors")
-    held = _held_out(y, options)
+    held = held_out_rows(len(y), y, options)
     if refit and held is None:
         raise ValueError("refit=True needs validation, a fraction of the images to hold out")
-    how = options if held is None else _keeping_best(options)
+    how = options if held is None else keeping_best(options)
     if held is None or method == "softmax":
         trained = _fit(X, targets, how)
     else:  # a fraction of each class is to be held out, and these targets name none
@@ -81,35 +77,15 @@ def train_members(
     A KeyboardInterrupt after Ctrl-C so soon that there is nothing to keep."""
     options = {"output": "softmax", **options, "seed": checks.seed("seed", options.get("seed"))}
     options.setdefault("data_seed", options["seed"])
-    held = _held_out(data.labels, options)
-    how = options if held is None else _keeping_best(options)
+    held = held_out_rows(len(data.labels), data.labels, options)
+    how = options if held is None else keeping_best(options)
     population = train_begun(data.features, data.labels, members=members, **how)
-    stopped_by = np.array(population.history.stopped_by)
-    usable = (population.history.epochs > 0) & (stopped_by != "diverged")
-    if not usable.any():
-        raise KeyboardInterrupt
-    trained = population[usable].best()
+    trained = members_kept(population, ensemble)
     if ensemble:
         options["progress"] = False  # of training anew, which is a step for each number of epochs
-        kept = usable & (stopped_by != "halving")
-        trained = population[kept] if kept.any() else trained  # all that halving has kept may have diverged
-    refit = refit and "interrupt" not in stopped_by
+    refit = refit and "interrupt" not in population.history.stopped_by
     method: Decision = "ensemble" if ensemble else "softmax"
     return _measured(data, data.labels, extractor, method, trained, held, refit, options), population
-
-
-def _held_out(labels: NDArray[Any], options: Mapping[str, Any]) -> NDArray[np.integer] | None:
-    """The rows that training with these options holds out, if it is to hold out a fraction."""
-    share = options.get("validation")
-    if share is None or isinstance(share, list | tuple):
-        return None
-    seed = options["seed"] if options.get("data_seed") is None else options["data_seed"]
-    return split(len(labels), labels, checks.share("validation", share), seed)[1]
-
-
-def _keeping_best(options: dict[str, Any]) -> dict[str, Any]:
-    """The options, with some patience: by that the weights of the best epoch are kept."""
-    return options if options.get("patience") is not None else options | {"patience": NEVER}
 
 
 def _measured(
@@ -146,7 +122,7 @@ def _validated(fitted: Fitted, X: NDArray[np.floating], labels: NDArray[Any]) ->
     scores = scores_by(fitted.networks, fitted.method, X)
     record: dict[str, Any] = {"images": len(labels), "accuracy": of_classes(scores, labels, np.array(fitted.classes)).accuracy}
     if fitted.method != "ensemble":
-        each = [_best(history) | {"stopped_by": history.stopped_by} for history in fitted.histories]
+        each = [best_of(history) | {"stopped_by": history.stopped_by} for history in fitted.histories]
         record |= {name: [one[name] for one in each] if len(each) > 1 else each[0][name] for name in each[0]}
     return record | {"refit": False}
 
@@ -164,18 +140,10 @@ def _refitted(
     """
     if any(history.stopped_by == "interrupt" for history in fitted.histories):
         return fitted
-    record = fitted.made_with["validation"]
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "training .*was interrupted after", RuntimeWarning)
-            networks = _fit_again(trained, X, targets, {name: options[name] for name in options if name not in MEASURED})
-    except KeyboardInterrupt:
-        record["refit"] = "interrupted"
-        message = "training on all images was interrupted; this is what was trained without those held out"
-        warn(message, RuntimeWarning)
-        return fitted
-    record["refit"] = True
-    return fitted._replace(networks=networks)
+    softmax = {"output": "softmax"} if isinstance(trained, MLP) else {}
+    networks = trained_anew(trained, X, targets, softmax | dict(options), "images")
+    fitted.made_with["validation"]["refit"] = "interrupted" if networks is None else True
+    return fitted if networks is None else fitted._replace(networks=networks)
 
 
 def _fit(X: NDArray[np.floating], targets: NDArray[Any], options: dict[str, Any]) -> MLP | Population:
@@ -189,40 +157,3 @@ def _fit(X: NDArray[np.floating], targets: NDArray[Any], options: dict[str, Any]
     if not population.history.epochs.all():  # Ctrl-C came so soon that some have not begun: the others alone decide nothing
         raise KeyboardInterrupt
     return population
-
-
-def _fit_again(
-    trained: MLP | Population, X: NDArray[np.floating], targets: NDArray[Any], options: dict[str, Any]
-) -> tuple[MLP, ...]:
-    """Networks like those that were trained, for as many epochs as were best; a KeyboardInterrupt unless all are whole."""
-    if isinstance(trained, MLP):
-        return _whole([train(X, targets, **{"output": "softmax", **options, "epochs": _best_epoch(trained)})])
-    fitted: dict[int, MLP] = {}
-    best = np.array([_best_epoch(network) for network in trained])
-    for epochs in np.unique(best).tolist():
-        which = np.flatnonzero(best == epochs).tolist()
-        own = {name: [values[place] for place in which] for name, values in trained.options.items()}
-        columns = targets if targets.ndim == 1 else targets[:, which]
-        again = train_many(X, columns, **{**options, **own, "epochs": epochs})
-        fitted |= zip(which, _whole(list(again)), strict=True)
-    return tuple(fitted[place] for place in sorted(fitted))
-
-
-def _whole(networks: list[MLP]) -> tuple[MLP, ...]:
-    if any(network.history is None or network.history.stopped_by == "interrupt" for network in networks):
-        raise KeyboardInterrupt
-    return tuple(networks)
-
-
-def _best_epoch(network: MLP) -> int:
-    assert network.history is not None
-    return _best(network.history)["best_epoch"]
-
-
-def _best(history: History) -> dict[str, Any]:
-    """The loss on rows held out that the best epoch came to, how many epochs it took, and how many there were."""
-    losses = history.validation_loss
-    if losses is None or not len(losses):
-        return {"loss": None, "best_epoch": 0, "epochs": 0}
-    best = best_epoch(history)
-    return {"loss": float(losses[best]), "best_epoch": best + 1, "epochs": history.epochs}

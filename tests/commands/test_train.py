@@ -116,7 +116,7 @@ def test_ctrl_c_while_all_images_are_trained_on_keeps_what_was_trained_before(op
             raise KeyboardInterrupt
         return real(*arrays, **how)
 
-    monkeypatch.setattr(f"fastmlp.images.fitting.{trainer}", interrupted)
+    monkeypatch.setattr(f"fastmlp.training.refitting.{trainer}", interrupted)
     assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), "--epochs", "3", "--seed", "1", *options]) == 130
     assert "fastmlp: training on all images was interrupted; " in capsys.readouterr().err
     (path,) = tmp_path.iterdir()

@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 
 import fastmlp
+from fastmlp.commands.console import tell
 from fastmlp.commands.info import print_model
+from fastmlp.commands.table_lines import columns_as_text
 from tests.torture import rows
 from tests.torture.attack import Base, Found
 from tests.torture.npz import damaged, npy, zipped
@@ -149,6 +151,27 @@ def a_population(rng: np.random.Generator) -> Parts:
     return header, arrays
 
 
+def a_table_model(rng: np.random.Generator) -> Parts:
+    plans: list[Header] = [
+        {"name": "a", "kind": "number", "low": -1.5, "high": 2.0, "fill": 0.5, "indicator": True},
+        {"name": "b", "kind": "category", "levels": ["x", "é\x1b"], "other": True, "indicator": bool(rng.random() < 0.5)},
+        {"name": "c", "kind": "date", "low": -3.0, "high": 18321.5, "indicator": False},
+        {"name": "d", "kind": "ignored", "note": "as said"},
+    ]
+    inputs, labels = 6 + plans[1]["indicator"], some_labels(rng, 2) if rng.random() < 0.5 else None
+    output, loss, sizes = ("identity", "squared_error", 1) if labels is None else ("softmax", "cross_entropy", 2)
+    header: Header = {"kind": "table-model", "networks": [], "target": "y", "impute": bool(rng.random() < 0.5), "columns": plans}
+    validation = {"rows": 9, "accuracy": 0.5, "most_frequent": 0.25, "refit": True}
+    header["made_with"] = {"options": {}, "validation": validation, "importance": {"a": 0.25, "c": 0.0}}
+    found: Arrays = {}
+    for number in range(rng.integers(1, 3)):
+        entry, arrays = a_network(rng, [inputs, 2, sizes], output, loss, labels)
+        with_a_past(rng, entry, arrays)
+        header["networks"].append(entry)
+        found |= {f"{name}_{number}": array for name, array in arrays.items()}
+    return header, found
+
+
 def another(rng: np.random.Generator, value: Any) -> Any:
     """A value of the same type, or any."""
     alike = [odd for odd in (*ODD, *WORDS) if type(odd) is type(value)]
@@ -216,7 +239,7 @@ def damage_array(rng: np.random.Generator, array: np.ndarray) -> np.ndarray:
 @cache
 def whole(seed: int) -> tuple[bytes, Arrays, dict[str, bytes]]:
     """A model: its header, its arrays, and the members of its file."""
-    header, arrays = [an_mlp, an_image_classifier, a_population][seed % 3](np.random.default_rng(seed))
+    header, arrays = [an_mlp, an_image_classifier, a_population, a_table_model][seed % 4](np.random.default_rng(seed))
     text = json.dumps(header | {"format": "fastmlp", "version": 2}).encode()
     arrays = {"header": np.frombuffer(text, np.uint8), **arrays}
     return text, arrays, {f"{name}.npy": npy(array) for name, array in arrays.items()}
@@ -303,6 +326,8 @@ class Attack(Base):
         """Whatever can be done with a model."""
         with contextlib.redirect_stdout(io.StringIO()) as told:
             print_model(model)
+            if isinstance(model, fastmlp.TableModel):
+                tell(columns_as_text(model.encoder))
         if any(not (one.isprintable() or one == "\n") for one in told.getvalue()):
             raise Found(f"what info tells would be obeyed by a terminal: {told.getvalue()!r:.500}")
         repr(model)

@@ -1,0 +1,1 @@
+"""Tables: files and frames of named columns -> what the columns are -> inputs of networks -> predictions."""

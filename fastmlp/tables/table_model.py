@@ -1,0 +1,129 @@
+"""TableModel: networks, and what makes their inputs of the columns of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.networks import records
+from fastmlp.networks.metrics import Evaluation, listing, short
+from fastmlp.networks.mlp import MLP
+from fastmlp.storage import write_model
+from fastmlp.tables.encoder import Encoder
+from fastmlp.tables.importance import evaluation_by, outputs_by
+from fastmlp.tables.table_reading import read_table
+from fastmlp.tables.target import known_labels, quantities, target_column
+from fastmlp.writing import StrPath
+
+
+class TableModel:
+    """Networks that were trained on a table, with what its columns are: `train_table` makes one, `fastmlp.load` reads one.
+
+    Attributes
+    ----------
+    networks : tuple of MLP
+        One, or those of an ensemble, of whose probabilities or outputs the mean is taken. Their inputs are those of the encoder.
+    encoder : Encoder
+        What the columns are, and how they become inputs; `encoder.inputs` has the names of these.
+    target : str
+        The name of the column that is predicted.
+    classes : (K,) array or None
+        The labels of a classifier: booleans, numbers or texts; None for a regressor.
+    made_with : dict
+        What it was trained with, as that of an MLP; and under "validation" how good it was on rows held out, beside what the most
+        frequent class or the mean alone would have been, under "importance" by how much that drops where a column is shuffled.
+    """
+
+    def __init__(self, encoder: Encoder, networks: Sequence[MLP], made_with: Mapping[str, Any] | None = None) -> None:
+        self.encoder, self.networks, self.made_with = encoder, tuple(networks), dict(made_with or {})
+        if not self.networks:
+            raise ValueError("networks must hold one at least; got none")
+        first, inputs = self.networks[0], len(encoder.inputs)
+        for network in self.networks:
+            sizes = network.layer_sizes[0], network.layer_sizes[-1]
+            if sizes != (inputs, first.layer_sizes[-1] if first.classes is not None else 1):
+                raise ValueError(f"networks must have {inputs} inputs, and outputs for one target; got {network}")
+            if _labels_of(network) != _labels_of(first):
+                raise ValueError("networks must all have the same classes")
+
+    @property
+    def target(self) -> str:
+        return self.encoder.target
+
+    @property
+    def classes(self) -> NDArray[Any] | None:
+        return self.networks[0].classes
+
+    def __repr__(self) -> str:
+        kind = "regressor" if self.classes is None else f"classifier of {listing(map(short, self.classes.tolist()))}"
+        several = f", {len(self.networks)} networks" if len(self.networks) > 1 else ""
+        used = listing(map(short, self.encoder.places()))
+        return f"<TableModel of {short(self.target)} by {used}: {kind}{several}>"
+
+    def predict_table(self, table: Any, *, delimiter: str | None = None, decimal: str | None = None) -> NDArray[Any]:
+        """The class, or the number, that is predicted for each row of a table.
+
+        Parameters
+        ----------
+        table : path, data frame of pandas, polars or pyarrow, or dict of columns
+            As for `train_table`: with all columns that are used, in any order. Others are ignored, those that the model was not
+            trained with by a UserWarning; the target may be among them, or not.
+        delimiter, decimal : str, optional
+            As for `train_table`.
+
+        Returns
+        -------
+        (N,) labels, or numbers
+
+        Raises
+        ------
+        OSError, TypeError
+            As `train_table` does.
+        ValueError
+            If it is no table, lacks a column, or has a cell that is missing or none of the kind of its column.
+        """
+        outputs = outputs_by(self.networks, self.encoder.encode(read_table(table, delimiter, decimal)))
+        return outputs if self.classes is None else self.classes[outputs.argmax(axis=1)]
+
+    def predict_proba(self, table: Any, *, delimiter: str | None = None, decimal: str | None = None) -> NDArray[np.floating]:
+        """The probabilities (N, K) of the classes, in their order, for each row of a table: see `predict_table`.
+
+        Raises
+        ------
+        OSError, TypeError, ValueError
+            As `predict_table` does; a ValueError for a regressor.
+        """
+        if self.classes is None:
+            raise ValueError("predict_proba is for classifiers; this is a regressor: use predict_table")
+        return outputs_by(self.networks, self.encoder.encode(read_table(table, delimiter, decimal)))
+
+    def evaluate(self, table: Any, *, delimiter: str | None = None, decimal: str | None = None) -> Evaluation:
+        """How good the predictions are for the rows of a table that has the target, too: see `predict_table`.
+
+        Raises
+        ------
+        OSError, TypeError, ValueError
+            As `predict_table` does; a ValueError if the target is not there, is missing in a row, or is none of the classes.
+        """
+        raw = read_table(table, delimiter, decimal)
+        column = target_column(raw, self.target)
+        known = None if self.classes is None else known_labels(raw, self.target, column, self.classes)
+        y = quantities(raw, self.target, column) if known is None else known
+        return evaluation_by(self.networks, self.encoder.encode(raw), y)
+
+    def save(self, path: StrPath) -> None:
+        """Save to an .npz file, which `fastmlp.load` reads; only a model is written over."""
+        own = {
+            "target": self.target,
+            "impute": self.encoder.impute,
+            "columns": [plan.as_entry() for plan in self.encoder.plans],
+            **records.made_with_entry(self),
+        }
+        write_model(path, records.of_networks("table-model", self.networks, **own))
+
+
+def _labels_of(network: MLP) -> list[Any] | None:
+    return None if network.classes is None else network.classes.tolist()
