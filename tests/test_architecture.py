@@ -145,9 +145,9 @@ def test_only_images_knows_pillow_and_only_kernels_know_numba():
             assert "numba" not in others, path
 
 
-def test_only_one_file_knows_pyarrow_and_none_other_frames():
+def test_only_one_file_knows_pyarrow_and_one_makes_other_frames():
     for path, tree in sources().items():
-        assert not outside(path, tree) & {"pandas", "polars"}, path
+        assert path == "networks/table.py" or not outside(path, tree) & {"pandas", "polars"}, path
         assert path == "tables/by_arrow.py" or "pyarrow" not in outside(path, tree), path
 
 

@@ -22,7 +22,11 @@ exit code: 0 all is well; 2 wrong usage, or a file that cannot be read or writte
 
 def declare(parser: Parser) -> None:
     """The arguments, and what runs."""
-    parser.add_argument("model", metavar="MODEL", help="a file that fastmlp wrote; an image classifier is exported for features")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a file that fastmlp wrote; of images and tables what takes the features, or the inputs that columns become",
+    )
     parser.add_argument("-o", "--output", metavar="FILE", type=file_name, required=True)
     parser.add_argument("--dtype", metavar="NAME", type=name_of(DTYPES), help=f"{either(DTYPES)}; default: as in the model")
     parser.set_defaults(run=_run)

@@ -34,7 +34,8 @@ class Exportable:
         """Write the model for programs that know nothing of fastmlp; the ending of the file says how.
 
         A classifier gives probabilities in the order of its classes, of two classes both; a regressor its outputs. A `Population`
-        gives the mean over its members that did not diverge, as its `predict` does by default; an `ImageClassifier` takes features.
+        gives the mean over its members that did not diverge, as its `predict` does by default; an `ImageClassifier` takes features,
+        and a `TableModel` the numbers that its encoder makes of a row, in the order of `encoder.inputs`.
 
         Parameters
         ----------

@@ -10,7 +10,8 @@ from fastmlp.writing import StrPath
 
 
 def load_any(path: StrPath) -> Any:
-    """Load a model that `save` wrote, or `export` as .json, exactly as it was: an MLP, an ImageClassifier, a TableModel or a Population.
+    """Load a model that `save` wrote, or `export` as .json, exactly as it was: an MLP, an ImageClassifier, a TableModel or a
+    Population.
 
     Which one, the file alone knows; to a type checker it is Any, or what a variable is declared as.
 

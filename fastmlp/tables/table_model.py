@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.networks import records
+from fastmlp.networks.exported import Exportable, formula_of
 from fastmlp.networks.metrics import Evaluation, listing, short
 from fastmlp.networks.mlp import MLP
-from fastmlp.storage import write_model
+from fastmlp.storage import Record, write_model
 from fastmlp.tables.encoder import Encoder
 from fastmlp.tables.importance import evaluation_by, outputs_by
 from fastmlp.tables.table_reading import read_table
@@ -19,7 +21,7 @@ from fastmlp.tables.target import known_labels, quantities, target_column
 from fastmlp.writing import StrPath
 
 
-class TableModel:
+class TableModel(Exportable):
     """Networks that were trained on a table, with what its columns are: `train_table` makes one, `fastmlp.load` reads one.
 
     Attributes
@@ -116,13 +118,21 @@ class TableModel:
 
     def save(self, path: StrPath) -> None:
         """Save to an .npz file, which `fastmlp.load` reads; only a model is written over."""
+        write_model(path, self._record())
+
+    def _record(self) -> Record:
         own = {
             "target": self.target,
             "impute": self.encoder.impute,
             "columns": [plan.as_entry() for plan in self.encoder.plans],
             **records.made_with_entry(self),
         }
-        write_model(path, records.of_networks("table-model", self.networks, **own))
+        return records.of_networks("table-model", self.networks, **own)
+
+    def _formula(self, dtype: Any) -> Any:
+        alike = [network.like(np.asarray(network.theta, dtype)) for network in self.networks]
+        own, text = [(network, network.theta) for network in alike], f"{repr(self)[1:-1]}; inputs {', '.join(self.encoder.inputs)}"
+        return formula_of(own, partial(outputs_by, alike), text=text, classes=self.classes, dtype=alike[0].dtype)
 
 
 def _labels_of(network: MLP) -> list[Any] | None:
