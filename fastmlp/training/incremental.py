@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,13 +13,13 @@ from fastmlp import arrays, checks, interrupts, labels
 from fastmlp.kernels import optimizers
 from fastmlp.kernels.optimizers import SOLVERS
 from fastmlp.kernels.tiles import shuffle
-from fastmlp.literals import Activation, Dtype, Init, Loss, LossFunction, Optimizer, Output, Task
 from fastmlp.networks.history import DivergedError, History
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.objective import every_row
 from fastmlp.networks.provenance import made_with
 from fastmlp.training.defaults import BATCH_SIZE, default_rate
 from fastmlp.training.initial import ORDER, dropped_by, first_thetas, stream, untrained
+from fastmlp.training.option_types import PiecewiseOptions
 from fastmlp.training.options import DEFAULTS, Options
 from fastmlp.training.scaling import Scaling, fold, is_standardized, scaled, unfold
 from fastmlp.training.steps import Steps
@@ -29,34 +29,12 @@ BLOCK_WORK = 1 << 25  # parameters times rows that are done before anybody inter
 ENOUGH = 1 << 17  # rows, after which means and deviations are known
 
 
-class StreamOptions(TypedDict, total=False):
-    """The options of `train` that make sense where rows come bit by bit."""
+class StreamOptions(PiecewiseOptions, total=False):
+    """The options of a Trainer."""
 
-    hidden: int | Sequence[int] | None
-    activation: Activation | Sequence[Activation] | None
-    output: Output | None
-    loss: Loss | LossFunction | None
-    huber_delta: float | None
-    bias: bool | None
-    task: Task | None
     batch_size: int
-    optimizer: Optimizer
-    learning_rate: float | None
-    momentum: float
-    beta1: float
-    beta2: float
-    epsilon: float
     l2: float
-    l1: float
-    dropout: float | Sequence[float]
-    clip: float | None
-    average: float
-    shuffle: bool
     class_weight: Mapping[Any, float] | None
-    standardize: bool | None
-    init: Init | MLP
-    seed: int | None
-    dtype: Dtype | None
 
 
 class Trainer:

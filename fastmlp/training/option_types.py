@@ -11,8 +11,8 @@ from fastmlp.literals import Activation, Dtype, Init, Loss, LossFunction, Monito
 from fastmlp.networks.mlp import MLP
 
 
-class EstimatorOptions(TypedDict, total=False):
-    """The options of `train` that are parameters of an estimator: how to train, with whatever rows."""
+class PiecewiseOptions(TypedDict, total=False):
+    """The options of `train` that mean the same where rows come bit by bit."""
 
     hidden: int | Sequence[int] | None
     activation: Activation | Sequence[Activation] | None
@@ -21,24 +21,33 @@ class EstimatorOptions(TypedDict, total=False):
     huber_delta: float | None
     bias: bool | None
     task: Task | None
-    batch_size: int | None
     optimizer: Optimizer
     learning_rate: float | None
     momentum: float
     beta1: float
     beta2: float
     epsilon: float
-    l2: float | None
     l1: float
     dropout: float | Sequence[float]
     clip: float | None
     average: float
+    shuffle: bool
+    standardize: bool | None
+    init: Init | MLP
+    seed: int | None
+    dtype: Dtype | None
+
+
+class EstimatorOptions(PiecewiseOptions, total=False):
+    """The options of `train` that are parameters of an estimator: how to train, with whatever rows."""
+
+    batch_size: int | None
+    l2: float | None
     schedule: Schedule | None
     power_t: float
     decay: float | None
     warmup: float
     epochs: int | None
-    shuffle: bool
     target_loss: float | None
     tolerance: float | None
     tol: float | None
@@ -47,13 +56,9 @@ class EstimatorOptions(TypedDict, total=False):
     patience: int | None
     monitor: Monitor
     class_weight: Mapping[Any, float] | Literal["balanced"] | None
-    standardize: bool | None
-    init: Init | MLP
     keep_state: bool
     bootstrap: bool
-    seed: int | None
     data_seed: int | None
-    dtype: Dtype | None
     threads: int | None
     progress: bool
 
