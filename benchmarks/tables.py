@@ -130,6 +130,7 @@ TABLES = {  # the tests that each tells of, by the beginnings of their names, an
     "quality": ("test_quality.py", scores),
     "estimators": (("test_estimators.py", "test_population_search.py"), compared),
     "regularization": ("test_regularization.py", compared),
+    "incremental": ("test_incremental.py", compared),
     "solvers": ("test_solvers.py", compared),
     "convergence": ("test_convergence.py", convergence),
     "start": ("test_start.py", compared),
