@@ -121,8 +121,8 @@ def loss_address(custom: CustomLoss) -> int:
     """The address of a function that kernels can call."""
     if custom.function is None:
         raise ValueError(
-            f"the loss of this network is the function {custom.name!r}, which is not in its file: set its loss_function to it,"
-            " or give train loss="
+            f"the loss of this network is the function {custom.name!r}, which is not in its file: give loss= where it is"
+            " trained, or set loss_function of an MLP to it"
         )
     if isinstance(custom.found, str):
         raise ValueError(f"the loss function {custom.name!r} {custom.found}")
@@ -227,6 +227,8 @@ def part(name: str, value: Any) -> float:
 
 def dropout_shares(name: str, value: Any) -> float | tuple[float, ...]:
     """One for all hidden layers, or one for each."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     return tuple(fraction(name, one) for one in value) if isinstance(value, list | tuple) else fraction(name, value)
 
 

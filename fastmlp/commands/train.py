@@ -84,10 +84,13 @@ def declare(parser: Parser) -> None:
 def _explanations() -> dict[str, str]:
     from fastmlp.images.extractors import DEFAULT_EXTRACTOR, EXTRACTORS
     from fastmlp.images.fitting import METHODS
+    from fastmlp.kernels.activations import HIDDEN
     from fastmlp.training.options import explanation
 
     texts = {name: explanation(name) for name in (*SWEPT, *SINGLE, "bootstrap")}
     texts["hidden"] = 'units of each hidden layer, by default 100; "/" between alternatives'
+    texts["dropout"] = "share of the units of each hidden layer that rows are trained without"
+    texts["activation"] = f"of all hidden layers: {either(HIDDEN)}"
     texts["members"] += "; by default one for each combination of values"
     return {"extractor": f"{either(EXTRACTORS)}; default: {DEFAULT_EXTRACTOR}", "method": either(METHODS), **texts}
 

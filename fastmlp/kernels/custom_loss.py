@@ -21,7 +21,6 @@ from numba import carray, types
 from numba.extending import is_jitted
 
 from fastmlp.kernels.apart import in_own_thread
-from fastmlp.kernels.numba_internals import NumbaError
 from fastmlp.kernels.trace import Traced, traced
 
 FIRST_ADDRESS = 1 << 12  # no memory lies below, and no code of losses.py above
@@ -117,7 +116,7 @@ def _compiled(function):
 
     try:
         once.compile((types.float64, types.float64))
-    except NumbaError as error:
+    except Exception as error:  # of Numba's, some are none of its own kind
         return f"does not compile: {_told_by(error)}"
     given = once.nopython_signatures[0].return_type
     if not (isinstance(given, types.BaseTuple) and len(given) == 2 and all(isinstance(one, _REAL) for one in given)):

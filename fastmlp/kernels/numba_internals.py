@@ -14,7 +14,6 @@ import numpy as np
 from llvmlite import binding, ir
 from numba.core import caching, cgutils, codegen, compiler, event, serialize
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.errors import NumbaError as NumbaError  # that of what does not compile
 from numba.core.errors import NumbaTypeError
 from numba.core.registry import cpu_target
 from numba.misc.appdirs import AppDirs

@@ -104,7 +104,13 @@ def _losses(network: MLP, ax: Any) -> Axes:
         ax.plot(epochs, history.validation_loss, label="validation")
         accuracy = history.validation_accuracy
         best = int(np.argmin(history.validation_loss) if accuracy is None else np.argmax(accuracy))
-        ax.plot(epochs[best], history.validation_loss[best], "o", color="C1", label=f"best: epoch {best + 1}")
+        ax.plot(
+            epochs[best],
+            history.validation_loss[best],
+            "o",
+            color="C1",
+            label=f"best {'loss' if accuracy is None else 'accuracy'}: epoch {best + 1}",
+        )
         ax.legend()
     if _spans_much(np.concatenate(shown)):
         ax.set_yscale("log")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from numbers import Real
@@ -79,6 +79,8 @@ def _of_polars(series: Any) -> Any:
 
 def _column_of(cells: Any) -> Column:
     """What an array holds, or a list of Python's objects."""
+    if isinstance(cells, str | bytes) or not isinstance(cells, Iterable):
+        raise ValueError(f"no sequence of cells, {checks.shown(cells)}")
     array = cells if isinstance(cells, np.ndarray) else None
     if array is None and hasattr(cells, "__array__"):
         array = np.asarray(cells)

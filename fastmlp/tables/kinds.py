@@ -75,15 +75,17 @@ def _plan(name: str, column: Column, table: RawTable, is_category: bool, impute:
 
 
 def reject_misfits(name: str, column: Column, table: RawTable, hint: str = "") -> None:
-    """Rejects a column of texts that are numbers but for very few."""
-    if not isinstance(column, TextColumn) or texts_that_fit(column, "number", LOOKED_AT).mean() < 0.5:
-        return
-    counts = column.levels.counts()
-    odd = int(counts[~texts_that_fit(column, "number")].sum())
-    if odd <= max(1, FEW_MISFITS * counts.sum()) < counts.sum() - odd:
-        but = "one cell" if odd == 1 else f"{odd} cells"
-        place = misfit(column, "number", table)
-        raise ValueError(f"{table.name}: column {checks.shown(name)} is numbers but for {but}: {place}{hint}")
+    """Rejects a column of texts that are numbers, or dates, but for very few."""
+    kinds: tuple[ColumnKind, ...] = ("number", "date")
+    for kind in kinds:
+        if not isinstance(column, TextColumn) or texts_that_fit(column, kind, LOOKED_AT).mean() < 0.5:
+            continue
+        counts = column.levels.counts()
+        odd = int(counts[~texts_that_fit(column, kind)].sum())
+        if odd <= max(1, FEW_MISFITS * counts.sum()) < counts.sum() - odd:
+            but = "one cell" if odd == 1 else f"{odd} cells"
+            place = misfit(column, kind, table)
+            raise ValueError(f"{table.name}: column {checks.shown(name)} is {kind}s but for {but}: {place}{hint}")
 
 
 def _category(name: str, column: Column, table: RawTable, is_category: bool, impute: bool) -> ColumnPlan:

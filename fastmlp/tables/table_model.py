@@ -17,7 +17,7 @@ from fastmlp.storage import Record, write_model
 from fastmlp.tables.encoder import Encoder
 from fastmlp.tables.importance import evaluation_by, outputs_by
 from fastmlp.tables.table_reading import read_table
-from fastmlp.tables.target import known_labels, quantities, target_column
+from fastmlp.tables.target import known_labels, known_quantities, target_column
 from fastmlp.writing import StrPath
 
 
@@ -113,7 +113,7 @@ class TableModel(Exportable):
         raw = read_table(table, delimiter, decimal)
         column = target_column(raw, self.target)
         known = None if self.classes is None else known_labels(raw, self.target, column, self.classes)
-        y = quantities(raw, self.target, column) if known is None else known
+        y = known_quantities(raw, self.target, column) if known is None else known
         return evaluation_by(self.networks, self.encoder.encode(raw), y)
 
     def save(self, path: StrPath) -> None:

@@ -57,6 +57,8 @@ def table_task(
             raise TypeError(f"{option} must be a list of names of columns; got {checks.shown(names)}")
     if impute is not None:
         checks.one_of("impute", impute, IMPUTE)
+    if not isinstance(target, str):
+        raise TypeError(f"target must be the name of a column, as text; got {checks.shown(target)}")
     raw = read_table(table, delimiter, decimal)
     if raw.rows < FEWEST_ROWS:
         raise ValueError(f"{raw.name} must have at least {FEWEST_ROWS} rows to train on; it has {raw.rows}")

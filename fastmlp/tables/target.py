@@ -71,6 +71,13 @@ def quantities(table: RawTable, name: str, column: Column) -> NDArray[np.float64
     return column.numbers
 
 
+def known_quantities(table: RawTable, name: str, column: Column) -> NDArray[np.float64]:
+    """The same of a target of which no cell may be missing."""
+    gone = column.levels.codes < 0 if column.numbers is None else np.isnan(column.numbers)
+    check_missing(gone, name, table, "; the target must be known of all rows")
+    return quantities(table, name, column)
+
+
 def labels_of(column: Column) -> NDArray[Any]:
     """The cells of a target as labels: booleans, whole numbers, numbers or texts."""
     if column.is_logical:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self, Unpack
 
@@ -13,6 +13,7 @@ from fastmlp import arrays, checks, interrupts, labels
 from fastmlp.kernels import optimizers
 from fastmlp.kernels.optimizers import SOLVERS
 from fastmlp.kernels.tiles import shuffle
+from fastmlp.literals import Task
 from fastmlp.networks.history import DivergedError, History
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.objective import every_row
@@ -25,6 +26,7 @@ from fastmlp.training.scaling import Scaling, fold, is_standardized, scaled, unf
 from fastmlp.training.steps import Steps
 
 MOVED = 0.01  # of a deviation: how far a mean has to move, or by which part a deviation to change, for columns to be scaled anew
+FEWEST_CLASSES = 2
 BLOCK_WORK = 1 << 25  # parameters times rows that are done before anybody interrupts
 ENOUGH = 1 << 17  # rows, after which means and deviations are known
 
@@ -47,7 +49,7 @@ class Trainer:
 
     Parameters
     ----------
-    classes : (C,), optional
+    classes : iterable of C labels, optional
         All labels that there will be, for a classifier; by default those of the first rows.
     **options
         Those of `train` but for such as need all rows, or know of an end: hidden, activation, output, loss, huber_delta, bias,
@@ -74,7 +76,7 @@ class Trainer:
     >>> model = trainer.finish()
     """
 
-    def __init__(self, *, classes: ArrayLike | None = None, **options: Unpack[StreamOptions]) -> None:
+    def __init__(self, *, classes: Iterable[Any] | None = None, **options: Unpack[StreamOptions]) -> None:
         checks.known_options("Trainer", options, set(StreamOptions.__annotations__))
         if options.get("optimizer") in SOLVERS:
             raise ValueError(f"optimizer must be one that takes steps from batches; {options['optimizer']!r} needs all rows")
@@ -87,7 +89,7 @@ class Trainer:
             self._given.setdefault("task", "classification")
         self._options = Options.checked({**DEFAULTS, **self._given}, np.zeros((BATCH_SIZE, 1)))
         self._given["seed"] = self._options.seed
-        self._classes = None if classes is None else labels.classes_of(classes, len(np.asarray(classes)))
+        self._classes = None if classes is None else _labels_to_come(classes, self._options.task)
         self._state: _State | None = None
         self.rows, self.losses = 0, list[float]()
 
@@ -206,6 +208,23 @@ class Trainer:
             self.rows += len(rows)
             interrupts.raise_noted()
         return total / n
+
+
+def _labels_to_come(classes: Any, task: Task | None) -> NDArray[Any]:
+    """The sorted labels; what is wrong with them is told of `classes`."""
+    if task == "regression":
+        raise ValueError("classes are for classification; got task='regression'")
+    if (
+        isinstance(classes, str)
+        or not isinstance(classes, Iterable)
+        or len(listed := list(classes)) < FEWEST_CLASSES
+        or np.ndim(listed[0])
+    ):
+        raise ValueError(f"classes must be all labels that there will be, at least {FEWEST_CLASSES}; got {checks.shown(classes)}")
+    try:
+        return labels.classes_of(np.array(listed) if isinstance(classes, np.ndarray) else listed, len(listed))
+    except ValueError as error:
+        raise ValueError(f"classes cannot be labels: {error}".replace(" y ", " they ").replace(" y[", " classes[")) from None
 
 
 class _Columns:

@@ -72,6 +72,10 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list)
 
 
+def _are_alternatives(value: Any) -> bool:
+    return _is_list(value) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
 def _are_networks(value: Any) -> bool:
     if isinstance(value, str | MLP):
         return False
@@ -160,7 +164,9 @@ class Options:
     dropout: Any = field(
         default=0.0,
         metadata=_about(
-            checks.dropout_shares, "share of hidden units that rows are trained without, one or one for each layer", _is_list
+            checks.dropout_shares,
+            "share of hidden units that rows are trained without, one or one for each layer",
+            _are_alternatives,
         ),
     )
     clip: Any = field(

@@ -132,3 +132,15 @@ def test_a_loss_that_is_not_finite_is_told():
     with pytest.raises(fastmlp.DivergedError):
         for _ in range(9):
             trainer.partial_fit(X, NUMBERS)
+
+
+@pytest.mark.parametrize("classes", ["ab", 2, [], ["a"], ["a", None], [["a"], ["b"]]])
+def test_classes_must_be_labels(classes):
+    with pytest.raises(ValueError, match=r"^classes "):
+        fastmlp.Trainer(classes=classes)
+
+
+def test_classes_are_any_labels_for_a_classifier_alone():
+    assert fastmlp.Trainer(classes={"yes", "no"}, **OWN).partial_fit(X, WORDS).finish().classes.tolist() == ["no", "yes"]
+    with pytest.raises(ValueError, match="classes are for classification"):
+        fastmlp.Trainer(classes=[0, 1], task="regression")

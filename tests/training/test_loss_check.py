@@ -214,3 +214,13 @@ def test_levenberg_marquardt_is_for_squares():
             return prediction - target, 1.0
 
         fastmlp.train(X, Y[:, 0], loss=squared_error, optimizer="levenberg-marquardt")
+
+
+def test_what_numba_does_not_know_at_all_is_a_sentence():
+    def imports(prediction, target):
+        import math
+
+        return math.cosh(prediction - target), math.sinh(prediction - target)
+
+    with pytest.raises(ValueError, match="the loss function 'imports' does not compile"):
+        fastmlp.train(np.ones((9, 1)), np.arange(9) / 2, loss=imports)

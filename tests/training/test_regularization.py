@@ -283,3 +283,11 @@ def test_a_grid_of_them_is_a_population():
     assert members.options["dropout"] == [0.0, 0.0, 0.2, 0.2] and members.options["l1"] == [0.0, 0.1] * 2
     with pytest.raises(ValueError, match="the layers of one network are a tuple"):
         fastmlp.train_many(X, y, members=3, hidden=(4, 4), dropout=[0.1, 0.2])
+
+
+def test_shares_may_be_an_array():
+    _, X, y, _ = given(BINARY, np.float64)
+    options = {"hidden": (3, 4), "epochs": 2, "seed": 0}
+    one, other = (fastmlp.train(X, y, dropout=shares, **options) for shares in (np.array([0.1, 0.2]), (0.1, 0.2)))
+    assert np.array_equal(one.theta, other.theta)
+    assert fastmlp.train_many(X, y, dropout=np.array([0.1, 0.2]), **options).options["dropout"] == [0.1, 0.2]
