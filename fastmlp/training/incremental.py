@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self, Unpack
+from typing import Any, NamedTuple, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -84,11 +84,10 @@ class Trainer:
             checks.positive_int("batch_size", options["batch_size"])
         if isinstance(options.get("class_weight"), str):
             raise ValueError("class_weight must be a mapping, as nobody knows how many rows of each class there will be")
-        self._given: dict[str, Any] = {"l2": 0.0, "schedule": "constant", **options}
+        given: dict[str, Any] = {"l2": 0.0, "schedule": "constant", **options}
         if classes is not None:
-            self._given.setdefault("task", "classification")
-        self._options = Options.checked({**DEFAULTS, **self._given}, np.zeros((BATCH_SIZE, 1)))
-        self._given["seed"] = self._options.seed
+            given.setdefault("task", "classification")
+        self._options = Options.checked({**DEFAULTS, **given}, np.zeros((BATCH_SIZE, 1)))
         self._classes = None if classes is None else _labels_to_come(classes, self._options.task)
         self._state: _State | None = None
         self.rows, self.losses = 0, list[float]()
@@ -120,7 +119,7 @@ class Trainer:
         DivergedError
             If the loss is not finite.
         """
-        wanted = checks.dtype(self._given.get("dtype")) if self._state is None else self._state.network.dtype
+        wanted = self._options.dtype if self._state is None else self._state.network.dtype
         columns = None if self._state is None else self._state.network.layer_sizes[0]
         names = None if self._state is None else self._state.network.feature_names
         x = arrays.floating(arrays.matrix("X", X, wanted, columns=columns, names=names), wanted)
@@ -129,9 +128,9 @@ class Trainer:
         network = state.network
         targets = network.targets(y, len(x))
         weights = self._weights(sample_weight, targets, network)
-        self._state = state
-        state.see(x, targets)
         with interrupts.noted():
+            state.see(x, targets)
+            self._state = state
             self.losses.append(self._learn(state, x, scaled(targets, state.outputs), weights))
         if not np.isfinite(self.losses[-1]) or not arrays.all_finite(network.theta):
             raise DivergedError(len(self.losses) - 1, self.losses[-1], state.rule.learning_rate)
@@ -181,7 +180,7 @@ class Trainer:
         return _State(network, steps, rule, moments, standardized, stream(options.seed, ORDER), begun)
 
     def _weights(self, given: ArrayLike | None, targets: NDArray[Any], network: MLP) -> NDArray[Any]:
-        factors = self._given.get("class_weight")
+        factors = self._options.class_weight
         if given is None and factors is None:
             return np.ones(1, network.dtype)
         weights = np.ones(len(targets)) if given is None else arrays.unscaled_weights(given, len(targets))
@@ -227,26 +226,32 @@ def _labels_to_come(classes: Any, task: Task | None) -> NDArray[Any]:
         raise ValueError(f"classes cannot be labels: {error}".replace(" y ", " they ").replace(" y[", " classes[")) from None
 
 
-class _Columns:
+class _Columns(NamedTuple):
     """Means and squares of columns so far."""
 
-    def __init__(self, count: int) -> None:
-        self.rows, self.mean, self.squares = 0, np.zeros(count), np.zeros(count)
+    rows: int
+    mean: NDArray[np.float64]
+    squares: NDArray[np.float64]  # the sums of those of deviations from the means
 
-    def see(self, values: NDArray[Any]) -> None:
-        """Merges those of more rows with them: Chan, Golub and LeVeque 1983, equation 2.1."""
-        if not self.rows:
-            self.mean = values[0].astype(np.float64)
+    def with_rows(self, values: NDArray[Any]) -> _Columns:
+        """Those of more rows merged with them: Chan, Golub and LeVeque 1983, equation 2.1."""
+        mean, rows = self.mean if self.rows else values[0].astype(np.float64), self.rows + len(values)
         with np.errstate(over="ignore", invalid="ignore"):
-            apart = values - self.mean
-            total, self.rows = apart.sum(axis=0), self.rows + len(values)
-            self.squares += np.maximum(np.einsum("ij,ij->j", apart, apart) - total * total / self.rows, 0)
-            self.mean = self.mean + total / self.rows
+            apart = values - mean
+            total = apart.sum(axis=0)
+            more = np.maximum(np.einsum("ij,ij->j", apart, apart) - total * total / rows, 0)
+            return _Columns(rows, mean + total / rows, self.squares + more)
 
     def scaling(self, dtype: Any) -> Scaling:
         deviation = np.sqrt(self.squares / self.rows)
-        deviation[~(deviation > np.finfo(dtype).eps * np.abs(self.mean) + np.finfo(dtype).tiny)] = 1.0
+        if not (np.isfinite(self.mean).all() and np.isfinite(deviation).all()):
+            raise ValueError("X and y are too large to be standardized; scale them down, or give standardize=False")
+        deviation[deviation <= np.finfo(dtype).eps * np.abs(self.mean) + np.finfo(dtype).tiny] = 1.0
         return Scaling(self.mean.astype(dtype), (1 / deviation).astype(dtype))
+
+
+def _no_rows(columns: int) -> _Columns:
+    return _Columns(0, np.zeros(columns), np.zeros(columns))
 
 
 def _has_moved(old: Scaling, new: Scaling) -> bool:
@@ -270,8 +275,9 @@ class _State:
     def __post_init__(self) -> None:
         network = self.network
         self.inputs, self.outputs = Scaling(*network.unscaled), None  # type: Scaling, Scaling | None
-        self._x = _Columns(network.layer_sizes[0])
-        self._y = _Columns(network.layer_sizes[-1]) if self.standardized and network.output == "identity" else None
+        self._x, self._y = _no_rows(network.layer_sizes[0]), None  # type: _Columns, _Columns | None
+        if self.standardized and network.output == "identity":
+            self._y = _no_rows(network.layer_sizes[-1])
         self._calls = 0
 
     def next_rule(self) -> optimizers.Rule:
@@ -281,21 +287,22 @@ class _State:
         return self.rule._replace(method=self.rule.method._replace(schedule=schedule))
 
     def see(self, x: NDArray[Any], targets: NDArray[Any]) -> None:
-        """Scales columns anew, where these rows have changed what is known of them."""
+        """Scales columns anew, where these rows have changed what is known of them; after an error all is as it was."""
         if not self.standardized or self._x.rows >= ENOUGH:
             return
         first, dtype = not self._x.rows, self.network.dtype
-        self._x.see(x)
-        inputs, outputs = self._x.scaling(dtype), None
-        if self._y is not None:
-            self._y.see(targets)
-            outputs = self._y.scaling(dtype)
-        if not all(np.isfinite(part).all() for scaling in (inputs, outputs) if scaling for part in scaling):
-            raise ValueError("X and y are too large to be standardized; scale them down, or give standardize=False")
-        if first and not self.begun:
+        of_x, of_y = self._x.with_rows(x), None if self._y is None else self._y.with_rows(targets)
+        inputs, outputs = of_x.scaling(dtype), None if of_y is None else of_y.scaling(dtype)
+        if first or _has_moved(self.inputs, inputs) or (outputs and self.outputs and _has_moved(self.outputs, outputs)):
+            if self.begun or not first:
+                own = [self.network._theta, *self.moments[2:]]
+                for theta, scaled_anew in zip(own, [self._anew(theta, inputs, outputs) for theta in own], strict=True):
+                    theta[:] = scaled_anew
             self.inputs, self.outputs = inputs, outputs
-        elif first or _has_moved(self.inputs, inputs) or (outputs and self.outputs and _has_moved(self.outputs, outputs)):
-            for theta in [self.network._theta, *self.moments[2:]]:
-                fold(self.network, theta[None], self.inputs, self.outputs)
-                theta[:] = unfold(self.network, theta[None], inputs, outputs)[0]
-            self.inputs, self.outputs = inputs, outputs
+        self._x, self._y = of_x, of_y
+
+    def _anew(self, theta: NDArray[Any], inputs: Scaling, outputs: Scaling | None) -> NDArray[Any]:
+        """Parameters of the same function of columns that are scaled in another way."""
+        theta = theta[None].copy()
+        fold(self.network, theta, self.inputs, self.outputs)
+        return unfold(self.network, theta, inputs, outputs)[0]

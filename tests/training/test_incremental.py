@@ -144,3 +144,15 @@ def test_classes_are_any_labels_for_a_classifier_alone():
     assert fastmlp.Trainer(classes={"yes", "no"}, **OWN).partial_fit(X, WORDS).finish().classes.tolist() == ["no", "yes"]
     with pytest.raises(ValueError, match="classes are for classification"):
         fastmlp.Trainer(classes=[0, 1], task="regression")
+
+
+def test_rows_that_are_too_large_to_be_scaled_change_nothing():
+    large = np.where(np.arange(60)[:, None] % 2, 1e200, -1e200) * np.ones_like(X)
+    trainer = fastmlp.Trainer(**OWN)
+    with pytest.raises(ValueError, match="too large to be standardized"):
+        trainer.partial_fit(large, Y)
+    assert repr(trainer) == "<Trainer before its first rows>"
+    theta = trainer.partial_fit(X, WORDS).finish().theta
+    with pytest.raises(ValueError, match="too large to be standardized"):
+        trainer.partial_fit(large, WORDS)
+    assert np.array_equal(trainer.finish().theta, theta) and trainer.rows == 60

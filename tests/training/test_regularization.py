@@ -180,7 +180,7 @@ def test_a_state_without_an_average_is_of_no_use_to_one():
     assert np.array_equal(on.theta, fastmlp.train(X, y, init=anew, average=0.9, seed=1, **options).theta)
 
 
-def test_an_interrupted_training_is_left_with_its_average():
+def test_a_training_that_is_ended_is_left_with_its_average():
     start, X, y, _ = given(BINARY, np.float64)
     options = {"average": 0.9, "batch_size": 5}
     for train in (trained, many):
