@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import arrays, checks
 from fastmlp.labels import short
 from fastmlp.networks.html import html_table
+from fastmlp.networks.table import exact
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -252,19 +253,17 @@ def _scores(population: Population, option: str | None, ax: Any) -> Axes:
     name = known[0] if option is None else checks.one_of("option", option, population.options)
     other = next((one for one in varied if one != name), None)
     ax, usable = _axes(ax), ~population.diverged & np.isfinite(population.scores)
-    values, is_number = _positions(population.options[name])
-    colors = None if other is None else _positions(population.options[other])[0][usable]
-    dots = ax.scatter(values[usable], population.scores[usable], c=colors, s=16)
-    if not is_number:
-        distinct = list(dict.fromkeys(map(_told, population.options[name])))
-        ax.set_xticks(range(len(distinct)), distinct)
+    values, names = _positions(name, population.options[name])
+    colors, other_names = (None, []) if other is None else _positions(other, population.options[other])
+    dots = ax.scatter(values[usable], population.scores[usable], c=None if colors is None else colors[usable], s=16)
+    if names:
+        ax.set_xticks(range(len(names)), names)
     elif _spans_much(values):
         ax.set_xscale("log")
     if other is not None:
         bar = ax.figure.colorbar(dots, ax=ax, label=other)
-        if not _positions(population.options[other])[1]:
-            distinct = list(dict.fromkeys(map(_told, population.options[other])))
-            bar.set_ticks(range(len(distinct)), labels=distinct)
+        if other_names:
+            bar.set_ticks(range(len(other_names)), labels=other_names)
     if usable.any() and _spans_much(population.scores[usable]):
         ax.set_yscale("log")
     history = population.history
@@ -273,16 +272,13 @@ def _scores(population: Population, option: str | None, ax: Any) -> Axes:
     return ax
 
 
-def _told(value: Any) -> str:
-    return "-".join(map(str, value)) or "none" if isinstance(value, tuple) else "all" if value is None else str(value)
-
-
-def _positions(values: list[Any]) -> tuple[NDArray[np.float64], bool]:
-    """Where values stand on an axis: themselves, if they are numbers, or by their order; and whether they are."""
+def _positions(name: str, values: list[Any]) -> tuple[NDArray[np.float64], list[str]]:
+    """Where the values of an option stand on an axis: themselves, if they are numbers, or by their order, and then their names."""
     if all(isinstance(value, int | float) for value in values):
-        return np.array(values, float), True
-    distinct = list(dict.fromkeys(map(_told, values)))
-    return np.array([distinct.index(_told(value)) for value in values], float), False
+        return np.array(values, float), []
+    told = [exact(name, value) for value in values]
+    names = list(dict.fromkeys(told))
+    return np.array([names.index(text) for text in told], float), names
 
 
 # -- in notebooks -----------------------------------------------------------------------------------------------------------------

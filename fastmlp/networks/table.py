@@ -101,7 +101,7 @@ class Table:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.columns)
-        columns = ([_exact(name, value) for value in values] for name, values in self.columns.items())
+        columns = ([exact(name, value) for value in values] for name, values in self.columns.items())
         writer.writerows(zip(*columns, strict=True))
         return text.getvalue()
 
@@ -137,7 +137,8 @@ def member_table(options: Mapping[str, list[Any]], history: PopulationHistory, s
     )  # fmt: skip
 
 
-def _exact(name: str, value: Any) -> str:
+def exact(name: str, value: Any) -> str:
+    """The value of an option as text."""
     if isinstance(value, tuple):
         return "-".join(map(str, value)) or "none"
     if value is None:
@@ -147,4 +148,4 @@ def _exact(name: str, value: Any) -> str:
 
 def _cell(name: str, value: Any) -> str:
     """A value as it is printed: losses are rounded."""
-    return f"{value:.6g}" if name in ("loss", "validation_loss", "validation_accuracy") else _exact(name, value)
+    return f"{value:.6g}" if name in ("loss", "validation_loss", "validation_accuracy") else exact(name, value)
