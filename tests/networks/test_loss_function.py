@@ -89,7 +89,8 @@ def test_a_file_leaves_it_out(loss, tmp_path):
             lambda one=one: fastmlp.train(X, Y, init=one),
             lambda one=one: fastmlp.train_many(X, Y, init=[one, one]),
         ):
-            with one_sentence([f"is the function '{loss.__name__}', which is not in its file", "set its loss_function to it"]):
+            advice = "set loss_function of an MLP to it"
+            with one_sentence([f"is the function '{loss.__name__}', which is not in its file", advice]):
                 ask()
 
 
