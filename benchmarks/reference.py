@@ -559,11 +559,16 @@ def tutorial_b_regressor(X, y, v, b, w, c, rate=0.01, epochs=1500):
 
 
 def contrast(gray):
-    """How far each ink pixel is from the ground, the most frequent level (the lightest of several); elsewhere 0."""
+    """How far each ink pixel is from the ground; elsewhere 0."""
+    distance = from_ground(gray)
+    return np.where(distance > 255 / 4, distance, 0)
+
+
+def from_ground(gray):
+    """How far each pixel is from the ground, the most frequent level (the lightest of several)."""
     counts = np.bincount(gray.ravel(), minlength=256)
     ground = 255 - int(counts[::-1].argmax())
-    distance = np.abs(gray.astype(int) - ground)
-    return np.where(distance > 255 / 4, distance, 0)
+    return np.abs(gray.astype(int) - ground)
 
 
 def ink_features(gray):
@@ -617,6 +622,76 @@ def overlaps(ends, s, pixels):
     pixel = 14 * np.arange(pixels)[:, None]
     cell = 7 * ends + (np.arange(16) - 8) * s
     return np.maximum(0, np.minimum(pixel + 14, cell + s) - np.maximum(pixel, cell))
+
+
+def stroke_features(gray):
+    """Of 6 x 6 cells of the drawing, upright and centred, each one's gray and its gradients in eight directions; (324,)."""
+    ink = contrast(gray) > 0
+    if not ink.any():
+        return np.zeros(324)
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    ink, weight = ink[box], from_ground(gray)[box]
+    weight[weight < 32] = 0
+    return cell_features(levels_of(upright(weight, ink)))
+
+
+def upright(weight, ink):
+    """Gray of a drawing on 24 x 24 square cells: most of its slant taken out, its longer side 20 cells.
+
+    The centroid is in the middle, or as near to it as there is room. All lengths are in twentieths of a pixel, whole numbers.
+    """
+    h, w = weight.shape
+    y, x = np.arange(h), np.arange(w)
+    total, down, across = (int(each.sum()) for each in (weight, weight.sum(axis=1) * y, weight.sum(axis=0) * x))
+    cov = int((weight @ x * y).sum()) / total - down / total * (across / total)
+    var = max(int((weight.sum(axis=1) * y * y).sum()) / total - (down / total) ** 2, 0) + 1 / 12
+    slant = math.floor(192 * min(max(cov / var, -1), 1) + 0.5)
+
+    def shift(height):
+        return slant * (10 * h - height) // 256
+
+    shifts = shift(20 * y + 10)
+    inked = np.flatnonzero(ink.any(axis=1))
+    left = min(shifts[i] + 20 * int(ink[i].argmax()) for i in inked)
+    right = max(shifts[i] + 20 * (w - int(ink[i, ::-1].argmax())) for i in inked)
+    side = max(h, -((left - right) // 20))
+    middle = (20 * down + 10 * total) // total
+    centre = (20 * across + 10 * total) // total + shift(middle)
+    top = min(max(middle - 12 * side, 20 * h - 24 * side), 0)
+    left = min(max(centre - 12 * side, right - 24 * side), left)
+    return sum(
+        np.outer(spans(20 * i, 1, top, side)[0], weight[i] @ spans(shifts[i], w, left, side)) for i in range(h) if weight[i].any()
+    )
+
+
+def spans(start, pixels, begin, side):
+    """Of so many pixels from `start` on, how much of each lies in each of 24 cells from `begin` on; (pixels, 24)."""
+    pixel = start + 20 * np.arange(pixels)[:, None]
+    cell = begin + side * np.arange(24)
+    return np.maximum(0, np.minimum(pixel + 20, cell + side) - np.maximum(pixel, cell))
+
+
+def levels_of(picture):
+    """A picture (24, 24) as levels of at most 255, with a border of zeros (26, 26)."""
+    return np.pad(np.floor(255 * picture / picture.max()), 1)
+
+
+def cell_features(levels):
+    """Gray and gradients in eight directions (Dalal and Triggs 2005) of 6 x 6 cells that overlap, of levels (26, 26); (324,)."""
+    middle = levels[1:-1, 1:-1]
+    dx, dy = levels[1:-1, 2:] - levels[1:-1, :-2], levels[2:, 1:-1] - levels[:-2, 1:-1]
+    # (dx, dy) as a sum of the next two of eight directions, (1, 0), (1, 1), (0, 1), ...; the others have no share.
+    straight = [along - abs(beside) for along, beside in ((dx, dy), (dy, dx), (-dx, -dy), (-dy, -dx))]
+    slanted = [np.minimum(one, other) for one, other in ((dx, dy), (-dx, dy), (-dx, -dy), (dx, -dy))]
+    shares = np.maximum(0, [each for pair in zip(straight, slanted, strict=True) for each in pair])
+    within = np.maximum(0, 8 - abs(2 * np.arange(24)[:, None] + 1 - 8 * np.arange(6) - 4))  # 1, 3, 5, 7, 7, 5, 3, 1
+    gray, *sums = (within.T @ plane @ within for plane in (middle, *shares))
+    strength = sum(sums)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(strength, 1), (3, 3)).sum(axis=(2, 3))
+    norm = 8 * around + strength.sum()
+    cells = [gray / max(gray.max(), 1), *(np.sqrt(8 * each / np.maximum(norm, 1)) for each in sums)]
+    return np.stack(cells, axis=-1).ravel()
 
 
 def classify_files(paths, network, theta, classes):

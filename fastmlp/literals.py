@@ -18,7 +18,7 @@ Init = Literal["glorot", "he", "normal", "uniform"]
 Monitor = Literal["loss", "accuracy"]  # what of the validation rows decides
 Task = Literal["classification", "regression"]
 Vote = Literal["mean", "majority"]
-ExtractorName = Literal["ink", "pixels"]
+ExtractorName = Literal["ink", "pixels", "strokes"]
 Method = Literal["one-vs-rest", "softmax"]  # of training an image classifier
 Decision = Literal["ensemble", "one-vs-rest", "softmax"]  # of an image classifier
 

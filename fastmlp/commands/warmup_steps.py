@@ -121,7 +121,17 @@ PARTS = {
     "derivatives": _in_both(_differentiate, "jacobian.jacobian_of_rows", "jacobian.forward_products", "jacobian.backward_products"),
     "many": _in_both(_many, "many_batches.train_lanes_by_batches", "many_online.train_lanes_by_samples"),
     "folders": [
-        Step(_folders, ("features.ink_features", "features.pixel_features", "files.read_files", "names.sort_names"), "images")
+        Step(
+            _folders,
+            (
+                "features.ink_features",
+                "features.pixel_features",
+                "strokes.stroke_features",
+                "files.read_files",
+                "names.sort_names",
+            ),
+            "images",
+        )
     ],
     "archives": [Step(_archives, ("tar_headers.walk_tar", "zip_headers.walk_zip"), "images")],
 }

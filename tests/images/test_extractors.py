@@ -1,4 +1,4 @@
-"""Both extractors: against the reference, against drawings worked out by hand, and whatever the page looks like."""
+"""The extractors: against the reference, against drawings worked out by hand, and whatever the page looks like."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from benchmarks import reference
 from fastmlp.images.extractors import EXTRACTORS, extract
 
 SHAPES = [(16, 16), (32, 32), (28, 28), (17, 31), (100, 7), (7, 100), (1, 1), (1, 50), (3, 3), (15, 16), (250, 240)]
-REFERENCES = {"ink": reference.ink_features, "pixels": reference.pixel_features}
+REFERENCES = {"ink": reference.ink_features, "pixels": reference.pixel_features, "strokes": reference.stroke_features}
 
 
 def page(height=16, width=16, ground=255):
@@ -222,6 +222,100 @@ def test_values_lie_between_zero_and_one():
     assert (values.max(axis=1) == 1).all()
 
 
+# -- strokes: directions -----------------------------------------------------------------------------------------------
+
+
+def strokes(image):
+    """Of the 6 x 6 cells their gray, and (6, 6, 8) their directions."""
+    cells = extract([image], "strokes")[0].reshape(6, 6, 9)
+    return cells[..., 0], cells[..., 1:]
+
+
+def line(lean, height=60, pen=3):
+    """A stroke down a page, which leans by so much for each row."""
+    image = page(height + 20, height + 80)
+    for y in range(height):
+        x = round(40 + height / 2 + lean * (y - height / 2))
+        image[10 + y, x : x + pen] = 0
+    return image
+
+
+@pytest.mark.kernels
+def test_leaning_and_large_drawings_equal_the_reference_bit_for_bit():
+    images = [line(lean, height) for lean in (-3, -1, -0.4, 0.3, 1, 2) for height in (1, 2, 7, 60)]
+    images += [np.kron(line(0.5)[:, :100], np.ones((scale, scale), np.uint8)) for scale in (2, 5)]
+    images += [sparse(shape, 9) for shape in ((2, 900), (900, 2), (64, 64), (21, 20))]
+    for image, row in zip(images, extract(images, "strokes"), strict=True):
+        assert np.array_equal(row, reference.stroke_features(image))
+
+
+def test_the_gray_of_a_square_worked_out_by_hand():
+    image = page(40, 60)
+    image[5:25, 30:50] = 0  # twenty cells of one pixel each: the outer blocks have 7 + 5 + 3 + 1 of 32 on each axis
+    gray, _ = strokes(image)
+    assert np.array_equal(gray, np.outer([0.5, 1, 1, 1, 1, 0.5], [0.5, 1, 1, 1, 1, 0.5]))
+
+
+def test_the_edges_of_a_square_have_four_directions():
+    image = page(40, 60)
+    image[5:25, 30:50] = 0
+    _, directions = strokes(image)
+    for block, direction in [((2, 0), 0), ((0, 2), 2), ((2, 5), 4), ((5, 2), 6)]:
+        assert np.flatnonzero(directions[block]).tolist() == [direction]  # towards the ink, from the left, above, ...
+    assert not directions[2:4, 2:4].any()
+    corners = [(0, 0), (0, 5), (5, 5), (5, 0)]
+    assert [directions[corner][1 + 2 * k] > 0 for k, corner in enumerate(corners)] == [True] * 4
+
+
+@pytest.mark.parametrize(("turn", "shift"), [(1, -2), (2, 4), (3, 2)])
+def test_turned_pages_turn_directions_and_cells(turn, shift):
+    image = page(40, 40)
+    image[8:32, 18:22] = image[18:22, 8:32] = image[8:12, 18:32] = image[18:32, 28:32] = 0
+    image |= np.rot90(image, 2)  # the slant of what looks the same upside down and has as much on either side is none
+    image &= image[:, ::-1]
+    gray, directions = strokes(image)
+    turned, of_turned = strokes(np.rot90(image, turn))
+    assert np.array_equal(turned, np.rot90(gray, turn))
+    assert np.array_equal(of_turned, np.roll(np.rot90(directions, turn), shift, axis=2))
+
+
+def test_most_of_the_slant_is_taken_out():
+    for lean in (-0.4, 0.4):
+        gray, _ = strokes(line(lean))
+        assert gray[:, 2:4].any(axis=1).all() and not gray[:, [0, 1, 4, 5]].any()
+    for lean in (-3, 3):  # but no more than three quarters of a pixel for each row: a line that lies is none that stands
+        gray, _ = strokes(line(lean))
+        assert gray[:, 0].any() and gray[:, 5].any()
+
+
+def test_place_and_ground_do_not_matter_and_size_hardly():
+    expected = extract([drawing(32)], "strokes")[0]
+    elsewhere = page(300, 200, ground=20)
+    elsewhere[100:132, 30:62] = np.where(drawing(32) == 255, 20, 120)
+    large = drawing(32).repeat(3, axis=0).repeat(3, axis=1)
+    rows = extract([elsewhere, large], "strokes")
+    assert np.array_equal(rows[0], expected)
+    assert np.abs(rows[1] - expected).max() < 0.1
+
+
+def test_soft_rims_count_within_the_drawing_alone():
+    image = page(40, 40)
+    image[10:30, 10:14] = image[10:14, 10:30] = image[26:30, 10:30] = 0
+    rims = image.copy()
+    rims[14:26, 14] = 255 - 63  # no ink, but within its box
+    rims[5, 5] = rims[10:30, 32] = 255 - 63
+    faint = np.where(rims == 255 - 63, 255 - 31, rims).astype(np.uint8)
+    without, with_rims, with_less = extract([image, rims, faint], "strokes")
+    assert np.array_equal(without, with_less) and not np.array_equal(without, with_rims)
+    rims[5, 5] = rims[10:30, 32] = 255
+    assert np.array_equal(extract([rims], "strokes")[0], with_rims)
+
+
+def test_shares_of_strokes_lie_between_zero_and_one():
+    values = extract([noise((40, 30), 256, seed) for seed in range(20)] + [line(0), line(9)], "strokes")
+    assert values.min() >= 0 and values.max() == 1
+
+
 # -- What extract takes ------------------------------------------------------------------------------------------------
 
 
@@ -230,7 +324,7 @@ def test_shapes_and_names():
     assert extract(np.stack([page()] * 5), "pixels").shape == (5, 256)
     assert extract([], "pixels").shape == (0, 256)
     assert EXTRACTORS["ink"].columns == ["feature1", "feature2", "feature3"]
-    assert {name: len(extractor.columns) for name, extractor in EXTRACTORS.items()} == {"ink": 3, "pixels": 256}
+    assert {name: len(extractor.columns) for name, extractor in EXTRACTORS.items()} == {"ink": 3, "pixels": 256, "strokes": 324}
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
@@ -250,5 +344,5 @@ def test_what_is_no_gray_image_is_refused(bad):
 
 
 def test_an_unknown_extractor_is_refused():
-    with pytest.raises(ValueError, match=r"'ink', 'pixels'; got 'pixel' \(did you mean 'pixels'\?\)"):
+    with pytest.raises(ValueError, match=r"'ink', 'pixels', 'strokes'; got 'pixel' \(did you mean 'pixels'\?\)"):
         extract([page()], "pixel")

@@ -196,8 +196,7 @@ class Attack(attack.Base):
         made = files.file_scratch()
         self.file_scratch = made._replace(
             png=made.png._replace(**{name: _guarded_like(value) for name, value in made.png._asdict().items()}),
-            histogram=_guarded_like(made.histogram),
-            marks=_guarded_like(made.marks),
+            features=made.features._replace(**{name: _guarded_like(value) for name, value in made.features._asdict().items()}),
         )
         self.room = guarded(ROOM)
         self.features, self.outcomes = guarded(3 * 8).view(float).reshape(1, 3), guarded(1)

@@ -1,19 +1,22 @@
 """From one gray image to one row of features; fastmlp/images/extractors.py says what the features are.
 
-image holds height * width levels, row by row; histogram (256,) int64 and marks (places_for(height * width),) uint8 are scratch; row
-(size,) float64 is written in place. Whatever is summed is an integer below 2^53, so the sums are exact in any order.
+image holds height * width levels, row by row; scratch is a FeatureScratch for as many pixels or more; row (size,) float64 is
+written in place. Whatever is summed is an integer below 2^53, so the sums are exact in any order.
 
 Pixels are marked 1 for ink and 0 for paper, all in one loop, as a loop over the few pixels of a line would not be vectorised; then
 they are looked at eight by eight. Cells are bits, 64 in a number, which are four rows: the first cell is the lowest bit, the one
 below it sixteen bits higher.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from fastmlp.kernels.compile import jit, jit_inline, jit_part
 from fastmlp.kernels.images.bytes import eight, item, set_eight
+from fastmlp.kernels.images.gradients import BORDERED, LINE, LINES, SIDE
 
-INK, PIXELS = 0, 1  # the extractors' codes
+INK, PIXELS, STROKES = range(3)  # the extractors' codes
 GRID = 16  # cells along each side
 CONTRAST = 64  # a pixel is ink where it differs from the ground by at least this
 CENTRE = (6, 10)  # rows and columns of the central block, the end not included
@@ -35,9 +38,24 @@ def _square(start, stop):
 CENTRE_CELL_BITS, INSIDE_CELL_BITS = _square(*CENTRE), _square(*INSIDE)
 
 
-def places_for(pixels):
-    """Places of `marks`: those of the pixels, and of a row, with some between that belong to nothing."""
-    return 2 * pixels + 32
+class FeatureScratch(NamedTuple):
+    """What extractors need beside the image."""
+
+    histogram: Any  # (256,) int64
+    marks: Any  # uint8: places for the pixels, and for a row, with some between that belong to nothing
+    picture: Any  # (600,) float64: 24 x 24 cells of a drawing, and 24 that a row of its pixels adds to them
+    levels: Any  # (26 * 26,) float32: those cells as levels, with a border
+    shares: Any  # (LINES * LINE,) float32, see gradients.py
+
+
+def feature_scratch(pixels):
+    return FeatureScratch(
+        np.empty(256, np.int64),
+        np.empty(2 * pixels + 32, np.uint8),
+        np.empty(SIDE * (SIDE + 1)),
+        np.empty(BORDERED * BORDERED, np.float32),
+        np.empty(LINES * LINE, np.float32),
+    )
 
 
 @jit_part
@@ -197,8 +215,9 @@ def count_bits(word):
 
 
 @jit
-def ink_features(row, histogram, marks, image, height, width):
+def ink_features(row, scratch, image, height, width):
     """Shares of cells that a drawing's lines go through: of all, of the central block, of the ring by the borders. row (3,)."""
+    histogram, marks = scratch.histogram, scratch.marks
     mark_ink(marks, image, ground_level(histogram, image))
     cells, spare = histogram[: WORDS + 2], histogram[WORDS + 2 : 2 * WORDS + 4]  # its counts have served
     find_cells(cells, marks, height, width)
@@ -231,9 +250,10 @@ def ink_box(marks, height, width):
 
 
 @jit
-def pixel_features(row, histogram, marks, image, height, width):
+def pixel_features(row, scratch, image, height, width):
     """The drawing on a grid of square cells: each cell's ink, relative to the fullest cell. row (256,)."""
-    ground = ground_level(histogram, image)
+    marks = scratch.marks
+    ground = ground_level(scratch.histogram, image)
     mark_ink(marks, image, ground)
     top, bottom, left, right = ink_box(marks, height, width)
     row[:] = 0

@@ -14,7 +14,8 @@ from numba import types
 
 from fastmlp.kernels.compile import jit, jit_part
 from fastmlp.kernels.images import png
-from fastmlp.kernels.images.features import INK, ink_features, pixel_features, places_for
+from fastmlp.kernels.images.features import INK, PIXELS, feature_scratch, ink_features, pixel_features
+from fastmlp.kernels.images.strokes import stroke_features
 from fastmlp.kernels.numba_internals import call
 from fastmlp.kernels.simd import compiles, pointer_to
 
@@ -26,14 +27,12 @@ class FileScratch(NamedTuple):
     """What a thread needs for its files."""
 
     png: png.PngScratch
-    histogram: Any  # (256,) int64
-    marks: Any  # uint8, see features.py
+    features: Any  # see features.py
     shape: Any  # (2,) int64: height and width of the last image
 
 
 def file_scratch():
-    marks = np.empty(places_for(png.PIXELS), np.uint8)
-    return FileScratch(png.png_scratch(), np.empty(256, np.int64), marks, np.zeros(2, np.int64))
+    return FileScratch(png.png_scratch(), feature_scratch(png.PIXELS), np.zeros(2, np.int64))
 
 
 class InFolder(NamedTuple):
@@ -173,7 +172,9 @@ def read_files(features, outcomes, scratch, stop, in_folder, at_places, extracto
                 if height > 0:
                     image = scratch.png.gray[: height * width]
                     if extractor == INK:
-                        ink_features(features[k], scratch.histogram, scratch.marks, image, height, width)
+                        ink_features(features[k], scratch.features, image, height, width)
+                    elif extractor == PIXELS:
+                        pixel_features(features[k], scratch.features, image, height, width)
                     else:
-                        pixel_features(features[k], scratch.histogram, scratch.marks, image, height, width)
+                        stroke_features(features[k], scratch.features, image, height, width)
                     outcomes[k] = READ

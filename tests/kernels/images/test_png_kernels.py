@@ -386,10 +386,14 @@ def test_headers_of_huge_pictures_take_no_memory_and_no_time():
 # -- Features of odd widths --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("extractor", ["ink", "pixels"])
+@pytest.mark.parametrize("extractor", ["ink", "pixels", "strokes"])
 def test_features_of_every_width_equal_the_reference(extractor):
     """Pixels are looked at eight by eight: every width has an end of its own."""
-    of_reference = {"ink": reference.ink_features, "pixels": reference.pixel_features}[extractor]
+    of_reference = {
+        "ink": reference.ink_features,
+        "pixels": reference.pixel_features,
+        "strokes": reference.stroke_features,
+    }[extractor]
     rng = np.random.default_rng(0)
     for width in range(1, 41) if COMPILED else (1, 7, 8, 9, 17):
         for height in (1, 2, 16, 17, int(rng.integers(1, 71))):
