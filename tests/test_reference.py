@@ -208,3 +208,38 @@ def test_pixel_features_centre_the_drawing_and_fill_fourteen_cells():
     cells[[4, 11]] *= 0.5  # 7 cells, centred among 16, begin and end in the middle of a cell
     np.testing.assert_allclose(reference.pixel_features(gray).reshape(16, 16), cells, rtol=1e-15)
     assert not reference.pixel_features(np.full((9, 9), 7, np.uint8)).any()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_whole_drawing_lies_on_the_grid_of_stroke_features(seed):
+    rng = np.random.default_rng(seed)
+    weight = np.where(rng.random(rng.integers(1, 60, 2)) < 0.1, 200, 0)
+    weight[0, 0] = weight[-1, -1] = 100
+    weight[: rng.integers(1, 5), -3:] = 255  # a corner that is heavier than the rest
+    picture = reference.upright(weight, weight > 0)
+    assert picture.sum() == 400 * weight.sum()  # lengths are in twentieths
+
+
+def test_stroke_features_set_a_leaning_drawing_three_quarters_upright():
+    columns = [30, 30, 34, 34, 38, 38, 42, 42]  # of a row each, which lean by two columns a row
+    for direction in (1, -1):
+        weight = np.zeros((8, 80), int)
+        weight[range(8), columns[::direction]] = 100
+        y, x = np.nonzero(weight)
+        lean = np.cov(y, x, bias=True)[0, 1] / (np.var(y) + 1 / 12)
+        assert abs(lean) > 1  # of which one counts
+        _, across = np.nonzero(reference.upright(weight[:, 30:43], weight[:, 30:43] > 0))
+        left, right = across.min(), across.max() + 1
+        assert 19 <= right - left <= 20  # of 8 rows, and of 13 columns less 7 * 3/4
+    blot = np.full((5, 5), 9)
+    assert np.count_nonzero(reference.upright(blot, blot > 0)) == 400  # 20 x 20 whole cells
+
+
+def test_cells_of_a_step_have_one_direction():
+    levels = np.zeros((26, 26))
+    levels[:, 13:] = 100  # to the right; the border, too
+    gray, *directions = np.moveaxis(reference.cell_features(levels).reshape(6, 6, 9), -1, 0)
+    assert gray[2].tolist() == [0, 0, (1 + 3) / 32, (5 + 7 + 7 + 5 + 3 + 1) / 32, 1, 28 / 32]
+    assert [each.any() for each in directions] == [True] + [False] * 7
+    # Cells 11 and 12 see the step: they count 5 and 3 for block 2, and 3 and 5 for block 3.
+    assert directions[0][2].nonzero()[0].tolist() == [2, 3]

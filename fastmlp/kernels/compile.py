@@ -48,8 +48,9 @@ def _decorator(cache, **options):
 jit = _decorator(True, fastmath=EXACT)
 # For what only kernels call: it becomes machine code, and comes into the cache, as a part of them.
 jit_part = _decorator(False, fastmath=EXACT, no_cpython_wrapper=True, pipeline_class=PartCompiler)
-# For a part that is to round as NumPy does, where a threshold may turn the last bit into a whole step: no product meets its sum.
-jit_rounded = _decorator(False, no_cpython_wrapper=True, pipeline_class=PartCompiler)
+# For a part that is to round as NumPy does, where a threshold may turn the last bit into a whole step. False has to be said, as
+# otherwise a part takes its caller's flags.
+jit_rounded = _decorator(False, fastmath=False, no_cpython_wrapper=True, pipeline_class=PartCompiler)
 # For a few operations on one number or vector. LLVM alone stops inlining once a kernel is large (full batch 3-5-1 in float32 then
 # took up to twice as long).
 jit_inline = _decorator(False, fastmath=EXACT, no_cpython_wrapper=True, pipeline_class=PartCompiler, forceinline=True)

@@ -83,7 +83,7 @@ def test_train_holds_out_a_fifth_and_then_trains_on_all(tmp_path, capsys):
     assert main(["train", str(TRAINING), "-o", str(path), "--epochs", "5"]) == 0
     captured = capsys.readouterr()
     model = fastmlp.load(path)
-    assert captured.err == CLASSES and model.extractor == "pixels"
+    assert captured.err == CLASSES and model.extractor == "strokes"
     found = model.made_with["validation"]
     assert (found["images"], found["epochs"], found["stopped_by"], found["refit"]) == (8, 5, "epochs", True)
     told = f"validation: images 8, accuracy {found['accuracy']:.6g}, loss {found['loss']:.6g}, best_epoch {found['best_epoch']}"
@@ -183,7 +183,7 @@ def test_train_makes_one_network_for_each_class(tmp_path, capsys):
     options = ["--method", "one-vs-rest", "--hidden", "3", "--epochs", "5"]
     assert main(["train", str(TRAINING), "-o", str(tmp_path / "m.npz"), *options]) == 0
     printed = capsys.readouterr().out
-    assert "MLP(circle): 256-3-1" in printed and "MLP(line): 256-3-1" in printed
+    assert "MLP(circle): 324-3-1" in printed and "MLP(line): 324-3-1" in printed
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def trained(tmp_path, monkeypatch, capsys):
 def test_of_each_combination_a_network_is_trained_and_the_best_is_saved(trained, tmp_path, capsys):
     text = "--hidden 4/3,2 --learning-rate 0.01,0.1 --epochs 5 --seed 3 --extractor pixels --dtype float32"
     _, population, saved, printed = trained(text)
-    data = labelled_images(TRAINING)
+    data = labelled_images(TRAINING, "pixels")
     common = {"data_seed": 3, "output": "softmax", "dtype": "float32"}
     expected = fastmlp.train_many(
         data.features, data.labels, hidden=[(4,), (4,), (3, 2), (3, 2)], learning_rate=[0.01, 0.1, 0.01, 0.1], members=4, seed=3,
@@ -268,7 +268,7 @@ def test_an_ensemble_is_of_the_networks_that_halving_has_not_dropped(trained, tm
     assert printed.out.endswith(told) and "method ensemble" in told
     for size in {network.layer_sizes[1] for network in kept}:
         count = sum(network.layer_sizes[1] == size for network in kept)
-        assert f"\n{count} of 256-{size}-2, relu, softmax output" in told
+        assert f"\n{count} of 324-{size}-2, relu, softmax output" in told
     assert classified(tmp_path / "m.npz", IMAGES) == 0
 
 

@@ -28,7 +28,7 @@ def test_one_vs_rest_trains_each_class_towards_one(flat):
 def test_a_list_describes_the_layers_of_each_network_of_one_vs_rest(flat):
     options = {"hidden": [4, 3], "activation": ["tanh", "relu"], "epochs": 1}
     for network in train_folder(flat, method="one-vs-rest", **options).networks:
-        assert (network.layer_sizes, network.activations) == ((256, 4, 3, 1), ("tanh", "relu"))
+        assert (network.layer_sizes, network.activations) == ((324, 4, 3, 1), ("tanh", "relu"))
 
 
 def test_a_network_of_one_vs_rest_that_diverges_is_an_error(flat):
@@ -159,7 +159,7 @@ def test_after_ctrl_c_nothing_is_trained_on_all_images(class_folders):
 
 
 def test_refit_without_images_held_out_is_refused(class_folders):
-    for options in {}, {"validation": (np.zeros((2, 256)), ["lying", "upright"])}:
+    for options in {}, {"validation": (np.zeros((2, 324)), ["lying", "upright"])}:
         with pytest.raises(ValueError, match="refit=True needs validation, a fraction"):
             train_folder(class_folders, refit=True, **options)
 

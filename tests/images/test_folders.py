@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawings import MANY, QUICK, THREADS, TRUNCATED, bar, same
+from drawings import MANY, QUICK, ROOT, THREADS, TRUNCATED, bar, same
+from PIL import Image, ImageDraw
 from pngs import gray_png
 
 from fastmlp.images.extractors import extract
@@ -39,8 +40,9 @@ def test_unreadable_images_are_left_out_and_told(flat):
     assert errors == [("001.png", f"{flat / '001.png'} is truncated")]
 
 
-def test_same_features_for_any_thread_count(many):
-    results = [extract_features(many, "pixels", threads) for threads in THREADS]
+@pytest.mark.parametrize("extractor", ["pixels", "strokes"])
+def test_same_features_for_any_thread_count(many, extractor):
+    results = [extract_features(many, extractor, threads) for threads in THREADS]
     for result in results:
         assert result.names == results[0].names
         assert result.features.tobytes() == results[0].features.tobytes()
@@ -113,9 +115,35 @@ def test_drawings_of_ten_digits_are_told_apart_by_default(tmp_path):
     write_digits(tmp_path / "train", 20, seed=1)
     write_digits(tmp_path / "test", 10, seed=2)
     classifier = train_folder(tmp_path / "train", seed=0)
-    assert classifier.extractor == "pixels" and classifier.score(tmp_path / "test") > 0.9
+    assert classifier.extractor == "strokes" and classifier.score(tmp_path / "test") > 0.9
     by_ink = train_folder(tmp_path / "train", extractor="ink", seed=0)
     assert by_ink.score(tmp_path / "test") < 0.6  # three numbers do not do
+
+
+def circle_or_line(circle, rng):
+    """A page of some size and shape with a circle, not quite round or closed, or a line; with some pen, on some ground."""
+    height, width = rng.choice([16, 28, 64, 150]) * rng.uniform(0.8, 1.5, 2)
+    least, way = 4 * min(height, width), np.linspace(0, 1, 50)
+    if circle:
+        angle = 2 * np.pi * rng.uniform(0.92, 1.05) * way + rng.uniform(0, 6)
+        radius = (1 + 0.06 * np.cos(2 * angle + rng.uniform(0, 6))) * rng.uniform(0.15, 0.36)
+        points = np.stack([radius * np.cos(angle), radius * rng.uniform(0.7, 1) * np.sin(angle)], axis=1)
+    else:
+        points = np.stack([way - 0.5, 0.1 * rng.uniform(-1, 1) * (way - way**2)], axis=1) * rng.uniform(0.25, 0.85)
+    turn, pen = rng.uniform(0, np.pi), max(4, round(rng.uniform(0.02, 0.12) * least))
+    points = points @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]] * least + 2 * np.array([width, height])
+    ground = rng.choice([255, 230, 200, 60, 0])
+    page = Image.new("L", (round(4 * width), round(4 * height)), int(ground))
+    ImageDraw.Draw(page).line([*map(tuple, points)], int(ground + rng.uniform(90, 195) * (1 if ground < 128 else -1)), pen, "curve")
+    return np.asarray(page.resize((round(width), round(height)), Image.Resampling.BOX if rng.random() < 0.7 else 0))
+
+
+def test_drawings_of_others_with_other_pens_and_pages_are_told_apart_by_default():
+    classifier, rng = train_folder(ROOT / "data", seed=0), np.random.default_rng(0)
+    labels = ["circle", "line"] * 100
+    assert classifier.score([circle_or_line(label == "circle", rng) for label in labels], labels) >= 0.95
+    verdicts = classify_folder(classifier, ROOT / "test-images")
+    assert [label[0] for label in verdicts.labels] == [path[1] for path in verdicts.paths]
 
 
 def test_an_unreadable_file_becomes_a_row_with_its_error(classifier, class_folders):

@@ -77,7 +77,7 @@ def test_labelled_images_are_what_a_network_is_trained_on(class_folders, monkeyp
     assert data.labels.tolist() == expected_labels.tolist()
     assert data.paths == [os.path.join(class_folders, name) for name in extract_features(class_folders).names]
     assert data.counts() == {"lying": 14, "upright": 14} and not data.doubts
-    assert labelled_images(class_folders).features.shape == (28, 256)
+    assert labelled_images(class_folders).features.shape == (28, 324)
 
 
 def test_paths_of_answered_images_are_in_the_order_of_the_answers(flat):
