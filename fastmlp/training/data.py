@@ -313,7 +313,7 @@ def inputs_beside(network: MLP, x: ArrayLike) -> NDArray[Any]:
     return arrays.matrix("validation[0]", x, network.dtype, columns=network.layer_sizes[0], names=names)
 
 
-def rows_beside(network: MLP, given: tuple[ArrayLike, ArrayLike], outputs: Scaling | None) -> MeasuredRows:
+def measured_beside(network: MLP, given: tuple[ArrayLike, ArrayLike], outputs: Scaling | None) -> MeasuredRows:
     """Rows (X, y) to measure that the caller has."""
     x = inputs_beside(network, given[0])
     return MeasuredRows(x, scaled(network.targets(given[1], len(x), "validation[1]"), outputs), every_row(len(x)))

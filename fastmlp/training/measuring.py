@@ -111,13 +111,12 @@ class Measured:
             if len(self._few) <= labels.MOST_NUMBERS:
                 self._few = np.union1d(self._few, targets)
             return
-        own = labels.row_labels(name, y)
-        found, places = np.unique(own, return_inverse=True)
+        found, places = np.unique(labels.row_labels(name, y), return_inverse=True)
         known = found[:0] if self.classes is None else self.classes
-        if len(known) and known.dtype.kind != found.dtype.kind and not {"U", "S"}.isdisjoint((known.dtype.kind, found.dtype.kind)):
-            raise ValueError(
-                f"{name} must hold labels as those before it, such as {checks.shown(known[:1].tolist()[0])}; got {found.dtype}"
-            )
+        kinds = {known.dtype.kind, found.dtype.kind}
+        if len(known) and len(kinds) > 1 and not kinds.isdisjoint(("U", "S")):
+            own = checks.shown(known[:1].tolist()[0])
+            raise ValueError(f"{name} must hold labels as those before it, such as {own}; got dtype {found.dtype}")
         self.classes = np.union1d(known, found)
         sums = np.zeros((2, len(self.classes)))
         sums[:, self.classes.searchsorted(known)] = self.sums

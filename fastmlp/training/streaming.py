@@ -17,7 +17,7 @@ from fastmlp.networks.layout import Dropped
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.objective import every_row
 from fastmlp.threads import Stop, Workers, thread_count
-from fastmlp.training.data import Parts, TrainingData, rows_beside, shuffled_rows
+from fastmlp.training.data import Parts, TrainingData, measured_beside, shuffled_rows
 from fastmlp.training.defaults import BATCH_SIZE, check_takes_batches, default_rate, wanted_dtype
 from fastmlp.training.descent import Descent
 from fastmlp.training.initial import ORDER, SLICES, ask_what_is_meant, dropped_by, first_thetas, seed_from, stream, untrained
@@ -63,7 +63,7 @@ def train_streamed(given: Mapping[str, Any]) -> MLP:
     rule = optimizers.Rule(options.method(options.epochs, measured.kept), rate, options.momentum, options.l2)
     factors = measured.weights(network, options.class_weight)
     buffer = _buffer(network, measured.kept, options.batch_size, inputs, factors is not None)
-    beside = rows_beside(network, share, outputs) if isinstance(share, tuple) else measured.held_out(network, outputs)
+    beside = measured_beside(network, share, outputs) if isinstance(share, tuple) else measured.held_out(network, outputs)
     data = TrainingData(buffer, every_row(len(buffer.x)), None, beside, outputs, Parts(None, None, None, None, None))
     stream_of_rows = RowStream(source, network, data, measured, held_out, factors, data_seed if options.shuffle else None)
     descent = StreamedDescent(
