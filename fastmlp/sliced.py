@@ -45,7 +45,7 @@ def row_blocks(value: Any) -> list[slice]:
 
 def read(name: str, value: Any, block: slice) -> NDArray[Any]:
     """Some rows as an array."""
-    found = np.asarray(value[block])
+    found = arrays.as_array(name, value[block])  # which may be masked, as those of netCDF4
     expected = (block.stop - block.start, *value.shape[1:])
     if found.shape != expected:
         raise ValueError(f"{name} must give the rows of a slice; {shown(value)} gives shape {found.shape} for {expected}")

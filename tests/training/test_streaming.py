@@ -54,6 +54,8 @@ MANNERS = (
     {"batch_size": 500, "schedule": "linear"},
     {"optimizer": "momentum", "schedule": "invscaling", "warmup": 2},
     {"validation": (X[:20], Y[:20]), "patience": 1, "learning_rate": 0.3},
+    {"validation": (X[:20], Y[:20]), "schedule": "plateau", "n_iter_no_change": 1, "learning_rate": 0.3, "epochs": 20},
+    {"schedule": "adaptive", "tol": 0.1, "n_iter_no_change": 1, "optimizer": "momentum", "epochs": 30},
 )
 
 
@@ -251,6 +253,7 @@ NAN = np.where(X[60, 1] == X, np.nan, X)
         ({"X": Sliced(X)}, "y must be given with X"),
         ({"X": Sliced(X), "y": Y[1:]}, "X and y must have the same number of rows; got 120 and 119"),
         ({"X": Sliced(X[:, 0]), "y": Y}, "X must be 2-D"),
+        ({"X": Sliced(np.ma.masked_less(X, 0)), "y": Y}, "X must not be a masked array"),
         ({"X": Sliced(X[:0]), "y": Y[:0]}, "at least one row"),
         ({"X": Sliced(NAN), "y": Y, "epochs": 1}, r"X\[0:120\] must be finite; X\[0:120\]\[60, 1\] is nan"),
         ({"batches": cut(X, Y)()}, "batches must be a function .* give the function that makes it, without calling it"),
