@@ -120,12 +120,15 @@ class Trainer:
         DivergedError
             If the loss is not finite.
         """
-        wanted = self._options.dtype if self._state is None else self._state.network.dtype
-        columns = None if self._state is None else self._state.network.layer_sizes[0]
-        names = None if self._state is None else self._state.network.feature_names
-        x = arrays.floating(arrays.matrix("X", X, wanted, columns=columns, names=names), wanted)
-        arrays.same_length("y", arrays.as_array("y", y), len(x))
-        state = self._state or self._begin(x, y, X)
+        state = self._state
+        if state is None:
+            x = arrays.floating(arrays.matrix("X", X, self._options.dtype), self._options.dtype)
+            arrays.same_length("y", arrays.as_array("y", y), len(x))
+            state = self._begin(x, y, X)
+        else:
+            own = state.network
+            x = arrays.matrix("X", X, own.dtype, columns=own.layer_sizes[0], names=own.feature_names)
+            x = arrays.floating(x, own.dtype)
         network = state.network
         targets = network.targets(y, len(x))
         weights = self._weights(sample_weight, targets, state)

@@ -46,8 +46,8 @@ class Steps:
         self._alone = batch.Team(0, 1, barrier.new_counter(), np.zeros(1, np.uint8))
         self._work: dict[tuple[int, bool], ChunkedLoss] = {}  # for batches of so many rows, in few rows or more
         self._in_order = every_row(1)[None]
-        self._copies: tuple[Any, ...] = (None, None)  # of theta and moments, as kernels hold them
-        self._holder: ChunkedLoss | None = None  # who made them, where they are newer than what they are copies of
+        self._held: batch.State | None = None  # the same with copies of theta and moments, as kernels hold them
+        self._holder: ChunkedLoss | None = None  # who made these, where they are newer than what they are copies of
 
     def over(
         self,
@@ -80,23 +80,32 @@ class Steps:
         rest = work.sums, work.workers[0], data, rows, sizes, work.network, rule, NEVER, self._alone
         if work.plan.wide is None:
             self.write_back()
-        elif self._holder is None:
-            own = state.theta, state.moments
-            self._copies, self._holder = tuple(map(work.held, own, self._copies)), work
-        if self._holder is not None:
-            state = state._replace(theta=self._copies[0], moments=self._copies[1])
+        else:
+            state = self._hold(work)
         work.train(state, *rest)
         if self._writes_back:
             self.write_back()
         return float(state.history[0]) / n
 
+    def _hold(self, work: ChunkedLoss) -> batch.State:
+        """The state as kernels hold it where lanes are units: all do so alike."""
+        state, held = self._state, self._held
+        if held is None:
+            held = self._held = state._replace(theta=work.held(state.theta), moments=work.held(state.moments))
+        elif self._holder is None:
+            work.held(state.theta, held.theta)
+            work.held(state.moments, held.moments)
+        self._holder = work
+        return held
+
     def write_back(self) -> None:
         """Brings theta and moments up to date. Who then changes them goes on from what they are."""
-        if self._holder is not None:
-            for held, own in zip(self._copies, (self._state.theta, self._state.moments), strict=True):
-                self._holder.write_back(held, own)
+        if self._held is not None and self._holder is not None:
+            self._holder.write_back(self._held.theta, self._state.theta)
+            self._holder.write_back(self._held.moments, self._state.moments)
             self._holder = None
 
     def is_finite(self) -> bool:
         """Whether theta is, as it is now."""
-        return arrays.all_finite(self._state.theta if self._holder is None else self._copies[0])
+        newest = self._state if self._held is None or self._holder is None else self._held
+        return arrays.all_finite(newest.theta)
