@@ -20,7 +20,7 @@ from fastmlp.networks.mlp import MLP
 from fastmlp.networks.objective import every_row
 from fastmlp.networks.provenance import made_with
 from fastmlp.training.defaults import BATCH_SIZE, default_rate
-from fastmlp.training.initial import ORDER, dropped_by, first_thetas, stream, untrained
+from fastmlp.training.initial import ORDER, check_huber_delta, dropped_by, first_thetas, stream, untrained
 from fastmlp.training.option_types import PiecewiseOptions
 from fastmlp.training.options import DEFAULTS, Options
 from fastmlp.training.scaling import Scaling, fold, is_standardized, scaled, unfold
@@ -170,6 +170,7 @@ class Trainer:
         known = y if self._classes is None else self._classes
         names = arrays.column_names(given)
         network = untrained((len(np.asarray(known)), x.shape[1]), x.dtype, known, options, init, names)
+        check_huber_delta(options, [network])
         if isinstance(init, str):
             first_thetas(init, network, [options.seed], network._theta[None])
         else:
