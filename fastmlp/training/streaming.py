@@ -20,7 +20,17 @@ from fastmlp.threads import Stop, Workers, thread_count
 from fastmlp.training.data import Parts, TrainingData, measured_beside, shuffled_rows
 from fastmlp.training.defaults import BATCH_SIZE, check_takes_batches, default_rate, wanted_dtype
 from fastmlp.training.descent import Descent
-from fastmlp.training.initial import ORDER, SLICES, ask_what_is_meant, dropped_by, first_thetas, seed_from, stream, untrained
+from fastmlp.training.initial import (
+    ORDER,
+    SLICES,
+    ask_what_is_meant,
+    check_huber_delta,
+    dropped_by,
+    first_thetas,
+    seed_from,
+    stream,
+    untrained,
+)
 from fastmlp.training.loss_check import check_custom_loss
 from fastmlp.training.measuring import Measured
 from fastmlp.training.one_network import Stopping, check_monitor
@@ -51,6 +61,7 @@ def train_streamed(given: Mapping[str, Any]) -> MLP:
     network = untrained((len(y), shape[1]), measured.dtype, y, options, init, source.names)
     network.targets(y, len(y))  # which init may not know
     check_monitor(options.monitor, network)
+    check_huber_delta(options, [network])
     ask_what_is_meant(network, measured.few_targets, options)
     standardized = is_standardized(network, options.standardize)
     inputs = measured.x.scaling(network.dtype) if standardized else Scaling(*network.unscaled)
