@@ -34,14 +34,10 @@ def executed(path, folder):
 
 
 def text_of(cell):
-    """What a cell has printed and shown as text, without pictures; "stderr" is told apart, as nothing should be there."""
-    parts = []
-    for output in cell.outputs:
-        if output.output_type == "stream":
-            parts.append(output.text if output.name == "stdout" else f"{output.name}: {output.text}")
-        elif "image/png" not in output.data:
-            parts.append(output.data["text/plain"])
-    return "".join(parts)
+    """What a cell has printed and shown as text; not its pictures, nor what goes to stderr, where libraries tell that they make
+    something ready."""
+    shown = [output for output in cell.outputs if output.get("name") != "stderr" and "image/png" not in output.get("data", ())]
+    return "".join(output.text if output.output_type == "stream" else output.data["text/plain"] for output in shown)
 
 
 def main():
