@@ -23,7 +23,7 @@ class InC:
     """An exported network, compiled and loaded."""
 
     def __init__(self, source, name, options=("-O2",)):
-        library = source.parent / f"{source.name}.so"
+        library = source.parent / f"{source.name}{len(list(source.parent.iterdir()))}.so"  # no library is loaded twice
         compiled(C_COMPILER, "-std=c99", *WARNINGS, *options, "-shared", "-fPIC", "-o", library, source, "-lm")
         self.library, self.name, text = ctypes.CDLL(str(library)), name, source.with_suffix(".h").read_text()
         sizes = {

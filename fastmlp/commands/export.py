@@ -11,7 +11,7 @@ from fastmlp.commands.parser import DTYPES, Parser, either, file_name, name_of
 
 EPILOG = """\
 examples:
-  fastmlp export model.npz -o model.c --dtype float32     # and model.h: gcc -O3 -c model.c
+  fastmlp export model.npz -o model.c --dtype float32     # and model.h: gcc -O2 -c model.c
   fastmlp export model.npz -o model.onnx                  # needs pip install 'fastmlp[onnx]'
   fastmlp export model.npz -o model.py
   fastmlp export model.npz -o model.json                  # which the other commands read, too
