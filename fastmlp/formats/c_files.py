@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.writing import FileKind, StrPath, replacing
+from fastmlp.writing import FileKind, StrPath, check_writable, replacing
 
 C_FILE = FileKind("C that fastmlp wrote", (".c",), rb"/\* Written by fastmlp")
 C_HEADER = FileKind("a C header that fastmlp wrote", (".h",), rb"/\* Written by fastmlp")
@@ -36,6 +36,7 @@ def write_both(path: StrPath, texts: Callable[[str, str], tuple[str, str]]) -> N
     header = os.path.splitext(os.fspath(path))[0] + (".H" if ending == ".C" else ".h")
     declarations, source = texts(identifier(stem), os.path.basename(header))
     how: dict[str, Any] = {"mode": "w", "encoding": "utf-8", "newline": "\n"}
+    check_writable(path, C_FILE)  # before what is told is of the header, which nobody named
     with replacing(header, C_HEADER, **how) as declared, replacing(path, C_FILE, **how) as file:
         declared.write(declarations)
         declared.flush()

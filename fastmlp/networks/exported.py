@@ -43,7 +43,7 @@ class Exportable:
             .c gives one file of C99, which is C++ too, and a header .h beside it: functions NAME_predict_outputs and, for classes,
             NAME_predict, with a name from that of the file; and NAME_self_test, which is 0 if they give there what they give here.
             .onnx gives what onnxruntime and others run: input "X", and outputs "label" and "probabilities", or "outputs".
-            .py gives a module that needs NumPy alone, with functions predict_outputs and, for classes, predict.
+            .py gives a module that needs NumPy alone, with functions predict, as the model has it, and predict_outputs (N, K).
             .safetensors gives the arrays W0, b0, W1, b1, ... and in its metadata the activations.
             .json gives all that `save` does, which `fastmlp.load` reads, too; fastmlp/formats/json_record.py says what it means.
         dtype : {"float32", "float64"}, optional
