@@ -66,11 +66,11 @@ def test_any_sizes_with_and_without_biases(sizes, bias, tmp_path):
 def test_populations_and_image_classifiers(tmp_path):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 3))
-    for y in (X[:, 0] > 0, np.arange(60) % 3, 1e4 * np.sin(X[:, 0])):
+    for number, y in enumerate((X[:, 0] > 0, np.arange(60) % 3, 1e4 * np.sin(X[:, 0]))):
         population = fastmlp.train_many(X, y, hidden=[4, 4, (5, 3)], epochs=3, seed=range(3))
-        off = assert_to_the_bit(population, X, tmp_path / "p.c")
+        off = assert_to_the_bit(population, X, tmp_path / f"p{number}.c")
         assert off.of_range < 1e-3 and off.changed in (None, 0)
-        assert "the mean over 3 networks" in (tmp_path / "p.h").read_text()
+        assert "the mean over 3 networks" in (tmp_path / f"p{number}.h").read_text()
     for method in "softmax", "one-vs-rest":
         classifier = image_classifier(method)
         off = assert_to_the_bit(classifier, rng.random((9, 3)), tmp_path / "i.c", (0.0, 1.0))
