@@ -67,7 +67,7 @@ def moved(value: Whole, places: Any) -> Whole:
     return np.asarray(np.clip(np.where(right > 0, down, up), -MOST, MOST))
 
 
-def short(value: Whole, places: Any) -> Whole:
+def as_short(value: Whole, places: Any) -> Whole:
     """The same within int16."""
     return np.clip(moved(value, places), -MOST_SHORT, MOST_SHORT)
 
@@ -131,10 +131,10 @@ def softmax_values(z: Whole, bits: int) -> Whole:
     return power(d + (logarithm << (bits - TABLE_BITS)), bits)
 
 
-def exp_values(z: Whole, out_bits: Any) -> Whole:
-    """2^z of z with 25 bits, with so many bits."""
+def exp_values(z: Whole) -> Whole:
+    """2^z of z with 25 bits."""
     table = table_of("exp2")
     assert table is not None
     m = (1 << TABLE_BITS) + between(table, (z & ((1 << POWER_BITS) - 1)) >> (POWER_BITS - PART_BITS - 8))
-    places = TABLE_BITS - np.asarray(out_bits) - (z >> POWER_BITS)
+    places = TABLE_BITS - (z >> POWER_BITS)
     return np.where(places > 40, 0, np.where(places < -30, MOST, moved(m, np.clip(places, -30, 40))))

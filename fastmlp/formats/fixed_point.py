@@ -84,8 +84,8 @@ class FixedFormula(NamedTuple):
 
     def whole_outputs(self, inputs: Whole) -> Whole:
         """(N, D) -> (N, K), to the bit what C gives."""
-        x = functions.short(inputs - self.centres, self.input_places)
-        outputs = [_outputs_of(layers, x, self.unit_bits(number)) for number, layers in enumerate(self.networks)]
+        x = functions.as_short(inputs - self.centres, self.input_places)
+        outputs = [_outputs_of(layers, x) for layers in self.networks]
         if self.formula.combined == "columns":
             return np.hstack(outputs)
         out = outputs[0] if len(outputs) == 1 else functions.moved(np.sum(outputs, axis=0) * self.reciprocal, 31)
@@ -126,7 +126,7 @@ def fixed_formula(formula: Formula, rows: NDArray[Any], known: tuple[float, floa
     return made._replace(networks=tuple(networks))
 
 
-def deviation(fixed: FixedFormula, rows: NDArray[Any]) -> Deviation:
+def deviation_on(fixed: FixedFormula, rows: NDArray[Any]) -> Deviation:
     """How far it is from the model on these rows."""
     largest, total, changed = np.zeros(fixed.formula.n_out), 0.0, 0
     low, high = np.full(fixed.formula.n_out, np.inf), np.full(fixed.formula.n_out, -np.inf)
@@ -206,7 +206,7 @@ def _fixed_network(
         factor = NATURAL if name in ("softmax", "exp") else 1.0
         weights = layer.weights.astype(np.float64) * factor
         biases = np.zeros(len(sums)) if layer.biases is None else layer.biases.astype(np.float64) * factor
-        biases = biases + offsets @ weights
+        biases = biases + offsets @ weights + (out_bits if name == "exp" else 0)  # 2^z with b bits is 2^(z + b)
         as_output = is_last and name == "identity"
         z_bits = out_bits if as_output else _sum_bits(name, sums * factor)
         whole, whole_biases, sum_bits, is_wide = _whole_weights(np.ldexp(weights, -bits[:, None]).T, biases, most, z_bits + FINEST)
@@ -219,7 +219,7 @@ def _fixed_network(
             )
         value_bits = np.asarray(TABLE_BITS if name in SATURATING else z_bits)
         bits = out_bits if is_last else _value_bits(name, values)
-        places = np.zeros_like(bits) if name in ("softmax", "exp") else value_bits - bits
+        places = np.zeros_like(bits) if name in ("softmax", "exp") else np.clip(value_bits - bits, -31, 62)
         made.append(FixedLayer(whole, whole_biases, is_wide, name, sum_bits - z_bits, 0 if as_output else int(z_bits), places))
         offsets, most = np.zeros(len(sums)), MOST_SHORT
     return tuple(made)
@@ -262,14 +262,14 @@ def _whole_weights(weights: NDArray[Any], biases: NDArray[Any], most: int, fines
     return whole.astype(np.int64), whole_biases.astype(np.int64), bits, is_wide
 
 
-def _outputs_of(layers: tuple[FixedLayer, ...], a: Whole, out_bits: Whole) -> Whole:
+def _outputs_of(layers: tuple[FixedLayer, ...], a: Whole) -> Whole:
     for number, (weights, biases, _, name, sum_places, bits, value_places) in enumerate(layers):
         exact = (a.astype(np.float64) @ weights.T.astype(np.float64)).astype(np.int64)  # no sum of products comes to 2^53
         z = functions.moved(exact + biases, sum_places)
         if name == "softmax":
             return functions.softmax_values(z, bits)
         if name == "exp":
-            return functions.exp_values(z, out_bits)
+            return functions.exp_values(z)
         values = functions.hidden_values(name, z, bits)
-        a = (functions.moved if number == len(layers) - 1 else functions.short)(values, value_places)
+        a = (functions.moved if number == len(layers) - 1 else functions.as_short)(values, value_places)
     return a

@@ -12,7 +12,7 @@ from fastmlp.formats.fixed_point import (
     FixedFormula,
     FixedLayer,
     TypicalRows,
-    deviation,
+    deviation_on,
     fixed_formula,
     rows_within,
     tried_rows,
@@ -35,7 +35,7 @@ static int32_t NAME_moved(int64_t value, int places)  /* value 2^-places, rounde
 }
 """
 SHORT = """\
-static int16_t NAME_short(int64_t value, int places)
+static int16_t NAME_as_short(int64_t value, int places)
 {
     const int32_t whole = NAME_moved(value, places);
     return (int16_t)(whole > 32767 ? 32767 : whole < -32767 ? -32767 : whole);
@@ -99,9 +99,9 @@ static void NAME_softmax(int32_t *z, int count, int bits)  /* 2^z / sum 2^z: 2 t
 }
 """
 EXP = """\
-static int32_t NAME_exp(int32_t z, int bits)  /* 2^z of z with 25 bits */
+static int32_t NAME_exp(int32_t z)  /* 2^z of z with 25 bits */
 {
-    const int32_t n = z < 0 ? ~(~z >> 25) : z >> 25, places = 16 - bits - n;
+    const int32_t n = z < 0 ? ~(~z >> 25) : z >> 25, places = 16 - n;
     const int32_t m = 65536 + NAME_between(NAME_table_exp2, 256, ((uint32_t)z & 33554431) >> 2);
     return places > 40 ? 0 : places < -30 ? 2147483647 : NAME_moved(m, places);
 }
@@ -145,7 +145,7 @@ def write_fixed(path: StrPath, formula: Formula, typical: TypicalRows) -> Deviat
     """Writes the file and its header, with room for typical rows, or for inputs within a known range; what it is off by."""
     tried = rows_within(formula, *typical.known or (0.0, 1.0)) if typical.rows is None else typical.rows
     fixed = fixed_formula(formula, tried, typical.known)
-    off, tests = deviation(fixed, tried), tried_rows(fixed, tried)
+    off, tests = deviation_on(fixed, tried), tried_rows(fixed, tried)
     write_both(path, lambda name, header: (_header(fixed, off, name), _source(fixed, off, tests, name, header)))
     return off
 
@@ -210,7 +210,7 @@ def _source(fixed: FixedFormula, off: Deviation, tests: tuple[Whole, Whole], nam
     parts += _functions(list(names))
     several = len(fixed.networks) > 1
     for number, network in enumerate(fixed.networks):
-        parts += _network(network, f"NAME_network{number if several else ''}", fixed.unit_bits(number))
+        parts += _network(network, f"NAME_network{number if several else ''}")
     parts += [f"static const int32_t NAME_centres[UPPER_INPUTS] = {braced(fixed.centres)};\n"]
     parts += [f"static const signed char NAME_input_places[UPPER_INPUTS] = {braced(fixed.input_places)};\n", _together(fixed)]
     if formula.classes is not None:
@@ -251,7 +251,7 @@ def _functions(names: list[str]) -> list[str]:
     return parts
 
 
-def _network(layers: tuple[FixedLayer, ...], function: str, out_bits: Whole) -> list[str]:
+def _network(layers: tuple[FixedLayer, ...], function: str) -> list[str]:
     tables, body, before = [], [], "x"
     for number, layer in enumerate(layers):
         n_out, n_in = layer.weights.shape
@@ -272,14 +272,13 @@ def _network(layers: tuple[FixedLayer, ...], function: str, out_bits: Whole) -> 
         if name == "softmax":
             body.append(f"NAME_softmax({z}, {n_out}, {layer.bits});")
         elif name == "exp":
-            tables.append(f"static const signed char {function}_bits[{n_out}] = {braced(out_bits)};\n")
-            body.append(f"{units} {z}[j] = NAME_exp({value}, {function}_bits[j]);")
+            body.append(f"{units} {z}[j] = NAME_exp({value});")
         else:
             if name != "identity":
                 value = f"NAME_{name}({value}{'' if table_of(name) is None else f', {layer.bits}'})"
             places = f"{function}_places{number}[j]" if _has_places(layer) else str(layer.value_places[0])
             if not is_last:
-                body.append(f"{units} a{number}[j] = NAME_short({value}, {places});")
+                body.append(f"{units} a{number}[j] = NAME_as_short({value}, {places});")
             elif layer.value_places.any():
                 body.append(f"{units} {z}[j] = NAME_moved({value}, {places});")
             elif name != "identity":
@@ -298,7 +297,9 @@ def _together(fixed: FixedFormula) -> str:
     """The function that programs call."""
     formula, count = fixed.formula, len(fixed.networks)
     body = ["int16_t x[UPPER_INPUTS];"]
-    move = "for (int i = 0; i < UPPER_INPUTS; i++) x[i] = NAME_short((int64_t)inputs[i] - NAME_centres[i], NAME_input_places[i]);"
+    move = (
+        "for (int i = 0; i < UPPER_INPUTS; i++) x[i] = NAME_as_short((int64_t)inputs[i] - NAME_centres[i], NAME_input_places[i]);"
+    )
     if count == 1:
         body += [move, "NAME_network(x, outputs);"]
         said = "outputs[0]"

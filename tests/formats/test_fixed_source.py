@@ -63,6 +63,15 @@ def test_any_sizes_with_and_without_biases(sizes, bias, tmp_path):
 
 
 @needs_c
+def test_units_that_are_hardly_ever_more_than_nothing_and_outputs_of_any_size(tmp_path):
+    for activation, output, factor, bias in (("silu", "identity", 1e-40, 0), ("softplus", "exp", 1, 300), ("elu", "exp", 1, -300)):
+        weights = [factor * np.array([[1.0, -2.0], [0.5, 0.0]]), np.array([[1.0], [-1.0]])]
+        model = MLP.from_weights(weights, [np.zeros(2), np.array([float(bias)])], activation=activation, output=output)
+        off = assert_to_the_bit(model, np.random.default_rng(0).normal(size=(9, 2)), tmp_path / f"{activation}.c")
+        assert off.of_range < 2e-2 or factor < 1  # e^300, whose logarithm has some bits less
+
+
+@needs_c
 def test_populations_and_image_classifiers(tmp_path):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 3))
