@@ -110,11 +110,17 @@ class TableModel(Exportable):
         OSError, TypeError, ValueError
             As `predict_table` does; a ValueError if the target is not there, is missing in a row, or is none of the classes.
         """
+        return evaluation_by(self.networks, *self.rows_of(table, delimiter=delimiter, decimal=decimal))
+
+    def rows_of(
+        self, table: Any, *, delimiter: str | None = None, decimal: str | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """The inputs (N, D) of the networks for the rows of a table, and what the target is in them (N,): see `evaluate`."""
         raw = read_table(table, delimiter, decimal)
         column = target_column(raw, self.target)
         known = None if self.classes is None else known_labels(raw, self.target, column, self.classes)
         y = known_quantities(raw, self.target, column) if known is None else known
-        return evaluation_by(self.networks, self.encoder.encode(raw), y)
+        return self.encoder.encode(raw), y
 
     def save(self, path: StrPath) -> None:
         """Save to an .npz file, which `fastmlp.load` reads; only a model is written over."""
