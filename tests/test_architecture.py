@@ -41,6 +41,8 @@ PUBLIC = [
     "from_torch",
     "grid",
     "load",
+    "log_csv",
+    "log_json",
     "read_image",
     "train",
     "train_folder",
