@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -305,14 +304,14 @@ def _network_as_html(network: MLP) -> str:
 def _population_as_html(population: Population) -> str:
     """Its best members."""
     best: str = population.table.best(BEST_SHOWN)._repr_html_()
-    return f"<div>{escape(repr(population).strip('<>'))}; the best of them:</div>{best}"
+    return html_table((), (), f"{repr(population).strip('<>')}; the best of them:") + best
 
 
 def _evaluation_as_html(evaluation: Evaluation) -> str:
     """The figures of all rows, and those of each class."""
     head = repr(evaluation).strip("<>")
     if "classes" not in vars(evaluation):
-        return f"<div>{escape(head)}</div>"
+        return html_table((), (), head)
     labels = [short(label) for label in evaluation.classes.tolist()[:MOST_DRAWN]]
     ratios = [evaluation.precision, evaluation.recall, evaluation.f1]
     rows = [[label, *(f"{ratio[k]:.3f}" for ratio in ratios), f"{evaluation.support[k]:.6g}"] for k, label in enumerate(labels)]
