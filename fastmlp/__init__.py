@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fastmlp.tables.table_training import train_table
     from fastmlp.training.combinations import grid
     from fastmlp.training.cross_validation import CrossValidation, cross_validate
+    from fastmlp.training.epoch_log import log_csv, log_json
     from fastmlp.training.incremental import Trainer
     from fastmlp.training.many import train_many
     from fastmlp.training.train import train
@@ -63,6 +64,8 @@ _ROOMS = {
     "from_sklearn": "foreign.sklearn_networks",
     "from_torch": "foreign.torch_networks",
     "grid": "training.combinations",
+    "log_csv": "training.epoch_log",
+    "log_json": "training.epoch_log",
     "train": "training.train",
     "train_folder": "images.folders",
     "train_many": "training.many",
@@ -92,6 +95,8 @@ __all__ = [
     "from_torch",
     "grid",
     "load",
+    "log_csv",
+    "log_json",
     "read_image",
     "review_folder",
     "train",

@@ -42,6 +42,8 @@ PUBLIC = [
     "from_torch",
     "grid",
     "load",
+    "log_csv",
+    "log_json",
     "read_image",
     "review_folder",
     "train",

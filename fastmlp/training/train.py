@@ -223,10 +223,11 @@ def train(
     threads : int
         How many threads a batch may be shared out to, where it is large enough to gain by it; by default one for each core.
     on_epoch : callable
-        Called after each epoch with (epoch, loss, validation loss or None), epochs counted from 0; returning True stops.
+        Called after each epoch with (epoch, loss, validation loss or None), epochs counted from 0; returning True stops. See
+        `fastmlp.log_csv` and `fastmlp.log_json`, which make one that writes to a file.
     progress : bool
-        Whether to show the epoch, the loss and the time that is left on stderr; and what compiles, which on a terminal or in a
-        notebook is told in any case.
+        Whether to show the epoch, the loss and the time that is left on stderr, with a bar where tqdm is installed; and what
+        compiles, which on a terminal or in a notebook is told in any case.
 
     Returns
     -------
