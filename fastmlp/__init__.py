@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fastmlp.images.content import ImageError
     from fastmlp.images.folders import classify_folder, extract_features, train_folder
     from fastmlp.images.pillow import read_image
+    from fastmlp.images.sorting.sort_run import Sorted, sort_folder
+    from fastmlp.images.sorting.undoing import Undone, undo_sort
     from fastmlp.images.verdicts import Verdicts
     from fastmlp.networks.history import DivergedError, History, PopulationHistory
     from fastmlp.networks.metrics import Evaluation
@@ -48,8 +50,10 @@ _ROOMS = {
     "Objective": "networks.objective",
     "Population": "networks.population",
     "PopulationHistory": "networks.history",
+    "Sorted": "images.sorting.sort_run",
     "TableModel": "tables.table_model",
     "Trainer": "training.incremental",
+    "Undone": "images.sorting.undoing",
     "Verdicts": "images.verdicts",
     "classify_folder": "images.folders",
     "cross_validate": "training.cross_validation",
@@ -60,10 +64,12 @@ _ROOMS = {
     "from_sklearn": "foreign.sklearn_networks",
     "from_torch": "foreign.torch_networks",
     "grid": "training.combinations",
+    "sort_folder": "images.sorting.sort_run",
     "train": "training.train",
     "train_folder": "images.folders",
     "train_many": "training.many",
     "train_table": "tables.table_training",
+    "undo_sort": "images.sorting.undoing",
 }
 
 __all__ = [
@@ -77,8 +83,10 @@ __all__ = [
     "Objective",
     "Population",
     "PopulationHistory",
+    "Sorted",
     "TableModel",
     "Trainer",
+    "Undone",
     "Verdicts",
     "classify_folder",
     "cross_validate",
@@ -89,10 +97,12 @@ __all__ = [
     "grid",
     "load",
     "read_image",
+    "sort_folder",
     "train",
     "train_folder",
     "train_many",
     "train_table",
+    "undo_sort",
 ]
 
 

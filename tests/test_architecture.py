@@ -30,8 +30,10 @@ PUBLIC = [
     "Objective",
     "Population",
     "PopulationHistory",
+    "Sorted",
     "TableModel",
     "Trainer",
+    "Undone",
     "Verdicts",
     "classify_folder",
     "cross_validate",
@@ -42,10 +44,12 @@ PUBLIC = [
     "grid",
     "load",
     "read_image",
+    "sort_folder",
     "train",
     "train_folder",
     "train_many",
     "train_table",
+    "undo_sort",
 ]
 
 
