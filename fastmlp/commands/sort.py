@@ -87,10 +87,10 @@ def _sort(args: Namespace) -> int:
     line = Progress(sys.stderr.isatty() and not args.dry_run)
     try:
         with interrupts.noted(), closing(run.batches(**options)) as batches, line.of(words, stays=False) as show:
-            for placed in batches:
-                count += len(placed)
-                if args.dry_run and placed:
-                    tell("\n".join(f"{path} -> {place}" for path, place in placed))
+            for actions in batches:
+                count += len(actions)
+                if args.dry_run and actions:
+                    tell("\n".join(f"{action.path} -> {run.place(action)}" for action in actions))
                 show()
     except (KeyboardInterrupt, OSError):
         _name(run.summary().errors)

@@ -19,7 +19,7 @@ from fastmlp.images.sorting.placing import (
     remove,
     write_new,
 )
-from fastmlp.images.sorting.sort_log import Action, Identity, Outcome, SortLog
+from fastmlp.images.sorting.sort_log import Action, Failure, Identity, Outcome, SortLog
 from fastmlp.interrupts import raise_noted
 
 # What no other file would fare better with.
@@ -49,8 +49,9 @@ class Carrier:
     def settle(self, actions: Sequence[Action], copied: dict[int, Identity]) -> tuple[list[Outcome], list[Action]]:
         """What came of actions that a killed run had begun, which end now, or are as never begun: those are given, too."""
         found = [self._settled(place, action, copied.get(place)) for place, action in enumerate(actions)]
-        outcomes = [outcome or Outcome(None, NOT_YET) for outcome in found]
-        self._log.done(actions, outcomes)
+        outcomes = [outcome or Failure(NOT_YET) for outcome in found]
+        if actions:
+            self._log.done(actions, outcomes)
         return outcomes, [action for action, outcome in zip(actions, found, strict=True) if outcome is None]
 
     def beside(self, place: int) -> str:
@@ -71,18 +72,12 @@ class Carrier:
         outcomes: list[Outcome] = []
         if self._how == "copy":
             return self._copied(actions, list(range(len(actions))), outcomes)
-        one = self._link if self._how == "link" else self._move
-        later = []
+        later: list[int] = []
         try:
-            for action in actions:
-                try:
-                    outcomes.append(Outcome(one(action)))
-                except OSError as error:
-                    if self._how == "move" and error.errno == errno.EXDEV:
-                        later.append(len(outcomes))
-                        outcomes.append(Outcome(None, NOT_YET))
-                    else:
-                        outcomes.append(self._failed(action, error))
+            if self._how == "link":
+                self._links(actions, outcomes)
+            else:
+                self._moves(actions, outcomes, later)
         except BaseException:
             self._log.done(actions, outcomes)
             raise
@@ -97,18 +92,35 @@ class Carrier:
             return identity(os.stat(name, dir_fd=folder, follow_symlinks=False))
         return None
 
-    def _link(self, action: Action) -> str:
-        folder, name = self._source.of(action.path)
-        target, new = self._targets[action.unsure].of(action.target)
-        try:
-            os.link(name, new, src_dir_fd=folder, dst_dir_fd=target)
-        except FileExistsError:
+    def _links(self, actions: Sequence[Action], outcomes: list[Outcome]) -> None:
+        """The fast way: what is done for each file takes little beside the system's call."""
+        before: tuple[str, str] | None = None  # folders, which most often are those of the file before
+        for action in actions:
+            folder, _, name = action.path.rpartition("/")
+            new_folder, _, new = action.target.rpartition("/")
+            try:
+                if (folder, new_folder) != before or action.unsure:
+                    source, target = self._source[folder], self._targets[action.unsure][new_folder]
+                    before = None if action.unsure else (folder, new_folder)
+                try:
+                    os.link(name, new, src_dir_fd=source, dst_dir_fd=target)
+                    outcomes.append(action.target)
+                except FileExistsError:
+                    put = partial(_link, name, source, target)
+                    outcomes.append(in_free_place(put, action.target))
+            except OSError as error:
+                outcomes.append(self._failed(action, error))
 
-            def put(free: str) -> None:
-                os.link(name, free, src_dir_fd=folder, dst_dir_fd=target)
-
-            return in_free_place(put, action.target)
-        return action.target
+    def _moves(self, actions: Sequence[Action], outcomes: list[Outcome], later: list[int]) -> None:
+        for action in actions:
+            try:
+                outcomes.append(self._move(action))
+            except OSError as error:
+                if error.errno == errno.EXDEV:
+                    later.append(len(outcomes))
+                    outcomes.append(Failure(NOT_YET))
+                else:
+                    outcomes.append(self._failed(action, error))
 
     def _move(self, action: Action) -> str:
         folder, name = self._source.of(action.path)
@@ -119,7 +131,7 @@ class Carrier:
 
     def _copied(self, actions: Sequence[Action], places: list[int], outcomes: list[Outcome]) -> list[Outcome]:
         """Carry out those at some places by copies, which come into their places when all are whole."""
-        outcomes += [Outcome(None, NOT_YET)] * (len(actions) - len(outcomes))
+        outcomes += [Failure(NOT_YET)] * (len(actions) - len(outcomes))
         files: dict[int, Identity] = {}
         hopeless = None
         try:
@@ -144,7 +156,7 @@ class Carrier:
                 break
         if self._how == "move":
             self._take_away(actions, files, outcomes)
-        self._drop(actions, [place for place in files if outcomes[place].target is None])
+        self._drop(actions, [place for place in files if not isinstance(outcomes[place], str)])
         self._log.done(actions, outcomes)
         if hopeless:
             raise hopeless
@@ -162,13 +174,13 @@ class Carrier:
     def _in_place(self, action: Action, beside: str) -> Outcome:
         try:
             target, _ = self._targets[action.unsure].of(action.target)
-            return Outcome(in_free_place(partial(move, target, beside, target), action.target))
+            return in_free_place(partial(move, target, beside, target), action.target)
         except OSError as error:
             return self._failed(action, error)
 
     def _take_away(self, actions: Sequence[Action], files: Iterable[int], outcomes: list[Outcome]) -> None:
         """Remove what has been copied, once that would outlive a loss of power."""
-        placed = [(place, actions[place], to) for place in files if (to := outcomes[place].target) is not None]
+        placed = [(place, actions[place], to) for place in files if isinstance(to := outcomes[place], str)]
         for unsure, folder in {(action.unsure, to.rpartition("/")[0]) for _, action, to in placed}:
             with suppress(OSError):  # some are never synced
                 os.fsync(self._targets[unsure][folder])
@@ -203,7 +215,7 @@ class Carrier:
 
     def _why(self, action: Action, error: Exception) -> Outcome:
         path, target = self._source.full(action.path), self._targets[action.unsure].full(action.target)
-        return Outcome(None, f"{path} cannot be {PAST[self._how]} to {target}: {getattr(error, 'strerror', None) or error}")
+        return Failure(f"{path} cannot be {PAST[self._how]} to {target}: {getattr(error, 'strerror', None) or error}")
 
     def _settled(self, place: int, action: Action, copied: Identity | None) -> Outcome | None:
         """What came of an action; None if nothing did, and it can be done anew."""
@@ -228,9 +240,9 @@ class Carrier:
         elif self._how == "move" and not placed:
             placed = find_placed(targets, action.target, lambda status: identity(status) == action.file)
             if not placed:
-                return Outcome(None, f"{self._source.full(action.path)} was changed meanwhile, or is gone")
+                return Failure(f"{self._source.full(action.path)} was changed meanwhile, or is gone")
         if placed:
-            return Outcome(placed)
+            return placed
         remove(self.beside(place), target)
         return None
 
@@ -239,6 +251,10 @@ class Carrier:
             folder, name = self._source.of(action.path)
             return os.stat(name, dir_fd=folder, follow_symlinks=self._how == "link")
         return None
+
+
+def _link(name: str, source: int, target: int, new: str) -> None:
+    os.link(name, new, src_dir_fd=source, dst_dir_fd=target)
 
 
 def other_file_system(source: str, target: str) -> ValueError:

@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import count
+from json.encoder import encode_basestring_ascii as quoted_text
 from typing import Any, NamedTuple
 
 from fastmlp.checks import shown
@@ -26,8 +27,6 @@ from fastmlp.writing import naming
 
 VERSION = 1
 LOG_NAME = re.compile(r"sort-log(-\d+)?\.jsonl")
-
-_json = json.JSONEncoder().encode  # json.dumps looks for options first, which takes twice as long
 
 
 class Identity(NamedTuple):
@@ -51,11 +50,13 @@ class Action(NamedTuple):
     """That of what is to be moved; of a copy that is in its place, its own."""
 
 
-class Outcome(NamedTuple):
-    """What came of an action: a place, or why there is none."""
+class Failure(NamedTuple):
+    """Why nothing came of an action."""
 
-    target: str | None
-    why: str = ""
+    why: str
+
+
+Outcome = str | Failure  # of an action: where the file is now
 
 
 class LogContents(NamedTuple):
@@ -188,16 +189,17 @@ class SortLog:
             if header is not None:
                 if self._end:
                     raise self._taken()
-                self._write(_json(header) + "\n")
+                self._write(json.dumps(header) + "\n")
         except BaseException:
             self.close()
             raise
 
     def cut(self, end: int) -> None:
         """Leave so many bytes of whole lines."""
-        with naming(self.path):
-            os.ftruncate(self._file, end)
-        self._end = end
+        if end < self._end:
+            with naming(self.path):
+                os.ftruncate(self._file, end)
+            self._end = end
 
     def _lock(self) -> None:
         try:
@@ -218,25 +220,27 @@ class SortLog:
         lines = []
         for path, target, unsure, file in actions:
             which = f', "file": [{file.inode}, {file.size}, {file.changed}]' if file else ""
-            lines.append(f'{{"from": {_json(path)}, "{"unsure" if unsure else "to"}": {_json(target)}{which}}}\n')
+            lines.append(f'{{"from": {quoted_text(path)}, "{"unsure" if unsure else "to"}": {quoted_text(target)}{which}}}\n')
         self._write("".join(lines))
 
     def makes(self, folder: str, unsure: bool) -> None:
-        self._write(_json({"made": folder} | ({"unsure": True} if unsure else {})) + "\n")
+        self._write(json.dumps({"made": folder} | ({"unsure": True} if unsure else {})) + "\n")
 
     def copied(self, files: dict[int, Identity]) -> None:
-        self._write(_json({"copied": files}) + "\n")
+        self._write(json.dumps({"copied": files}) + "\n")
 
     def done(self, actions: Sequence[Action], outcomes: Sequence[Outcome]) -> None:
         """What came of the first actions that were begun; the others are begun no more."""
-        pairs = list(enumerate(zip(actions, outcomes, strict=False)))
-        failed = {place: outcome.why for place, (_, outcome) in pairs if outcome.target is None}
-        elsewhere = {place: to.target for place, (action, to) in pairs if to.target not in (None, action.target)}
+        other = [place for place, outcome in enumerate(outcomes) if outcome != actions[place].target]
+        failed = {place: to.why for place in other if isinstance(to := outcomes[place], Failure)}
+        elsewhere = {place: outcomes[place] for place in other if place not in failed}
         line: dict[str, Any] = {"done": len(outcomes)}
-        self._write(_json(line | ({"elsewhere": elsewhere} if elsewhere else {}) | ({"failed": failed} if failed else {})) + "\n")
+        self._write(
+            json.dumps(line | ({"elsewhere": elsewhere} if elsewhere else {}) | ({"failed": failed} if failed else {})) + "\n"
+        )
 
     def undo(self) -> None:
-        self._write(_json({"undo": True}) + "\n")
+        self._write(json.dumps({"undo": True}) + "\n")
 
     def sync(self) -> None:
         """From here on a loss of power takes nothing of it."""

@@ -19,7 +19,7 @@ from fastmlp.images.loading import load_model
 from fastmlp.images.pillow import MAX_PIXELS
 from fastmlp.images.sorting.carrying import Carrier, Member, other_file_system
 from fastmlp.images.sorting.placing import Folders
-from fastmlp.images.sorting.sort_log import LOG_NAME, VERSION, Action, Outcome, SortLog, log_for, read_log, within
+from fastmlp.images.sorting.sort_log import LOG_NAME, VERSION, Action, Failure, Outcome, SortLog, log_for, read_log, within
 from fastmlp.images.sources.archive_reading import open_archive, read_member
 from fastmlp.images.sources.archives import members
 from fastmlp.images.sources.source import can_name_a_file, is_collection, nothing_in, path_of
@@ -167,8 +167,8 @@ class SortRun:
         log = "" if self._dry else self.log
         return Sorted(dict(self._counts), self._unsure_count, self._errors, self._skipped, self._before, log)
 
-    def batches(self, **options: Any) -> Generator[list[tuple[str, str]]]:
-        """Sort, with further options of `classify`: the paths of some images at a time, and where each is now, or would be."""
+    def batches(self, **options: Any) -> Generator[Sequence[Action]]:
+        """Sort, with further options of `classify`: of some images at a time what was done, or would be."""
         done: set[str] = set()
         carrier: Carrier | None = None
         with ExitStack() as stack:
@@ -178,13 +178,13 @@ class SortRun:
                 self._check_alike(older.header)
                 if older.undone:
                     raise ValueError(f"{self.log} is being taken back: go on with that, as by fastmlp sort --undo {self.log}")
-                self._count(older.placed, [Outcome(action.target) for action in older.placed])
+                self._count(older.placed, [action.target for action in older.placed])
                 done.update(action.path for action in older.placed)
                 if log is not None:
                     log.cut(older.end)
                     carrier = self._carrier(stack, log, older.header["id"])
                     outcomes, anew = carrier.settle(older.pending, older.copied)
-                    settled = [pair for pair in zip(older.pending, outcomes, strict=True) if pair[1].target is not None]
+                    settled = [pair for pair in zip(older.pending, outcomes, strict=True) if isinstance(pair[1], str)]
                     self._count([action for action, _ in settled], [outcome for _, outcome in settled])
                     done.update(action.path for action, _ in settled)
                     self._before = sum(self._counts.values()) + self._unsure_count
@@ -194,29 +194,32 @@ class SortRun:
                     self._before = sum(self._counts.values()) + self._unsure_count
             for actions in self._decided(done, **options):
                 if self._dry:
-                    yield self._count(actions, [Outcome(action.target) for action in actions])
+                    yield self._count(actions, [action.target for action in actions])
                 elif actions:
                     carrier = carrier or self._begun(stack)
                     yield from self._carried(carrier, actions)
                 else:
-                    yield []
+                    yield ()
 
-    def _carried(self, carrier: Carrier, actions: list[Action]) -> Iterator[list[tuple[str, str]]]:
+    def _carried(self, carrier: Carrier, actions: list[Action]) -> Iterator[Sequence[Action]]:
         for some, outcomes in carrier.carry(actions):
             yield self._count(some, outcomes)
 
-    def _count(self, actions: Sequence[Action], outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
-        placed = []
-        for action, (target, why) in zip(actions, outcomes, strict=True):
-            if target is None:
-                self._errors.append((action.path, why))
+    def _count(self, actions: Sequence[Action], outcomes: Sequence[Outcome]) -> Sequence[Action]:
+        labels = []
+        for action, to in zip(actions, outcomes, strict=True):
+            if isinstance(to, Failure):
+                self._errors.append((action.path, to.why))
+            elif action.unsure:
+                self._unsure_count += 1
             else:
-                placed.append((action.path, os.path.join(self._unsure if action.unsure else self._dest, target)))
-                if action.unsure:
-                    self._unsure_count += 1
-                else:
-                    self._counts[target.partition("/")[0]] += 1
-        return placed
+                labels.append(to.partition("/")[0])
+        self._counts.update(labels)
+        return actions
+
+    def place(self, action: Action) -> str:
+        """Where an action is to bring a file."""
+        return os.path.join(self._unsure if action.unsure else self._dest, action.target)
 
     def _decided(self, done: set[str], **options: Any) -> Iterator[list[Action]]:
         """Where images are to go, but for those that are done; and those that cannot be read are told."""

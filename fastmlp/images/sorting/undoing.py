@@ -109,9 +109,9 @@ class _Taking:
         if log is not None and contents.pending:
             carrier = Carrier(self._how, self._source, self.targets, log, contents.header["id"], None)
             outcomes, _ = carrier.settle(contents.pending, contents.copied)
-            for place, (action, (target, _)) in enumerate(zip(contents.pending, outcomes, strict=True)):
-                if target is not None:
-                    yield action._replace(target=target, file=contents.copied.get(place, action.file))
+            for place, (action, to) in enumerate(zip(contents.pending, outcomes, strict=True)):
+                if isinstance(to, str):
+                    yield action._replace(target=to, file=contents.copied.get(place, action.file))
         yield from reversed(contents.placed)
 
     def back(self, action: Action) -> bool:
