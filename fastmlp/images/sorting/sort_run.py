@@ -82,7 +82,8 @@ def sort_folder(
         A folder; it is made if it is not there, in a folder that is.
     how : {"copy", "link", "move"}
         A copy keeps times and permissions. A link is a hard link: one more name of the same file, which takes no space; both have
-        to be on one file system. Across file systems what is moved is copied, compared, and then removed.
+        to be on one file system. Across file systems what is moved is copied, compared, and then removed;
+        folders stay, be they empty.
     threshold : float from 0 to 1, optional
         An image whose best score is lower comes into the folder `unsure`.
     unsure : path, optional
@@ -104,7 +105,7 @@ def sort_folder(
     KeyboardInterrupt
         After Ctrl-C, between two files.
     FileNotFoundError
-        If there is no source.
+        If there is no source, or no folder in which `dest` or `unsure` can be made.
     OSError
         If `dest` cannot be written, or the disk is full: what has been sorted stays, and the same call goes on.
     ValueError
@@ -151,6 +152,10 @@ class SortRun:
             raise NotADirectoryError(f"{dest} is not a folder")
         self._how, self._threshold, self._dry = how, threshold, dry_run
         self._unsure = os.path.join(self._dest, UNSURE) if unsure is None else os.path.realpath(path_of(unsure))
+        for folder in (self._dest, self._unsure):
+            above = os.path.dirname(folder)
+            if above != self._dest and not os.path.isdir(above):
+                raise FileNotFoundError(f"{folder} cannot be made: there is no folder {above}")
         self._check_classes(by_default=unsure is None)
         self._excluded = () if self._is_archive else self._checked_folders()
         self._check_devices()

@@ -163,6 +163,7 @@ def test_an_archive_can_be_copied_from_and_no_more(classifier, source, tmp_path)
     assert [path for path, _ in result.errors] == ["../out.png"]
     for name in IMAGES:
         assert (tmp_path / "dest" / name).read_bytes() == (source / name.partition("/")[2]).read_bytes()
+    assert sort_folder(classifier, archive, tmp_path / "dest").before == 5
     assert not undo_sort(result.log).left and not (tmp_path / "dest").exists()
     for how in "link", "move":
         with pytest.raises(ValueError, match="can only be copied"):
@@ -295,7 +296,8 @@ def test_a_class_that_is_named_as_the_folder_of_the_unsure(source, tmp_path):
         ({"source": "source/b.png"}, ValueError, "source/b.png must be a folder, or a tar or zip archive"),
         ({"source": "source/c/empty"}, ValueError, "holds no PNG file"),
         ({"dest": "source/b.png"}, NotADirectoryError, "source/b.png is not a folder"),
-        ({"dest": "no/dest"}, FileNotFoundError, "no"),
+        ({"dest": "no/dest"}, FileNotFoundError, "no/dest cannot be made: there is no folder .*no"),
+        ({"threshold": 0.5, "unsure": "no/unsure"}, FileNotFoundError, "no/unsure cannot be made: there is no folder .*no"),
         ({"dest": b"dest"}, TypeError, "a path must be a str"),
         ({"model": "source/b.png"}, ValueError, "source/b.png"),
     ],
