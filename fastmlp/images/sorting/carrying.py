@@ -94,14 +94,15 @@ class Carrier:
 
     def _links(self, actions: Sequence[Action], outcomes: list[Outcome]) -> None:
         """The fast way: what is done for each file takes little beside the system's call."""
-        before: tuple[str, str] | None = None  # folders, which most often are those of the file before
+        before: tuple[str, str, bool] | None = None  # folders, which most often are those of the file before
         for action in actions:
             folder, _, name = action.path.rpartition("/")
             new_folder, _, new = action.target.rpartition("/")
             try:
-                if (folder, new_folder) != before or action.unsure:
+                if (folder, new_folder, action.unsure) != before:
+                    before = None  # to open others may close those
                     source, target = self._source[folder], self._targets[action.unsure][new_folder]
-                    before = None if action.unsure else (folder, new_folder)
+                    before = folder, new_folder, action.unsure
                 try:
                     os.link(name, new, src_dir_fd=source, dst_dir_fd=target)
                     outcomes.append(action.target)

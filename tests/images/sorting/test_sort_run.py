@@ -66,6 +66,27 @@ def test_what_is_there_is_never_written_over(classifier, source, tmp_path, how):
     assert (files_in(dest), files_in(source)) == (before, images)
 
 
+@pytest.mark.parametrize("how", ["copy", "link", "move"])
+def test_more_folders_than_are_open_at_a_time(classifier, tmp_path, how, monkeypatch):
+    """One of which cannot be made, as a file is in its place."""
+    monkeypatch.setattr(placing, "OPEN_FOLDERS", 2)
+    source, dest = tmp_path / "source", tmp_path / "dest"
+    for number in range(8):
+        for name in "0.png", "1/0.png", "2.png":
+            write(source / f"{number}" / name, gray_png(bar(True, number)), number)
+    write(dest / "upright/5/1", b"in the way")
+    before, mine = files_in(source), files_in(dest)
+    result = sort_folder(classifier, source, dest, how)
+    assert [path for path, _ in result.errors] == ["5/1/0.png"]
+    after = files_in(dest)
+    assert {name: after[f"upright/{name}"] for name in before if name != "5/1/0.png"} == {
+        name: file for name, file in before.items() if name != "5/1/0.png"
+    }
+    assert len(after) == 25
+    assert not undo_sort(result.log).left
+    assert (files_in(source), files_in(dest)) == (before, mine)
+
+
 def test_what_is_uncertain_is_apart(classifier, source, tmp_path):
     verdicts = fastmlp.classify_folder(classifier, source)
     best = dict(zip(verdicts.paths, verdicts.scores.max(axis=1), strict=True))
