@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastmlp.images.content import ImageError
     from fastmlp.images.folders import classify_folder, extract_features, train_folder
     from fastmlp.images.pillow import read_image
+    from fastmlp.images.reviewing import Review, review_folder
     from fastmlp.images.sorting.sort_run import Sorted, sort_folder
     from fastmlp.images.sorting.undoing import Undone, undo_sort
     from fastmlp.images.verdicts import Verdicts
@@ -60,6 +61,8 @@ _ROOMS = {
     "extract_features": "images.folders",
     "load": "tables.table_loading",
     "read_image": "images.pillow",
+    "Review": "images.reviewing",
+    "review_folder": "images.reviewing",
     "from_onnx": "foreign.onnx_networks",
     "from_sklearn": "foreign.sklearn_networks",
     "from_torch": "foreign.torch_networks",
@@ -83,6 +86,7 @@ __all__ = [
     "Objective",
     "Population",
     "PopulationHistory",
+    "Review",
     "Sorted",
     "TableModel",
     "Trainer",
@@ -97,6 +101,7 @@ __all__ = [
     "grid",
     "load",
     "read_image",
+    "review_folder",
     "sort_folder",
     "train",
     "train_folder",

@@ -28,6 +28,7 @@ COMMANDS = {
     "classify": "classify images, one row for each, as they come",
     "sort": "sort images into a folder for each class, and take it back",
     "evaluate": "say how good a model is on a folder of labelled images, or on a table",
+    "review": "say which images of a folder may have a wrong label",
     "export": "write a model for other programs: as C, ONNX, Python, JSON",
     "info": "say what a model file holds",
     "warmup": "compile all that can be compiled, so that nothing later waits for it",

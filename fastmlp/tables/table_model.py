@@ -72,7 +72,8 @@ class TableModel(Exportable):
         ----------
         table : path, data frame of pandas, polars or pyarrow, or dict of columns
             As for `train_table`: with all columns that are used, in any order. Others are ignored, those that the model was not
-            trained with by a UserWarning; the target may be among them, or not.
+            trained with by a UserWarning; the target may be among them, or not. Levels of a category that are new count as
+            others, by a UserWarning, too.
         delimiter, decimal : str, optional
             As for `train_table`.
 

@@ -69,7 +69,7 @@ def test_what_is_there_is_never_written_over(classifier, source, tmp_path, how):
 @pytest.mark.parametrize("how", ["copy", "link", "move"])
 def test_more_folders_than_are_open_at_a_time(classifier, tmp_path, how, monkeypatch):
     """One of which cannot be made, as a file is in its place."""
-    monkeypatch.setattr(placing, "OPEN_FOLDERS", 2)
+    monkeypatch.setattr(placing, "OPEN_FOLDERS", 1)
     source, dest = tmp_path / "source", tmp_path / "dest"
     for number in range(8):
         for name in "0.png", "1/0.png", "2.png":
