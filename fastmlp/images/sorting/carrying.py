@@ -11,15 +11,15 @@ from functools import partial
 
 from fastmlp.images.sorting.placing import (
     Folders,
-    copy,
+    copy_file,
     find_placed,
     identity,
     in_free_place,
-    move,
+    move_file,
     remove,
     write_new,
 )
-from fastmlp.images.sorting.sort_log import Action, Failure, Identity, Outcome, SortLog
+from fastmlp.images.sorting.sort_log import Action, Identity, NotPlaced, Outcome, SortLog
 from fastmlp.interrupts import raise_noted
 
 # What no other file would fare better with.
@@ -49,7 +49,7 @@ class Carrier:
     def settle(self, actions: Sequence[Action], copied: dict[int, Identity]) -> tuple[list[Outcome], list[Action]]:
         """What came of actions that a killed run had begun, which end now, or are as never begun: those are given, too."""
         found = [self._settled(place, action, copied.get(place)) for place, action in enumerate(actions)]
-        outcomes = [outcome or Failure(NOT_YET) for outcome in found]
+        outcomes = [outcome or NotPlaced(NOT_YET) for outcome in found]
         if actions:
             self._log.done(actions, outcomes)
         return outcomes, [action for action, outcome in zip(actions, found, strict=True) if outcome is None]
@@ -119,7 +119,7 @@ class Carrier:
             except OSError as error:
                 if error.errno == errno.EXDEV:
                     later.append(len(outcomes))
-                    outcomes.append(Failure(NOT_YET))
+                    outcomes.append(NotPlaced(NOT_YET))
                 else:
                     outcomes.append(self._failed(action, error))
 
@@ -128,11 +128,11 @@ class Carrier:
         if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
             raise OSError(errno.ELOOP, "it is a symbolic link", name)
         target, _ = self._targets[action.unsure].of(action.target)
-        return in_free_place(partial(move, folder, name, target), action.target)
+        return in_free_place(partial(move_file, folder, name, target), action.target)
 
     def _copied(self, actions: Sequence[Action], places: list[int], outcomes: list[Outcome]) -> list[Outcome]:
         """Carry out those at some places by copies, which come into their places when all are whole."""
-        outcomes += [Failure(NOT_YET)] * (len(actions) - len(outcomes))
+        outcomes += [NotPlaced(NOT_YET)] * (len(actions) - len(outcomes))
         files: dict[int, Identity] = {}
         hopeless = None
         try:
@@ -170,12 +170,12 @@ class Carrier:
         folder, name = self._source.of(action.path)
         if self._how == "move" and not os.access(os.path.dirname(self._source.full(action.path)), os.W_OK | os.X_OK):
             raise OSError(errno.EACCES, "no permission to take it out of its folder", name)
-        return copy(folder, name, target, beside, sure=self._how == "move")
+        return copy_file(folder, name, target, beside, sure=self._how == "move")
 
     def _in_place(self, action: Action, beside: str) -> Outcome:
         try:
             target, _ = self._targets[action.unsure].of(action.target)
-            return in_free_place(partial(move, target, beside, target), action.target)
+            return in_free_place(partial(move_file, target, beside, target), action.target)
         except OSError as error:
             return self._failed(action, error)
 
@@ -216,7 +216,7 @@ class Carrier:
 
     def _why(self, action: Action, error: Exception) -> Outcome:
         path, target = self._source.full(action.path), self._targets[action.unsure].full(action.target)
-        return Failure(f"{path} cannot be {PAST[self._how]} to {target}: {getattr(error, 'strerror', None) or error}")
+        return NotPlaced(f"{path} cannot be {PAST[self._how]} to {target}: {getattr(error, 'strerror', None) or error}")
 
     def _settled(self, place: int, action: Action, copied: Identity | None) -> Outcome | None:
         """What came of an action; None if nothing did, and it can be done anew."""
@@ -241,7 +241,7 @@ class Carrier:
         elif self._how == "move" and not placed:
             placed = find_placed(targets, action.target, lambda status: identity(status) == action.file)
             if not placed:
-                return Failure(f"{self._source.full(action.path)} was changed meanwhile, or is gone")
+                return NotPlaced(f"{self._source.full(action.path)} was changed meanwhile, or is gone")
         if placed:
             return placed
         remove(self.beside(place), target)

@@ -65,7 +65,7 @@ def identity(status: os.stat_result) -> Identity:
     return Identity(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def candidates(name: str) -> Iterator[str]:
+def other_names(name: str) -> Iterator[str]:
     """A name, and those that stand in for it, one after the other, where there is a file: a.png, a-2.png, a-3.png, ..."""
     yield name
     stem, suffix = os.path.splitext(name)
@@ -76,7 +76,7 @@ def candidates(name: str) -> Iterator[str]:
 def in_free_place(put: Callable[[str], None], target: str) -> str:
     """Puts a file where there is none: at the target, or else under the first of its other names."""
     folder, slash, name = target.rpartition("/")
-    for free in candidates(name):
+    for free in other_names(name):
         try:
             put(free)
         except FileExistsError:
@@ -89,7 +89,7 @@ def find_placed(folders: Folders, target: str, is_it: Callable[[os.stat_result],
     """The target, or the other name of it, under which a file was put there."""
     try:
         folder, name = folders.of(target)
-        for other in candidates(name):
+        for other in other_names(name):
             if is_it(os.stat(other, dir_fd=folder, follow_symlinks=False)):
                 return target.removesuffix(name) + other
     except (FileNotFoundError, NotADirectoryError):
@@ -108,7 +108,7 @@ def _renameat2() -> Callable[..., int] | None:
     return function
 
 
-def move(source: int, name: str, target: int, new: str) -> None:
+def move_file(source: int, name: str, target: int, new: str) -> None:
     """Move a file from an open folder to another one; a FileExistsError if something is there."""
     if rename := _renameat2():
         if not rename(source, os.fsencode(name), target, os.fsencode(new), RENAME_NOREPLACE):
@@ -126,7 +126,7 @@ def remove(name: str, folder: int) -> None:
         os.unlink(name, dir_fd=folder)
 
 
-def copy(source: int, name: str, target: int, new: str, sure: bool) -> Identity:
+def copy_file(source: int, name: str, target: int, new: str, sure: bool) -> Identity:
     """Copy a file with its times and permissions to a name that nobody else uses.
 
     If `sure`, the copy outlives a loss of power, it was found to have the same bytes, and the source has not changed meanwhile.
@@ -140,7 +140,7 @@ def copy(source: int, name: str, target: int, new: str, sure: bool) -> Identity:
         outgoing = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600, dir_fd=target)
         try:
             while block := os.read(incoming, BLOCK):
-                write_all(outgoing, block)
+                _write(outgoing, block)
             shutil.copystat(incoming, outgoing)  # type: ignore[arg-type]  # open files will do
             if sure:
                 os.fsync(outgoing)
@@ -161,7 +161,7 @@ def write_new(data: bytes, target: int, new: str) -> Identity:
     remove(new, target)
     outgoing = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666, dir_fd=target)
     try:
-        write_all(outgoing, data)
+        _write(outgoing, data)
         return identity(os.fstat(outgoing))
     except BaseException:
         remove(new, target)
@@ -170,7 +170,7 @@ def write_new(data: bytes, target: int, new: str) -> Identity:
         os.close(outgoing)
 
 
-def write_all(file: int, data: bytes) -> None:
+def _write(file: int, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[os.write(file, left) :]

@@ -50,13 +50,13 @@ class Action(NamedTuple):
     """That of what is to be moved; of a copy that is in its place, its own."""
 
 
-class Failure(NamedTuple):
+class NotPlaced(NamedTuple):
     """Why nothing came of an action."""
 
     why: str
 
 
-Outcome = str | Failure  # of an action: where the file is now
+Outcome = str | NotPlaced  # of an action: where the file is now
 
 
 class LogContents(NamedTuple):
@@ -232,7 +232,7 @@ class SortLog:
     def done(self, actions: Sequence[Action], outcomes: Sequence[Outcome]) -> None:
         """What came of the first actions that were begun; the others are begun no more."""
         other = [place for place, outcome in enumerate(outcomes) if outcome != actions[place].target]
-        failed = {place: to.why for place in other if isinstance(to := outcomes[place], Failure)}
+        failed = {place: to.why for place in other if isinstance(to := outcomes[place], NotPlaced)}
         elsewhere = {place: outcomes[place] for place in other if place not in failed}
         line: dict[str, Any] = {"done": len(outcomes)}
         self._write(

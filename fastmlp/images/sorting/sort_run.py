@@ -19,7 +19,7 @@ from fastmlp.images.loading import load_model
 from fastmlp.images.pillow import MAX_PIXELS
 from fastmlp.images.sorting.carrying import Carrier, Member, other_file_system
 from fastmlp.images.sorting.placing import Folders
-from fastmlp.images.sorting.sort_log import LOG_NAME, VERSION, Action, Failure, Outcome, SortLog, log_for, read_log, within
+from fastmlp.images.sorting.sort_log import LOG_NAME, VERSION, Action, NotPlaced, Outcome, SortLog, log_for, read_log, within
 from fastmlp.images.sources.archive_reading import open_archive, read_member
 from fastmlp.images.sources.archives import members
 from fastmlp.images.sources.source import can_name_a_file, is_collection, nothing_in, path_of
@@ -213,7 +213,7 @@ class SortRun:
     def _count(self, actions: Sequence[Action], outcomes: Sequence[Outcome]) -> Sequence[Action]:
         labels = []
         for action, to in zip(actions, outcomes, strict=True):
-            if isinstance(to, Failure):
+            if isinstance(to, NotPlaced):
                 self._errors.append((action.path, to.why))
             elif action.unsure:
                 self._unsure_count += 1

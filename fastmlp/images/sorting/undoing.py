@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from fastmlp import checks, interrupts
 from fastmlp.images.sorting.carrying import Carrier
-from fastmlp.images.sorting.placing import Folders, copy, identity, move, remove, same_files
+from fastmlp.images.sorting.placing import Folders, copy_file, identity, move_file, remove, same_files
 from fastmlp.images.sorting.sort_log import Action, LogContents, SortLog, header_of, read_log
 from fastmlp.images.sources.source import path_of
 from fastmlp.writing import StrPath
@@ -162,13 +162,13 @@ class _Taking:
         beside = f".fastmlp-{self._contents.header['id']}-back"
         try:
             try:
-                move(target, name, folder, own)
+                move_file(target, name, folder, own)
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                copy(target, name, folder, beside, sure=True)
+                copy_file(target, name, folder, beside, sure=True)
                 try:
-                    move(folder, beside, folder, own)
+                    move_file(folder, beside, folder, own)
                 finally:
                     remove(beside, folder)
                 with suppress(OSError):

@@ -227,7 +227,7 @@ def test_a_folder_that_nobody_may_write_is_a_sentence(classifier, source, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("how", "room", "name"), [("copy", placing, "write_all"), ("link", carrying.os, "link"), ("move", placing, "_renameat2")]
+    ("how", "room", "name"), [("copy", placing, "_write"), ("link", carrying.os, "link"), ("move", placing, "_renameat2")]
 )
 def test_a_full_disk_ends_it_and_the_same_call_goes_on(classifier, source, tmp_path, how, room, name, monkeypatch):
     before, calls = files_in(source), iter(range(2 if how != "move" else 1))
@@ -264,7 +264,7 @@ def test_where_the_system_cannot_rename_without_writing_over(classifier, source,
 def test_what_was_changed_while_it_was_moved_stays(classifier, source, tmp_path, monkeypatch):
     """Across file systems, where it is copied first."""
     before = files_in(source)
-    monkeypatch.setattr(carrying, "move", across(placing.move))
+    monkeypatch.setattr(carrying, "move_file", across(placing.move_file))
     same = placing._same_bytes
 
     def changed(one, other):
