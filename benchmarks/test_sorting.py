@@ -56,11 +56,11 @@ class Work:
         subprocess.run(command, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": str(DATA.parent)})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=[50_000])
 def work(request, tmp_path_factory):
     classifier = fastmlp.train_folder(DATA, extractor="ink", seed=0)
     images = [path.read_bytes() for path in sorted((DATA / "train-images").glob("*.png"))]
-    size = 400 if request.config.getoption("--short") else 50_000
+    size = 400 if request.config.getoption("--short") else request.param
     with folder_of(images, size, tmp_path_factory.getbasetemp()) as folder:
         yield Work(folder, classifier, tmp_path_factory.mktemp("sorted"))
 
@@ -71,7 +71,7 @@ def compiled(monkeypatch):
     monkeypatch.setattr(reading, "FILES_BY_PILLOW", 0)
 
 
-@pytest.mark.parametrize("how", ["link", "copy"])
+@pytest.mark.parametrize(("work", "how"), [(50_000, "link"), (5000, "copy")], ids=["link", "copy"], indirect=["work"])
 def test_sort_folder(versus, compiled, work, how):
     put, name = {"link": (os.link, "os.link"), "copy": (shutil.copy2, "shutil.copy2")}[how]
     rivals = {
