@@ -132,6 +132,8 @@ TABLES = {  # the tests that each tells of, by the beginnings of their names, an
     "estimators": (("test_estimators.py", "test_population_search.py"), compared),
     "regularization": ("test_regularization.py", compared),
     "incremental": ("test_incremental.py", compared),
+    "streams": ("test_streams.py::test_time", compared),
+    "memory_of_streams": ("test_streams.py::test_memory", partial(compared, heading="memory")),
     "solvers": ("test_solvers.py", compared),
     "convergence": ("test_convergence.py", convergence),
     "start": ("test_start.py", compared),

@@ -55,6 +55,7 @@ def length(value: Sized) -> int:
     return len(value) if not isinstance(value, range) else max(0, -((value.start - value.stop) // value.step))
 
 
+DATA = frozenset(("X", "y", "batches"))  # what a training is of: no options, and so never handed on
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -66,7 +67,7 @@ def takes_options(*others: Callable[..., Any]) -> Callable[[Callable[P, R]], Cal
         named = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
         known = {name for name, option in signature(function).parameters.items() if option.kind in named}
         handed_on = {name: option for other in others for name, option in signature(other).parameters.items()}
-        known |= {name for name, option in handed_on.items() if option.default is not Parameter.empty}
+        known |= {name for name, option in handed_on.items() if option.default is not Parameter.empty} - DATA
 
         first = next(iter(signature(function).parameters), "")
 

@@ -130,6 +130,9 @@ class TableModel(Exportable):
         }
         return records.of_networks("table-model", self.networks, **own)
 
+    def _typical_rows(self, given: Any, n_in: int) -> Any:
+        return super()._typical_rows(given if given is True else self.encoder.encode(read_table(given)), n_in)
+
     def _formula(self, dtype: Any) -> Any:
         alike = [network.like(np.asarray(network.theta, dtype)) for network in self.networks]
         own, text = [(network, network.theta) for network in alike], f"{repr(self)[1:-1]}; inputs {', '.join(self.encoder.inputs)}"
