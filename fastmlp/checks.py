@@ -240,6 +240,13 @@ def dropout_shares(name: str, value: Any) -> float | tuple[float, ...]:
     return tuple(fraction(name, one) for one in value) if isinstance(value, list | tuple) else fraction(name, value)
 
 
+def from_0_to_1(name: str, value: Any) -> float:
+    number = _number(name, value, "a number from 0 to 1")
+    if not 0 <= number <= 1:
+        raise ValueError(f"{name} must be a number from 0 to 1; got {shown(value)}")
+    return number
+
+
 def share(name: str, value: Any) -> float:
     number = _number(name, value, "a fraction between 0 and 1, or (X, y)")
     if not 0 < number < 1:

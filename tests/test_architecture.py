@@ -31,8 +31,10 @@ PUBLIC = [
     "Population",
     "PopulationHistory",
     "Review",
+    "Sorted",
     "TableModel",
     "Trainer",
+    "Undone",
     "Verdicts",
     "classify_folder",
     "cross_validate",
@@ -46,10 +48,12 @@ PUBLIC = [
     "log_json",
     "read_image",
     "review_folder",
+    "sort_folder",
     "train",
     "train_folder",
     "train_many",
     "train_table",
+    "undo_sort",
 ]
 
 

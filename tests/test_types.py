@@ -128,6 +128,7 @@ fastmlp.ImageClassifier().lables
 fastmlp.extract_features("data", extractor="pixel")
 fastmlp.classify_folder("m.npz", "data", treads=2)
 fastmlp.classify_folder("m.npz", "data").label
+fastmlp.sort_folder("m.npz", "data", "sorted", how="mv")
 """
 
 
