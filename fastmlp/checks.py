@@ -55,6 +55,7 @@ def length(value: Sized) -> int:
     return len(value) if not isinstance(value, range) else max(0, -((value.start - value.stop) // value.step))
 
 
+DATA = frozenset(("X", "y", "batches"))  # what a training is of: no options, and so never handed on
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -66,11 +67,18 @@ def takes_options(*others: Callable[..., Any]) -> Callable[[Callable[P, R]], Cal
         named = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
         known = {name for name, option in signature(function).parameters.items() if option.kind in named}
         handed_on = {name: option for other in others for name, option in signature(other).parameters.items()}
-        known |= {name for name, option in handed_on.items() if option.default is not Parameter.empty}
+        known |= {name for name, option in handed_on.items() if option.default is not Parameter.empty} - DATA
+
+        first = next(iter(signature(function).parameters), "")
 
         @wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-            known_options(function.__qualname__, kwargs, known)
+            if not kwargs.keys() <= known:
+                owner = function.__qualname__
+                if first in ("self", "cls") and args:  # of whom it is, which may have inherited it
+                    kind: Any = args[0] if first == "cls" else type(args[0])
+                    owner = f"{kind.__name__}.{function.__name__}" if hasattr(kind, function.__name__) else owner
+                known_options(owner, kwargs, known)
             return function(*args, **kwargs)
 
         return checked
@@ -122,7 +130,7 @@ def loss_address(custom: CustomLoss) -> int:
     if custom.function is None:
         raise ValueError(
             f"the loss of this network is the function {custom.name!r}, which is not in its file: give loss= where it is"
-            " trained, or set loss_function of an MLP to it"
+            " trained, or set loss_function of the model to it"
         )
     if isinstance(custom.found, str):
         raise ValueError(f"the loss function {custom.name!r} {custom.found}")
@@ -230,6 +238,13 @@ def dropout_shares(name: str, value: Any) -> float | tuple[float, ...]:
     if isinstance(value, np.ndarray):
         value = value.tolist()
     return tuple(fraction(name, one) for one in value) if isinstance(value, list | tuple) else fraction(name, value)
+
+
+def from_0_to_1(name: str, value: Any) -> float:
+    number = _number(name, value, "a number from 0 to 1")
+    if not 0 <= number <= 1:
+        raise ValueError(f"{name} must be a number from 0 to 1; got {shown(value)}")
+    return number
 
 
 def share(name: str, value: Any) -> float:

@@ -26,6 +26,7 @@ from fastmlp.literals import Decision, ExtractorName
 from fastmlp.networks import records
 from fastmlp.networks.exported import Exportable, formula_of
 from fastmlp.networks.history import History
+from fastmlp.networks.html import html_table
 from fastmlp.networks.metrics import Evaluation, listing, of_classes
 from fastmlp.networks.mlp import MLP
 from fastmlp.storage import Record, write_model
@@ -34,6 +35,8 @@ from fastmlp.writing import StrPath
 
 if TYPE_CHECKING:
     from fastmlp.training.option_types import EstimatorOptions
+
+CLASSES_SHOWN = 24  # in a notebook
 
 
 @dataclass(init=False, eq=False, repr=False)
@@ -112,6 +115,22 @@ class ImageClassifier(AsEstimator, Exportable):
         if self.__sklearn_is_fitted__():
             return f"<ImageClassifier of {listing(map(short, self.classes))}; {self.extractor}, {self.method}>"
         return f"ImageClassifier({', '.join(f'{name}={value!r}' for name, value in changed(self.get_params()).items())})"
+
+    def _repr_html_(self) -> str:
+        if not self.__sklearn_is_fitted__():
+            return html_table((), (), repr(self))
+        counts, measured = self.made_with.get("images", {}), self.made_with.get("validation", {})
+        alone = len(self.networks) == len(self.classes) and self.method == "one-vs-rest"
+        rows = [
+            [short(name), str(counts.get(name, "")), *([repr(self.networks[number]).strip("<>")] if alone else [])]
+            for number, name in enumerate(self.classes[:CLASSES_SHOWN])
+        ]
+        notes = [f"... and {len(self.classes) - len(rows)} more classes"] if len(self.classes) > len(rows) else []
+        notes += [f"accuracy {measured['accuracy']:.4g} on {measured['images']} images held out"] if "accuracy" in measured else []
+        if not alone:
+            several = f"{len(self.networks)} networks, the first " if len(self.networks) > 1 else ""
+            notes.append(several + repr(self.networks[0]).strip("<>"))
+        return html_table(["class", "images", *["network"] * alone], rows, repr(self).strip("<>"), "; ".join(notes))
 
     # -- an estimator -------------------------------------------------------------------------------------------------------------
 
@@ -330,6 +349,14 @@ class ImageClassifier(AsEstimator, Exportable):
             **records.made_with_entry(self),
         }
         return records.of_networks("image-classifier", self.networks, **own)
+
+    def _typical_rows(self, given: Any, n_in: int) -> Any:
+        from fastmlp.formats.fixed_point import TypicalRows
+
+        rows = None if given is True else super()._typical_rows(given, n_in).rows
+        if rows is not None and (rows.min() < 0 or rows.max() > 1):
+            raise ValueError(f"fixed_point must be rows of features, from 0 to 1; got {rows.min():g} to {rows.max():g}")
+        return TypicalRows(rows, (0.0, 1.0))
 
     def _formula(self, dtype: Any) -> Any:
         alike = [network.like(np.asarray(network.theta, dtype)) for network in self.networks]

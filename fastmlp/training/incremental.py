@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self, Unpack
+from typing import Any, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, interrupts, labels
 from fastmlp.kernels import optimizers
-from fastmlp.kernels.optimizers import SOLVERS
-from fastmlp.kernels.tiles import shuffle
 from fastmlp.literals import Task
 from fastmlp.networks.history import DivergedError, History
 from fastmlp.networks.mlp import MLP
-from fastmlp.networks.objective import every_row
 from fastmlp.networks.provenance import made_with
-from fastmlp.training.defaults import BATCH_SIZE, default_rate
-from fastmlp.training.initial import ORDER, dropped_by, first_thetas, stream, untrained
+from fastmlp.training.data import shuffled_rows
+from fastmlp.training.defaults import BATCH_SIZE, check_takes_batches, default_rate
+from fastmlp.training.initial import ORDER, check_huber_delta, dropped_by, first_thetas, stream, untrained
 from fastmlp.training.option_types import PiecewiseOptions
 from fastmlp.training.options import DEFAULTS, Options
-from fastmlp.training.scaling import Scaling, fold, is_standardized, scaled, unfold
+from fastmlp.training.scaling import Scaling, fold, is_standardized, no_rows, scaled, unfold
 from fastmlp.training.steps import Steps
 
 MOVED = 0.01  # of a deviation: how far a mean has to move, or by which part a deviation to change, for columns to be scaled anew
@@ -78,8 +77,7 @@ class Trainer:
 
     def __init__(self, *, classes: Iterable[Any] | None = None, **options: Unpack[StreamOptions]) -> None:
         checks.known_options("Trainer", options, set(StreamOptions.__annotations__))
-        if options.get("optimizer") in SOLVERS:
-            raise ValueError(f"optimizer must be one that takes steps from batches; {options['optimizer']!r} needs all rows")
+        check_takes_batches(options.get("optimizer"))
         if "batch_size" in options:
             checks.positive_int("batch_size", options["batch_size"])
         if isinstance(options.get("class_weight"), str):
@@ -119,20 +117,23 @@ class Trainer:
         DivergedError
             If the loss is not finite.
         """
-        wanted = self._options.dtype if self._state is None else self._state.network.dtype
-        columns = None if self._state is None else self._state.network.layer_sizes[0]
-        names = None if self._state is None else self._state.network.feature_names
-        x = arrays.floating(arrays.matrix("X", X, wanted, columns=columns, names=names), wanted)
-        arrays.same_length("y", arrays.as_array("y", y), len(x))
-        state = self._state or self._begin(x, y, X)
+        state = self._state
+        if state is None:
+            x = arrays.floating(arrays.matrix("X", X, self._options.dtype), self._options.dtype)
+            arrays.same_length("y", arrays.as_array("y", y), len(x))
+            state = self._begin(x, y, X)
+        else:
+            own = state.network
+            x = arrays.matrix("X", X, own.dtype, columns=own.layer_sizes[0], names=own.feature_names)
+            x = arrays.floating(x, own.dtype)
         network = state.network
         targets = network.targets(y, len(x))
-        weights = self._weights(sample_weight, targets, network)
+        weights = self._weights(sample_weight, targets, state)
         with interrupts.noted():
             state.see(x, targets)
             self._state = state
             self.losses.append(self._learn(state, x, scaled(targets, state.outputs), weights))
-        if not np.isfinite(self.losses[-1]) or not arrays.all_finite(network.theta):
+        if not (math.isfinite(self.losses[-1]) and state.steps.is_finite()):
             raise DivergedError(len(self.losses) - 1, self.losses[-1], state.rule.learning_rate)
         return self
 
@@ -147,6 +148,7 @@ class Trainer:
         if self._state is None:
             raise ValueError("finish needs rows: give some to partial_fit")
         state = self._state
+        state.steps.write_back()
         averaged = state.rule.method.average > 0 and self.losses
         model = state.network.like(np.array(state.moments[2] if averaged else state.network.theta))
         fold(model, model._theta[None], state.inputs, state.outputs)
@@ -165,6 +167,7 @@ class Trainer:
         known = y if self._classes is None else self._classes
         names = arrays.column_names(given)
         network = untrained((len(np.asarray(known)), x.shape[1]), x.dtype, known, options, init, names)
+        check_huber_delta(options, [network])
         if isinstance(init, str):
             first_thetas(init, network, [options.seed], network._theta[None])
         else:
@@ -174,15 +177,15 @@ class Trainer:
         rule = optimizers.Rule(method, rate, options.momentum, options.l2)
         moments = np.zeros((2 + (method.average > 0), network.theta.size), network.dtype)
         counters = np.zeros(2, np.int64)
-        steps = Steps(network, moments, counters, dropped_by(options, network, [options.seed]))
+        steps = Steps(network, moments, counters, dropped_by(options, network, [options.seed]), write_back=False)
         standardized = is_standardized(network, options.standardize)
         begun = not isinstance(init, str)
         return _State(network, steps, rule, moments, standardized, stream(options.seed, ORDER), begun)
 
-    def _weights(self, given: ArrayLike | None, targets: NDArray[Any], network: MLP) -> NDArray[Any]:
-        factors = self._options.class_weight
+    def _weights(self, given: ArrayLike | None, targets: NDArray[Any], state: _State) -> NDArray[Any]:
+        factors, network = self._options.class_weight, state.network
         if given is None and factors is None:
-            return np.ones(1, network.dtype)
+            return state.alike
         weights = np.ones(len(targets)) if given is None else arrays.unscaled_weights(given, len(targets))
         if factors is not None:
             weights = weights * labels.class_factors(factors, network.classes, targets, weights)[targets[:, 0].astype(np.intp)]
@@ -191,10 +194,7 @@ class Trainer:
     def _learn(self, state: _State, x: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any]) -> float:
         """The mean loss of the rows, a block of whole batches after the other."""
         n, size = len(x), self._options.batch_size
-        order = every_row(n)
-        if self._options.shuffle and size < n:
-            draws = state.random.bit_generator.random_raw(-(-n // 2)).view(np.uint32)
-            shuffle(order[None], draws[None])
+        order = shuffled_rows(n, state.random if self._options.shuffle and size < n else None)
         block = max(1, BLOCK_WORK // (size * state.network.theta.size)) * size
         total = 0.0
         for first in range(0, n, block):
@@ -226,34 +226,6 @@ def _labels_to_come(classes: Any, task: Task | None) -> NDArray[Any]:
         raise ValueError(f"classes cannot be labels: {error}".replace(" y ", " they ").replace(" y[", " classes[")) from None
 
 
-class _Columns(NamedTuple):
-    """Means and squares of columns so far."""
-
-    rows: int
-    mean: NDArray[np.float64]
-    squares: NDArray[np.float64]  # the sums of those of deviations from the means
-
-    def with_rows(self, values: NDArray[Any]) -> _Columns:
-        """Those of more rows merged with them: Chan, Golub and LeVeque 1983, equation 2.1."""
-        mean, rows = self.mean if self.rows else values[0].astype(np.float64), self.rows + len(values)
-        with np.errstate(over="ignore", invalid="ignore"):
-            apart = values - mean
-            total = apart.sum(axis=0)
-            more = np.maximum(np.einsum("ij,ij->j", apart, apart) - total * total / rows, 0)
-            return _Columns(rows, mean + total / rows, self.squares + more)
-
-    def scaling(self, dtype: Any) -> Scaling:
-        deviation = np.sqrt(self.squares / self.rows)
-        if not (np.isfinite(self.mean).all() and np.isfinite(deviation).all()):
-            raise ValueError("X and y are too large to be standardized; scale them down, or give standardize=False")
-        deviation[deviation <= np.finfo(dtype).eps * np.abs(self.mean) + np.finfo(dtype).tiny] = 1.0
-        return Scaling(self.mean.astype(dtype), (1 / deviation).astype(dtype))
-
-
-def _no_rows(columns: int) -> _Columns:
-    return _Columns(0, np.zeros(columns), np.zeros(columns))
-
-
 def _has_moved(old: Scaling, new: Scaling) -> bool:
     """So far that it is worth to scale anew."""
     shifted = np.abs(new.shift - old.shift) * old.scale
@@ -275,13 +247,15 @@ class _State:
     def __post_init__(self) -> None:
         network = self.network
         self.inputs, self.outputs = Scaling(*network.unscaled), None  # type: Scaling, Scaling | None
-        self._x, self._y = _no_rows(network.layer_sizes[0]), None  # type: _Columns, _Columns | None
-        if self.standardized and network.output == "identity":
-            self._y = _no_rows(network.layer_sizes[-1])
+        self._x = no_rows(network.layer_sizes[0])
+        self._y = no_rows(network.layer_sizes[-1]) if self.standardized and network.output == "identity" else None
+        self.alike = np.ones(1, network.dtype)  # the weight of all rows
         self._calls = 0
 
     def next_rule(self) -> optimizers.Rule:
         """That of the next block, which counts as an epoch for dropout."""
+        if not self.steps.drops:
+            return self.rule
         self._calls += 1
         schedule = self.rule.method.schedule._replace(before=self._calls - 1)
         return self.rule._replace(method=self.rule.method._replace(schedule=schedule))
@@ -295,6 +269,7 @@ class _State:
         inputs, outputs = of_x.scaling(dtype), None if of_y is None else of_y.scaling(dtype)
         if first or _has_moved(self.inputs, inputs) or (outputs and self.outputs and _has_moved(self.outputs, outputs)):
             if self.begun or not first:
+                self.steps.write_back()
                 own = [self.network._theta, *self.moments[2:]]
                 for theta, scaled_anew in zip(own, [self._anew(theta, inputs, outputs) for theta in own], strict=True):
                     theta[:] = scaled_anew
