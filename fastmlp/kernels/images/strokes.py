@@ -49,8 +49,8 @@ def moments_of(marks, box, width):
         here = marks[first : first + right - left]
         weight, moment = np.int64(0), np.int64(0)
         for x in range(right - left):
-            weight += here[x]
-            moment += here[x] * x
+            weight += np.int64(here[x])
+            moment += np.int64(here[x]) * x
         total += weight
         down += weight * y
         across += moment
