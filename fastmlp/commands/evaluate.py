@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import fastmlp
 from fastmlp.commands.console import FINE, SOME_FAILED, printable, say, tell
 from fastmlp.commands.info import load_image_classifier
-from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, positive_whole
+from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, formats_read, positive_whole
 from fastmlp.commands.train_on_table import declare_signs
 
 if TYPE_CHECKING:
@@ -34,22 +34,27 @@ examples:
 
 def declare(parser: Parser) -> None:
     """The arguments, and what runs."""
-    parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, EPILOG
+    parser.formatter_class, parser.epilog, parser.explanations = argparse.RawDescriptionHelpFormatter, EPILOG, _explanations
     parser.add_argument("model", metavar="MODEL.npz")
     source = "a folder with one folder per class, or with answer files, as train takes it; or a table"
     parser.add_argument("source", metavar="SOURCE", help=source)
     every = f"name all images that are taken for another class, not {WRONG}"
     parser.add_argument("--all", action="store_true", default=SUPPRESS, help=every)
     parser.add_argument("--threads", metavar="N", type=positive_whole, default=SUPPRESS, help=f"for images; {ONE_FOR_EACH_CORE}")
+    parser.add_argument("--formats", metavar="A,B", default=SUPPRESS)
     declare_signs(parser)
     parser.set_defaults(run=_run)
+
+
+def _explanations() -> dict[str, str]:
+    return {"formats": formats_read()}
 
 
 def _run(args: Namespace) -> int:
     model = fastmlp.load(args.model)
     is_table = isinstance(model, fastmlp.TableModel)
     options = {name: value for name, value in vars(args).items() if name not in ("run", "model", "source")}
-    for name in ("all", "threads") if is_table else ("delimiter", "decimal"):
+    for name in ("all", "threads", "formats") if is_table else ("delimiter", "decimal"):
         if name in options:
             kinds = ("image classifiers", "of tables") if is_table else ("models of tables", "an image classifier")
             raise ValueError(f"--{name} is for {kinds[0]}; {args.model} is {'one ' * is_table}{kinds[1]}")
@@ -59,10 +64,14 @@ def _run(args: Namespace) -> int:
     return _evaluate_images(load_image_classifier(args.model), args.source, **options)
 
 
-def _evaluate_images(model: ImageClassifier, folder: str, all: bool = False, threads: int | None = None) -> int:
+def _evaluate_images(
+    model: ImageClassifier, folder: str, all: bool = False, threads: int | None = None, formats: str | None = None
+) -> int:
+    from fastmlp.images.image_formats import chosen_formats
     from fastmlp.images.labelled import labelled_images
 
-    found = labelled_images(folder, model.extractor, threads, fewest=1, strict=False)
+    chosen = chosen_formats(formats)
+    found = labelled_images(folder, model.extractor, threads, fewest=1, strict=False, formats=chosen)
     data, errors = found.readable(), [error for error in found.errors if error is not None]
     for message in errors:
         say(message)

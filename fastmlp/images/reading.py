@@ -1,7 +1,8 @@
 """From files to rows of features, chunk by chunk: by the compiled reader, and what that refuses by Pillow.
 
 The two give the same pixels, bit for bit. The compiled reader knows the common kinds of PNG, and has nothing to say of a file in
-which anything at all is wrong; then Pillow's answer, pixels or error, is the answer.
+which anything at all is wrong; then Pillow's answer, pixels or error, is the answer. Files of other formats are Pillow's from the
+beginning.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
-from fastmlp.images.content import Content, ImageError, NoPNGError, RetryError, content_of_file, end_if, not_read
+from fastmlp.images.content import Content, ImageError, NoImageError, RetryError, content_of_file, end_if, not_read
 from fastmlp.images.extractors import EXTRACTORS, extract
+from fastmlp.images.image_formats import ALL
 from fastmlp.images.pillow import MAX_PIXELS, decode, read_bytes
 from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
 from fastmlp.images.sources.archives import members
@@ -26,6 +28,7 @@ from fastmlp.images.sources.chunk import Chunk, Failure
 from fastmlp.images.sources.source import Chunks, Source
 from fastmlp.kernels.compile import is_compiled
 from fastmlp.kernels.images import files, png
+from fastmlp.literals import FormatName
 from fastmlp.threads import InThreads, Stop, thread_count
 
 FILES_BY_PILLOW = 1000  # files of a source that Pillow has read before compiled code is loaded from its cache
@@ -45,15 +48,22 @@ class FeatureRows(NamedTuple):
     """(n, size), NaN where there is an error."""
     errors: list[str | None]
     others: list[str]
-    """Files that are no PNG, and have no row."""
+    """Files that are no images of the formats wanted, and have no row."""
     skipped: int
     """How much was no file at all."""
     retry: list[int]
     """Which rows have an error that is no fault of the file, so that another try may go well."""
 
 
-def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int, stop: Stop | None = None) -> FeatureRows:
-    """The features of a chunk of files. What is no PNG is an error if strict, and if the caller named each file.
+def read_chunk(
+    chunk: Chunk,
+    extractor: str,
+    strict: bool,
+    max_pixels: int,
+    stop: Stop | None = None,
+    formats: Sequence[FormatName] = ALL,
+) -> FeatureRows:
+    """The features of a chunk of files. What is no image is an error if strict, and if the caller named each file.
 
     Once `stop` is set nobody wants to know any more, and a CancelledError ends it soon.
     """
@@ -66,7 +76,8 @@ def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int, stop
             failed = (Failure(row, path, str(reason), isinstance(reason, RetryError)) for row, path in enumerate(chunk.paths()))
             chunk = chunk._replace(failed=tuple(failed))
     with archive or nullcontext():
-        return _read_open(_OpenChunk(chunk, chunk.paths(), archive), extractor, strict or not chunk.place, max_pixels, stop)
+        opened = _OpenChunk(chunk, chunk.paths(), archive)
+        return _read_open(opened, extractor, strict or not chunk.place, max_pixels, stop, formats)
 
 
 class _OpenChunk(NamedTuple):
@@ -83,26 +94,29 @@ class _OpenChunk(NamedTuple):
         return nullcontext(self.archive.content(self.chunk.members[index], f"{place}: {path}"))
 
 
-def _read_open(opened: _OpenChunk, extractor: str, strict: bool, max_pixels: int, stop: Stop | None) -> FeatureRows:
+def _read_open(
+    opened: _OpenChunk, extractor: str, strict: bool, max_pixels: int, stop: Stop | None, formats: Sequence[FormatName]
+) -> FeatureRows:
     chunk, paths, _ = opened
     features = np.full((chunk.length, EXTRACTORS[extractor].size), np.nan)
     outcomes = np.full(chunk.length, files.REFUSED, np.uint8)
-    if chunk.known >= FILES_BY_PILLOW or is_compiled(files.read_files):
+    if "png" in formats and (chunk.known >= FILES_BY_PILLOW or is_compiled(files.read_files)):
         _read_compiled(features, outcomes, opened, extractor, max_pixels, stop)
     errors: list[str | None] = [None] * chunk.length
+    may_be_others = len(formats) > ("png" in formats)
     retry = np.zeros(chunk.length, bool)
     for failure in chunk.failed:
         errors[failure.row], retry[failure.row] = failure.why, failure.retry
         outcomes[failure.row] = files.REFUSED
     for index in np.flatnonzero(outcomes != files.READ).tolist():
         end_if(stop)
-        if errors[index] is None and (strict or outcomes[index] != files.NO_PNG):
+        if errors[index] is None and (strict or may_be_others or outcomes[index] != files.NO_PNG):
             try:
                 with opened.content(index) as content:
-                    features[index] = extract([decode(content, max_pixels, stop)], extractor)[0]
+                    features[index] = extract([decode(content, max_pixels, stop, formats)], extractor)[0]
             except ImageError as error:
                 errors[index], retry[index] = str(error), isinstance(error, RetryError)
-                outcomes[index] = files.NO_PNG if isinstance(error, NoPNGError) else files.REFUSED
+                outcomes[index] = files.NO_PNG if isinstance(error, NoImageError) else files.REFUSED
             else:
                 outcomes[index] = files.READ
     others = [] if strict else np.flatnonzero(outcomes == files.NO_PNG).tolist()
@@ -115,16 +129,18 @@ def _read_open(opened: _OpenChunk, extractor: str, strict: bool, max_pixels: int
     )
 
 
-def read_chunks(source: Source, extractor: str, threads: int | None = None) -> Iterator[FeatureRows]:
+def read_chunks(
+    source: Source, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL
+) -> Iterator[FeatureRows]:
     """The features of a source, chunk by chunk."""
     checks.one_of("extractor", extractor, EXTRACTORS)
-    read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS)
+    read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS, formats=formats)
     return InThreads(read, Chunks(source), thread_count(threads))
 
 
-def read_source(source: Source, extractor: str, threads: int | None = None) -> FeatureRows:
+def read_source(source: Source, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL) -> FeatureRows:
     """The features of a source, in one."""
-    parts = list(read_chunks(source, extractor, threads))
+    parts = list(read_chunks(source, extractor, threads, formats))
     size = EXTRACTORS[extractor].size
     return FeatureRows(
         [path for part in parts for path in part.paths],
@@ -143,7 +159,7 @@ def in_one(parts: Sequence[tuple[int, Sequence[int]]]) -> list[int]:
 
 
 def reader(source: str) -> Callable[[str], bytes]:
-    """A function that gives the contents of PNG files by their paths in a folder or an archive; or as they are given, for ""."""
+    """A function that gives the contents of images by their paths in a folder or an archive; or as they are given, for ""."""
     if not source or os.path.isdir(source):
         return partial(_contents_of_file, source)
     with open_archive(source) as archive:

@@ -183,7 +183,7 @@ def test_bad_input_is_told_in_a_sentence(paths):
         (paths, ["lying"] * 28, "y must hold at least two classes"),
         (paths, ["a\ud800"] * 14 + ["b"] * 14, "y must hold labels that can name a folder"),
         (np.zeros((28, 7)), LABELS, r"X must hold paths .* or rows of 256 features for 'pixels'; got an array \(28, 7\)"),
-        (5, LABELS, "X must hold paths of PNG files, or images"),
+        (5, LABELS, "X must hold paths of image files, or images"),
     ]:
         with pytest.raises(ValueError, match=message):
             ImageClassifier(**QUICK).fit(X, y)

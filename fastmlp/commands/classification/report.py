@@ -77,7 +77,7 @@ class Report:
     Attributes
     ----------
     skipped : int
-        Files that have no row, as they are no PNG; for the caller to count.
+        Files that have no row, as they are no images; for the caller to count.
     """
 
     def __init__(self, classes: Sequence[str], title: str = "Classification report"):
@@ -266,7 +266,7 @@ class Report:
     def _tile(self, index: int, candidate: Candidate) -> str:
         path, label = escaped(candidate.path, PATH_LENGTH), escaped(self.classes[index])
         try:
-            gray = read_image(candidate.read(candidate.path))
+            gray = read_image(candidate.read(candidate.path), reduced=True)
         except Exception as error:  # whatever reading raises: the page is more than one of its images
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             picture = f'<div class="gone"><span>{escaped(reason)}</span></div>'
