@@ -146,9 +146,7 @@ def _begun(content: Content, decoder: Decoder, max_pixels: int) -> tuple[bytes, 
             if error.needed > size or len(data) < min(size, content.beside):
                 raise ImageError(f"{name} is truncated") from error
             if error.needed > BYTES_PER_PIXEL * max_pixels + content.beside:
-                raise ImageError(
-                    f"{name} has {size} bytes, and its picture ends at byte {error.needed}: that is not read"
-                ) from error
+                raise ImageError(f"{name} has its picture up to byte {error.needed}: that is too far to be read") from error
             data = content.first(error.needed)
     width, height = header.width, header.height
     if width * height > max_pixels:

@@ -200,6 +200,8 @@ def _gray_levels(picture: _Picture, stop: Stop | None) -> NDArray[np.uint8]:
 
 def gray_in_strips(image: Image.Image, stop: Stop | None) -> NDArray[np.uint8]:
     """The gray levels (H, W) of an image, on white; made strip by strip, so that what is between takes little memory."""
+    if image.mode == "L":
+        return np.array(image)
     levels, rows = np.empty(image.size[::-1], np.uint8), _rows_of_strip(image)
     for top in range(0, image.height, rows):
         end_if(stop)

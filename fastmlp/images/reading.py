@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fastmlp import checks
 from fastmlp.images.content import Content, ImageError, NoImageError, RetryError, content_of_file, end_if, not_read
 from fastmlp.images.extractors import EXTRACTORS, extract
-from fastmlp.images.image_formats import ALL
+from fastmlp.images.image_formats import ALL, HEAD, image_format_of
 from fastmlp.images.pillow import MAX_PIXELS, decode, read_bytes
 from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
 from fastmlp.images.sources.archives import members
@@ -103,30 +103,26 @@ def _read_open(
     if "png" in formats and (chunk.known >= FILES_BY_PILLOW or is_compiled(files.read_files)):
         _read_compiled(features, outcomes, opened, extractor, max_pixels, stop)
     errors: list[str | None] = [None] * chunk.length
-    may_be_others = len(formats) > ("png" in formats)
     retry = np.zeros(chunk.length, bool)
     for failure in chunk.failed:
         errors[failure.row], retry[failure.row] = failure.why, failure.retry
         outcomes[failure.row] = files.REFUSED
+    others = set() if strict else _others_among(np.flatnonzero(outcomes == files.NO_PNG).tolist(), opened, formats, stop)
     for index in np.flatnonzero(outcomes != files.READ).tolist():
         end_if(stop)
-        if errors[index] is None and (strict or may_be_others or outcomes[index] != files.NO_PNG):
+        if errors[index] is None and index not in others:
             try:
                 with opened.content(index) as content:
                     features[index] = extract([decode(content, max_pixels, stop, formats)], extractor)[0]
             except ImageError as error:
                 errors[index], retry[index] = str(error), isinstance(error, RetryError)
-                outcomes[index] = files.NO_PNG if isinstance(error, NoImageError) else files.REFUSED
-            else:
-                outcomes[index] = files.READ
-    others = [] if strict else np.flatnonzero(outcomes == files.NO_PNG).tolist()
-    left = np.delete(np.arange(chunk.length), others)
+                if isinstance(error, NoImageError) and not strict:
+                    others.add(index)
+    left, passed = np.delete(np.arange(chunk.length), sorted(others)), [paths[k] for k in sorted(others)]
     again = np.flatnonzero(retry[left]).tolist()
     if not others:
         return FeatureRows(paths, features, errors, [], chunk.skipped, again)
-    return FeatureRows(
-        [paths[k] for k in left], features[left], [errors[k] for k in left], [paths[k] for k in others], chunk.skipped, again
-    )
+    return FeatureRows([paths[k] for k in left], features[left], [errors[k] for k in left], passed, chunk.skipped, again)
 
 
 def read_chunks(
@@ -204,15 +200,53 @@ def _read_compiled(
     else:
         names = np.frombuffer(bytearray(chunk.names), np.uint8)
         starts = np.concatenate([[0], np.flatnonzero(names == 0)[:-1] + 1])
-        try:
-            folder = os.open(chunk.place or ".", files.FOLDER_FLAGS)
-        except OSError:
-            return  # each file will tell
-        try:
-            named = files.InFolder(folder, names, starts)
-            files.read_files(features, outcomes, scratch, flag, named, NO_PLACES, code, max_pixels)
-        finally:
+        with _folder_of(opened) as folder:
+            if folder is not None:  # else each file will tell
+                named = files.InFolder(folder, names, starts)
+                files.read_files(features, outcomes, scratch, flag, named, NO_PLACES, code, max_pixels)
+
+
+def _others_among(indices: list[int], opened: _OpenChunk, formats: Sequence[FormatName], stop: Stop | None) -> set[int]:
+    """Which of some files, that are no PNGs, are no images of other formats either, as far as their first bytes can be had."""
+    if not set(formats) - {"png"}:
+        return set(indices)
+    others = set[int]()
+    with _folder_of(opened) as folder:
+        for index in indices:
+            end_if(stop)
+            try:
+                if folder is None:
+                    with opened.content(index) as content:
+                        head = content.first(HEAD)
+                else:
+                    head = _head_of_file(opened.paths[index], folder)
+            except (OSError, ValueError, MemoryError):
+                continue
+            if image_format_of(head) not in formats:
+                others.add(index)
+    return others
+
+
+@contextmanager
+def _folder_of(opened: _OpenChunk) -> Iterator[int | None]:
+    """The folder that the files of a chunk are named from, open; None if they are in an archive, or if no folder can be opened."""
+    try:
+        folder = os.open(opened.chunk.place or ".", files.FOLDER_FLAGS) if files.POSSIBLE and opened.archive is None else None
+    except OSError:
+        folder = None
+    try:
+        yield folder
+    finally:
+        if folder is not None:
             os.close(folder)
+
+
+def _head_of_file(name: str, folder: int) -> bytes:
+    file = os.open(name, files.OPEN_FLAGS, dir_fd=folder)
+    try:
+        return os.pread(file, HEAD, 0)
+    finally:
+        os.close(file)
 
 
 def _beginning(opened: _OpenChunk, index: int) -> bytes | None:

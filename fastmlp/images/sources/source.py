@@ -122,8 +122,9 @@ def nothing_in(source: Any, formats: Sequence[FormatName] = ALL) -> ValueError:
     with suppress(OSError, ValueError, TypeError):  # which has been told, or is not what is asked
         for chunk in Chunks(source, ordered=False):
             kinds.update(os.path.splitext(name)[1].lower() for name in chunk.paths())
-    shown = [f"{count} {kind or 'without an ending'}" for kind, count in kinds.most_common(KINDS_TOLD)]
-    if others := kinds.total() - sum(count for _, count in kinds.most_common(KINDS_TOLD)):
+    ordered = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{count} {kind or 'without an ending'}" for kind, count in ordered[:KINDS_TOLD]]
+    if others := sum(count for _, count in ordered[KINDS_TOLD:]):
         shown.append(f"{others} others")
     return ValueError(f"{what}; it holds {', '.join(shown)}" if shown else what)
 
