@@ -99,9 +99,12 @@ def _run(args: Namespace) -> int:
     from fastmlp.commands.classification.rows import ROW_FORMATS, CsvRows, as_written
     from fastmlp.commands.classification.sources_in_turn import SourcesInTurn
     from fastmlp.commands.classification.tally import Tally
+    from fastmlp.images.image_formats import chosen_formats
     from fastmlp.images.pillow import MAX_PIXELS
 
     args.resume |= args.retry_failed
+    if "formats" in args:
+        args.formats = chosen_formats(args.formats)
     model = load_image_classifier(args.model)
     rows = ROW_FORMATS.get(args.format or _ending(args.output or ""), CsvRows)(model.classes)
     targets, beside = _targets(args, rows.kind)

@@ -21,7 +21,10 @@ from fastmlp.images.png_pictures import NO_MEMORY, gray_in_strips
 from fastmlp.images.tiff_fields import BITS, PHOTOMETRIC, SAMPLES, orientation_in
 from fastmlp.threads import Stop
 
-SHORTEST = 128  # pixels of the shorter side of a reduced picture, at least
+# By how much the sides of a JPEG are divided, and from which length of the shorter one on. Of black lines on white, 1 pixel wide on pages
+# of 480 to 1000 pixels and 2 wide on 2000, the features are then as good as those of the whole picture, which takes 1.4 to 2 times as
+# long; by 8 on 2000 they would be lost, and 1/8 of the time saved.
+DIVIDED = {8: 4000, 4: 2000, 2: 480}
 MOST_SCANS = 200  # of a JPEG: each goes through the whole picture, however few bytes it has
 FED = 1 << 20  # bytes that a decoder is given at a time
 
@@ -48,8 +51,8 @@ def jpeg_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | 
 
 
 def reduction(width: int, height: int) -> int:
-    """By how much the sides of a picture are divided where no more of it is wanted than the shorter side needs."""
-    return next((scale for scale in (8, 4, 2) if min(width, height) // scale >= SHORTEST), 1)
+    """By how much the sides of a picture are divided, as its size alone tells."""
+    return next((scale for scale, least in DIVIDED.items() if min(width, height) >= least), 1)
 
 
 def gif_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | None) -> Decoded:

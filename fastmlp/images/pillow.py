@@ -52,8 +52,8 @@ def read_image(
     formats : str or list of str, optional
         Which are read, of png, jpeg, bmp, gif, webp, tiff and ppm (with pgm and pbm); by default all.
     reduced : bool
-        Whether a JPEG is decoded with a half, a quarter or an eighth of its sides: the least of these of which the shorter one has
-        128 pixels still. It takes less time, and is what classifiers see.
+        Whether a JPEG is decoded with half its sides where the shorter one has 480 pixels, with a quarter from 2000 on, and with an
+        eighth from 4000 on. It takes less time, and is what classifiers see.
 
     Returns
     -------
