@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastmlp.images.content import ImageError
     from fastmlp.images.folders import classify_folder, extract_features, train_folder
     from fastmlp.images.pillow import read_image
+    from fastmlp.images.reviewing import Review, review_folder
     from fastmlp.images.verdicts import Verdicts
     from fastmlp.networks.history import DivergedError, History, PopulationHistory
     from fastmlp.networks.metrics import Evaluation
@@ -56,6 +57,8 @@ _ROOMS = {
     "extract_features": "images.folders",
     "load": "tables.table_loading",
     "read_image": "images.pillow",
+    "Review": "images.reviewing",
+    "review_folder": "images.reviewing",
     "from_onnx": "foreign.onnx_networks",
     "from_sklearn": "foreign.sklearn_networks",
     "from_torch": "foreign.torch_networks",
@@ -77,6 +80,7 @@ __all__ = [
     "Objective",
     "Population",
     "PopulationHistory",
+    "Review",
     "TableModel",
     "Trainer",
     "Verdicts",
@@ -89,6 +93,7 @@ __all__ = [
     "grid",
     "load",
     "read_image",
+    "review_folder",
     "train",
     "train_folder",
     "train_many",

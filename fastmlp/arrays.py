@@ -229,6 +229,8 @@ class _Unlocked:
 
 def blocks(array: NDArray[Any]) -> Iterator[slice]:
     """The rows of an array, a block at a time."""
+    if array.size <= BLOCK:
+        return iter((slice(0, len(array)),))
     rows = max(1, BLOCK * len(array) // max(1, array.size))
     return (slice(start, start + rows) for start in range(0, len(array), rows))
 

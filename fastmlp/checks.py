@@ -68,9 +68,16 @@ def takes_options(*others: Callable[..., Any]) -> Callable[[Callable[P, R]], Cal
         handed_on = {name: option for other in others for name, option in signature(other).parameters.items()}
         known |= {name for name, option in handed_on.items() if option.default is not Parameter.empty}
 
+        first = next(iter(signature(function).parameters), "")
+
         @wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-            known_options(function.__qualname__, kwargs, known)
+            if not kwargs.keys() <= known:
+                owner = function.__qualname__
+                if first in ("self", "cls") and args:  # of whom it is, which may have inherited it
+                    kind: Any = args[0] if first == "cls" else type(args[0])
+                    owner = f"{kind.__name__}.{function.__name__}" if hasattr(kind, function.__name__) else owner
+                known_options(owner, kwargs, known)
             return function(*args, **kwargs)
 
         return checked
@@ -122,7 +129,7 @@ def loss_address(custom: CustomLoss) -> int:
     if custom.function is None:
         raise ValueError(
             f"the loss of this network is the function {custom.name!r}, which is not in its file: give loss= where it is"
-            " trained, or set loss_function of an MLP to it"
+            " trained, or set loss_function of the model to it"
         )
     if isinstance(custom.found, str):
         raise ValueError(f"the loss function {custom.name!r} {custom.found}")

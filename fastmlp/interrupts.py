@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, TypeVar
@@ -74,7 +74,7 @@ def noted(tell: Callable[[], Any] | None = None) -> Iterator[None]:
     """
     presses, handler = _presses, None
     if not _is_main():
-        with _telling(tell if works_for_main() else None):
+        with _telling(tell) if tell is not None and works_for_main() else nullcontext():
             yield
         return
     if presses.before is None:
@@ -90,7 +90,7 @@ def noted(tell: Callable[[], Any] | None = None) -> Iterator[None]:
             raise
     at_once, presses.at_once = presses.at_once, False
     try:
-        with _telling(tell):
+        with nullcontext() if tell is None else _telling(tell):
             yield
     finally:
         presses.at_once = at_once
@@ -105,10 +105,7 @@ def noted(tell: Callable[[], Any] | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def _telling(tell: Callable[[], Any] | None) -> Iterator[None]:
-    if tell is None:
-        yield
-        return
+def _telling(tell: Callable[[], Any]) -> Iterator[None]:
     key = object()
     _presses.told[key] = tell
     if _presses.error is not None:

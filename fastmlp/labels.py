@@ -67,7 +67,7 @@ def class_numbers(name: str, value: ArrayLike, known: NDArray[Any], n: int, dtyp
 def _places(known: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """The place of each label among the sorted classes, and whether it is none of them."""
     if known.dtype.kind in "iu" and known.dtype == labels.dtype and int(known[-1]) - int(known[0]) < len(known):  # without a gap
-        places = labels - known[0]
+        places = labels - known[0] if known[0] else labels
         return places, places.view(f"u{places.itemsize}") >= len(known)  # a difference that overflows has the right bits
     places = known.searchsorted(labels)
     return places, known.take(places, mode="clip") != labels

@@ -1,6 +1,7 @@
 """C and C++ compilers, and what exported networks say when they are compiled."""
 
 import ctypes
+import re
 import shutil
 import subprocess
 
@@ -23,12 +24,10 @@ class InC:
     """An exported network, compiled and loaded."""
 
     def __init__(self, source, name, options=("-O2",)):
-        library = source.parent / f"{source.name}.so"
+        library = source.parent / f"{source.name}{len(list(source.parent.iterdir()))}.so"  # no library is loaded twice
         compiled(C_COMPILER, "-std=c99", *WARNINGS, *options, "-shared", "-fPIC", "-o", library, source, "-lm")
         self.library, self.name, text = ctypes.CDLL(str(library)), name, source.with_suffix(".h").read_text()
-        sizes = {
-            line.split()[1]: int(line.split()[2]) for line in text.splitlines() if line.startswith("#define") and line[-1].isdigit()
-        }
+        sizes = {name: int(value) for name, value in re.findall(r"#define (\w+) (\d+)$", text, re.MULTILINE)}
         self.inputs, self.outputs = sizes[f"{name.upper()}_INPUTS"], sizes[f"{name.upper()}_OUTPUTS"]
         self.dtype = np.float32 if "const float inputs" in text else np.float64
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from pngs import gray_png
 
+from fastmlp.training.calibration import set_temperature
+
 ROOT = Path(__file__).parents[1]
 QUICK = {"hidden": (4,), "epochs": 60, "learning_rate": 0.05, "seed": 3}
 THREADS = [1, 2, 3]
@@ -35,3 +37,10 @@ def same(verdicts, others):
     assert verdicts.labels == others.labels
     assert verdicts.scores.tobytes() == others.scores.tobytes()
     assert verdicts.errors == others.errors
+
+
+def calibrated(network, classifier):
+    """The parameters of a network as they are in a classifier that was measured on images held out."""
+    same = network.like(network.theta.copy())
+    set_temperature(same, classifier.made_with["validation"]["temperature"])
+    return same.theta

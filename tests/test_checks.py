@@ -126,6 +126,9 @@ def test_what_is_no_path_is_told(call, sentence):
         (lambda: POPULATION.predict(X, votes=1), "Population.predict", "votes", "vote"),
         (lambda: MODEL.score(X, Y, weight=Y), "MLP.score", "weight", "sample_weight"),
         (lambda: fastmlp.MLP.from_weights([X], activations="tanh"), "MLP.from_weights", "activations", "activation"),
+        (lambda: MODEL.jvp(X, X, parameter=True), "MLP.jvp", "parameter", "parameters"),
+        (lambda: MODEL.export("m.c", dtyp="float32"), "MLP.export", "dtyp", "dtype"),
+        (lambda: POPULATION.export("m.c", dtyp="float32"), "Population.export", "dtyp", "dtype"),
         (lambda: fastmlp.ImageClassifier.classify(None, "", order=1), "ImageClassifier.classify", "order", "ordered"),
     ],
 )

@@ -7,9 +7,9 @@ from argparse import SUPPRESS, Namespace
 from typing import TYPE_CHECKING
 
 import fastmlp
-from fastmlp.commands.console import FINE, SOME_FAILED, printable, say, tell
+from fastmlp.commands.console import FINE, SOME_FAILED, check_target, printable, say, tell
 from fastmlp.commands.info import load_image_classifier
-from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, formats_read, positive_whole
+from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, file_name, formats_read, positive_whole
 from fastmlp.commands.train_on_table import declare_signs
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ exit code: 0 all is well; 1 some images cannot be read; 2 wrong usage, or a bad 
 
 examples:
   fastmlp evaluate shapes.npz drawings --all
+  fastmlp evaluate shapes.npz drawings --report page.html
   fastmlp evaluate prices.npz sold.csv
 """
 
@@ -40,6 +41,8 @@ def declare(parser: Parser) -> None:
     parser.add_argument("source", metavar="SOURCE", help=source)
     every = f"name all images that are taken for another class, not {WRONG}"
     parser.add_argument("--all", action="store_true", default=SUPPRESS, help=every)
+    report = "for images: a page with those most surely wrong, the classes that are confused, and whether scores come true"
+    parser.add_argument("--report", metavar="PAGE.html", type=file_name, default=SUPPRESS, help=report)
     parser.add_argument("--threads", metavar="N", type=positive_whole, default=SUPPRESS, help=f"for images; {ONE_FOR_EACH_CORE}")
     parser.add_argument("--formats", metavar="A,B", default=SUPPRESS)
     declare_signs(parser)
@@ -54,7 +57,7 @@ def _run(args: Namespace) -> int:
     model = fastmlp.load(args.model)
     is_table = isinstance(model, fastmlp.TableModel)
     options = {name: value for name, value in vars(args).items() if name not in ("run", "model", "source")}
-    for name in ("all", "threads", "formats") if is_table else ("delimiter", "decimal"):
+    for name in ("all", "report", "threads", "formats") if is_table else ("delimiter", "decimal"):
         if name in options:
             kinds = ("image classifiers", "of tables") if is_table else ("models of tables", "an image classifier")
             raise ValueError(f"--{name} is for {kinds[0]}; {args.model} is {'one ' * is_table}{kinds[1]}")
@@ -65,11 +68,21 @@ def _run(args: Namespace) -> int:
 
 
 def _evaluate_images(
-    model: ImageClassifier, folder: str, all: bool = False, threads: int | None = None, formats: str | None = None
+    model: ImageClassifier,
+    folder: str,
+    all: bool = False,
+    report: str | None = None,
+    threads: int | None = None,
+    formats: str | None = None,
 ) -> int:
+    from fastmlp.commands.classification.mistakes import write_mistakes
+    from fastmlp.commands.classification.report import PAGE
     from fastmlp.images.image_formats import chosen_formats
     from fastmlp.images.labelled import labelled_images
+    from fastmlp.images.reviewing import Review
 
+    if report is not None:
+        check_target(report, PAGE, [folder])
     chosen = chosen_formats(formats)
     found = labelled_images(folder, model.extractor, threads, fewest=1, strict=False, formats=chosen)
     data, errors = found.readable(), [error for error in found.errors if error is not None]
@@ -80,6 +93,9 @@ def _evaluate_images(
     if strange := data.counts().keys() - set(model.classes):
         raise ValueError(f"{folder} has images of {min(strange)}, but the model knows {', '.join(model.classes)}")
     evaluation, scores = model.evaluate(data.features, data.labels), model.scores(data.features)
+    if report is not None:
+        judged = Review(data.folder, data.paths, data.labels, model.classes, scores, errors, [])
+        write_mistakes(report, judged, f"How good it is on {folder}")
     tell(evaluation.ratios_as_text())
     if len(model.classes) <= CONFUSION:
         tell(f"\n{evaluation.confusion_as_text()}")

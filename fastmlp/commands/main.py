@@ -27,6 +27,7 @@ COMMANDS = {
     "predict": "predict a column of a table, one row for each",
     "classify": "classify images, one row for each, as they come",
     "evaluate": "say how good a model is on a folder of labelled images, or on a table",
+    "review": "say which images of a folder may have a wrong label",
     "export": "write a model for other programs: as C, ONNX, Python, JSON",
     "info": "say what a model file holds",
     "warmup": "compile all that can be compiled, so that nothing later waits for it",

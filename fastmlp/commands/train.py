@@ -72,7 +72,7 @@ def declare(parser: Parser) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, type=kind, default=SUPPRESS)
     parser.add_argument("--bootstrap", action="store_true", default=SUPPRESS)
     validation = f"of each class, to hold out and to measure by; 0 for none; default: {HELD_OUT:g}"
-    parser.add_argument("--validation", metavar="FRACTION", type=number, default=HELD_OUT, help=validation)
+    parser.add_argument("--validation", metavar="FRACTION", type=number, default=SUPPRESS, help=validation)
     no_refit = "keep what was trained without those held out, instead of training anew with all"
     parser.add_argument("--no-refit", dest="refit", action="store_false", help=no_refit)
     ensemble = "save all networks that are not dropped on the way, instead of the best"
@@ -114,6 +114,9 @@ def _run(args: Namespace) -> int:
         if name in options:
             what, other = ("folders of images", "a table") if is_table else ("tables", "none")
             raise ValueError(f"--{name} is for {what}; {args.source} is {other}")
+    if "cv" in options and "validation" in options:
+        raise ValueError("--cv measures by folds, and holds out no rows beside them; give it without --validation")
+    options.setdefault("validation", HELD_OUT)
     check_target(args.output, MODEL, [args.source])  # before the training, not after it
     swept = {name: options.pop(name) for name in SWEPT if name in options}
     members = member_count_of(options, math.prod(map(len, swept.values())))

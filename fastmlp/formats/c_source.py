@@ -7,63 +7,33 @@ to change the order of sums.
 from __future__ import annotations
 
 import math
-import os
 import re
-import string
 from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fastmlp.formats.c_files import OPTIMIZED, braced, class_declarations, class_names, comment, write_both
 from fastmlp.formats.formula import DenseLayer, Formula
 from fastmlp.formats.spellings import SPELLINGS
-from fastmlp.writing import FileKind, StrPath, replacing
+from fastmlp.writing import StrPath
 
-C_FILE = FileKind("C that fastmlp wrote", (".c",), rb"/\* Written by fastmlp")
-C_HEADER = FileKind("a C header that fastmlp wrote", (".h",), rb"/\* Written by fastmlp")
-LONGEST_NAME = 4000  # bytes of a class: C99 has no longer strings than 4095
 FUNCTIONS = re.compile(r"\b(exp|expm1|log1p|tanh|erfc|fabs|copysign)(?=\()")
 FRACTION = re.compile(r"\b\d+\.\d+(e-?\d+)?")
-PLAIN = (string.ascii_letters + string.digits + " _-.,:()").encode()
-WIDTH = 120  # of a line, about
 
 
 def write_c(path: StrPath, formula: Formula) -> None:
     """Writes the file and, with the ending .h, its header: both or none."""
-    stem, ending = os.path.splitext(os.path.basename(os.fspath(path)))
-    if not stem.isprintable() or re.search(r'["\\]|\?\?', stem):
-        raise ValueError(f"{os.fspath(path)} cannot be written: C cannot include a header of such a name")
-    header = os.path.splitext(os.fspath(path))[0] + (".H" if ending == ".C" else ".h")
-    name, how = identifier(stem), {"mode": "w", "encoding": "utf-8", "newline": "\n"}
-    texts = header_text(formula, name), source_text(formula, name, os.path.basename(header))
-    with replacing(header, C_HEADER, **how) as declared, replacing(path, C_FILE, **how) as file:
-        declared.write(texts[0])
-        declared.flush()
-        os.fsync(declared.fileno())  # what may fail has been done when the first of them is moved
-        file.write(texts[1])
-
-
-def identifier(stem: str) -> str:
-    """What all names in a file begin with; none is that alone, so it may be a word of C's."""
-    name = re.sub(r"[^A-Za-z0-9]+", "_", stem).strip("_")
-    return name if re.match("[A-Za-z]", name) else f"network_{name}".strip("_")
+    write_both(path, lambda name, header: (header_text(formula, name), source_text(formula, name, header)))
 
 
 def header_text(formula: Formula, name: str) -> str:
     """The header: what programs call."""
     real, upper = _real(formula), name.upper()
     what = "the probabilities of the classes" if formula.classes is not None and formula.combined == "mean" else "the outputs"
-    classes = f"""
-/* The names of the classes, in the order of their outputs. */
-extern const char *const {name}_classes[{upper}_OUTPUTS];
-
-/* The place in {name}_classes of the class with the largest output, the first of equal ones. */
-int {name}_predict(const {real} inputs[{upper}_INPUTS]);
-"""
     return f"""\
-/* Written by fastmlp: {_comment(formula.text)}. */
+/* Written by fastmlp: {comment(formula.text)}. */
 #ifndef {upper}_H
 #define {upper}_H
 
@@ -76,7 +46,7 @@ extern "C" {{
 
 /* Writes {what}{f", the mean over {len(formula.networks)} networks" * (_is_mean(formula))}. */
 void {name}_predict_outputs(const {real} inputs[{upper}_INPUTS], {real} outputs[{upper}_OUTPUTS]);
-{"" if formula.classes is None else classes}
+{"" if formula.classes is None else class_declarations(name, real)}
 /* 0 if {name}_predict_outputs gives what the network gave that this was written from, else the number of the row that differs. */
 int {name}_self_test(void);
 
@@ -91,9 +61,8 @@ int {name}_self_test(void);
 def source_text(formula: Formula, name: str, header: str) -> str:
     """The file: numbers, the functions of each architecture, and what puts them together."""
     real = _real(formula)
-    parts = [
-        f'/* Written by fastmlp: {_comment(formula.text)}. */\n#include <math.h>\n#include <stdint.h>\n\n#include "{header}"\n'
-    ]
+    included = f'#include <math.h>\n#include <stdint.h>\n\n#include "{header}"\n'
+    parts = [f"/* Written by fastmlp: {comment(formula.text)}. */\n{included}", OPTIMIZED]
     functions = _functions((layer for network in formula.networks for layer in network), real)
     parts += [_filled(text, name, real) for text in functions]
     groups = [list(group) for _, group in groupby(formula.networks, _architecture)]
@@ -101,9 +70,7 @@ def source_text(formula: Formula, name: str, header: str) -> str:
         parts += _network(group, f"{name}_network{number if len(groups) > 1 else ''}", name, real)
     parts.append(_together(formula, groups, name, real))
     if formula.classes is not None:
-        strings = ",\n    ".join(map(_string, formula.labels))
-        upper = name.upper()
-        parts.append(f"const char *const {name}_classes[{upper}_OUTPUTS] = {{\n    {strings}\n}};\n")
+        parts.append(class_names(formula.labels, name))
         parts.append(_filled(PREDICT, name, real))
     parts.append(_self_test(formula, name, real))
     return "\n".join(parts)
@@ -249,7 +216,7 @@ def _network(group: list[tuple[DenseLayer, ...]], function: str, name: str, real
         (n_in, n_out), last = layers[0].weights.shape, number == len(group[0]) - 1
         for what, values in (("weights", [layer.weights for layer in layers]), ("biases", [layer.biases for layer in layers])):
             if values[0] is not None:
-                numbers = _values(np.array(values) if several else values[0], real)
+                numbers = braced(np.array(values) if several else values[0])
                 shape = f"[{n_in}][{n_out}]" if what == "weights" else f"[{n_out}]"
                 tables.append(f"static const {real} {function}_{what}{number}{count}{shape} = {numbers};\n")
         after, units = f"a{number}", f"for (int j = 0; j < {n_out}; j++)"
@@ -316,9 +283,9 @@ def _self_test(formula: Formula, name: str, real: str) -> str:
     upper, tolerance = name.upper(), f"{(1e-5 if real == 'float' else 1e-12) * (1 + float(max(sizes))):.1e}"
     tolerance += "f" if real == "float" else ""
     return f"""\
-static const {real} {name}_test_inputs[{len(rows)}][{upper}_INPUTS] = {_values(rows, real)};
+static const {real} {name}_test_inputs[{len(rows)}][{upper}_INPUTS] = {braced(rows)};
 
-static const {real} {name}_test_outputs[{len(rows)}][{upper}_OUTPUTS] = {_values(expected, real)};
+static const {real} {name}_test_outputs[{len(rows)}][{upper}_OUTPUTS] = {braced(expected)};
 
 int {name}_self_test(void)
 {{
@@ -337,27 +304,3 @@ int {name}_self_test(void)
 
 def _real(formula: Formula) -> str:
     return "float" if formula.dtype == np.float32 else "double"
-
-
-def _values(array: NDArray[Any], real: str) -> str:
-    """The numbers of an array, in braces; each reads as exactly what it was."""
-    if array.ndim > 1:
-        return "{\n" + ",\n".join(_values(part, real) for part in array) + "}"
-    suffix, lines = "f" if real == "float" else "", [""]
-    for text in (f"{value!s}{suffix}" for value in array):
-        if len(lines[-1]) + len(text) > WIDTH:
-            lines.append("")
-        lines[-1] += f"{text}, "
-    return "{" + "\n".join(lines).rstrip(" ,") + "}"
-
-
-def _string(text: str) -> str:
-    """A string: all but the plainest characters as octal bytes of UTF-8, so that nothing in it means anything in C."""
-    data = text.encode("utf-8", "surrogatepass")
-    if len(data) > LONGEST_NAME:
-        raise ValueError(f"the name of a class must have at most {LONGEST_NAME} bytes in C; got {len(data)}")
-    return '"' + "".join(chr(byte) if byte in PLAIN else f"\\{byte:03o}" for byte in data) + '"'
-
-
-def _comment(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9 ,.:;()-]", "_", text)

@@ -10,6 +10,8 @@ import numpy as np
 
 from fastmlp import checks
 from fastmlp.formats.c_source import write_c
+from fastmlp.formats.fixed_point import Deviation, TypicalRows
+from fastmlp.formats.fixed_source import write_fixed
 from fastmlp.formats.formula import Formula
 from fastmlp.formats.json_record import write_json
 from fastmlp.formats.onnx_graph import write_onnx
@@ -54,9 +56,24 @@ def write_as(path: StrPath, formula: Callable[[Any], Formula], record: Callable[
             raise ValueError(f"dtype cannot be said of {row.ending}, which holds the model as it is")
         write_json(path, record())
         return
+    row.write(path, _finite(formula, kind))
+
+
+def write_as_fixed(path: StrPath, formula: Callable[[Any], Formula], rows: Callable[[int], TypicalRows], dtype: Any) -> Deviation:
+    """The same in whole numbers, with room for typical rows; what it is off by."""
+    row = format_of(path)
+    if row.ending != ".c":
+        raise ValueError(f"fixed_point is for .c; got {checks.shown(os.path.basename(os.fspath(path)))}")
+    if dtype is not None:
+        raise ValueError("dtype cannot be said with fixed_point, which has neither float nor double")
+    made = _finite(formula, None)
+    return write_fixed(path, made, rows(made.n_in))
+
+
+def _finite(formula: Callable[[Any], Formula], dtype: Any) -> Formula:
     with np.errstate(over="ignore"):  # what overflows float32 is found
-        made = formula(kind)
+        made = formula(dtype)
     for layer in (layer for network in made.networks for layer in network):
         if not np.isfinite(layer.weights).all() or not (layer.biases is None or np.isfinite(layer.biases).all()):
             raise ValueError(f"the model cannot be exported: a parameter is not finite as {made.dtype}")
-    row.write(path, made)
+    return made

@@ -39,15 +39,17 @@ def python_text(formula: Formula) -> str:
     used = dict.fromkeys(layer.activation for network in formula.networks for layer in network)
     imports = ("import math\n\n" if "gelu" in used else "") + "import numpy as np"
     text = ascii(formula.text)[1:-1].replace('"', "'")  # so that no name of a class ends the docstring
-    shapes = f"For rows X (N, {formula.n_in}) predict_outputs(X) gives {what}{mean}: (N, {formula.n_out})."
-    text = ascii(formula.text)[1:-1].replace('"', "'")  # so that no name of a class ends the docstring
-    shapes = f"For rows X (N, {formula.n_in}) predict_outputs(X) gives {what}{mean}: (N, {formula.n_out})."
+    shapes = f"For rows X (N, {formula.n_in}) predict_outputs(X) gives {what}{mean}: (N, {formula.n_out});\n"
+    shape = "numbers: (N,)" if formula.n_out == 1 else f"numbers: (N, {formula.n_out})"
+    shapes += f"predict(X) {'labels: (N,)' if formula.classes is not None else shape}."
     parts = [f'"""Written by fastmlp: {text}.\n\n{shapes}\n"""\n\n{imports}\n']
     parts += [SOFTMAX if name == "softmax" else f"def {name}(z):\n    return {SPELLINGS[name].numpy}\n" for name in used]
     parts += [OUTPUTS, _predict_outputs(formula)]
-    if formula.classes is not None:
-        parts.append("def predict(X):\n    return CLASSES[predict_outputs(X).argmax(axis=1)]\n")
-        classes = formula.classes
+    said = "predict_outputs(X)" + "[:, 0]" * (formula.n_out == 1)
+    if (classes := formula.classes) is not None:
+        said = "CLASSES[predict_outputs(X).argmax(axis=1)]"
+    parts.append(f"def predict(X):\n    return {said}\n")
+    if classes is not None:
         parts.append(f"CLASSES = np.array({classes.tolist()!a}, {classes.dtype.str!r})")
     parts.append(
         f"NETWORKS = [  # layers of each: weights (n_in, n_out), biases, activation\n{''.join(map(_network, formula.networks))}]"

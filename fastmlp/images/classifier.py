@@ -349,6 +349,14 @@ class ImageClassifier(AsEstimator, Exportable):
         }
         return records.of_networks("image-classifier", self.networks, **own)
 
+    def _typical_rows(self, given: Any, n_in: int) -> Any:
+        from fastmlp.formats.fixed_point import TypicalRows
+
+        rows = None if given is True else super()._typical_rows(given, n_in).rows
+        if rows is not None and (rows.min() < 0 or rows.max() > 1):
+            raise ValueError(f"fixed_point must be rows of features, from 0 to 1; got {rows.min():g} to {rows.max():g}")
+        return TypicalRows(rows, (0.0, 1.0))
+
     def _formula(self, dtype: Any) -> Any:
         alike = [network.like(np.asarray(network.theta, dtype)) for network in self.networks]
         outputs = partial(scores_by, alike, self.method)

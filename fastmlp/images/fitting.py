@@ -18,6 +18,7 @@ from fastmlp.networks.metrics import of_classes
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
 from fastmlp.networks.provenance import made_with
+from fastmlp.training.calibration import best_temperature, set_temperature
 from fastmlp.training.many import train_begun, train_many
 from fastmlp.training.refitting import best_of, held_out_rows, keeping_best, members_kept, trained_anew
 from fastmlp.training.train import train
@@ -106,7 +107,22 @@ def _measured(
         return fitted
     with put_off():  # or what was trained would be lost
         fitted.made_with["validation"] = _validated(fitted, data.features[held], data.labels[held])
-    return _refitted(fitted, trained, data.features, targets, options) if refit else fitted
+        temperature = _temperature(fitted, data.features[held], data.labels[held], options)
+    fitted = _refitted(fitted, trained, data.features, targets, options) if refit else fitted
+    if temperature is not None:
+        fitted.made_with["validation"]["temperature"] = temperature
+        for network in fitted.networks:
+            set_temperature(network, temperature)
+    return fitted
+
+
+def _temperature(fitted: Fitted, X: NDArray[np.floating], labels: NDArray[Any], options: Mapping[str, Any]) -> float | None:
+    """By which the scores become such as come true as often as they say; None where they are no probabilities, or the network is
+    to be trained on as it is."""
+    if fitted.method == "one-vs-rest" or options.get("keep_state"):
+        return None
+    scores = [scores_by([network], "softmax", X) for network in fitted.networks]
+    return best_temperature(scores, np.searchsorted(fitted.classes, labels))
 
 
 def _record(data: LabelledImages, made: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,9 +21,9 @@ from fastmlp.images.png_pictures import NO_MEMORY, gray_in_strips
 from fastmlp.images.tiff_fields import BITS, PHOTOMETRIC, SAMPLES, orientation_in
 from fastmlp.threads import Stop
 
-# By how much the sides of a JPEG are divided, and from which length of the shorter one on. Of black lines on white, 1 pixel wide on pages
-# of 480 to 1000 pixels and 2 wide on 2000, the features are then as good as those of the whole picture, which takes 1.4 to 2 times as
-# long; by 8 on 2000 they would be lost, and 1/8 of the time saved.
+# By how much the sides of a JPEG are divided, and from which length of the shorter one on. Black lines on white, 1 pixel wide on
+# pages of 480 to 1000 and 2 wide on 2000, are then told as well as in the whole picture, which takes 1.4 to 2 times as long; by 8
+# on 2000 they would be lost, and an eighth of the time saved.
 DIVIDED = {8: 4000, 4: 2000, 2: 480}
 MOST_SCANS = 200  # of a JPEG: each goes through the whole picture, however few bytes it has
 FED = 1 << 20  # bytes that a decoder is given at a time

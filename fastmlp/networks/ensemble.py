@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, interrupts
+from fastmlp.literals import LossFunction
 from fastmlp.networks.exported import formula_of
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.prediction import outputs_in_turn
@@ -50,10 +51,41 @@ class Group(NamedTuple):
         return f"<Group of {len(self.members)} like {self.network}>"
 
 
+class Grouped:
+    """The loss of members, where it is a function."""
+
+    groups: tuple[Group, ...]
+
+    @property
+    def loss_function(self) -> LossFunction | None:
+        functions = [group.network.loss_function for group in self.groups]
+        return functions[0] if all(function is functions[0] for function in functions) else None
+
+    @loss_function.setter
+    def loss_function(self, value: LossFunction) -> None:
+        """Of all members whose file has left out a function of its name."""
+        networks = [group.network for group in self.groups]
+        lacking = [network for network in networks if network.custom_loss and network.loss_function is None]
+        own = [network for network in lacking if network.loss_name == getattr(value, "__name__", None)]
+        for network in own or lacking[:1] or networks[:1]:
+            network.loss_function = value
+
+
 def contiguous(group: Group) -> Group:
     """The group with arrays as the kernels take them, and write to them; copied only if need be."""
     theta = np.require(group.theta, None, ["C", "A", "W", "E"])
     return group._replace(members=np.asarray(group.members, np.intp), theta=theta)
+
+
+def thetas_of(groups: Sequence[Group], numbers: NDArray[np.intp], rows: NDArray[np.intp]) -> NDArray[Any]:
+    """The parameters (m, P) of some members, given by group and row, of groups of one architecture."""
+    first = groups[numbers[0]].theta
+    if (numbers == numbers[0]).all():
+        return first[rows]
+    theta = np.empty((len(rows), first.shape[1]), first.dtype)
+    for number in np.unique(numbers).tolist():
+        theta[numbers == number] = groups[number].theta[rows[numbers == number]]
+    return theta
 
 
 def check_groups(groups: Sequence[Group], count: int) -> None:

@@ -52,6 +52,7 @@ class MLP(Differentiable, Exportable, NetworkPictures):
         The activation of the outputs, and what `loss` measures; see `train`. Of a loss that is a function, its name.
     loss_function : function or None
         The loss, if it is a function. A file leaves it out: a network that comes from one predicts, and may be given it here.
+        Whether its gradient is right is found out by the data of a training, and not here, where there are none.
     classes : array or None
         The sorted labels of a classifier.
     history : History or None

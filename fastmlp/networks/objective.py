@@ -299,21 +299,27 @@ class ChunkedLoss:
         losses = np.zeros(max(plan.wave, -(-plan.lanes // plan.block)))
         self.sums = batch.Sums(self.total, gradients.reshape(plan.wave, -1), losses)
 
-    def held(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Theta, or rows of numbers for each parameter, as the kernels hold them: the same array, or a copy with what pads it."""
+    def held(self, values: NDArray[Any], held: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Theta, or rows of numbers for each parameter, as the kernels hold them: the same array, or a copy with what pads it,
+        which is written to one that was held before, if that is given."""
         if self.plan.wide is None:
             return values
-        (flat,) = aligned(values.dtype, values.size // self.parameters * self.plan.parameters)
-        held = flat.reshape(*values.shape[:-1], self.plan.parameters)
+        if held is None:
+            (flat,) = aligned(values.dtype, values.size // self.parameters * self.plan.parameters)
+            held = flat.reshape(*values.shape[:-1], self.plan.parameters)
         self._copy(held, values, back=False)
         return held
+
+    def write_back(self, held: NDArray[Any], values: NDArray[Any]) -> None:
+        """What has become of such a copy, to where it came from."""
+        self._copy(held, values, back=True)
 
     def outside(self, held: NDArray[Any]) -> NDArray[Any]:
         """Theta, or rows of such numbers, as those who call have them."""
         if self.plan.wide is None:
             return held
         values = np.empty((*held.shape[:-1], self.parameters), held.dtype)
-        self._copy(held, values, back=True)
+        self.write_back(held, values)
         return values
 
     def errors(self) -> ChunkedLoss:
@@ -334,16 +340,12 @@ class ChunkedLoss:
         if self.plan.wide is None:
             yield values
             return
-        if not self._copies:
-            self._copies = tuple(map(self.held, values))
-        pairs = list(zip(self._copies, values, strict=True))
-        for held, own in pairs:
-            self._copy(held, own, back=False)
+        self._copies = tuple(map(self.held, values, self._copies or [None] * len(values)))
         try:
             yield self._copies
         finally:
-            for held, own in pairs:
-                self._copy(held, own, back=True)
+            for held, own in zip(self._copies, values, strict=True):
+                self.write_back(held, own)
 
     def _copy(self, held: NDArray[Any], values: NDArray[Any], *, back: bool) -> None:
         rows = held.reshape(-1, self.plan.parameters), values.reshape(-1, self.parameters)

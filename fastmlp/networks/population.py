@@ -15,7 +15,20 @@ from fastmlp.kernels.optimizers import SOLVERS
 from fastmlp.literals import Vote
 from fastmlp.networks import metrics
 from fastmlp.networks.copied import Copied
-from fastmlp.networks.ensemble import Ensemble, Group, Outputs, check_groups, contiguous, deviation, majority, mean, moments, single
+from fastmlp.networks.ensemble import (
+    Ensemble,
+    Group,
+    Grouped,
+    Outputs,
+    check_groups,
+    contiguous,
+    deviation,
+    majority,
+    mean,
+    moments,
+    single,
+    thetas_of,
+)
 from fastmlp.networks.exported import Exportable
 from fastmlp.networks.history import DivergedError, PopulationHistory, check_history, history_of_member, history_of_members
 from fastmlp.networks.mlp import MLP
@@ -30,7 +43,7 @@ GIVEN = ("seed", "learning_rate", "l2", "momentum", "batch_size")  # those that 
 VOTES: tuple[Vote, ...] = get_args(Vote)
 
 
-class Population(Copied, Exportable, PopulationPictures):
+class Population(Grouped, Copied, Exportable, PopulationPictures):
     """Many networks for the same inputs, in the order in which they were asked for.
 
     `fastmlp.load` reads one from a file. `population[i]` is member i as an ordinary `MLP`, whose theta is a view: writing to it
@@ -60,6 +73,8 @@ class Population(Copied, Exportable, PopulationPictures):
         What all were trained with, as that of an `MLP`; what members may differ in is in `options`.
     feature_names : tuple of str or None
         The names of the columns that the members were trained on, if these had names; see `MLP`.
+    loss_function : function or None
+        The loss of all members, if it is a function; it may be given to those from a file, see `MLP`.
     """
 
     FIXED = frozenset(("groups", "history", "options", "scores", "diverged", "same_targets"))
@@ -100,11 +115,9 @@ class Population(Copied, Exportable, PopulationPictures):
         networks = [self.groups[number].network for number in self._places[:, 0].tolist()]
         found["hidden"] = [network.layer_sizes[1:-1] for network in networks]
         found["activation"] = [network.activations for network in networks]
-        return {name: found[name] for name in OPTIONS} | {name: self._grouped(name) for name in self.groups[0].own}
-
-    def _grouped(self, name: str) -> list[Any]:
-        """The values of an option that groups have, by member."""
-        return [self.groups[number].own[name] for number in self._places[:, 0].tolist()]
+        return {name: found[name] for name in OPTIONS} | {
+            name: [self.groups[number].own[name] for number in self._places[:, 0].tolist()] for name in self.groups[0].own
+        }
 
     @cached_property
     def diverged(self) -> NDArray[np.bool_]:
@@ -354,25 +367,15 @@ class Population(Copied, Exportable, PopulationPictures):
     def _chosen(self, places: NDArray[np.intp]) -> Population:
         """A population of copies of these members."""
         numbers, rows = self._places[places].T
-        groups = []
-        for number, group in enumerate(self.groups):
-            members = np.flatnonzero(numbers == number)
-            if len(members):
-                groups.append(group._replace(members=members, theta=group.theta[rows[members]]))
+        own = [(group, np.flatnonzero(numbers == number)) for number, group in enumerate(self.groups)]
+        groups = [group._replace(members=members, theta=group.theta[rows[members]]) for group, members in own if len(members)]
         chosen = history_of_members(self.history, places)
         options = {name: [values[place] for place in places.tolist()] for name, values in self._given.items()}
         return Population(groups, chosen, options, self.scores[places], same_targets=self.same_targets, made_with=self.made_with)
 
     def thetas(self, places: Sequence[int]) -> NDArray[Any]:
         """The parameters (m, P) of some members, of groups of one architecture."""
-        numbers, rows = self._places[places].T
-        first = self.groups[numbers[0]].theta
-        if (numbers == numbers[0]).all():
-            return first[rows]
-        theta = np.empty((len(rows), first.shape[1]), first.dtype)
-        for number in np.unique(numbers).tolist():
-            theta[numbers == number] = self.groups[number].theta[rows[numbers == number]]
-        return theta
+        return thetas_of(self.groups, *self._places[places].T)
 
     def _ensemble_classes(self, what: str) -> NDArray[Any] | None:
         """The classes of members that can vote; None for regressors."""

@@ -36,6 +36,8 @@ class ColumnPlan:
         Of a category: those that have an input of their own.
     other : bool
         Whether all others have one together. Else a level that is new has none: its inputs are all 0.
+    rare : tuple of str
+        Of a category: the others that there were; none of them if they are too many to be kept.
     note : str
         Why it is ignored.
     """
@@ -48,6 +50,7 @@ class ColumnPlan:
     indicator: bool = False
     levels: tuple[str, ...] = ()
     other: bool = False
+    rare: tuple[str, ...] = ()
     note: str = ""
 
     @property
@@ -66,7 +69,8 @@ class ColumnPlan:
         if self.kind == "ignored":
             return entry | {"note": self.note}
         if self.kind == "category":
-            return entry | {"levels": list(self.levels), "other": self.other, "indicator": self.indicator}
+            rare = {"rare": list(self.rare)} if self.rare else {}
+            return entry | {"levels": list(self.levels), "other": self.other, "indicator": self.indicator} | rare
         filled = {} if self.fill is None else {"fill": self.fill}
         return entry | {"low": self.low, "high": self.high, "indicator": self.indicator} | filled
 
@@ -125,6 +129,9 @@ class Encoder:
         surplus = [name for name in table.columns if name not in known]
         if surplus:
             warn(f"{table.name} has columns that the model was not trained with, which are ignored: {listing(surplus)}")
+        new = [text for plan in used if plan.kind == "category" and (text := _new_levels(plan, table.columns[plan.name]))]
+        if new:
+            warn(f"{table.name} has categories that were not in the training, which count as others: {'; '.join(new)}")
         X = np.zeros((table.rows, len(self.inputs)))
         taken: list[tuple[NDArray[Any], NDArray[np.bool_] | None]] = []  # and what the indicator says, if there is one
         for plan in used:
@@ -187,6 +194,19 @@ def _values_of(plan: ColumnPlan, column: Column, table: RawTable) -> tuple[NDArr
     check_finite_cells(values, plan.name, table)
     gone = np.isnan(values)
     return values if plan.fill is None else np.where(gone, plan.fill, values), gone
+
+
+def _new_levels(plan: ColumnPlan, column: Column) -> str:
+    """In how many cells of a category there are levels that the training did not have, and one of them; "" if there are none, or
+    nobody knows which are new."""
+    if plan.other and not plan.rare:
+        return ""
+    known, counts = {*plan.levels, *plan.rare}, column.levels.counts()
+    new = [place for place, text in enumerate(column.levels.texts) if text not in known and counts[place]]
+    if not new:
+        return ""
+    cells, example = int(counts[new].sum()), checks.shown(column.levels.texts[new[0]])
+    return f"column {checks.shown(plan.name)} in {cells} cell{'s' * (cells > 1)}, such as {example}"
 
 
 def _inputs_of(plan: ColumnPlan, column: Column, table: RawTable) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:

@@ -22,7 +22,7 @@ from fastmlp.tables.encoder import (
 
 MOST_LEVELS = 50  # that have an input of their own, of a category
 LEAST_ROWS, LEAST_SHARE = 2, 0.001  # in which such a level occurs
-MOST_DISTINCT = 10_000  # levels of a column that is said to be a category
+MOST_DISTINCT = 10_000  # levels of a column that is said to be a category; and rare ones that are remembered
 FEW_MISFITS = 0.01  # of the cells of a column that is meant to hold numbers
 LOOKED_AT = 1000  # different cells by which that is found out
 
@@ -108,7 +108,9 @@ def _category(name: str, column: Column, table: RawTable, is_category: bool, imp
         return _ignored(name, f"{len(texts)} categories, all of them rare")
     _reject_missing(gone, name, table, impute)
     levels = tuple(texts[level] for level in order)
-    return ColumnPlan(name, "category", levels=levels, other=len(levels) < len(texts), indicator=bool(gone.any()))
+    rare = tuple(sorted(set(texts) - set(levels)))
+    kept = rare if len(rare) <= MOST_DISTINCT else ()
+    return ColumnPlan(name, "category", levels=levels, other=len(rare) > 0, rare=kept, indicator=bool(gone.any()))
 
 
 def _reject_missing(gone: np.ndarray, name: str, table: RawTable, impute: bool) -> None:

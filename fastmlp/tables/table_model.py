@@ -72,7 +72,8 @@ class TableModel(Exportable):
         ----------
         table : path, data frame of pandas, polars or pyarrow, or dict of columns
             As for `train_table`: with all columns that are used, in any order. Others are ignored, those that the model was not
-            trained with by a UserWarning; the target may be among them, or not.
+            trained with by a UserWarning; the target may be among them, or not. Levels of a category that are new count as
+            others, by a UserWarning, too.
         delimiter, decimal : str, optional
             As for `train_table`.
 
@@ -128,6 +129,9 @@ class TableModel(Exportable):
             **records.made_with_entry(self),
         }
         return records.of_networks("table-model", self.networks, **own)
+
+    def _typical_rows(self, given: Any, n_in: int) -> Any:
+        return super()._typical_rows(given if given is True else self.encoder.encode(read_table(given)), n_in)
 
     def _formula(self, dtype: Any) -> Any:
         alike = [network.like(np.asarray(network.theta, dtype)) for network in self.networks]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fastmlp import checks
 from fastmlp.tables import by_arrow
@@ -13,6 +17,21 @@ from fastmlp.tables.frames import frame_table
 from fastmlp.writing import naming
 
 TAB = ("tab", r"\t")  # words for what is hard to type
+
+
+def numbers_of_table(table: Any, names: Sequence[str] | None = None) -> NDArray[np.float64]:
+    """The columns of these names, or all that hold numbers, as rows, with NaN where a cell is missing."""
+    raw = read_table(table)
+    chosen = {name: column for name, column in raw.columns.items() if column.numbers is not None}
+    if names is not None:
+        for name in names:
+            if name not in chosen:
+                what = "no numbers" if name in raw.columns else "not in it"
+                raise ValueError(f"{raw.name} must have a column of numbers for each input; {checks.shown(name)} is {what}")
+        chosen = {name: chosen[name] for name in names}
+    if not chosen:
+        raise ValueError(f"{raw.name} has no column of numbers")
+    return np.column_stack([column.numbers for column in chosen.values() if column.numbers is not None])
 
 
 def read_table(table: Any, delimiter: str | None = None, decimal: str | None = None) -> RawTable:

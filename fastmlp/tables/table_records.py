@@ -21,6 +21,7 @@ COLUMN_FIELDS: dict[str, Fields] = {
     "category": {"levels": list, "other": bool, "indicator": bool},
     "ignored": {"note": str},
 }
+OPTIONAL_FIELDS: dict[str, Fields] = {"number": {"fill": float}, "date": {"fill": float}, "category": {"rare": list}}
 
 
 def _check_measured(made: dict[str, Any]) -> None:
@@ -41,14 +42,15 @@ def _expected(header: dict[str, Any]) -> dict[str, Expected]:
     for entry in header["columns"]:
         check_type("a column in its header", entry, dict)
         kind = checks.one_of("the kind of a column in its header", entry.get("kind"), get_args(ColumnKind))
-        optional: Fields = {"fill": float} if "low" in COLUMN_FIELDS[kind] else {}
+        optional = OPTIONAL_FIELDS.get(kind, {})
         check_fields("a column in its header", entry, {"name": str, "kind": str, **COLUMN_FIELDS[kind]}, optional)
         for name, value in entry.items():
             if isinstance(value, float) and not abs(value) < (MOST_DAYS if kind == "date" else math.inf):
                 raise ValueError(f"{name} in its header must be finite, and of a date a day that there is; got {value}")
-        for level in entry.get("levels", []):
+        levels = [*entry.get("levels", []), *entry.get("rare", [])]
+        for level in levels:
             check_type("a level in its header", level, str)
-        if len(set(entry.get("levels", []))) < len(entry.get("levels", [])):
+        if len(set(levels)) < len(levels):
             raise ValueError("the levels of a column in its header must differ")
     names = [header["target"], *(entry["name"] for entry in header["columns"])]
     if len(set(names)) < len(names):
@@ -56,11 +58,13 @@ def _expected(header: dict[str, Any]) -> dict[str, Expected]:
     return records.expected_networks(header)
 
 
+def _with_tuples(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+
+
 def _of_record(record: Record) -> TableModel:
     header = record.header
-    plans = [
-        ColumnPlan(**{**entry, **({"levels": tuple(entry["levels"])} if "levels" in entry else {})}) for entry in header["columns"]
-    ]
+    plans = [ColumnPlan(**_with_tuples(entry)) for entry in header["columns"]]
     networks = [MLP(**records.network_arguments(record, index)) for index in range(len(header["networks"]))]
     return TableModel(Encoder(tuple(plans), header["target"], header["impute"]), networks, header.get("made_with", {}))
 

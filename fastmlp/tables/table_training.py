@@ -114,7 +114,8 @@ def train_table(
     refit : bool
         Whether then a network is trained anew on all rows, for as many epochs as were best.
     cv : int, optional
-        Measure by so many folds instead, each by a network that learned from all others; then train on all rows.
+        Measure by so many folds instead, each by a network that learned from all others; then train on all rows. No rows are held
+        out, whatever `validation` is.
     ensemble : bool
         Of several networks keep all that halving has not dropped and that have not diverged, instead of the best.
     **options
@@ -156,6 +157,9 @@ def fit_table(
     if cv is not None:
         if several:
             raise ValueError("cv measures one network; give it without members and halving")
+        for name in ("patience", "monitor"):
+            if options.get(name) is not None:
+                raise ValueError(f"cv holds out no rows that decide on the epochs; give it without {name}")
         return _by_folds(data, cv, options), None
     held = None
     if options["validation"] is not None:

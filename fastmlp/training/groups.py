@@ -22,7 +22,7 @@ from fastmlp.networks.population import Population
 from fastmlp.threads import Stop, Workers
 from fastmlp.training.data import Dataset, TrainingData
 from fastmlp.training.epochs import Job
-from fastmlp.training.initial import untrained
+from fastmlp.training.initial import check_huber_delta, untrained
 from fastmlp.training.one_network import OneNetwork, Stopping
 from fastmlp.training.options import Options
 from fastmlp.training.trainers import trainer_of
@@ -64,6 +64,7 @@ def architectures(dataset: Dataset, options: Options, dtype: Any, feature_names:
         network, rows = networks[made_of]
         key = *_signature(network), batch_size, epochs, rows, *values
         found.setdefault(key, (network, batch_size, epochs, common, []))[-1].append(members)
+    check_huber_delta(options, [network for network, _ in networks.values()])
     return [
         Architecture(number, network, batch_size, epochs, parts[0] if len(parts) == 1 else sorted(chain(*parts)), common)
         for number, (network, batch_size, epochs, common, parts) in enumerate(found.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self, Unpack
@@ -19,7 +20,7 @@ from fastmlp.networks.mlp import MLP
 from fastmlp.networks.objective import every_row
 from fastmlp.networks.provenance import made_with
 from fastmlp.training.defaults import BATCH_SIZE, default_rate
-from fastmlp.training.initial import ORDER, dropped_by, first_thetas, stream, untrained
+from fastmlp.training.initial import ORDER, check_huber_delta, dropped_by, first_thetas, stream, untrained
 from fastmlp.training.option_types import PiecewiseOptions
 from fastmlp.training.options import DEFAULTS, Options
 from fastmlp.training.scaling import Scaling, fold, is_standardized, scaled, unfold
@@ -119,20 +120,23 @@ class Trainer:
         DivergedError
             If the loss is not finite.
         """
-        wanted = self._options.dtype if self._state is None else self._state.network.dtype
-        columns = None if self._state is None else self._state.network.layer_sizes[0]
-        names = None if self._state is None else self._state.network.feature_names
-        x = arrays.floating(arrays.matrix("X", X, wanted, columns=columns, names=names), wanted)
-        arrays.same_length("y", arrays.as_array("y", y), len(x))
-        state = self._state or self._begin(x, y, X)
+        state = self._state
+        if state is None:
+            x = arrays.floating(arrays.matrix("X", X, self._options.dtype), self._options.dtype)
+            arrays.same_length("y", arrays.as_array("y", y), len(x))
+            state = self._begin(x, y, X)
+        else:
+            own = state.network
+            x = arrays.matrix("X", X, own.dtype, columns=own.layer_sizes[0], names=own.feature_names)
+            x = arrays.floating(x, own.dtype)
         network = state.network
         targets = network.targets(y, len(x))
-        weights = self._weights(sample_weight, targets, network)
+        weights = self._weights(sample_weight, targets, state)
         with interrupts.noted():
             state.see(x, targets)
             self._state = state
             self.losses.append(self._learn(state, x, scaled(targets, state.outputs), weights))
-        if not np.isfinite(self.losses[-1]) or not arrays.all_finite(network.theta):
+        if not (math.isfinite(self.losses[-1]) and state.steps.is_finite()):
             raise DivergedError(len(self.losses) - 1, self.losses[-1], state.rule.learning_rate)
         return self
 
@@ -147,6 +151,7 @@ class Trainer:
         if self._state is None:
             raise ValueError("finish needs rows: give some to partial_fit")
         state = self._state
+        state.steps.write_back()
         averaged = state.rule.method.average > 0 and self.losses
         model = state.network.like(np.array(state.moments[2] if averaged else state.network.theta))
         fold(model, model._theta[None], state.inputs, state.outputs)
@@ -165,6 +170,7 @@ class Trainer:
         known = y if self._classes is None else self._classes
         names = arrays.column_names(given)
         network = untrained((len(np.asarray(known)), x.shape[1]), x.dtype, known, options, init, names)
+        check_huber_delta(options, [network])
         if isinstance(init, str):
             first_thetas(init, network, [options.seed], network._theta[None])
         else:
@@ -174,15 +180,15 @@ class Trainer:
         rule = optimizers.Rule(method, rate, options.momentum, options.l2)
         moments = np.zeros((2 + (method.average > 0), network.theta.size), network.dtype)
         counters = np.zeros(2, np.int64)
-        steps = Steps(network, moments, counters, dropped_by(options, network, [options.seed]))
+        steps = Steps(network, moments, counters, dropped_by(options, network, [options.seed]), write_back=False)
         standardized = is_standardized(network, options.standardize)
         begun = not isinstance(init, str)
         return _State(network, steps, rule, moments, standardized, stream(options.seed, ORDER), begun)
 
-    def _weights(self, given: ArrayLike | None, targets: NDArray[Any], network: MLP) -> NDArray[Any]:
-        factors = self._options.class_weight
+    def _weights(self, given: ArrayLike | None, targets: NDArray[Any], state: _State) -> NDArray[Any]:
+        factors, network = self._options.class_weight, state.network
         if given is None and factors is None:
-            return np.ones(1, network.dtype)
+            return state.alike
         weights = np.ones(len(targets)) if given is None else arrays.unscaled_weights(given, len(targets))
         if factors is not None:
             weights = weights * labels.class_factors(factors, network.classes, targets, weights)[targets[:, 0].astype(np.intp)]
@@ -278,10 +284,13 @@ class _State:
         self._x, self._y = _no_rows(network.layer_sizes[0]), None  # type: _Columns, _Columns | None
         if self.standardized and network.output == "identity":
             self._y = _no_rows(network.layer_sizes[-1])
+        self.alike = np.ones(1, network.dtype)  # the weight of all rows
         self._calls = 0
 
     def next_rule(self) -> optimizers.Rule:
         """That of the next block, which counts as an epoch for dropout."""
+        if not self.steps.drops:
+            return self.rule
         self._calls += 1
         schedule = self.rule.method.schedule._replace(before=self._calls - 1)
         return self.rule._replace(method=self.rule.method._replace(schedule=schedule))
@@ -295,6 +304,7 @@ class _State:
         inputs, outputs = of_x.scaling(dtype), None if of_y is None else of_y.scaling(dtype)
         if first or _has_moved(self.inputs, inputs) or (outputs and self.outputs and _has_moved(self.outputs, outputs)):
             if self.begun or not first:
+                self.steps.write_back()
                 own = [self.network._theta, *self.moments[2:]]
                 for theta, scaled_anew in zip(own, [self._anew(theta, inputs, outputs) for theta in own], strict=True):
                     theta[:] = scaled_anew

@@ -73,6 +73,13 @@ def untrained(
     )  # fmt: skip
 
 
+def check_huber_delta(wanted: Options, networks: Sequence[MLP]) -> None:
+    """Rejects one that none of the networks has a use for."""
+    if wanted.huber_delta is not None and all(network.loss_row.parameter is None for network in networks):
+        delta, loss = wanted.huber_delta, networks[0].loss_name
+        raise ValueError(f"huber_delta is for loss='huber'; got huber_delta={delta:g} with the loss {loss!r}")
+
+
 def ask_what_is_meant(network: MLP, y: ArrayLike, options: Options) -> None:
     """Warns where nothing says whether to classify but the type of y, and that may mislead."""
     inferred = options.task is None and options.output is None and isinstance(options.init, str)

@@ -19,7 +19,7 @@ from fastmlp.training.data import Dataset
 from fastmlp.training.defaults import BATCH_SIZE, default_rate, wanted_dtype
 from fastmlp.training.descent import Descent
 from fastmlp.training.epochs import Training
-from fastmlp.training.initial import ask_what_is_meant, dropped_by, first_thetas, is_state_of, untrained
+from fastmlp.training.initial import ask_what_is_meant, check_huber_delta, dropped_by, first_thetas, is_state_of, untrained
 from fastmlp.training.loss_check import check_custom_loss
 from fastmlp.training.one_network import OneNetwork, Stopping, check_monitor, divergence
 from fastmlp.training.options import Options, epochs_before, usable_state
@@ -244,6 +244,7 @@ def train(
     state = usable_state(init, optimizer, wanted or arrays.floating_dtype(x), average)
     options = Options.checked(given, x, state)
     network = untrained(x.shape, wanted or arrays.floating_dtype(x), y, options, init, arrays.column_names(X))
+    check_huber_delta(options, [network])
     check_solvable(options.optimizer, network)
     check_monitor(options.monitor, network)
     dataset = Dataset(x, y, sample_weight, options, [options.seed], by_member=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import CLASSES, IMAGES, TRAINING, assert_one_sentence, classified, some_of_each
+from drawings import calibrated
 from processes import PATIENCE, at_terminal
 
 import fastmlp
@@ -87,9 +88,9 @@ def test_train_holds_out_a_fifth_and_then_trains_on_all(tmp_path, capsys):
     found = model.made_with["validation"]
     assert (found["images"], found["epochs"], found["stopped_by"], found["refit"]) == (8, 5, "epochs", True)
     told = f"validation: images 8, accuracy {found['accuracy']:.6g}, loss {found['loss']:.6g}, best_epoch {found['best_epoch']}"
-    assert f"{told}, epochs 5, stopped_by epochs, refit yes\n" in captured.out
+    assert f"{told}, epochs 5, stopped_by epochs, refit yes, temperature {found['temperature']:.6g}\n" in captured.out
     same = train_folder(TRAINING, epochs=found["best_epoch"], seed=model.made_with["seed"])
-    assert same.networks[0].theta.tobytes() == model.networks[0].theta.tobytes()
+    assert calibrated(same.networks[0], model).tobytes() == model.networks[0].theta.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -223,7 +224,7 @@ def test_of_each_combination_a_network_is_trained_and_the_best_is_saved(trained,
     options = {name: values[0] for name, values in expected.best().options.items()}
     epochs = int(best.history.validation_loss.argmin()) + 1
     again = fastmlp.train_many(data.features, data.labels, members=1, epochs=epochs, **options, **common)
-    assert np.array_equal(network.theta, again[0].theta)
+    assert np.array_equal(network.theta, calibrated(again[0], saved))
     assert saved.made_with["seed"] == options["seed"] and saved.made_with["options"]["learning_rate"] == options["learning_rate"]
 
     table = f"{expected.table.best(4)}\n"
@@ -261,7 +262,7 @@ def test_an_ensemble_is_of_the_networks_that_halving_has_not_dropped(trained, tm
     assert (options["halving"], options["bootstrap"]) == (3, True)
     kept = [population[n] for n, reason in enumerate(population.history.stopped_by) if reason != "halving"]
     assert saved.method == "ensemble" and 0 < len(kept) < 9
-    assert [network.theta.tobytes() for network in saved.networks] == [network.theta.tobytes() for network in kept]
+    assert [network.theta.tobytes() for network in saved.networks] == [calibrated(network, saved).tobytes() for network in kept]
 
     assert main(["info", str(tmp_path / "m.npz")]) == 0
     told = capsys.readouterr().out
@@ -280,7 +281,7 @@ def test_an_ensemble_is_trained_on_all_images_too(trained):
     for place, network in enumerate(saved.networks):
         options = {"data_seed": 0, "output": "softmax", "hidden": 3, "learning_rate": 2}
         same = fastmlp.train_many(data.features, data.labels, seed=[place], epochs=int(best[place]), **options)[0]
-        assert network.theta.tobytes() == same.theta.tobytes()
+        assert network.theta.tobytes() == calibrated(same, saved).tobytes()
     assert saved.made_with["seed"] == 0 and saved.networks[2].made_with["seed"] == 2
 
 
@@ -291,7 +292,7 @@ def test_networks_that_diverge_are_counted_and_left_out(trained):
     assert population.history.stopped_by[0] == "diverged" and population.history.epochs[0] > 1
     assert printed.err == f"{CLASSES}fastmlp: 1 of 3 networks diverged\n"
     assert printed.out.startswith(f"{population.table.best(2)}\n")
-    assert np.array_equal(saved.networks[0].theta, population[1].theta) and len(saved.networks) == 2
+    assert np.array_equal(saved.networks[0].theta, calibrated(population[1], saved)) and len(saved.networks) == 2
 
 
 def test_an_ensemble_without_survivors_of_halving_is_the_best_network(trained, monkeypatch):

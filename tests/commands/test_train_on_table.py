@@ -111,6 +111,8 @@ def test_sweeps_folds_and_what_is_said_of_columns(table, tmp_path, capsys):
         (["--target", "id"], ["the target 'id' has 120 different texts in 120 rows: no classes"]),
         (["--target", "price", "--ignore", "nothing"], ["ignore must name columns beside the target; got 'nothing'"]),
         (["--target", "price", "--cv", "3", "--members", "2"], ["cv measures one network"]),
+        (["--target", "price", "--cv", "3", "--validation", "0.3"], ["--cv measures by folds", "give it without --validation"]),
+        (["--target", "price", "--cv", "3", "--patience", "2"], ["cv holds out no rows", "give it without patience"]),
         (["--target", "price", "--delimiter", "ab"], ["delimiter must be one character, or tab; got 'ab'"]),
     ],
 )
@@ -148,13 +150,19 @@ def test_a_folder_goes_on_to_make_an_image_classifier(tmp_path, capsys):
     assert_one_sentence(capsys.readouterr(), "none.csv: No such file or directory")
 
 
-@pytest.mark.filterwarnings("always:.* has columns that the model was not trained with:UserWarning")
+@pytest.mark.filterwarnings("always:.* has (columns|categories) that:UserWarning")
 def test_columns_at_prediction_are_told(model, table, tmp_path, capsys):
     lines = table.read_text().splitlines()
     table.write_text("\n".join(f"{line},{number or 'more'}" for number, line in enumerate(lines)))
     assert main(["predict", str(model), str(table), "-o", str(tmp_path / "p.csv")]) == 0
     told = f"fastmlp: {table} has columns that the model was not trained with, which are ignored: more\n"
     assert capsys.readouterr().err == told
+    table.write_text("\n".join(lines).replace("Ulm", "Rome", 2))
+    assert main(["predict", str(model), str(table), "-o", str(tmp_path / "p.csv")]) == 0
+    told = (
+        f"fastmlp: {table} has categories that were not in the training, which count as others: column 'town' in 2 cells, such as"
+    )
+    assert capsys.readouterr().err == f"{told} 'Rome'\n"
     table.write_text("\n".join(line.partition(",")[2].partition(",")[2] for line in lines))
     assert main(["predict", str(model), str(table), "-o", str(tmp_path / "q.csv")]) == 2
     assert_one_sentence(capsys.readouterr(), "lacks the column 'town', which the model was trained with")

@@ -9,7 +9,7 @@ from exports import NAMED, PAIRS, assert_close, case, outputs_of
 from model_files import image_classifier, network
 
 import fastmlp
-from fastmlp.formats.c_source import identifier
+from fastmlp.formats.c_files import identifier
 
 
 @needs_c
@@ -202,3 +202,15 @@ def test_its_own_files_are_written_over(tmp_path):
     for sizes in (2, 3), (5, 4):
         network(sizes).export(tmp_path / "m.c")
     assert "M_INPUTS 5" in (tmp_path / "m.h").read_text()
+
+
+@needs_c
+def test_what_it_asks_of_the_compiler_changes_no_output(tmp_path):
+    model, X = case("tanh", "softmax", np.float64)
+    X[::3, 1] = np.nan
+    model.export(tmp_path / "m.c")
+    assert "#pragma GCC optimize" in (tmp_path / "m.c").read_text()
+    slow, *others = (InC(tmp_path / "m.c", "m", (level,)).predict_outputs(X) for level in ("-O0", "-Os", "-O2", "-O3"))
+    assert np.isnan(slow[::3]).all() and np.isfinite(slow[1::3]).all()
+    for outputs in others:
+        np.testing.assert_allclose(outputs, slow, rtol=1e-14, atol=1e-16)

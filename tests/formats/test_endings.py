@@ -20,7 +20,7 @@ def refused(model, path, error, *parts, **options):
     assert before == (sorted(path.parent.iterdir()) if path.parent.is_dir() else None)
 
 
-@pytest.mark.parametrize("name", ["m", "m.txt", "m.h", "m.c.gz"])
+@pytest.mark.parametrize("name", ["m", "m.txt", "m.h", "m.c.gz", "M.H"])
 def test_an_unknown_ending_lists_those_that_there_are(name, tmp_path):
     refused(network(), tmp_path / name, ValueError, *FORMATS, name)
 
@@ -30,7 +30,9 @@ def test_what_is_wrong_is_told_and_nothing_is_written(ending, tmp_path):
     if ending == ".onnx":
         pytest.importorskip("onnx")
     path, model = tmp_path / f"m{ending}", network()
-    refused(model, tmp_path / "no" / f"m{ending}", FileNotFoundError, "there is no folder")
+    refused(model, tmp_path / "no" / f"m{ending}", FileNotFoundError, f"m{ending} cannot be written: there is no folder")
+    (tmp_path / f"folder{ending}").mkdir()
+    refused(model, tmp_path / f"folder{ending}", ValueError, f"folder{ending} cannot be written: it is there and is not a regular")
     refused(model, path, TypeError, "dtyp", dtyp=1)
     refused(model, path, ValueError, "dtype must be 'float32' or 'float64'; got 'int8'", dtype="int8")
     model.theta[3] = np.nan

@@ -9,6 +9,7 @@ from exports import NAMED, PAIRS, assert_close, case, outputs_of
 from model_files import image_classifier, network
 
 import fastmlp
+from fastmlp.tables.table_reading import read_table
 
 
 def module_of(model, folder, **options):
@@ -27,9 +28,12 @@ def test_outputs_are_ours_for_every_activation(activation, output, dtype, tmp_pa
     came = module["predict_outputs"](X)
     assert came.dtype == dtype
     assert_close(came, outputs_of(model, X), dtype)
-    assert ("predict" in module) == (model.classes is not None)
+    predicted, expected = module["predict"](X), model.predict(X)
+    assert predicted.shape == expected.shape and ("CLASSES" in module) == (model.classes is not None)
     if model.classes is not None:
-        assert module["predict"](X).tolist() == model.predict(X).tolist()
+        assert predicted.tolist() == expected.tolist()
+    else:
+        assert_close(predicted, expected, dtype)
     assert module["predict_outputs"](X[:0]).shape == (0, came.shape[1])
 
 
@@ -55,6 +59,21 @@ def test_an_image_classifier_takes_features(method, tmp_path):
     module = module_of(classifier, tmp_path)
     assert_close(module["predict_outputs"](X), classifier.scores(X), np.float64)
     assert module["predict"](X).tolist() == classifier.predict(X).tolist()
+
+
+def test_predict_gives_what_that_of_the_model_gives(tmp_path):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    table = {"a": X[:, 0], "b": X[:, 1], "y": X[:, 0] > 0}
+    numbers = fastmlp.train_table(table | {"y": X[:, 2]}, "y", epochs=1, seed=0, hidden=2)
+    labels = fastmlp.train_table(table, "y", task="classification", epochs=1, seed=0, hidden=2)
+    for model in (numbers, labels):
+        came = module_of(model, tmp_path)["predict"](model.encoder.encode(read_table(table)))
+        if model.classes is None:
+            assert_close(came, model.predict_table(table), np.float64)
+        else:
+            assert came.tolist() == model.predict_table(table).tolist()
+    population = fastmlp.train_many(X, X[:, 2], hidden=[2, 3], epochs=1, seed=0)
+    assert_close(module_of(population, tmp_path)["predict"](X), population.predict(X), np.float64)
 
 
 def test_class_names_of_any_characters_are_no_code(tmp_path):

@@ -10,7 +10,7 @@ from test_readme import blocks
 
 @needs_c
 def test_the_program_of_the_readme_runs(tmp_path):
-    [block] = blocks("c")
+    block, _ = blocks("c")
     model = network((3, 8, 1), dtype=np.float32, output="sigmoid", loss="cross_entropy", classes=np.array(["inside", "outside"]))
     model.export(tmp_path / "inside.c")
     (tmp_path / "main.c").write_text(block.text)
@@ -18,3 +18,14 @@ def test_the_program_of_the_readme_runs(tmp_path):
     compiled(C_COMPILER, *options, "-o", tmp_path / "run", tmp_path / "inside.c", tmp_path / "main.c", "-lm")
     process = subprocess.run([tmp_path / "run"], capture_output=True, text=True, check=True, timeout=60)
     assert process.stdout.strip() == model.predict(np.array([[0.1, -0.1, 0.6]], np.float32))[0]
+
+
+@needs_c
+def test_the_program_in_whole_numbers_runs(tmp_path):
+    (_, block), rows = blocks("c"), np.random.default_rng(0).normal(size=(50, 3))
+    model = network((3, 8, 1), output="sigmoid", loss="cross_entropy", classes=np.array(["inside", "outside"]))
+    model.export(tmp_path / "whole.c", fixed_point=rows)
+    (tmp_path / "main.c").write_text(block.text)
+    compiled(C_COMPILER, "-std=c99", "-O2", *WARNINGS, "-o", tmp_path / "run", tmp_path / "whole.c", tmp_path / "main.c")
+    process = subprocess.run([tmp_path / "run"], check=False, timeout=60)
+    assert process.returncode == int(model.predict(np.array([[0.1, -0.1, 0.6]]))[0] != "inside")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from drawings import QUICK, bar, write_bars
+from drawings import QUICK, bar, calibrated, write_bars
 
 from fastmlp import DivergedError
 from fastmlp.images import fitting
@@ -80,13 +80,14 @@ def test_of_a_fraction_held_out_the_best_weights_are_kept_and_their_figures_told
     classifier = train_folder(class_folders, extractor="ink", validation=0.25, **LIVELY)
     data = labelled_images(class_folders, "ink")
     network = train(data.features, data.labels, output="softmax", validation=0.25, patience=12, **LIVELY)
-    assert np.array_equal(classifier.networks[0].theta, network.theta)
+    assert np.array_equal(classifier.networks[0].theta, calibrated(network, classifier))
     _, held = split(28, data.labels, 0.25, 3)
-    losses = network.history.validation_loss
+    losses, temperature = network.history.validation_loss, classifier.made_with["validation"]["temperature"]
+    assert 0.2 < temperature < 5 and temperature != 1
     assert len(held) == 8 and 0 < losses.argmin() < 11
     assert classifier.made_with["validation"] == {
         "images": 8, "accuracy": np.mean(network.predict(data.features[held]) == data.labels[held]), "loss": losses.min(),
-        "best_epoch": losses.argmin() + 1, "epochs": 12, "stopped_by": "epochs", "refit": False,
+        "best_epoch": losses.argmin() + 1, "epochs": 12, "stopped_by": "epochs", "refit": False, "temperature": temperature,
     }  # fmt: skip
 
 
@@ -101,7 +102,7 @@ def test_the_best_epoch_may_be_that_of_the_highest_accuracy(class_folders):
     again = train_folder(class_folders, refit=True, **options)
     data = labelled_images(class_folders, "ink")
     network = train(data.features, data.labels, output="softmax", **lively | {"epochs": best + 1})
-    assert again.networks[0].theta.tobytes() == network.theta.tobytes()
+    assert again.networks[0].theta.tobytes() == calibrated(network, again).tobytes()
     with pytest.raises(ValueError, match="monitor='accuracy' needs method='softmax'"):
         train_folder(class_folders, method="one-vs-rest", **options)
 
@@ -112,7 +113,7 @@ def test_refit_trains_on_all_images_for_as_many_epochs_as_were_best(class_folder
     again = train_folder(class_folders, extractor="ink", validation=0.25, patience=9, refit=True, **LIVELY)
     best = first.made_with["validation"]["best_epoch"]
     network = train(data.features, data.labels, output="softmax", **LIVELY | {"epochs": best})
-    assert again.networks[0].theta.tobytes() == network.theta.tobytes()
+    assert again.networks[0].theta.tobytes() == calibrated(network, again).tobytes()
     assert again.made_with["validation"] == first.made_with["validation"] | {"refit": True}
     assert again.made_with["options"]["epochs"] == 12 and again.made_with["options"]["patience"] == 9
 

@@ -89,7 +89,7 @@ def test_a_file_leaves_it_out(loss, tmp_path):
             lambda one=one: fastmlp.train(X, Y, init=one),
             lambda one=one: fastmlp.train_many(X, Y, init=[one, one]),
         ):
-            advice = "set loss_function of an MLP to it"
+            advice = "set loss_function of the model to it"
             with one_sentence([f"is the function '{loss.__name__}', which is not in its file", advice]):
                 ask()
 
@@ -127,6 +127,25 @@ def test_a_population_and_its_file_have_it_and_have_not(tmp_path):
     with one_sentence(["is the function 'half_square', which is not in its file"]):
         fastmlp.train_many(X, Y, init=loaded, epochs=1)
     assert fastmlp.train_many(X, Y, init=loaded, loss=half_square, epochs=1)[0].loss_function is half_square
+
+
+def test_it_can_be_given_to_a_population_from_a_file(tmp_path):
+    def other(prediction, target):
+        return prediction - target, 1.0
+
+    networks = [model_of(), model_of(other), model_of()]
+    population = fastmlp.train_many(X, Y, init=networks, epochs=1, learning_rate=1e-6)
+    assert population.loss_function is None and population[[0, 2]].loss_function is half_square
+    loaded = from_file(population, tmp_path)
+    with one_sentence(["loss_function must be the function 'half_square'; got <function squared_error"]):
+        loaded.loss_function = squared_error
+    loaded.loss_function = half_square
+    loaded.loss_function = other
+    assert [member.loss_function for member in loaded] == [half_square, other, half_square]
+    assert [member.loss(X, Y) for member in loaded] == [member.loss(X, Y) for member in population]
+    assert len(fastmlp.train_many(X, Y, init=loaded, epochs=1)) == 3
+    with pytest.raises(AttributeError, match="loss_function can be set only where a file has left it out"):
+        loaded.loss_function = half_square
 
 
 def test_networks_of_different_functions_of_one_name_go_on_side_by_side():

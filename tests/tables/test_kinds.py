@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fastmlp.tables import kinds
 from fastmlp.tables.delimited import read_delimited
 from fastmlp.tables.frames import frame_table
 from fastmlp.tables.kinds import MOST_LEVELS, encoder_of
@@ -98,12 +99,29 @@ def test_the_median_stands_for_missing_numbers_and_a_level_for_missing_categorie
 
 
 @pytest.mark.filterwarnings("error")
-def test_at_prediction_columns_may_be_in_any_order_and_new_levels_are_other():
+def test_at_prediction_columns_may_be_in_any_order_and_rare_levels_are_other():
     _, _, encoder = plans({"a": ["x"] * 5 + ["y"] * 4 + ["z"], "b": range(10)})
-    swapped = {"b": [0, 1, 2], "y": [0, 0, 0], "a": ["new", "x", "z"]}
-    assert encoder.encode(frame_table(swapped)).tolist() == [[0, 0, 1, 0], [1, 0, 0, 1], [0, 0, 1, 2]]
-    _, _, encoder = plans({"a": ["x", "y"] * 5, "b": range(10)})
-    assert encoder.encode(frame_table({"a": ["new"], "b": [1]})).tolist() == [[0, 0, 1]]
+    swapped = {"b": [0, 1], "y": [0, 0], "a": ["x", "z"]}
+    assert encoder.encode(frame_table(swapped)).tolist() == [[1, 0, 0, 0], [0, 0, 1, 1]]
+
+
+def test_new_levels_are_other_and_told():
+    _, _, encoder = plans({"a": ["x"] * 5 + ["y"] * 4 + ["z"], "b": range(10), "c": ["p", "q"] * 5})
+    told = "the table has categories that were not in the training, which count as others: column 'a' in 2 cells, such as 'new'"
+    with pytest.warns(UserWarning, match=f"^{told}$"):
+        X = encoder.encode(frame_table({"a": ["new", "x", "newer", "z"], "b": [1] * 4, "c": ["p"] * 4}))
+    assert X[:, :3].tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 1], [0, 0, 1]]
+    with pytest.warns(UserWarning, match=r"column 'a' in 1 cell, such as 'k'; column 'c' in 1 cell, such as 'r'$"):
+        X = encoder.encode(frame_table({"a": ["k"], "b": [1], "c": ["r"]}))
+    assert X.tolist() == [[0, 0, 1, 1, 0, 0]]
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_rare_levels_are_too_many_to_be_remembered_none_is_told_as_new(monkeypatch):
+    monkeypatch.setattr(kinds, "MOST_DISTINCT", 1)
+    found, _, encoder = plans({"a": ["x"] * 5 + ["y"] * 3 + ["z", "w"], "b": range(10)})
+    assert found["a"].other and not found["a"].rare
+    assert encoder.encode(frame_table({"a": ["new"], "b": [1]})).tolist() == [[0, 0, 1, 1]]
 
 
 def test_at_prediction_surplus_columns_are_told_and_lacking_ones_rejected():

@@ -1,6 +1,7 @@
 """Files of models of tables: read as they were written, and rejected where something does not fit."""
 
 import copy
+import warnings
 
 import numpy as np
 import pytest
@@ -28,6 +29,17 @@ def test_what_is_read_is_what_was_written(saved, houses):
     assert path.read_bytes() == before
 
 
+def test_levels_that_are_rare_are_remembered(houses, tmp_path):
+    town = [*houses["town"][:-1], "Rome"]
+    model = fastmlp.train_table(houses | {"town": town}, "price", seed=0, epochs=2)
+    model.save(tmp_path / "m.npz")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fastmlp.load(tmp_path / "m.npz").predict_table(houses | {"town": town})
+    with pytest.warns(UserWarning, match="column 'town' in 1 cell, such as 'Oslo'$"):
+        fastmlp.load(tmp_path / "m.npz").predict_table(houses | {"town": [*town[:-1], "Oslo"]})
+
+
 def test_a_file_that_was_changed_is_refused(saved):
     _, path = saved
     header, bytes_ = header_of(path), path.read_bytes()
@@ -53,6 +65,8 @@ def test_a_file_that_was_changed_is_refused(saved):
     refused("must be of type str", name=3)
     refused("a level in its header must be of type str", category, levels=[1])
     refused("must differ", category, levels=["a", "a"])
+    refused("must differ", category, rare=["Ulm", header["columns"][category]["levels"][0]])
+    refused("rare in its header must be of type list", category, rare="Ulm")
     refused("networks must have 5 inputs", indicator=False)
     for fields, reason in (
         ({"columns": [3]}, "a column in its header must be of type dict"),

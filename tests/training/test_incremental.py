@@ -36,6 +36,20 @@ def test_rows_in_parts_are_those_in_one_where_nothing_is_scaled():
     assert np.mean(parts.losses) == pytest.approx(whole.losses[0])
 
 
+@pytest.mark.parametrize("more", [{}, {"dropout": 0.3, "average": 0.9, "optimizer": "nesterov"}])
+def test_who_asks_in_between_changes_no_bit_of_what_comes(more):
+    """Wide layers stay as kernels hold them from call to call, until somebody asks, columns are scaled anew, or rows are few."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(600, 9)) * np.linspace(1, 3, 600)[:, None]
+    labels = rng.integers(3, 7, 600)
+    options = OWN | {"hidden": 40, "classes": range(3, 7), "shuffle": True} | more
+    asked, left = fastmlp.Trainer(**options), fastmlp.Trainer(**options)
+    for part, own in zip(*(np.split(one, [100, 150, 153, 300, 310, 500]) for one in (rows, labels)), strict=True):
+        left.partial_fit(part, own)
+        asked.partial_fit(part, own).finish()
+    assert np.array_equal(asked.finish().theta, left.finish().theta) and asked.losses == left.losses
+
+
 @pytest.mark.parametrize("y", [Y, NUMBERS], ids=["classes", "numbers"])
 def test_scaling_anew_leaves_the_network_the_function_that_it_is(y):
     options = OWN | {"classes": [0, 1]} if y is Y else OWN

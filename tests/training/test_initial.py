@@ -86,6 +86,25 @@ def test_the_delta_of_huber_stays_with_the_network(tmp_path):
         fastmlp.MLP.from_weights([np.eye(3)], loss="huber", huber_delta=0)
 
 
+def test_a_delta_of_huber_that_no_network_has_a_use_for_is_told():
+    X, _ = toy()
+    y, options = X[:, 0], {"epochs": 1, "hidden": 2, "seed": 0}
+    huber = fastmlp.train(X, y, loss="huber", **options)
+    squared = fastmlp.train(X, y, **options)
+    for train in (
+        lambda **more: fastmlp.train(X, y, huber_delta=2, epochs=1, **more),
+        lambda **more: fastmlp.train_many(X, y, huber_delta=2, epochs=1, members=2, **more),
+        lambda **more: fastmlp.Trainer(huber_delta=2, **more).partial_fit(X, y),
+    ):
+        told = r"^huber_delta is for loss='huber'; got huber_delta=2 with the loss 'squared_error'$"
+        for how in ({}, {"loss": "squared_error"}, {"init": squared}, {"init": huber, "loss": "squared_error"}):
+            with pytest.raises(ValueError, match=told):
+                train(**how)
+        train(init=huber)
+    members = fastmlp.train_many(X, y, init=[squared, huber], huber_delta=2, epochs=1)  # of which one has
+    assert [member.loss_name for member in members] == ["squared_error", "huber"] and members[1].huber_delta == 2
+
+
 # -- The first weights ---------------------------------------------------------------------------------------------------------
 
 

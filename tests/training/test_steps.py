@@ -38,3 +38,23 @@ def test_rows_come_in_the_order_that_is_given():
         steps.over(rows, targets, np.ones(1), Rule(method_of("adam"), 0.01, 0.0, 0.0), 8, given)
         thetas.append(network.theta.copy())
     np.testing.assert_array_equal(*thetas)
+
+
+def test_what_is_written_back_only_when_asked_for_has_the_same_bits():
+    X, y = toy(rows=60)
+    first = fastmlp.train(X, y, hidden=40, epochs=1, seed=0)
+    thetas = []
+    for write_back in (True, False):
+        network = first.like(first.theta.copy())
+        moments, counters = np.zeros((2, network.theta.size)), np.zeros(2, np.int64)
+        steps, targets = Steps(network, moments, counters, write_back=write_back), network.targets(y, 60)
+        for rows in (slice(0, 40), slice(0, 60), slice(0, 3), slice(20, 60)):  # three rows go another way
+            steps.over(X[rows], targets[rows], np.ones(1), Rule(method_of("adam"), 0.01, 0.0, 0.0), 20)
+        steps.write_back()
+        assert steps.is_finite()
+        network.theta *= 2  # by somebody else, who is heard
+        steps.over(X, targets, np.ones(1), Rule(method_of("adam"), 0.01, 0.0, 0.0), 20)
+        steps.write_back()
+        thetas += [network.theta.copy(), moments.copy()]
+    np.testing.assert_array_equal(thetas[0], thetas[2])
+    np.testing.assert_array_equal(thetas[1], thetas[3])

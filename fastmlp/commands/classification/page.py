@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 LABEL_LENGTH, PATH_LENGTH, TEXT_LENGTH = 60, 64, 240  # characters; more of a name would be no help
-THUMBNAIL_SIDE = 96  # pixels
 
 # Probabilities lie in 0..1, and the outputs of "one-vs-rest" around it, as 0 and 1 are what they were trained towards.
 LOWEST, HIGHEST, BINS_PER_UNIT = -1, 2, 20
@@ -85,28 +84,6 @@ def percentage(count: int, total: int) -> str:
 
 def plural(count: int, one: str, more: str | None = None) -> str:
     return one if count == 1 else more or f"{one}s"
-
-
-def thumbnail(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Gray levels (H, W) made small enough, each one the mean over the area that it stands for."""
-    levels: NDArray = gray
-    if (side := max(gray.shape) // (2 * THUMBNAIL_SIDE)) > 1:  # first by whole blocks, as the product below is of floats
-        rows, columns = (np.arange(0, size, side) for size in gray.shape)
-        sums = np.add.reduceat(np.add.reduceat(gray, rows, axis=0, dtype=np.uint32), columns, axis=1)
-        levels = sums / np.outer(np.diff(rows, append=gray.shape[0]), np.diff(columns, append=gray.shape[1]))
-    shrink = max(gray.shape) / THUMBNAIL_SIDE
-    if shrink <= 1:
-        return gray
-    down, across = (_means(max(1, round(size / shrink)), count) for size, count in zip(gray.shape, levels.shape, strict=True))
-    return np.rint(down @ levels @ across.T).astype(np.uint8)
-
-
-def _means(size: int, count: int) -> NDArray[np.float64]:
-    """(size, count): row i holds how much of each of `count` values is in the i-th of `size` equal parts of their line."""
-    edges = np.linspace(0, count, size + 1)
-    value = np.arange(count)
-    inside = np.minimum(edges[1:, np.newaxis], value + 1) - np.maximum(edges[:-1, np.newaxis], value)
-    return np.maximum(inside, 0) * size / count
 
 
 # The policy keeps a browser from running or fetching anything, should a name ever get past `_text`.

@@ -7,9 +7,8 @@ images: a `Report` keeps counts, and the paths of the few images that the page m
 from __future__ import annotations
 
 import os
-from base64 import b64encode
 from bisect import insort
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import compress
 from operator import attrgetter, lt
 from typing import NamedTuple
@@ -27,19 +26,15 @@ from fastmlp.commands.classification.page import (
     PATH_LENGTH,
     STYLE,
     TEXT_LENGTH,
-    THUMBNAIL_SIDE,
     contact_sheet,
     decimal,
     escaped,
     histogram,
     percentage,
     plural,
-    thumbnail,
 )
-from fastmlp.images.pillow import as_png, read_image
+from fastmlp.commands.classification.thumbnails import Read, picture
 from fastmlp.writing import FileKind, replacing
-
-Read = Callable[[str], bytes]
 
 PAGE = FileKind("a page of --report", (".html", ".htm"), rb'<!doctype html>.*<meta name="generator" content="fastmlp ')
 
@@ -265,21 +260,13 @@ class Report:
 
     def _tile(self, index: int, candidate: Candidate) -> str:
         path, label = escaped(candidate.path, PATH_LENGTH), escaped(self.classes[index])
-        try:
-            gray = read_image(candidate.read(candidate.path), reduced=True)
-        except Exception as error:  # whatever reading raises: the page is more than one of its images
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            picture = f'<div class="gone"><span>{escaped(reason)}</span></div>'
-        else:
-            tiny = ' class="tiny"' if max(gray.shape) < THUMBNAIL_SIDE else ""
-            data = b64encode(as_png(thumbnail(gray))).decode()
-            picture = f'<img{tiny} alt="{path}, taken for {label}" src="data:image/png;base64,{data}">'
+        shown = picture(candidate.read, candidate.path, f"{path}, taken for {label}")
         second = ""
         if candidate.runner_up != index:
             score = decimal(candidate.score - candidate.margin)
             second = f'<span class="second"><bdi>{escaped(self.classes[candidate.runner_up], 24)}</bdi> {score}</span>'
         return (
-            f'<figure title="{escaped(candidate.path, TEXT_LENGTH)}">{picture}<figcaption><b>{decimal(candidate.score)}</b>{second}'
+            f'<figure title="{escaped(candidate.path, TEXT_LENGTH)}">{shown}<figcaption><b>{decimal(candidate.score)}</b>{second}'
             f'<span class="path">{path}</span></figcaption></figure>\n'
         )
 
