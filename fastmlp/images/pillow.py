@@ -23,6 +23,7 @@ from fastmlp.threads import Stop
 from fastmlp.writing import StrPath
 
 MAX_PIXELS = 64 * 2**20
+FIRST = 1 << 16  # bytes that are read first
 BYTES_PER_PIXEL = 8  # of a file, at most: as far as a header is looked for
 
 
@@ -80,12 +81,12 @@ def decode(
     reduced: bool = True,
 ) -> NDArray[np.uint8]:
     """read_image for the bytes of a file, with JPEGs reduced; a CancelledError ends it soon once `stop` is set."""
-    found = _wanted_format(content, formats)
+    found, data = _wanted_format(content, formats)
     if found == "png":
         return decode_png(content, max_pixels, stop)
     name, decoder = content.name, DECODERS[found]
     try:
-        data, header = _begun(content, decoder, max_pixels)
+        data, header = _begun(content, data, decoder, max_pixels)
         levels, orientation = decoder.decode(data, header, reduced, stop)
         return upright(levels, orientation)
     except (ImageError, CancelledError):
@@ -105,11 +106,11 @@ def decode(
 
 def read_bytes(content: Content) -> bytes:
     """The bytes of an image, as far as `decode` looks at them."""
-    found = _wanted_format(content, ALL)
+    found, data = _wanted_format(content, ALL)
     if found == "png":
         return bytes_of_png(content, MAX_PIXELS)
     try:
-        return _begun(content, DECODERS[found], MAX_PIXELS)[0]
+        return _begun(content, data, DECODERS[found], MAX_PIXELS)[0]
     except (ImageError, OSError, MemoryError):
         raise
     except Exception as error:
@@ -123,31 +124,32 @@ def as_png(gray: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-def _wanted_format(content: Content, formats: Sequence[FormatName]) -> FormatName:
+def _wanted_format(content: Content, formats: Sequence[FormatName]) -> tuple[FormatName, bytes]:
+    """The format of a file, and its first bytes; a NoImageError if nobody wants such files."""
     try:
-        head = content.first(HEAD)
+        data = content.first(min(content.size, FIRST))
     except (OSError, MemoryError) as error:
         raise not_read(content.name, error) from error
-    found = image_format_of(head)
+    found = image_format_of(data[:HEAD])
     if found is None or found not in formats:
-        raise NoImageError(f"{content.name} is no {wanted(formats)}" if head else f"{content.name} is empty")
-    return found
+        raise NoImageError(f"{content.name} is no {wanted(formats)}" if data else f"{content.name} is empty")
+    return found, data
 
 
-def _begun(content: Content, decoder: Decoder, max_pixels: int) -> tuple[bytes, PictureHeader]:
-    """What is read of a file, and what its header says; a NoImageError if its picture may not be read."""
+def _begun(content: Content, data: bytes, decoder: Decoder, max_pixels: int) -> tuple[bytes, PictureHeader]:
+    """What is read of a file, and what its header says; an ImageError if its picture may not be read."""
     name, size = content.name, content.size
-    data = content.first(min(size, content.beside))
     while True:
         try:
             header = decoder.header(data)
             break
         except BeyondError as error:
-            if error.needed > size or len(data) < min(size, content.beside):
-                raise ImageError(f"{name} is truncated") from error
             if error.needed > BYTES_PER_PIXEL * max_pixels + content.beside:
                 raise ImageError(f"{name} has its picture up to byte {error.needed}: that is too far to be read") from error
-            data = content.first(error.needed)
+            if error.needed <= size:
+                data = content.first(min(size, max(error.needed, 2 * len(data))))
+            if len(data) < error.needed:
+                raise ImageError(f"{name} is truncated") from error
     width, height = header.width, header.height
     if width * height > max_pixels:
         raise ImageError(f"{name} has {width} x {height} pixels; at most {max_pixels} are read")

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from fastmlp import checks
 from fastmlp.images.content import Content, ImageError, NoImageError, RetryError, content_of_file, end_if, not_read
 from fastmlp.images.extractors import EXTRACTORS, extract
-from fastmlp.images.image_formats import ALL, HEAD, image_format_of
+from fastmlp.images.image_formats import ALL, HEAD, SUFFIXES, image_format_of
 from fastmlp.images.pillow import MAX_PIXELS, decode, read_bytes
 from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
 from fastmlp.images.sources.archives import members
-from fastmlp.images.sources.chunk import Chunk, Failure
+from fastmlp.images.sources.chunk import SLOW, Chunk, Failure
 from fastmlp.images.sources.source import Chunks, Source
 from fastmlp.kernels.compile import is_compiled
 from fastmlp.kernels.images import files, png
@@ -100,7 +100,8 @@ def _read_open(
     chunk, paths, _ = opened
     features = np.full((chunk.length, EXTRACTORS[extractor].size), np.nan)
     outcomes = np.full(chunk.length, files.REFUSED, np.uint8)
-    if "png" in formats and (chunk.known >= FILES_BY_PILLOW or is_compiled(files.read_files)):
+    seem_slow = len(SLOW.findall(chunk.names)) == chunk.length  # compiled code would open them in vain
+    if "png" in formats and not seem_slow and (chunk.known >= FILES_BY_PILLOW or is_compiled(files.read_files)):
         _read_compiled(features, outcomes, opened, extractor, max_pixels, stop)
     errors: list[str | None] = [None] * chunk.length
     retry = np.zeros(chunk.length, bool)
@@ -214,6 +215,8 @@ def _others_among(indices: list[int], opened: _OpenChunk, formats: Sequence[Form
     with _folder_of(opened) as folder:
         for index in indices:
             end_if(stop)
+            if f".{opened.paths[index].rpartition('.')[2].lower()}" in SUFFIXES:
+                continue  # it may well be one: to look at all of it is little more
             try:
                 if folder is None:
                     with opened.content(index) as content:
