@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from fastmlp.images.folders import classify_folder, extract_features, train_folder
     from fastmlp.images.pillow import read_image
     from fastmlp.images.reviewing import Review, review_folder
+    from fastmlp.images.sorting.sort_run import Sorted, sort_folder
+    from fastmlp.images.sorting.undoing import Undone, undo_sort
     from fastmlp.images.verdicts import Verdicts
     from fastmlp.networks.history import DivergedError, History, PopulationHistory
     from fastmlp.networks.metrics import Evaluation
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from fastmlp.tables.table_training import train_table
     from fastmlp.training.combinations import grid
     from fastmlp.training.cross_validation import CrossValidation, cross_validate
+    from fastmlp.training.epoch_log import log_csv, log_json
     from fastmlp.training.incremental import Trainer
     from fastmlp.training.many import train_many
     from fastmlp.training.train import train
@@ -49,8 +52,10 @@ _ROOMS = {
     "Objective": "networks.objective",
     "Population": "networks.population",
     "PopulationHistory": "networks.history",
+    "Sorted": "images.sorting.sort_run",
     "TableModel": "tables.table_model",
     "Trainer": "training.incremental",
+    "Undone": "images.sorting.undoing",
     "Verdicts": "images.verdicts",
     "classify_folder": "images.folders",
     "cross_validate": "training.cross_validation",
@@ -63,10 +68,14 @@ _ROOMS = {
     "from_sklearn": "foreign.sklearn_networks",
     "from_torch": "foreign.torch_networks",
     "grid": "training.combinations",
+    "log_csv": "training.epoch_log",
+    "log_json": "training.epoch_log",
+    "sort_folder": "images.sorting.sort_run",
     "train": "training.train",
     "train_folder": "images.folders",
     "train_many": "training.many",
     "train_table": "tables.table_training",
+    "undo_sort": "images.sorting.undoing",
 }
 
 __all__ = [
@@ -81,8 +90,10 @@ __all__ = [
     "Population",
     "PopulationHistory",
     "Review",
+    "Sorted",
     "TableModel",
     "Trainer",
+    "Undone",
     "Verdicts",
     "classify_folder",
     "cross_validate",
@@ -92,12 +103,16 @@ __all__ = [
     "from_torch",
     "grid",
     "load",
+    "log_csv",
+    "log_json",
     "read_image",
     "review_folder",
+    "sort_folder",
     "train",
     "train_folder",
     "train_many",
     "train_table",
+    "undo_sort",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
@@ -127,6 +128,8 @@ def _as_given(name: str, value: Any) -> NDArray[Any]:
         raise ValueError(f"{name} must not be a masked array; fill what is masked, or leave those rows out")
     if hasattr(value, "toarray") and not isinstance(value, np.ndarray):
         raise ValueError(f"{name} must not be sparse; got {shown(value)}: give {name}.toarray()")
+    if is_sliced(value):
+        return _whole(name, value)
     try:
         array = np.asarray(value)
         if array.dtype.kind in "US" and not hasattr(value, "dtype"):  # of numbers and strings NumPy makes strings
@@ -134,6 +137,32 @@ def _as_given(name: str, value: Any) -> NDArray[Any]:
     except ValueError as error:
         raise ValueError(f"{name} must be rectangular; its rows differ in length") from error
     return array.astype(object) if array.dtype.kind == "T" else array
+
+
+IN_MEMORY = ("__array_interface__", "__dlpack__", "to_numpy", "toarray")  # what shows that a value is there already
+
+
+def is_sliced(value: Any) -> bool:
+    """Whether it is no array, but is read by slices as one is: a data set of HDF5 or Zarr, an array of Dask, or the like."""
+    if isinstance(value, (np.ndarray, list, tuple)) or not (hasattr(value, "__getitem__") and hasattr(value, "dtype")):
+        return False
+    shape = getattr(value, "shape", None)
+    if not (isinstance(shape, tuple) and shape) or any(hasattr(value, name) for name in IN_MEMORY):
+        return False
+    try:
+        return isinstance(np.dtype(value.dtype), np.dtype)
+    except TypeError:
+        return False
+
+
+def _whole(name: str, value: Any) -> NDArray[Any]:
+    """All of what is read by slices, where it has to be an array."""
+    counts = [count for count in value.shape if isinstance(count, int)]  # Dask may not know one
+    enough_memory(f"{name}, which has to be read whole here,", math.prod(counts) * np.dtype(value.dtype).itemsize)
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array here; {shown(value)} does not become one: {error}") from error
 
 
 def _is_masked(value: Any, rows: Iterable[Any]) -> bool:
@@ -295,15 +324,21 @@ def columns(name: str, value: ArrayLike) -> int:
 
 def unscaled_weights(sample_weight: ArrayLike, n: int) -> NDArray[np.float64]:
     """A weight for each row, as given."""
-    weights = numbers("sample_weight", sample_weight)
-    if weights.shape != (n,):
-        raise ValueError(f"sample_weight must have shape ({n},), a weight for each row; got {weights.shape}")
-    weights = finite("sample_weight", weights, np.float64).astype(np.float64)
-    if weights.min() < 0:
-        row = int(np.argmax(weights < 0))
-        raise ValueError(f"sample_weight must not be negative; sample_weight[{row}] is {weights[row]}")
+    weights = weights_of_some("sample_weight", sample_weight, n)
     if not weights.any():
         raise ValueError("sample_weight must not be zero for all rows")
+    return weights
+
+
+def weights_of_some(name: str, value: ArrayLike, n: int) -> NDArray[np.float64]:
+    """A weight for each of some rows, which all may be 0."""
+    weights = numbers(name, value)
+    if weights.shape != (n,):
+        raise ValueError(f"{name} must have shape ({n},), a weight for each row; got {weights.shape}")
+    weights = finite(name, weights, np.float64).astype(np.float64)
+    if weights.min(initial=0) < 0:
+        row = int(np.argmax(weights < 0))
+        raise ValueError(f"{name} must not be negative; {name}[{row}] is {weights[row]}")
     return weights
 
 

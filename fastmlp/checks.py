@@ -55,6 +55,7 @@ def length(value: Sized) -> int:
     return len(value) if not isinstance(value, range) else max(0, -((value.start - value.stop) // value.step))
 
 
+DATA = frozenset(("X", "y", "batches"))  # what a training is of: no options, and so never handed on
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -66,7 +67,7 @@ def takes_options(*others: Callable[..., Any]) -> Callable[[Callable[P, R]], Cal
         named = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
         known = {name for name, option in signature(function).parameters.items() if option.kind in named}
         handed_on = {name: option for other in others for name, option in signature(other).parameters.items()}
-        known |= {name for name, option in handed_on.items() if option.default is not Parameter.empty}
+        known |= {name for name, option in handed_on.items() if option.default is not Parameter.empty} - DATA
 
         first = next(iter(signature(function).parameters), "")
 
@@ -237,6 +238,13 @@ def dropout_shares(name: str, value: Any) -> float | tuple[float, ...]:
     if isinstance(value, np.ndarray):
         value = value.tolist()
     return tuple(fraction(name, one) for one in value) if isinstance(value, list | tuple) else fraction(name, value)
+
+
+def from_0_to_1(name: str, value: Any) -> float:
+    number = _number(name, value, "a number from 0 to 1")
+    if not 0 <= number <= 1:
+        raise ValueError(f"{name} must be a number from 0 to 1; got {shown(value)}")
+    return number
 
 
 def share(name: str, value: Any) -> float:

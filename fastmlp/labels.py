@@ -21,7 +21,7 @@ MOST_NUMBERS = 10  # distinct ones that are rather labels
 NAME_PRINTED = 24  # characters of a class's name
 
 
-def _labels(name: str, value: ArrayLike) -> NDArray[Any]:
+def row_labels(name: str, value: ArrayLike) -> NDArray[Any]:
     """A 1-D array of labels: booleans, numbers or strings."""
     array = arrays.as_array(name, value)
     if array.ndim == 2 and array.shape[1] == 1:
@@ -47,7 +47,7 @@ def in_range(name: str, array: NDArray[Any], loss: LossRow, output: str) -> None
 
 def class_numbers(name: str, value: ArrayLike, known: NDArray[Any], n: int, dtype: Any) -> NDArray[Any]:
     """The place of each label among the sorted classes, as (N, 1) numbers of the dtype."""
-    array = _labels(name, value)
+    array = row_labels(name, value)
     arrays.same_length(name, array, n)
     if array.dtype.kind != known.dtype.kind and not {"U", "S"}.isdisjoint((array.dtype.kind, known.dtype.kind)):
         own = shown(known[:1].tolist()[0])
@@ -75,7 +75,7 @@ def _places(known: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[Any], ND
 
 def classes_of(y: ArrayLike, n: int) -> NDArray[Any]:
     """The sorted labels of y."""
-    array = _labels("y", y)
+    array = row_labels("y", y)
     arrays.same_length("y", array, n)
     if len(array) <= FEW:  # a few times as fast as np.unique
         found = np.array(sorted(set(array.tolist())), array.dtype)
@@ -162,7 +162,7 @@ def ask_for_task(y: ArrayLike, classes: NDArray[Any] | None) -> None:
 
 def ascending_classes(value: ArrayLike) -> NDArray[Any]:
     """Labels in ascending order, at least two."""
-    array = _labels("classes", value)
+    array = row_labels("classes", value)
     if len(array) < 2 or np.count_nonzero(array[:-1] < array[1:]) < len(array) - 1:
         raise ValueError(f"classes must be at least two different labels in ascending order; got {shown(array.tolist())}")
     return array

@@ -14,7 +14,7 @@ from fastmlp.commands.main import COMMANDS
 
 PACKAGE = Path(fastmlp.__file__).parent
 TESTS = Path(__file__).parent
-ROOMS = ("storage", "writing", "progress", "labels", "arrays", "threads", "checks", "literals", "warning")
+ROOMS = ("storage", "writing", "progress", "labels", "sliced", "arrays", "threads", "checks", "literals", "warning")
 WINGS = ("commands", "sklearn", "tables", "images", "training", "foreign", "networks", "formats", *ROOMS, "kernels", "interrupts")
 
 DOOR = ("__init__", "__main__")
@@ -31,8 +31,10 @@ PUBLIC = [
     "Population",
     "PopulationHistory",
     "Review",
+    "Sorted",
     "TableModel",
     "Trainer",
+    "Undone",
     "Verdicts",
     "classify_folder",
     "cross_validate",
@@ -42,12 +44,16 @@ PUBLIC = [
     "from_torch",
     "grid",
     "load",
+    "log_csv",
+    "log_json",
     "read_image",
     "review_folder",
+    "sort_folder",
     "train",
     "train_folder",
     "train_many",
     "train_table",
+    "undo_sort",
 ]
 
 

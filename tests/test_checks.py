@@ -144,7 +144,7 @@ def test_an_unknown_option_like_none_is_told_with_all_that_there_are():
 
 def test_functions_keep_their_signatures():
     assert str(inspect.signature(fastmlp.train)).startswith(
-        "(X: 'ArrayLike', y: 'ArrayLike', *, hidden: 'int | Sequence[int] | None' = None,"
+        "(X: 'ArrayLike | None' = None, y: 'ArrayLike | None' = None, *, batches: 'Batches | None' = None, hidden: 'int"
     )
     assert [*inspect.signature(MODEL.from_weights).parameters][:3] == ["weights", "biases", "activation"]
     assert [*inspect.signature(POPULATION.predict).parameters] == ["X", "vote"]

@@ -3,6 +3,7 @@
 import io
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -60,6 +61,22 @@ def watch(monkeypatch):
         return screen
 
     return put
+
+
+@pytest.fixture(autouse=True)
+def line(request, monkeypatch):
+    """Our own, but where a test asks for a bar."""
+    if "bar" not in request.fixturenames:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+
+
+@pytest.fixture
+def bar(monkeypatch):
+    """That of tqdm, in a process that has it, and no outer one."""
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    monkeypatch.setenv("TQDM_ASCII", " #")
+    monkeypatch.setenv("COLUMNS", "80")
+    return pytest.importorskip("tqdm.std").tqdm
 
 
 @pytest.fixture
@@ -239,6 +256,84 @@ def test_where_lines_stay_there_are_few_of_them(capsys, monkeypatch):
 
 def test_a_clock():
     assert [clock(seconds) for seconds in (0.4, 59.6, 3600)] == ["0:00:00", "0:01:00", "1:00:00"]
+
+
+# -- Where tqdm is installed ------------------------------------------------------------------------------------------------------
+
+
+BAR = r" \|#* *\|"
+
+
+@pytest.mark.parametrize("stream", [Screen, Notebook])
+def test_a_bar_shows_the_same_words(stream, bar, watch, monkeypatch):
+    screen = watch(stream())
+    monkeypatch.setattr(progress, "INTERVAL", 0.0)
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    history = fastmlp.train(X, Y, hidden=4, epochs=20, seed=0, progress=True, on_epoch=lambda *_: None).history
+    seen = re.findall(r"\repoch (\d+)/20  loss [\d.e-]+  \d:\d\d:\d\d left" + BAR, screen.getvalue())
+    assert len(seen) > 10 and sorted(map(int, seen)) == list(map(int, seen))
+    last, after = screen.lines()
+    assert re.fullmatch(rf"epoch 20/20  loss {history.loss[-1]:.6g}  0:00:0\d \|#+\|", last) and after == ""
+    assert len(last) == 79 or stream is Notebook
+    assert not bar._instances and bar.monitor is None
+
+
+@compiled_only
+@pytest.mark.parametrize("stays", [True, False])
+def test_what_compiles_meanwhile_is_told_in_the_bar(stays, bar, kernel, watch):
+    screen = watch(Screen())
+    with Progress(True).of(lambda: ("half {done}", 0.5), stays=stays) as show:
+        show()
+        kernel(X[0])
+        assert f"\r{TOLD} |" in screen.getvalue()
+        assert re.match(r"half \{done\} \|#+ +\|", screen.lines()[0])
+    assert screen.lines() == ([f"half {{done}}  0:00:00 |{56 * '#'}|", ""] if stays else [""])
+
+
+def test_a_bar_below_that_of_the_caller_leaves_it_as_it_was(bar, watch):
+    screen = watch(Screen())
+    with bar(total=4, bar_format="theirs {n}") as theirs:
+        theirs.update(1)
+        fastmlp.train(X, Y, hidden=4, epochs=3, seed=0, progress=True)
+        theirs.update(1)
+        theirs.refresh()
+    assert "\n\repoch 3/3" in screen.getvalue() and "\x1b[A" in screen.getvalue()
+    assert screen.getvalue().rstrip("\n ").endswith("\rtheirs 2")
+
+
+@pytest.mark.parametrize("fails", ["__init__", "refresh", "close"])
+def test_whatever_is_the_matter_with_tqdm_the_training_goes_on(fails, bar, watch, monkeypatch):
+    def failing(self, *args, **options):
+        if not getattr(self, "disable", False):
+            raise RuntimeError(fails)
+
+    screen = watch(Screen())
+    monkeypatch.setattr(bar, fails, failing)
+    network = fastmlp.train(X, Y, hidden=4, epochs=3, seed=0, progress=True)
+    assert network.history.epochs == 3
+    assert fails == "close" or re.fullmatch(r"epoch 3/3  loss [\d.e-]+  0:00:0\d", screen.lines()[-2])
+
+
+def test_an_error_and_ctrl_c_leave_the_bar_where_it_was_and_the_terminal_in_order(bar, watch):
+    screen = watch(Screen())
+    for error in KeyboardInterrupt, ZeroDivisionError:
+        with pytest.raises(error), Progress(True).of(lambda: ("half", 0.5)) as show:
+            show()
+            raise error
+    assert screen.lines() == [f"half  0:00:00 |{31 * '#'}{32 * ' '}|"] * 2 + [""]
+    assert not bar._instances
+
+
+def test_tqdm_is_imported_where_a_bar_is_shown_alone():
+    program = """
+import sys
+import numpy as np
+import fastmlp
+fastmlp.train(np.ones((4, 1)) * [[1], [2], [3], [4]], [1.0, 2.0, 3.0, 4.0], hidden=2, epochs=1, progress=True)
+sys.exit("tqdm" in sys.modules)
+"""
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
 
 
 # -- Warming up ----------------------------------------------------------------------------------------------------------------

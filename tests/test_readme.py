@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 import pytest
+from shown import agree
 
 import fastmlp
 from fastmlp import literals
@@ -19,9 +20,6 @@ ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "fastmlp/README.md", "benchmarks/README.md", "data/README.md")
 LONG = re.compile("take minutes|takes an hour")  # in the paragraph before: not for tests
 SHOWN = re.compile(r"<.*?>|\[.*?\]|\([\d, ]*\)|-?\d[\d.]*")  # a result, at the beginning of a comment
-FRACTION = re.compile(r"-?\d+\.(\d+)(e[-+]?\d+)?(\.\.\.)?")
-NUMBER = re.compile(r"-?\d+(\.\d+)?(e[-+]?\d+)?|nan")
-SPEED = re.compile(r"; [\d.]+ s, \d+ files/s")
 
 
 class Block(NamedTuple):
@@ -39,20 +37,6 @@ def blocks(*kinds, readme="README.md"):
         if match[1] in kinds:
             before = text[: match.start()]
             yield Block(match[1], match[2], before.count("\n") + 2, before.rstrip().rpartition("\n\n")[2])
-
-
-def agree(shown, came):
-    """Fractions need not agree in more than three digits, nor in their last one: processors round differently."""
-    words, others = (re.findall(r"[^\s\[\]]+", SPEED.sub("", text)) for text in (shown, came))
-    for word, other in zip(words, others, strict=False):
-        if fraction := FRACTION.fullmatch(word):
-            unit = 10.0 ** -len(fraction[1])
-            same = NUMBER.fullmatch(other) and float(other) == pytest.approx(float(word.removesuffix("...")), rel=1e-3, abs=unit)
-        else:
-            same = word == other
-        if not same:
-            return False
-    return len(words) == len(others)
 
 
 def assert_shown(shown, came):

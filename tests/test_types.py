@@ -61,6 +61,8 @@ def half_square(prediction: float, target: float) -> tuple[float, float]:
     return (prediction - target) ** 2 / 2, prediction - target
 
 
+fastmlp.train(batches=[(X, y)])
+fastmlp.train(batches=lambda: ((X, y, part) for part in (None, X[:, 0])), seed=0)
 own: fastmlp.MLP = fastmlp.train(X, y, loss=half_square)
 fastmlp.train_many(X, y, loss=half_square, init=own)[0].loss_function = half_square
 fastmlp.MLP.from_weights([X], loss=half_square)
@@ -80,6 +82,7 @@ verdicts = fastmlp.classify_folder(classifier, ["a.png"], ordered=False, max_pix
 WRONG = """\
 fastmlp.trian(X, y)
 fastmlp.train(X, y, hiden=8)
+fastmlp.train(batches=3)
 fastmlp.train(X, y, activation="sigmod")
 fastmlp.train(X, y, activation=("tanh", "rely"))
 fastmlp.train(X, y, output="sofmax")
@@ -125,6 +128,7 @@ fastmlp.ImageClassifier().lables
 fastmlp.extract_features("data", extractor="pixel")
 fastmlp.classify_folder("m.npz", "data", treads=2)
 fastmlp.classify_folder("m.npz", "data").label
+fastmlp.sort_folder("m.npz", "data", "sorted", how="mv")
 """
 
 

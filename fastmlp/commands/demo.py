@@ -1,4 +1,4 @@
-"""fastmlp demo: the two tutorials, told as they are computed; circles and lines, or toy data."""
+"""fastmlp demo: the two tutorials, told as they are computed; circles and lines, or toy data. Or both as notebooks."""
 
 from __future__ import annotations
 
@@ -23,10 +23,16 @@ def declare(parser: Parser) -> None:
     parser.add_argument("task", metavar="TASK", nargs="?", type=name_of(DEMOS), default=DEMOS[0], help=either(DEMOS))
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("fastmlp-demo"), help="default: %(default)s")
     parser.add_argument("--seed", metavar="N", type=whole, default=0, help="default: %(default)s")
+    notebooks = "write both as notebooks, to read, run and change, into a folder, by default this one; and nothing else"
+    parser.add_argument("--notebook", metavar="FOLDER", nargs="?", type=Path, const=Path(), help=notebooks)
     parser.set_defaults(run=_run)
 
 
 def _run(args: Namespace) -> int:
+    if args.notebook is not None:
+        from fastmlp.commands.notebooks import copy_notebooks
+
+        return copy_notebooks(args.notebook)
     args.out.mkdir(parents=True, exist_ok=True)
     with nothing_to_keep():
         return _toy(args) if args.task == "toy" else _circles(args)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 from argparse import SUPPRESS, Namespace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import fastmlp
 from fastmlp.commands.console import FINE, SOME_FAILED, check_target, printable, say, tell
 from fastmlp.commands.info import load_image_classifier
 from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, file_name, formats_read, positive_whole
+from fastmlp.commands.plotting import check_plot, declare_plot, save_plot
 from fastmlp.commands.train_on_table import declare_signs
 
 if TYPE_CHECKING:
     from fastmlp.images.classifier import ImageClassifier
+    from fastmlp.tables.table_model import TableModel
 
 CONFUSION = 30  # classes up to which the confusion matrix is printed
 PAIRS = 10  # of classes that are confused
@@ -28,7 +31,7 @@ exit code: 0 all is well; 1 some images cannot be read; 2 wrong usage, or a bad 
 
 examples:
   fastmlp evaluate shapes.npz drawings --all
-  fastmlp evaluate shapes.npz drawings --report page.html
+  fastmlp evaluate shapes.npz drawings --report page.html --plot confusion.svg
   fastmlp evaluate prices.npz sold.csv
 """
 
@@ -45,6 +48,7 @@ def declare(parser: Parser) -> None:
     parser.add_argument("--report", metavar="PAGE.html", type=file_name, default=SUPPRESS, help=report)
     parser.add_argument("--threads", metavar="N", type=positive_whole, default=SUPPRESS, help=f"for images; {ONE_FOR_EACH_CORE}")
     parser.add_argument("--formats", metavar="A,B", default=SUPPRESS)
+    declare_plot(parser, "how many of each class are taken for which, or predictions over targets")
     declare_signs(parser)
     parser.set_defaults(run=_run)
 
@@ -54,22 +58,39 @@ def _explanations() -> dict[str, str]:
 
 
 def _run(args: Namespace) -> int:
+    if args.plot is not None:
+        check_plot(args.plot, [args.model, args.source])
     model = fastmlp.load(args.model)
     is_table = isinstance(model, fastmlp.TableModel)
-    options = {name: value for name, value in vars(args).items() if name not in ("run", "model", "source")}
+    options = {name: value for name, value in vars(args).items() if name not in ("run", "model", "source", "plot")}
     for name in ("all", "report", "threads", "formats") if is_table else ("delimiter", "decimal"):
         if name in options:
             kinds = ("image classifiers", "of tables") if is_table else ("models of tables", "an image classifier")
             raise ValueError(f"--{name} is for {kinds[0]}; {args.model} is {'one ' * is_table}{kinds[1]}")
     if is_table:
-        tell(model.evaluate(args.source, **options))
-        return FINE
-    return _evaluate_images(load_image_classifier(args.model), args.source, **options)
+        return _evaluate_table(model, args.source, args.plot, **options)
+    return _evaluate_images(load_image_classifier(args.model), args.source, args.plot, **options)
+
+
+def _evaluate_table(model: TableModel, path: str, plot: str | None, **signs: str) -> int:
+    from fastmlp.networks.pictures import draw_predictions
+    from fastmlp.tables.importance import evaluation_of, outputs_by
+
+    X, y = model.rows_of(path, **signs)
+    outputs = outputs_by(model.networks, X)
+    evaluation = evaluation_of(outputs, y, model.classes)
+    tell(evaluation)
+    if plot is not None:
+        save_plot(
+            plot, evaluation.plot_confusion if model.classes is not None else partial(draw_predictions, outputs, y, evaluation.r2)
+        )
+    return FINE
 
 
 def _evaluate_images(
     model: ImageClassifier,
     folder: str,
+    plot: str | None,
     all: bool = False,
     report: str | None = None,
     threads: int | None = None,
@@ -99,6 +120,8 @@ def _evaluate_images(
     tell(evaluation.ratios_as_text())
     if len(model.classes) <= CONFUSION:
         tell(f"\n{evaluation.confusion_as_text()}")
+    if plot is not None:
+        save_plot(plot, evaluation.plot_confusion)
     taken = [model.classes[best] for best in scores.argmax(axis=1).tolist()]
     wrong = [row for row, (label, other) in enumerate(zip(data.labels.tolist(), taken, strict=True)) if label != other]
     if not wrong:

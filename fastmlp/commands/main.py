@@ -26,6 +26,7 @@ COMMANDS = {
     "train": "train an image classifier on a folder, or a model on a table",
     "predict": "predict a column of a table, one row for each",
     "classify": "classify images, one row for each, as they come",
+    "sort": "sort images into a folder for each class, and take it back",
     "evaluate": "say how good a model is on a folder of labelled images, or on a table",
     "review": "say which images of a folder may have a wrong label",
     "export": "write a model for other programs: as C, ONNX, Python, JSON",

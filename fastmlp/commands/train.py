@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import fastmlp
 from fastmlp.commands import train_on_table
-from fastmlp.commands.console import ask, check_target, say
+from fastmlp.commands.console import FINE, ask, check_target, say
 from fastmlp.commands.parser import Parser, either, file_name, formats_read, number
+from fastmlp.commands.plotting import check_plot, declare_plot, plot_training
 from fastmlp.commands.trained import BEST_SHOWN, save_trained
 from fastmlp.commands.training_options import SINGLE, SWEPT, each_of_members, member_count_of
 from fastmlp.interrupts import noted
 
 if TYPE_CHECKING:
+    from fastmlp.images.classifier import ImageClassifier
+    from fastmlp.images.fitting import Fitted
     from fastmlp.images.labelled import LabelledImages
     from fastmlp.literals import ExtractorName
 
@@ -45,7 +48,8 @@ several networks:
   trained anew as above: what the ensemble says is the mean of their probabilities or outputs.
 
 After Ctrl-C, the networks are saved as they were after their last whole epochs, or their best ones if some are held out,
-as MODEL.unfinished.npz; MODEL.npz stays as it was. Nothing is written over but a model.
+as MODEL.unfinished.npz; MODEL.npz stays as it was, and nothing is drawn. Nothing is written over but a model, and by --plot a
+picture that fastmlp drew.
 
 exit code: 0 all is well; 2 wrong usage, a bad file, or training that diverges; 130 interrupted
 
@@ -53,7 +57,7 @@ examples:
   fastmlp train drawings -o shapes.npz
   fastmlp train drawings -o shapes.npz --hidden 8/16/8,8 --learning-rate 0.01,0.03,0.1
   fastmlp train drawings -o shapes.npz --members 256 --learning-rate 0.01,0.03,0.1 --halving 3 --ensemble
-  fastmlp train houses.csv --target price -o prices.npz
+  fastmlp train houses.csv --target price -o prices.npz --plot losses.png
   fastmlp train houses.csv --target price -o prices.npz --categories zip --ignore id,name --impute median --cv 5
 """
 
@@ -79,6 +83,7 @@ def declare(parser: Parser) -> None:
     parser.add_argument("--ensemble", action="store_true", default=SUPPRESS, help=ensemble)
     yes = "do not ask whether the classes found are those that were meant"
     parser.add_argument("--yes", action="store_true", default=SUPPRESS, help=yes)
+    declare_plot(parser, "the losses of the epochs, or of several networks what each value came to")
     train_on_table.declare_options(parser)
 
 
@@ -108,7 +113,7 @@ def _run(args: Namespace) -> int:
     from fastmlp.images.labelled import labelled_images
     from fastmlp.storage import MODEL
 
-    options = {name: value for name, value in vars(args).items() if name not in ("run", "source", "output")}
+    options = {name: value for name, value in vars(args).items() if name not in ("run", "source", "output", "plot")}
     is_table = train_on_table.is_table(args.source)
     for name in OF_IMAGES if is_table else train_on_table.OF_TABLES:
         if name in options:
@@ -118,11 +123,13 @@ def _run(args: Namespace) -> int:
         raise ValueError("--cv measures by folds, and holds out no rows beside them; give it without --validation")
     options.setdefault("validation", HELD_OUT)
     check_target(args.output, MODEL, [args.source])  # before the training, not after it
+    if args.plot is not None:
+        check_plot(args.plot, [args.source, args.output])
     swept = {name: options.pop(name) for name in SWEPT if name in options}
     members = member_count_of(options, math.prod(map(len, swept.values())))
     options["progress"] = sys.stderr.isatty()
     if is_table:
-        return train_on_table.train_and_save(args.output, args.source, options, swept, members)
+        return train_on_table.train_and_save(args.output, args.plot, args.source, options, swept, members)
     extractor, yes = options.pop("extractor", DEFAULT_EXTRACTOR), options.pop("yes", False)
     formats = chosen_formats(options.pop("formats", None))
     data = labelled_images(args.source, extractor, options.get("threads"), formats=formats)
@@ -130,11 +137,17 @@ def _run(args: Namespace) -> int:
     options["validation"] = _validation(data, options["validation"])
     options["refit"] = args.refit and options["validation"] is not None
     with noted():
-        return _train(args.output, data, extractor, options, swept, members)
+        return _train(args.output, args.plot, data, extractor, options, swept, members)
 
 
 def _train(
-    output: str, data: LabelledImages, extractor: ExtractorName, options: dict[str, Any], swept: dict[str, Any], members: int | None
+    output: str,
+    plot: str | None,
+    data: LabelledImages,
+    extractor: ExtractorName,
+    options: dict[str, Any],
+    swept: dict[str, Any],
+    members: int | None,
 ) -> int:
     """After Ctrl-C, what has been trained so far is saved under another name."""
     from fastmlp.images.fitting import train_labelled, train_members
@@ -142,15 +155,23 @@ def _train(
     population = None
     if members is None:
         options |= {name: value for name, (value,) in swept.items()}
-        model = fastmlp.ImageClassifier(*train_labelled(data, extractor, **options))
+        fitted = train_labelled(data, extractor, **options)
+        model = _classifier(fitted)
         if any(history.epochs == 0 for history in model.histories):
             raise KeyboardInterrupt  # that came too soon: there is nothing to keep
     else:
         options.pop("method", None)
         options |= each_of_members(swept, members)
         fitted, population = train_members(data, extractor, members, **options)
-        model = fastmlp.ImageClassifier(*fitted)
-    return save_trained(output, model, population)
+        model = _classifier(fitted)
+    code = save_trained(output, model, population)
+    if plot is not None and code == FINE:
+        plot_training(plot, model, fitted.measured, population)
+    return code
+
+
+def _classifier(fitted: Fitted) -> ImageClassifier:
+    return fastmlp.ImageClassifier(fitted.classes, fitted.networks, fitted.extractor, fitted.method, fitted.made_with)
 
 
 def _confirm(data: LabelledImages, yes: bool) -> None:

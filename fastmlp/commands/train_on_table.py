@@ -7,8 +7,9 @@ import time
 from argparse import SUPPRESS
 from typing import Any
 
-from fastmlp.commands.console import say, tell
+from fastmlp.commands.console import FINE, say, tell
 from fastmlp.commands.parser import Parser, several, whole
+from fastmlp.commands.plotting import plot_training
 from fastmlp.commands.table_lines import columns_as_text
 from fastmlp.commands.trained import save_trained
 from fastmlp.commands.training_options import each_of_members
@@ -48,7 +49,9 @@ def is_table(source: str) -> bool:
     return not os.path.isdir(source) if os.path.exists(source) else source.lower().endswith(SUFFIXES)
 
 
-def train_and_save(output: str, source: str, options: dict[str, Any], swept: dict[str, list[Any]], members: int | None) -> int:
+def train_and_save(
+    output: str, plot: str | None, source: str, options: dict[str, Any], swept: dict[str, list[Any]], members: int | None
+) -> int:
     """The whole way; gives the exit code."""
     from fastmlp.networks.metrics import listing
     from fastmlp.tables.table_reading import read_table
@@ -69,8 +72,10 @@ def train_and_save(output: str, source: str, options: dict[str, Any], swept: dic
         options |= {"members": members, **each_of_members(swept, members)}
     began = time.monotonic()
     with noted():
-        model, population = fit_table(data, **options)
+        model, population, measured = fit_table(data, **options)
         seconds = time.monotonic() - began
         code = save_trained(output, model, population)
+        if plot is not None and code == FINE:
+            plot_training(plot, model, measured, population)
     say(f"trained in {seconds:.1f} s")
     return code

@@ -27,6 +27,7 @@ from fastmlp.literals import Decision, ExtractorName, FormatName
 from fastmlp.networks import records
 from fastmlp.networks.exported import Exportable, formula_of
 from fastmlp.networks.history import History
+from fastmlp.networks.html import html_table
 from fastmlp.networks.metrics import Evaluation, listing, of_classes
 from fastmlp.networks.mlp import MLP
 from fastmlp.storage import Record, write_model
@@ -35,6 +36,8 @@ from fastmlp.writing import StrPath
 
 if TYPE_CHECKING:
     from fastmlp.training.option_types import EstimatorOptions
+
+CLASSES_SHOWN = 24  # in a notebook
 
 
 @dataclass(init=False, eq=False, repr=False)
@@ -115,6 +118,22 @@ class ImageClassifier(AsEstimator, Exportable):
         if self.__sklearn_is_fitted__():
             return f"<ImageClassifier of {listing(map(short, self.classes))}; {self.extractor}, {self.method}>"
         return f"ImageClassifier({', '.join(f'{name}={value!r}' for name, value in changed(self.get_params()).items())})"
+
+    def _repr_html_(self) -> str:
+        if not self.__sklearn_is_fitted__():
+            return html_table((), (), repr(self))
+        counts, measured = self.made_with.get("images", {}), self.made_with.get("validation", {})
+        alone = len(self.networks) == len(self.classes) and self.method == "one-vs-rest"
+        rows = [
+            [short(name), str(counts.get(name, "")), *([repr(self.networks[number]).strip("<>")] if alone else [])]
+            for number, name in enumerate(self.classes[:CLASSES_SHOWN])
+        ]
+        notes = [f"... and {len(self.classes) - len(rows)} more classes"] if len(self.classes) > len(rows) else []
+        notes += [f"accuracy {measured['accuracy']:.4g} on {measured['images']} images held out"] if "accuracy" in measured else []
+        if not alone:
+            several = f"{len(self.networks)} networks, the first " if len(self.networks) > 1 else ""
+            notes.append(several + repr(self.networks[0]).strip("<>"))
+        return html_table(["class", "images", *["network"] * alone], rows, repr(self).strip("<>"), "; ".join(notes))
 
     # -- an estimator -------------------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,8 @@ class Fitted(NamedTuple):
     extractor: ExtractorName
     method: Decision
     made_with: dict[str, Any]
+    measured: tuple[MLP, ...]
+    """The networks that were trained without the images held out: the same, but where there are others that learned all."""
 
     @property
     def histories(self) -> list[History]:
@@ -102,7 +104,7 @@ def _measured(
     """Trained networks, with what the images say that were held out; if refit, such that were trained on all."""
     networks = (trained,) if isinstance(trained, MLP) else tuple(trained)
     made = trained.made_with if method == "ensemble" else networks[0].made_with
-    fitted = Fitted(list(data.counts()), networks, extractor, method, _record(data, made, options))
+    fitted = Fitted(list(data.counts()), networks, extractor, method, _record(data, made, options), networks)
     if held is None or any(history.epochs == 0 for history in fitted.histories):  # after Ctrl-C
         return fitted
     with put_off():  # or what was trained would be lost

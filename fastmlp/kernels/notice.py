@@ -46,31 +46,39 @@ class Notice:
         purpose, seconds = EXPECTED[kernel]
         text = f"fastmlp: compiling {purpose}{f' ({dtype})' if dtype else ''}, once: ~{seconds} s"
         if is_watched():
-            put_line(f"{text}")
+            _lines[-1].put(text)
         elif _asked:
             with suppress(OSError, ValueError):
                 sys.stderr.write(f"{text}\n")
 
     def end(self, kernel, dtype, seconds):
         if kernel in EXPECTED and is_watched():
-            wipe_line()
+            _lines[-1].wipe()
 
 
 @contextmanager
-def asked_for(progress):
-    """Within it a compile is told wherever stderr leads, if progress is to be shown."""
+def asked_for(progress, line=None):
+    """Within it a compile is told wherever stderr leads, if progress is to be shown; by `line`, where that is shown on one: it has
+    put(text) and wipe()."""
     global _asked
     _asked += bool(progress)
+    _lines.extend([line] * (line is not None))
     try:
         yield
     finally:
         _asked -= bool(progress)
+        if line is not None:
+            _lines.remove(line)
 
 
 def is_watched():
     """Whether stderr is a terminal or a notebook's, where a line can be written over."""
+    return is_terminal() or type(sys.stderr).__module__.startswith("ipykernel.")
+
+
+def is_terminal():
     with suppress(AttributeError, ValueError):  # there is none, or it is closed
-        return sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel.")
+        return sys.stderr.isatty()
     return False
 
 
@@ -87,3 +95,13 @@ def wipe_line():
     with suppress(OSError, ValueError):
         sys.stderr.write("\r")
         sys.stderr.flush()
+
+
+class PlainLine:
+    """The line where nothing else is shown."""
+
+    put = staticmethod(put_line)
+    wipe = staticmethod(wipe_line)
+
+
+_lines = [PlainLine]  # the last one tells what compiles

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import arrays, checks, interrupts
+from fastmlp import arrays, checks, interrupts, sliced
 from fastmlp.literals import LossFunction
 from fastmlp.networks.exported import formula_of
 from fastmlp.networks.mlp import MLP
@@ -134,14 +134,11 @@ class Ensemble:
 
     def combined(self, X: ArrayLike, combine: Callable[[Outputs], NDArray[Any]], columns: int | None = None) -> NDArray[Any]:
         """What `combine` makes of the members' outputs, for each row: (N, K), or so many columns."""
-        rows = self._inputs(X)
-        out = _room(self.dtype, len(rows[0]), columns or _columns(self.groups[0].network))
 
-        def answer(chunk: slice, outputs: Outputs) -> None:
+        def answer(out: NDArray[Any], chunk: slice, outputs: Outputs) -> None:
             out[chunk] = combine(outputs)
 
-        self._ask(rows, answer)
-        return out
+        return self._answers(X, lambda n: _room(self.dtype, n, columns or _columns(self.groups[0].network)), answer)
 
     def formula(self, text: str, dtype: Any) -> Any:
         """The mean over the members, for `Exportable`; in numbers of a dtype, or of what most precise members have."""
@@ -158,28 +155,42 @@ class Ensemble:
 
     def by_member(self, X: ArrayLike) -> NDArray[Any]:
         """The outputs of all members: (M, N, K), NaN for those that diverged."""
-        rows = self._inputs(X)
-        out = _room(self.dtype, len(self.diverged), len(rows[0]), _columns(self.groups[0].network))
-        out[self.diverged] = np.nan
 
-        def answer(chunk: slice, outputs: Outputs) -> None:
+        def room(n: int) -> NDArray[Any]:
+            out = _room(self.dtype, len(self.diverged), n, _columns(self.groups[0].network))
+            out[self.diverged] = np.nan
+            return out
+
+        def answer(out: NDArray[Any], chunk: slice, outputs: Outputs) -> None:
             for place, values in zip(self.members, outputs, strict=True):
                 out[place, chunk] = values
 
-        self._ask(rows, answer)
-        return out
+        return self._answers(X, room, answer)
 
     def labels_by_member(self, X: ArrayLike) -> NDArray[Any]:
         """The most probable class (M, N) by each member, all of which are asked."""
         labels = {place: np.asarray(group.network.classes) for group in self.groups for place in group.members.tolist()}
-        rows = self._inputs(X)
-        out = _room(np.result_type(*labels.values()), len(self.diverged), len(rows[0]))
 
-        def answer(chunk: slice, outputs: Outputs) -> None:
+        def answer(out: NDArray[Any], chunk: slice, outputs: Outputs) -> None:
             for place, values in zip(self.members, outputs, strict=True):
                 out[place, chunk] = labels[place][values.argmax(axis=1)]
 
-        self._ask(rows, answer)
+        return self._answers(X, lambda n: _room(np.result_type(*labels.values()), len(self.diverged), n), answer)
+
+    def _answers(
+        self, X: ArrayLike, room: Callable[[int], NDArray[Any]], answer: Callable[[NDArray[Any], slice, Outputs], None]
+    ) -> NDArray[Any]:
+        """What `room` makes for the rows of X, and `answer` fills."""
+        if not arrays.is_sliced(X):
+            rows = self._inputs(X)
+            out = room(len(rows[0]))
+            self._ask(rows, partial(answer, out))
+            return out
+        for network, *_ in self.groups:
+            n, _ = sliced.matrix_shape("X", X, columns=network.layer_sizes[0], names=network.feature_names, empty=True)
+        out = room(n)
+        for block, x in sliced.matrices("X", X, self.dtype):
+            self._ask(self._inputs(x), partial(answer, out), block.start)
         return out
 
     def _inputs(self, X: ArrayLike) -> list[NDArray[Any]]:
@@ -193,8 +204,9 @@ class Ensemble:
                 )
         return [known[group.theta.dtype, group.network.feature_names] for group in self.groups]
 
-    def _ask(self, rows: list[NDArray[Any]], answer: Callable[[slice, Outputs], None]) -> None:
-        """Calls answer(chunk, outputs of each member) for all rows, a chunk at a time, on several threads if that pays.
+    def _ask(self, rows: list[NDArray[Any]], answer: Callable[[slice, Outputs], None], before: int = 0) -> None:
+        """Calls answer(chunk, outputs of each member) for all rows, a chunk at a time, on several threads if that pays; chunks are
+        counted from so many rows before these.
 
         Held are a chunk's outputs of one member at a time; members come in the same order for any number of threads.
         """
@@ -210,9 +222,9 @@ class Ensemble:
                 x = arrays.floating(own[chunk], theta.dtype)
                 yield from outputs_in_turn(compress(theta, ~self.diverged[members]), network.layers, x, _columns(network))
 
-        jobs = [slice(first, first + size) for first in range(0, n, size)]
+        jobs = [slice(first, min(first + size, n)) for first in range(0, n, size)]
         with interrupts.noted(), Workers(max(1, min(threads, len(jobs)))) as share_out:
-            share_out(lambda chunk: answer(chunk, outputs(chunk)), jobs)
+            share_out(lambda chunk: answer(slice(before + chunk.start, before + chunk.stop), outputs(chunk)), jobs)
 
 
 def _room(dtype: np.dtype[Any], *shape: int) -> NDArray[Any]:

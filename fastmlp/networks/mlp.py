@@ -12,7 +12,7 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import arrays, checks, labels
+from fastmlp import arrays, checks, labels, sliced
 from fastmlp.kernels import inference, online
 from fastmlp.kernels.custom_loss import CustomLoss
 from fastmlp.kernels.layers import rows_of
@@ -26,7 +26,7 @@ from fastmlp.networks.functions import Learner, functions_of
 from fastmlp.networks.history import DivergedError, History, TrainingState
 from fastmlp.networks.objective import ChunkedLoss, loss_of_rows
 from fastmlp.networks.pictures import NetworkPictures
-from fastmlp.networks.prediction import outputs
+from fastmlp.networks.prediction import empty_outputs, outputs
 from fastmlp.networks.records import expected_network, network_arguments, of_networks
 from fastmlp.storage import NO_FIELDS, ModelKind, Record, write_model
 
@@ -363,8 +363,13 @@ class MLP(Differentiable, Exportable, NetworkPictures):
                     out = np.empty((n, columns), theta.dtype)
                     if inference.predict_few(out, X, theta, self.layers, FEW, FEW):
                         return out
-        x = arrays.matrix("X", X, self.dtype, columns=self.layer_sizes[0], names=self.feature_names, empty=True)
-        return outputs(theta, self.layers, x, columns)
+        expected: Any = {"columns": self.layer_sizes[0], "names": self.feature_names}
+        if not arrays.is_sliced(X):
+            return outputs(theta, self.layers, arrays.matrix("X", X, self.dtype, **expected, empty=True), columns)
+        out = empty_outputs(sliced.matrix_shape("X", X, **expected, empty=True)[0], columns, self.dtype)
+        for block, x in sliced.matrices("X", X, self.dtype, **expected):
+            out[block] = outputs(theta, self.layers, x, columns, block.start)
+        return out
 
     @cached_property
     def _class_targets(self) -> dict[Any, NDArray[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from html import escape
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks
 from fastmlp.labels import short
+from fastmlp.networks.history import best_epoch
 from fastmlp.networks.html import html_table
 from fastmlp.networks.table import exact
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 FINENESS = 300  # points along each side of the plane that a decision is drawn on
 MARGIN = 0.05  # of the span of the points, around them
 MOST_DRAWN = 24  # units of a layer, and classes of a confusion whose counts are written
+MOST_LINES = 12  # of losses that are named
 BEST_SHOWN = 5  # members of a population in a notebook
 STEEP = 30  # the least of what it is to the most, from where on an axis is logarithmic
 
@@ -34,7 +36,9 @@ class NetworkPictures:
 
     def plot_loss(self, *, ax: Axes | None = None) -> Axes:
         """The losses of the epochs; with rows held out theirs, too, and the best epoch. A ValueError if it was not trained."""
-        return _losses(self, ax)  # type: ignore[arg-type]
+        if self.history is None or not self.history.epochs:  # type: ignore[attr-defined]
+            raise ValueError("plot_loss needs a network that was trained: this one has no history")
+        return draw_losses({"": self}, ax)  # type: ignore[dict-item]
 
     def plot_decision(self, X: ArrayLike, y: ArrayLike, *, ax: Axes | None = None) -> Axes:
         """What a network of two inputs says of the plane, and rows X (N, 2) with their labels or targets y (N,): a color for each
@@ -92,30 +96,28 @@ def _axes(ax: Any) -> Axes:
     return pyplot.subplots(layout="constrained")[1]
 
 
-def _losses(network: MLP, ax: Any) -> Axes:
-    """The losses of the epochs, and the epoch of the best one of the rows held out."""
-    history = network.history
-    if history is None or not history.epochs:
-        raise ValueError("plot_loss needs a network that was trained: this one has no history")
-    ax, epochs = _axes(ax), np.arange(1, history.epochs + 1)
-    ax.plot(epochs, history.loss, label="training")
-    shown = [history.loss]
-    if history.validation_loss is not None:
+def draw_losses(networks: Mapping[str, MLP], ax: Any) -> Axes:
+    """The losses of the epochs of trained networks, those of rows held out as well, and of a single one the best epoch by these."""
+    ax, shown = _axes(ax), []
+    for number, (name, network) in enumerate(networks.items()):
+        history, color = network.history, f"C{number}"
+        assert history is not None
+        epochs = np.arange(1, history.epochs + 1)
+        ax.plot(epochs, history.loss, color=color, label=f"{name} training".strip())
+        shown.append(history.loss)
+        if history.validation_loss is None:
+            continue
         shown.append(history.validation_loss)
-        ax.plot(epochs, history.validation_loss, label="validation")
-        accuracy = history.validation_accuracy
-        best = int(np.argmin(history.validation_loss) if accuracy is None else np.argmax(accuracy))
-        ax.plot(
-            epochs[best],
-            history.validation_loss[best],
-            "o",
-            color="C1",
-            label=f"best {'loss' if accuracy is None else 'accuracy'}: epoch {best + 1}",
-        )
+        how = {"color": color, "linestyle": "--"} if len(networks) > 1 else {"color": "C1"}
+        ax.plot(epochs, history.validation_loss, label=f"{name} validation".strip(), **how)
+        if len(networks) == 1:
+            best, by = best_epoch(history), "loss" if history.validation_accuracy is None else "accuracy"
+            ax.plot(epochs[best], history.validation_loss[best], "o", color="C1", label=f"best {by}: epoch {best + 1}")
+    if 1 < len(ax.lines) <= MOST_LINES:
         ax.legend()
-    if _spans_much(np.concatenate(shown)):
+    if shown and _spans_much(np.concatenate(shown)):
         ax.set_yscale("log")
-    ax.set(xlabel="epoch", ylabel=f"{network.loss_name.replace('_', ' ')}")
+    ax.set(xlabel="epoch", ylabel=next(iter(networks.values())).loss_name.replace("_", " "))
     return ax
 
 
@@ -192,8 +194,12 @@ def _predictions(network: MLP, X: ArrayLike, y: ArrayLike, ax: Any) -> Axes:
     if network.classes is not None:
         raise ValueError("plot_predictions needs a regressor; this is a classifier: see plot_confusion")
     said = network.predict(X)
-    found = network.evaluate(X, y)
-    outputs, targets = said.reshape(len(said), -1), network.targets(y, len(said))
+    return draw_predictions(said, network.targets(y, len(said)), network.evaluate(X, y).r2, ax)
+
+
+def draw_predictions(said: NDArray[Any], targets: NDArray[Any], r2: float, ax: Any) -> Axes:
+    """Outputs over targets, (N,) or (N, K) both."""
+    outputs, targets = (values.reshape(len(said), -1) for values in (said, targets))
     ax = _axes(ax)
     for k in range(outputs.shape[1]):
         label = f"output {k + 1}" if outputs.shape[1] > 1 else None
@@ -202,7 +208,7 @@ def _predictions(network: MLP, X: ArrayLike, y: ArrayLike, ax: Any) -> Axes:
     ax.plot(ends, ends, color="gray", linewidth=1, zorder=0)
     if outputs.shape[1] > 1:
         ax.legend()
-    ax.set(xlabel="target", ylabel="prediction", title=f"R2 {found.r2:.4g} of {found.rows} rows")
+    ax.set(xlabel="target", ylabel="prediction", title=f"R2 {r2:.4g} of {len(said)} rows")
     return ax
 
 
@@ -298,14 +304,14 @@ def _network_as_html(network: MLP) -> str:
 def _population_as_html(population: Population) -> str:
     """Its best members."""
     best: str = population.table.best(BEST_SHOWN)._repr_html_()
-    return f"<div>{escape(repr(population).strip('<>'))}; the best of them:</div>{best}"
+    return html_table((), (), f"{repr(population).strip('<>')}; the best of them:") + best
 
 
 def _evaluation_as_html(evaluation: Evaluation) -> str:
     """The figures of all rows, and those of each class."""
     head = repr(evaluation).strip("<>")
     if "classes" not in vars(evaluation):
-        return f"<div>{escape(head)}</div>"
+        return html_table((), (), head)
     labels = [short(label) for label in evaluation.classes.tolist()[:MOST_DRAWN]]
     ratios = [evaluation.precision, evaluation.recall, evaluation.f1]
     rows = [[label, *(f"{ratio[k]:.3f}" for ratio in ratios), f"{evaluation.support[k]:.6g}"] for k, label in enumerate(labels)]

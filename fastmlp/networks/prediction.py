@@ -15,12 +15,11 @@ from fastmlp.networks.layout import aligned, block_lanes, prediction_lanes, stri
 from fastmlp.threads import LONGEST_CALL, Workers, threads_for
 
 
-def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], columns: int) -> NDArray[Any]:
+def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], columns: int, before: int = 0) -> NDArray[Any]:
     """The outputs for the rows of x (N, D) in so many columns, see kernels/inference.py. If a number of either is not finite, a
-    ValueError tells so; of an output, where it stands."""
+    ValueError tells so; of an output, where it stands, after so many rows before these."""
     n = len(x)
-    checks.enough_memory(f"the outputs for {n} rows", n * columns * theta.itemsize)
-    out = np.empty((n, columns), dtype=theta.dtype)
+    out = empty_outputs(n, columns, theta.dtype)
     lanes, on_stack = prediction_lanes(layers, theta.dtype.itemsize, n)
 
     def work(first: int) -> None:
@@ -31,7 +30,7 @@ def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], col
             (block,) = aligned(theta.dtype, rows_of(layers) * stride)
             finite = inference.predict(part, block, some, theta, layers, 0, len(some), lanes, stride)
         if not finite:
-            raise _overflow(out[first : first + rows], first)
+            raise _overflow(out[first : first + rows], before + first)
 
     threads = max(1, min(threads_for(n * theta.size), -(-n // lanes)))
     most = LONGEST_CALL // theta.size if x.dtype == theta.dtype else arrays.BLOCK // x.shape[1]  # rows that are converted at once
@@ -42,6 +41,12 @@ def outputs(theta: NDArray[Any], layers: NDArray[np.int64], x: NDArray[Any], col
     with interrupts.noted(), Workers(threads) as share_out:
         share_out(work, list(range(0, n, rows)))
     return out
+
+
+def empty_outputs(n: int, columns: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Room for those for n rows."""
+    checks.enough_memory(f"the outputs for {n} rows", n * columns * dtype.itemsize)
+    return np.empty((n, columns), dtype=dtype)
 
 
 def outputs_in_turn(

@@ -31,7 +31,11 @@ def outputs_by(networks: Sequence[MLP], X: NDArray[np.floating]) -> NDArray[np.f
 
 def evaluation_by(networks: Sequence[MLP], X: NDArray[np.floating], y: NDArray[Any]) -> Evaluation:
     """How good they are together."""
-    outputs, classes = outputs_by(networks, X), networks[0].classes
+    return evaluation_of(outputs_by(networks, X), y, networks[0].classes)
+
+
+def evaluation_of(outputs: NDArray[np.floating], y: NDArray[Any], classes: NDArray[Any] | None) -> Evaluation:
+    """How good such outputs are, of a classifier or a regressor."""
     return metrics.of_numbers(outputs, y) if classes is None else metrics.of_classes(outputs, y, classes)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastmlp.networks import records
 from fastmlp.networks.exported import Exportable, formula_of
+from fastmlp.networks.html import html_table
 from fastmlp.networks.metrics import Evaluation, listing, short
 from fastmlp.networks.mlp import MLP
 from fastmlp.storage import Record, write_model
@@ -19,6 +20,8 @@ from fastmlp.tables.importance import evaluation_by, outputs_by
 from fastmlp.tables.table_reading import read_table
 from fastmlp.tables.target import known_labels, known_quantities, target_column
 from fastmlp.writing import StrPath
+
+COLUMNS_SHOWN = 24  # in a notebook
 
 
 class TableModel(Exportable):
@@ -64,6 +67,21 @@ class TableModel(Exportable):
         several = f", {len(self.networks)} networks" if len(self.networks) > 1 else ""
         used = listing(map(short, self.encoder.places()))
         return f"<TableModel of {short(self.target)} by {used}: {kind}{several}>"
+
+    def _repr_html_(self) -> str:
+        drops = self.made_with.get("importance", {})
+        rows = [
+            [short(plan.name), plan.kind, plan.described(), f"{drops[plan.name]:.3f}" if plan.name in drops else ""]
+            for plan in self.encoder.plans[:COLUMNS_SHOWN]
+        ]
+        heads = ["column", "kind", "", "importance"] if drops else ["column", "kind", ""]
+        more = len(self.encoder.plans) - len(rows)
+        found = self.made_with.get("validation", {})
+        score = "accuracy" if "accuracy" in found else "r2"
+        notes = [f"... and {more} more columns"] if more else []
+        notes += [f"{'R2' if score == 'r2' else score} {found[score]:.4g} on rows held out"] if score in found else []
+        notes += [repr(network).strip("<>") for network in self.networks[:1]]
+        return html_table(heads, [row[: len(heads)] for row in rows], repr(self).strip("<>"), "; ".join(notes))
 
     def predict_table(self, table: Any, *, delimiter: str | None = None, decimal: str | None = None) -> NDArray[Any]:
         """The class, or the number, that is predicted for each row of a table.
@@ -111,11 +129,17 @@ class TableModel(Exportable):
         OSError, TypeError, ValueError
             As `predict_table` does; a ValueError if the target is not there, is missing in a row, or is none of the classes.
         """
+        return evaluation_by(self.networks, *self.rows_of(table, delimiter=delimiter, decimal=decimal))
+
+    def rows_of(
+        self, table: Any, *, delimiter: str | None = None, decimal: str | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """The inputs (N, D) of the networks for the rows of a table, and what the target is in them (N,): see `evaluate`."""
         raw = read_table(table, delimiter, decimal)
         column = target_column(raw, self.target)
         known = None if self.classes is None else known_labels(raw, self.target, column, self.classes)
         y = known_quantities(raw, self.target, column) if known is None else known
-        return evaluation_by(self.networks, self.encoder.encode(raw), y)
+        return self.encoder.encode(raw), y
 
     def save(self, path: StrPath) -> None:
         """Save to an .npz file, which `fastmlp.load` reads; only a model is written over."""

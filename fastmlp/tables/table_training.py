@@ -40,6 +40,16 @@ class TableTask(NamedTuple):
     task: Task
 
 
+class FittedTable(NamedTuple):
+    """What comes of training on a table."""
+
+    model: TableModel
+    population: Population | None
+    """All networks, if there were several."""
+    measured: tuple[MLP, ...]
+    """Those of the model before they were trained anew on all rows."""
+
+
 def table_task(
     table: Any,
     target: str,
@@ -142,13 +152,11 @@ def train_table(
     data = table_task(
         table, target, categories=categories, ignore=ignore, impute=impute, task=task, delimiter=delimiter, decimal=decimal
     )
-    return fit_table(data, validation=validation, refit=refit, cv=cv, ensemble=ensemble, **options)[0]
+    return fit_table(data, validation=validation, refit=refit, cv=cv, ensemble=ensemble, **options).model
 
 
-def fit_table(
-    data: TableTask, *, refit: bool = True, cv: int | None = None, ensemble: bool = False, **options: Any
-) -> tuple[TableModel, Population | None]:
-    """Train on what a table gives to learn: the model, and all networks if there were several; see `train_table`."""
+def fit_table(data: TableTask, *, refit: bool = True, cv: int | None = None, ensemble: bool = False, **options: Any) -> FittedTable:
+    """Train on what a table gives to learn; see `train_table`."""
     options |= {"task": data.task, "seed": checks.seed("seed", options.get("seed"))}
     options["validation"] = options.get("validation") or None
     several = options.get("members") is not None or options.get("halving") is not None
@@ -160,7 +168,8 @@ def fit_table(
         for name in ("patience", "monitor"):
             if options.get(name) is not None:
                 raise ValueError(f"cv holds out no rows that decide on the epochs; give it without {name}")
-        return _by_folds(data, cv, options), None
+        model = _by_folds(data, cv, options)
+        return FittedTable(model, None, model.networks)
     held = None
     if options["validation"] is not None:
         labels = data.y if data.task == "classification" else None
@@ -182,7 +191,7 @@ def fit_table(
     record = {"seed": options["seed"], **made, "rows": asked["rows"], "options": made.get("options", {}) | asked["options"]}
     model = TableModel(data.encoder, networks, record)
     if held is None:
-        return model, population
+        return FittedTable(model, population, networks)
     with put_off():  # or what was trained would be lost
         model.made_with |= _measured(data, networks, held, options["seed"])
     reasons = {network.history.stopped_by for network in networks} | set(population.history.stopped_by if population else ())
@@ -190,7 +199,7 @@ def fit_table(
         anew = trained_anew(trained, data.X, data.y, options, "rows")
         model.made_with["validation"]["refit"] = "interrupted" if anew is None else True
         model.networks = model.networks if anew is None else anew
-    return model, population
+    return FittedTable(model, population, networks)
 
 
 def _measured(data: TableTask, networks: tuple[MLP, ...], held: NDArray[np.integer], seed: int) -> dict[str, Any]:

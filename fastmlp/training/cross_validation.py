@@ -11,12 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, labels
 from fastmlp.networks import metrics
+from fastmlp.networks.html import html_table
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import Population
 from fastmlp.training.initial import FOLDS, stream
 from fastmlp.training.many import train_many
 from fastmlp.training.option_types import TrainOptions
 from fastmlp.training.train import train
+
+FOLDS_SHOWN = 20  # in a notebook
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]  # row numbers: to learn from, and to measure
 
@@ -51,6 +54,15 @@ class CrossValidation:
         name, count = "R2" if self.classes is None else "accuracy", len(self.scores)
         found = f"{name} {measured.mean():.4g}, deviation {measured.std().round(9):.2g}" if len(measured) else f"no {name}"
         return f"<CrossValidation of {count} folds: {found}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [str(number), str(len(learned)), str(len(held)), f"{score:.4g}"]
+            for number, ((learned, held), score) in enumerate(zip(self.splits, self.scores.tolist(), strict=True), 1)
+        ]
+        more = f"... and {len(rows) - FOLDS_SHOWN} more" if len(rows) > FOLDS_SHOWN else ""
+        score = "R2" if self.classes is None else "accuracy"
+        return html_table(["fold", "learned from", "measured on", score], rows[:FOLDS_SHOWN], repr(self).strip("<>"), more)
 
 
 @checks.takes_options(train)

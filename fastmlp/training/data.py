@@ -96,6 +96,14 @@ class RowOrders:
             shuffle(orders, draws.view(np.uint32).reshape(len(orders), -1))
 
 
+def shuffled_rows(n: int, random: np.random.Generator | None) -> NDArray[np.integer]:
+    """The numbers of n rows, in an order that is drawn, or as they are."""
+    order = every_row(n)
+    if random is not None:
+        shuffle(order[None], random.bit_generator.random_raw(-(-n // 2)).view(np.uint32)[None])
+    return order
+
+
 class RowSets(NamedTuple):
     """The rows that members may learn from, where each has its own: a set of several members once."""
 
@@ -269,9 +277,8 @@ class Dataset:
 
     def _validation(self, network: MLP) -> tuple[NDArray[Any], ArrayLike]:
         """The rows that the caller has, checked as far as they concern all members."""
-        x, y = self.options.validation
-        names = network.feature_names
-        x = arrays.matrix("validation[0]", x, network.dtype, columns=network.layer_sizes[0], names=names)
+        y = self.options.validation[1]
+        x = inputs_beside(network, self.options.validation[0])
         if not self.by_member:
             return x, y
         array = arrays.by_member("validation[1]", y, outputs=True)
@@ -298,6 +305,18 @@ class Dataset:
             given, targets = None if given is None else np.asarray(given)[rows], targets[rows]
         weights = labels.sample_weights(given, self.options.class_weight, network.classes, targets, network.dtype)
         return weights if len(weights) == 1 else self._in_their_places(weights, own.rows)
+
+
+def inputs_beside(network: MLP, x: ArrayLike) -> NDArray[Any]:
+    """Inputs to measure that the caller has."""
+    names = network.feature_names
+    return arrays.matrix("validation[0]", x, network.dtype, columns=network.layer_sizes[0], names=names)
+
+
+def measured_beside(network: MLP, given: tuple[ArrayLike, ArrayLike], outputs: Scaling | None) -> MeasuredRows:
+    """Rows (X, y) to measure that the caller has."""
+    x = inputs_beside(network, given[0])
+    return MeasuredRows(x, scaled(network.targets(given[1], len(x), "validation[1]"), outputs), every_row(len(x)))
 
 
 def split(n: int, labels: NDArray[Any] | None, share: float, seed: int) -> tuple[NDArray[np.integer], NDArray[np.integer]]:

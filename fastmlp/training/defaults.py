@@ -60,6 +60,12 @@ def default_rate(optimizer: str, network: MLP) -> float:
     return rate * min(1.0, STEEP / max(hidden))
 
 
+def check_takes_batches(optimizer: Any, hint: str = "") -> None:
+    """Rejects a solver, where rows come bit by bit."""
+    if isinstance(optimizer, str) and optimizer in SOLVERS:
+        raise ValueError(f"optimizer must be one that takes steps from batches; {optimizer!r} needs all rows{hint}")
+
+
 def check_fitting(values: dict[str, Any], defaults: Mapping[str, Any]) -> None:
     """Rejects options that mean nothing to the optimizer; a solver's batch is all rows."""
     optimizer = values["optimizer"]

@@ -32,6 +32,8 @@ def end_of_call(first: int, last: int, batches: int, most_epochs: int) -> int:
 class Descent(OneNetwork):
     """One network on its way: many batches in a kernel call, or a large batch shared out to threads."""
 
+    keeps_rows = True  # from one epoch to the next
+
     def __init__(
         self,
         network: MLP,
@@ -45,7 +47,7 @@ class Descent(OneNetwork):
     ) -> None:
         """From the beginning, or from the state of a training of which rule.method.schedule.before epochs count as those before."""
         super().__init__(network, data, stopping, threads)
-        n, self.rule = self.rows, rule
+        n, self.rule, self.limits = self.rows, rule, stopping.ends
         self.batch_size = min(batch_size or n, n)
         self.batches = -(-n // self.batch_size)
         self.orders = RowOrders(data.rows, data.order, rule.method.schedule.before)
@@ -65,7 +67,9 @@ class Descent(OneNetwork):
         if self.one_by_one:
             self.memory = online.online_memory(network.layers, network.dtype, online.BLOCK)
         else:
-            self.work = self._chunked(self.data, data.rows, self.batch_size, keep_tiles=self.batches == 1, dropped=dropped)
+            self.work = self._chunked(
+                self.data, data.rows, self.batch_size, keep_tiles=self.keeps_rows and self.batches == 1, dropped=dropped
+            )
         self.pace = Pace(1 if self.one_by_one else self.work.plan.team, self.batch_size * network.work_of_row)
 
     @property
@@ -96,20 +100,13 @@ class Descent(OneNetwork):
         most = 1 if each_epoch else ORDER_ENTRIES // n if self.orders.shuffle else until
         while not self.stopped_by and self.counters[1] < total:
             first = int(self.counters[1])
-            threads, batches = self.pace.next(every_batch - first, min(most, until) * self.batches)
-            if threads > (standing := share_out.standing(threads)):
-                threads = self.pace.most(standing)
-            last = end_of_call(first, min(total, first + self._whole_blocks(batches)), self.batches, most)
-            if last > len(self.sums) * self.batches:
-                more = np.zeros(max(len(self.sums), -(-last // self.batches)))
-                self.sums, self.penalties = np.append(self.sums, more), np.append(self.penalties, more)
+            threads, batches = self._next_call(every_batch - first, min(most, until) * self.batches, share_out)
+            last = end_of_call(first, min(total, first + batches), self.batches, most)
+            self._make_room(-(-last // self.batches))
             if first % self.batches == 0:
                 self.order = self.orders.next(-(-(last - first) // self.batches))
-                self.before = self.theta.copy(), self.moments.copy(), self.counters.copy()
-            began = time.perf_counter()
-            at_work = self._advance(first, last, threads, share_out, halt)
-            seconds = time.perf_counter() - began
-            self.pace.took(threads, last - first, at_work or seconds, seconds)
+                self._note_beginning()
+            self._call(first, last, threads, share_out, halt)
             if self.epochs > first // self.batches:
                 self._end_epoch(self.epochs - 1, share_out)
                 if self.stopped_by != "diverged":
@@ -144,26 +141,47 @@ class Descent(OneNetwork):
 
     # -- what the kernels do ------------------------------------------------------------------------------------------------------
 
-    def _whole_blocks(self, batches: int) -> int:
-        """So many batches or fewer. A block's losses are summed at once: a call that ended within it would change their bits."""
+    def _make_room(self, epochs: int) -> None:
+        if epochs > len(self.sums):
+            more = np.zeros(max(len(self.sums), epochs))
+            self.sums, self.penalties = np.append(self.sums, more), np.append(self.penalties, more)
+
+    def _note_beginning(self) -> None:
+        """Of an epoch, for `rewind`."""
+        self.before = self.theta.copy(), self.moments.copy(), self.counters.copy()
+
+    def _next_call(self, left: int, most: int, share_out: Workers) -> tuple[int, int]:
+        """Threads and batches of the next call of a kernel, of so many that are left and that it may do."""
+        threads, batches = self.pace.next(left, most)
+        if threads > (standing := share_out.standing(threads)):
+            threads = self.pace.most(standing)
+        # A block's losses are summed at once: a call that ended within it would change their bits.
         block = online.BLOCK if self.one_by_one else 1
-        return block * max(1, batches // block)
+        return threads, block * max(1, batches // block)
+
+    def _call(self, first: int, last: int, threads: int, share_out: Workers, halt: Stop) -> None:
+        """Batches first to last - 1, and a note of the time they took."""
+        began = time.perf_counter()
+        at_work = self._advance(first, last, threads, share_out, halt)
+        seconds = time.perf_counter() - began
+        self.pace.took(threads, last - first, at_work or seconds, seconds)
 
     def _advance(self, first: int, last: int, threads: int, share_out: Workers, halt: Stop) -> float | None:
         """Batches first to last - 1, counted over the epochs, by so many threads that meet in the kernel; for how many seconds all
         were there, where that is known."""
         if self.one_by_one:
             state = batch.State(self.theta, self.moments, self.counters, self.sums, self.penalties, self.progress)
-            network, limits = self.network.network, self.stopping.ends
-            online.train_by_samples(state, self.memory, self.data, self.order, first, last, network, self.rule, limits)
+            network = self.network.network
+            online.train_by_samples(state, self.memory, self.data, self.order, first, last, network, self.rule, self.limits)
             return None
         with self.work.holding(self.theta, self.moments) as (theta, moments):
             state = batch.State(theta, moments, self.counters, self.sums, self.penalties, self.progress)
             return self._by_batches(state, first, last, threads, share_out, halt)
 
     def _by_batches(self, state: batch.State, first: int, last: int, threads: int, share_out: Workers, halt: Stop) -> float | None:
-        work, limits = self.work, self.stopping.ends
-        network = work.network
+        work, limits = self.work, self.limits
+        network, rows = work.network, self.order.shape[1]
+        batches = -(-rows // self.batch_size)  # of an epoch
         if work.plan.in_kernel:
             sizes = batch.Sizes(self.batch_size, work.plan.chunk, work.plan.together, first, last)
 
@@ -173,13 +191,13 @@ class Descent(OneNetwork):
 
             return by_team(threads, share_out, work_together)
         for b in range(first, last):
-            epoch, place = divmod(b, self.batches)
-            work.order = self.order[min(epoch - first // self.batches, len(self.order) - 1)]
+            epoch, place = divmod(b, batches)
+            work.order = self.order[min(epoch - first // batches, len(self.order) - 1)]
             start = place * self.batch_size
-            stop = min(start + self.batch_size, self.rows)
+            stop = min(start + self.batch_size, rows)
             method, l2 = self.rule.method, optimizers.l2_of_loss(self.rule)
             if ends.is_penalized(method.l1, l2, limits):
-                share = ends.share_of_penalty(state.theta, network.layers, method.l1, l2, start, stop, self.rows)
+                share = ends.share_of_penalty(state.theta, network.layers, method.l1, l2, start, stop, rows)
                 self.penalties[epoch] += share
             for worker in work.workers:
                 worker.dropout.numbers[EPOCH] = method.schedule.before + epoch
@@ -188,7 +206,7 @@ class Descent(OneNetwork):
             factor = optimizers.clipped(work.total, network.loss_scale / (stop - start), method.clip)
             batch.end_batch(state, work.total, factor, network, self.rule, epoch, step, 0, size)
             self.counters[:] = step, b + 1
-            if place + 1 == self.batches:
-                loss = float(self.sums[epoch]) / self.rows + self.penalties[epoch]
+            if place + 1 == batches:
+                loss = float(self.sums[epoch]) / rows + self.penalties[epoch]
                 ends.is_stuck(self.progress, 0, 1, loss, limits)
         return None

@@ -5,25 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self, Unpack
+from typing import Any, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, interrupts, labels
 from fastmlp.kernels import optimizers
-from fastmlp.kernels.optimizers import SOLVERS
-from fastmlp.kernels.tiles import shuffle
 from fastmlp.literals import Task
 from fastmlp.networks.history import DivergedError, History
 from fastmlp.networks.mlp import MLP
-from fastmlp.networks.objective import every_row
 from fastmlp.networks.provenance import made_with
-from fastmlp.training.defaults import BATCH_SIZE, default_rate
+from fastmlp.training.data import shuffled_rows
+from fastmlp.training.defaults import BATCH_SIZE, check_takes_batches, default_rate
 from fastmlp.training.initial import ORDER, check_huber_delta, dropped_by, first_thetas, stream, untrained
 from fastmlp.training.option_types import PiecewiseOptions
 from fastmlp.training.options import DEFAULTS, Options
-from fastmlp.training.scaling import Scaling, fold, is_standardized, scaled, unfold
+from fastmlp.training.scaling import Scaling, fold, is_standardized, no_rows, scaled, unfold
 from fastmlp.training.steps import Steps
 
 MOVED = 0.01  # of a deviation: how far a mean has to move, or by which part a deviation to change, for columns to be scaled anew
@@ -79,8 +77,7 @@ class Trainer:
 
     def __init__(self, *, classes: Iterable[Any] | None = None, **options: Unpack[StreamOptions]) -> None:
         checks.known_options("Trainer", options, set(StreamOptions.__annotations__))
-        if options.get("optimizer") in SOLVERS:
-            raise ValueError(f"optimizer must be one that takes steps from batches; {options['optimizer']!r} needs all rows")
+        check_takes_batches(options.get("optimizer"))
         if "batch_size" in options:
             checks.positive_int("batch_size", options["batch_size"])
         if isinstance(options.get("class_weight"), str):
@@ -197,10 +194,7 @@ class Trainer:
     def _learn(self, state: _State, x: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any]) -> float:
         """The mean loss of the rows, a block of whole batches after the other."""
         n, size = len(x), self._options.batch_size
-        order = every_row(n)
-        if self._options.shuffle and size < n:
-            draws = state.random.bit_generator.random_raw(-(-n // 2)).view(np.uint32)
-            shuffle(order[None], draws[None])
+        order = shuffled_rows(n, state.random if self._options.shuffle and size < n else None)
         block = max(1, BLOCK_WORK // (size * state.network.theta.size)) * size
         total = 0.0
         for first in range(0, n, block):
@@ -232,34 +226,6 @@ def _labels_to_come(classes: Any, task: Task | None) -> NDArray[Any]:
         raise ValueError(f"classes cannot be labels: {error}".replace(" y ", " they ").replace(" y[", " classes[")) from None
 
 
-class _Columns(NamedTuple):
-    """Means and squares of columns so far."""
-
-    rows: int
-    mean: NDArray[np.float64]
-    squares: NDArray[np.float64]  # the sums of those of deviations from the means
-
-    def with_rows(self, values: NDArray[Any]) -> _Columns:
-        """Those of more rows merged with them: Chan, Golub and LeVeque 1983, equation 2.1."""
-        mean, rows = self.mean if self.rows else values[0].astype(np.float64), self.rows + len(values)
-        with np.errstate(over="ignore", invalid="ignore"):
-            apart = values - mean
-            total = apart.sum(axis=0)
-            more = np.maximum(np.einsum("ij,ij->j", apart, apart) - total * total / rows, 0)
-            return _Columns(rows, mean + total / rows, self.squares + more)
-
-    def scaling(self, dtype: Any) -> Scaling:
-        deviation = np.sqrt(self.squares / self.rows)
-        if not (np.isfinite(self.mean).all() and np.isfinite(deviation).all()):
-            raise ValueError("X and y are too large to be standardized; scale them down, or give standardize=False")
-        deviation[deviation <= np.finfo(dtype).eps * np.abs(self.mean) + np.finfo(dtype).tiny] = 1.0
-        return Scaling(self.mean.astype(dtype), (1 / deviation).astype(dtype))
-
-
-def _no_rows(columns: int) -> _Columns:
-    return _Columns(0, np.zeros(columns), np.zeros(columns))
-
-
 def _has_moved(old: Scaling, new: Scaling) -> bool:
     """So far that it is worth to scale anew."""
     shifted = np.abs(new.shift - old.shift) * old.scale
@@ -281,9 +247,8 @@ class _State:
     def __post_init__(self) -> None:
         network = self.network
         self.inputs, self.outputs = Scaling(*network.unscaled), None  # type: Scaling, Scaling | None
-        self._x, self._y = _no_rows(network.layer_sizes[0]), None  # type: _Columns, _Columns | None
-        if self.standardized and network.output == "identity":
-            self._y = _no_rows(network.layer_sizes[-1])
+        self._x = no_rows(network.layer_sizes[0])
+        self._y = no_rows(network.layer_sizes[-1]) if self.standardized and network.output == "identity" else None
         self.alike = np.ones(1, network.dtype)  # the weight of all rows
         self._calls = 0
 

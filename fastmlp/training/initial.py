@@ -13,6 +13,7 @@ from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, labels
+from fastmlp.kernels.dropout import GOLDEN, ROUNDS, hashed
 from fastmlp.networks.architecture import activation_of_each, default_loss, parameter_count
 from fastmlp.networks.history import TrainingState
 from fastmlp.networks.layout import Dropped
@@ -22,7 +23,7 @@ from fastmlp.training.memory import check_network
 from fastmlp.training.options import ACTIVATION, Options
 from fastmlp.training.scaling import Scaling, fold
 
-FIRST_WEIGHTS, HELD_OUT, ORDER, BOOTSTRAP, FOLDS = range(5)  # streams of a seed
+FIRST_WEIGHTS, HELD_OUT, ORDER, BOOTSTRAP, FOLDS, SLICES = range(6)  # streams of a seed
 BIAS_SPREAD = {"glorot": 0.0, "he": 0.0, "normal": 0.1, "uniform": 1.0}
 DRAWN_AT_ONCE = 1 << 16  # first parameters, which stay in the cache
 
@@ -104,6 +105,25 @@ def stream(seed: int, number: int) -> np.random.Generator:
     """One of the independent streams of a seed. SFC64 mixes what it begins with by itself; a SeedSequence takes ten times as long
     as all else."""
     return np.random.Generator(np.random.SFC64(_Words(seed, number, 0)))  # type: ignore[arg-type]
+
+
+def seed_from(seed: int, epoch: int, row: int) -> int:
+    """The seed by which rows 0, 1, ... of an epoch are trained without the units that rows row, row + 1, ... are trained without by
+    the seed that is given: the hash of kernels/dropout.py undone."""
+    rounds, last = ROUNDS
+    bits = _unmixed((int(hashed(seed, epoch)) + row * GOLDEN) % 2**64, last)
+    for shift, multiplier in reversed(rounds):
+        bits = _unmixed(bits * pow(multiplier, -1, 2**64) % 2**64, shift)
+    bits = (bits - epoch * GOLDEN) % 2**64
+    return bits - 2**64 if bits >> 63 else bits
+
+
+def _unmixed(bits: int, shift: int) -> int:
+    """x, of x ^ (x >> shift)."""
+    x = bits
+    while bits := bits >> shift:
+        x ^= bits
+    return x
 
 
 # -- the first weights ----------------------------------------------------------------------------------------------------------

@@ -82,6 +82,34 @@ def _column_sums(of: Callable[[int], NDArray[np.float64]], starts: range) -> NDA
     return total
 
 
+class RunningColumns(NamedTuple):
+    """Means and squares of columns so far."""
+
+    rows: int
+    mean: NDArray[np.float64]
+    squares: NDArray[np.float64]  # the sums of those of deviations from the means
+
+    def with_rows(self, values: NDArray[Any]) -> RunningColumns:
+        """Those of more rows merged with them: Chan, Golub and LeVeque 1983, equation 2.1."""
+        mean, rows = self.mean if self.rows else values[0].astype(np.float64), self.rows + len(values)
+        with np.errstate(over="ignore", invalid="ignore"):
+            apart = values - mean
+            total = apart.sum(axis=0)
+            more = np.maximum(np.einsum("ij,ij->j", apart, apart) - total * total / rows, 0)
+            return RunningColumns(rows, mean + total / rows, self.squares + more)
+
+    def scaling(self, dtype: Any) -> Scaling:
+        deviation = np.sqrt(self.squares / self.rows)
+        if not (np.isfinite(self.mean).all() and np.isfinite(deviation).all()):
+            raise ValueError("X and y are too large to be standardized; scale them down, or give standardize=False")
+        deviation[deviation <= np.finfo(dtype).eps * np.abs(self.mean) + np.finfo(dtype).tiny] = 1.0
+        return Scaling(self.mean.astype(dtype), (1 / deviation).astype(dtype))
+
+
+def no_rows(columns: int) -> RunningColumns:
+    return RunningColumns(0, np.zeros(columns), np.zeros(columns))
+
+
 def fold(network: MLP, theta: NDArray[Any], inputs: Scaling, outputs: Scaling | None) -> None:
     """Rewrites networks, theta (m, P), that were made for scaled inputs and targets as ones for these as they are. What overflows
     then is not finite."""

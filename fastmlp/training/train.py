@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp import arrays, checks
 from fastmlp.kernels import optimizers
 from fastmlp.literals import Activation, Dtype, Init, Loss, LossFunction, Monitor, Optimizer, Output, Schedule, Task
-from fastmlp.networks.history import DivergedError, TrainingState
 from fastmlp.networks.mlp import MLP
-from fastmlp.networks.provenance import made_with
 from fastmlp.threads import thread_count
 from fastmlp.training.data import Dataset
 from fastmlp.training.defaults import BATCH_SIZE, default_rate, wanted_dtype
-from fastmlp.training.descent import Descent
-from fastmlp.training.epochs import Training
 from fastmlp.training.initial import ask_what_is_meant, check_huber_delta, dropped_by, first_thetas, is_state_of, untrained
 from fastmlp.training.loss_check import check_custom_loss
-from fastmlp.training.one_network import OneNetwork, Stopping, check_monitor, divergence
+from fastmlp.training.one_network import Stopping, check_monitor
 from fastmlp.training.options import Options, epochs_before, usable_state
-from fastmlp.training.scaling import fold, is_standardized, unfold
+from fastmlp.training.outcome import OnEpoch, bring_to_end
+from fastmlp.training.passes import Batches
+from fastmlp.training.scaling import unfold
+from fastmlp.training.streaming import train_streamed
 from fastmlp.training.trainers import check_solvable, trainer_of
-
-OnEpoch = Callable[[int, float, float | None], Any]
 
 
 @checks.takes_options()
 def train(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | None = None,
+    y: ArrayLike | None = None,
     *,
+    batches: Batches | None = None,
     hidden: int | Sequence[int] | None = None,
     activation: Activation | Sequence[Activation] | None = None,
     output: Output | None = None,
@@ -87,9 +84,18 @@ def train(
     Parameters
     ----------
     X : (N, D)
-        Rows of inputs. float32 is computed in float32 throughout, anything else in float64.
+        Rows of inputs. float32 is computed in float32 throughout, anything else in float64. What is no array but is read by slices,
+        as data sets of HDF5 and Zarr and arrays of Dask, is never read whole, but as `batches` are; y may be of that kind as well.
     y : (N,) or (N, K)
         Integers, booleans or strings make a classifier; floats a regressor, of K outputs if y has K columns.
+    batches : callable or iterable
+        In place of X and y, rows that never are in memory together: a function without arguments that gives the batches, or what
+        can be iterated again, such as a list or a DataLoader; no generator. A batch is (X, y) or (X, y, sample_weight), of any
+        number of rows, which have to be the same in each pass. A first pass measures them, then each epoch asks for them again. The
+        steps are from `batch_size` rows, however these are cut, and without shuffling they are those from the same rows as an
+        array. Shuffled are rows within a buffer: of as many whole batches as 32 MB hold, at least one; of what is read by slices,
+        also the slices. Of a fraction for `validation`, each row is held out by chance, by its place, so that all have to come in
+        the same order; rows to measure are kept in memory. Not for solvers, nor batch_size=None, bootstrap and keep_state.
     hidden : int or sequence of int
         Units of the hidden layers, by default (100,); () for none.
     activation : str or sequence of str
@@ -217,10 +223,11 @@ def train(
     threads : int
         How many threads a batch may be shared out to, where it is large enough to gain by it; by default one for each core.
     on_epoch : callable
-        Called after each epoch with (epoch, loss, validation loss or None), epochs counted from 0; returning True stops.
+        Called after each epoch with (epoch, loss, validation loss or None), epochs counted from 0; returning True stops. See
+        `fastmlp.log_csv` and `fastmlp.log_json`, which make one that writes to a file.
     progress : bool
-        Whether to show the epoch, the loss and the time that is left on stderr; and what compiles, which on a terminal or in a
-        notebook is told in any case.
+        Whether to show the epoch, the loss and the time that is left on stderr, with a bar where tqdm is installed; and what
+        compiles, which on a terminal or in a notebook is told in any case.
 
     Returns
     -------
@@ -231,11 +238,17 @@ def train(
     Raises
     ------
     ValueError
-        If an argument is not as described; X, y or the weights hold NaN or infinity; or options contradict each other.
+        If an argument is not as described; X, y or the weights hold NaN or infinity; options contradict each other, or need rows
+        that are in memory; or batches are other ones in a later pass.
     DivergedError
         If the loss stops being finite.
     """
     given = locals()
+    if batches is not None or arrays.is_sliced(X):
+        return train_streamed(given)
+    if X is None or y is None:
+        missing = "X and y" if X is None and y is None else "X" if X is None else "y"
+        raise ValueError(f"train needs X and y, or batches; {missing} {'are' if X is y else 'is'} missing")
     wanted = wanted_dtype(optimizer, dtype)
     x = arrays.matrix("X", X, wanted)
     y = arrays.as_array("y", y)
@@ -264,54 +277,5 @@ def train(
         network, data, rule, Stopping.of(options, options.epochs), options.batch_size, thread_count(options.threads), state,
         dropped_by(options, network, [options.seed]),
     )  # fmt: skip
-    TrainingOfOne(descent, on_epoch, options.progress).go([[descent]])
-    rate_to_tell = np.nan if options.optimizer in optimizers.SOLVERS else rate
-    if descent.stopped_by == "diverged":
-        standardized = is_standardized(network, options.standardize)
-        raise divergence(network, y, standardized, max(descent.epochs - 1, 0), descent.last_loss, rate_to_tell)
-    network.history = descent.history()
-    if options.keep_state and isinstance(descent, Descent):
-        network.state = TrainingState(
-            optimizer, options.seed, options.data_seed, before + descent.epochs, int(descent.counters[0]), descent.moments,
-            descent.live.copy(), (*data.inputs, *(data.outputs or ())),
-        )  # fmt: skip
-    fold(network, network.theta[None], data.inputs, data.outputs)
-    if not arrays.all_finite(network.theta):
-        epoch, advice = max(descent.epochs - 1, 0), ", or scale X and y: weights cannot make up for their deviations"
-        raise DivergedError(epoch, descent.loss_of(epoch), rate_to_tell, advice)
-    network.made_with = {"seed": options.seed, **made_with(len(x), options.record("train") | {"learning_rate": rate})}
+    bring_to_end(descent, options, rate, y, data.inputs, data.outputs, len(x))
     return network
-
-
-class TrainingOfOne(Training):
-    """One network through its epochs."""
-
-    def __init__(self, descent: OneNetwork, on_epoch: OnEpoch | None, progress: bool) -> None:
-        super().__init__([descent.stopping.epochs], descent.workers, on_epoch is not None, progress)
-        self.descent, self.on_epoch = descent, on_epoch
-
-    def _state(self) -> tuple[str, float]:
-        descent = self.descent
-        done, epochs = descent.epochs, descent.stopping.epochs
-        words = f"epoch {done}/{epochs}"
-        if done:
-            words += f"  loss {descent.loss_of(done - 1):.6g}"
-        if descent.validation_loss:
-            words += f"  validation {descent.validation_loss[-1]:.6g}"
-        return words, done / epochs
-
-    def _after_epoch(self, epoch: int) -> bool:
-        descent = self.descent
-        if descent.stopped_by == "diverged" or self.on_epoch is None:
-            return False
-        measured = descent.validation_loss[epoch] if descent.validation_loss else None
-        return bool(self.on_epoch(epoch, descent.loss_of(epoch), measured))
-
-    def _told_after_interrupt(self) -> str | None:
-        descent, epochs = self.descent, self.descent.epochs
-        if descent.stopped_by != "interrupt":
-            return None
-        so_far = "this is the network so far" if epochs else "the network is as it began"
-        if epochs and descent.stopping.patience:
-            so_far = f"this is the network of epoch {descent.best_epoch + 1}, the best so far"
-        return f"training was interrupted after {epochs} of {descent.stopping.epochs} epochs; {so_far}"

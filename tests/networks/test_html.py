@@ -27,6 +27,12 @@ def test_texts_are_shown_as_they_are():
     ]
 
 
+def test_numbers_stand_at_the_right_and_words_at_the_left_of_their_columns():
+    page = ElementTree.fromstring(html_table(["", "n"], [["a", "1.5"], ["3", "-2e-05"], ["4", "nan"]]))
+    styles = [[cell.get("style") for cell in row] for row in page.iter("tr")]
+    assert styles == [["text-align: left", None]] * 4
+
+
 def test_models_and_evaluations():
     model = fastmlp.train(X, Y, hidden=(4, 3), epochs=2, seed=0)
     assert cells(model._repr_html_())[1:] == [
@@ -49,6 +55,42 @@ def test_populations_and_tables():
     assert header == ["member", "seed", "loss", "epochs", "stopped_by"] and len(rows) == 20
     assert "... and 5 more" in population.table._repr_html_()
     assert len(cells(population._repr_html_())) == 1 + 5 and "Population of 25" in population._repr_html_()
+
+
+def test_models_of_tables_tell_what_columns_are_and_which_matter():
+    table = {f"x{k}": X[:, k].tolist() for k in range(2)} | {"id": [f"row {n}" for n in range(40)], "y": Y.tolist()}
+    model = fastmlp.train_table(table, "y", hidden=3, epochs=2, seed=0)
+    header, *rows = cells(model._repr_html_())
+    assert header == ["column", "kind", None, "importance"]
+    assert [row[:2] for row in rows] == [["x0", "number"], ["x1", "number"], ["id", "ignored"]] and rows[2][3] is None
+    assert float(rows[0][3]) == round(model.made_with["importance"]["x0"], 3)
+    assert f"accuracy {model.made_with['validation']['accuracy']:.4g} on rows held out; MLP 2-3-1" in model._repr_html_()
+    wide = fastmlp.train_table(
+        {f"x{k}": X[:, 0].tolist() for k in range(30)} | {"y": Y.tolist()}, "y", hidden=3, epochs=1, validation=None
+    )
+    assert len(cells(wide._repr_html_())) == 1 + 24 and "... and 6 more columns" in wide._repr_html_()
+    assert cells(wide._repr_html_())[0] == ["column", "kind", None]
+
+
+@pytest.mark.parametrize("method", ["softmax", "one-vs-rest"])
+def test_image_classifiers_tell_their_classes(method):
+    unfitted = fastmlp.ImageClassifier(hidden=3, epochs=2, seed=0, method=method, extractor="ink", validation=0.25)
+    assert cells(unfitted._repr_html_()) == [] and "ImageClassifier(" in unfitted._repr_html_()
+    model = unfitted.fit(np.random.default_rng(0).random((40, 3)), Y)
+    header, *rows = cells(model._repr_html_())
+    alone = method == "one-vs-rest"
+    assert header == ["class", "images", *["network"] * alone]
+    assert [row[:2] for row in rows] == [[name, str((name == Y).sum())] for name in sorted(set(Y.tolist()))]
+    assert f"accuracy {model.made_with['validation']['accuracy']:.4g} on 10 images held out" in model._repr_html_()
+    assert ("MLP 3-3-" in rows[0][-1]) == alone
+
+
+def test_cross_validations_tell_the_score_of_each_fold():
+    result = fastmlp.cross_validate(X, Y, cv=4, hidden=3, epochs=2, seed=0)
+    header, *rows = cells(result._repr_html_())
+    assert header == ["fold", "learned from", "measured on", "accuracy"] and len(rows) == 4
+    assert [row[3] for row in rows] == [f"{score:.4g}" for score in result.scores] and rows[0][1:3] == ["30", "10"]
+    assert "CrossValidation of 4 folds" in result._repr_html_()
 
 
 def test_a_table_is_read_by_rows_and_columns():

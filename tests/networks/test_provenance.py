@@ -11,7 +11,7 @@ import fastmlp
 from fastmlp.networks import provenance
 
 X, Y = toy()
-TOLD_ELSEWHERE = {"X", "y", "seed", "hidden", "activation", "output", "loss", "huber_delta", "bias", "task", "dtype"}
+TOLD_ELSEWHERE = {"X", "y", "batches", "seed", "hidden", "activation", "output", "loss", "huber_delta", "bias", "task", "dtype"}
 NO_MATTER = {"threads", "on_epoch", "progress", "keep_state"}
 
 
