@@ -19,6 +19,7 @@ Monitor = Literal["loss", "accuracy"]  # what of the validation rows decides
 Task = Literal["classification", "regression"]
 Vote = Literal["mean", "majority"]
 ExtractorName = Literal["ink", "pixels", "strokes"]
+FormatName = Literal["png", "jpeg", "bmp", "gif", "webp", "tiff", "ppm"]  # of images that are read
 Method = Literal["one-vs-rest", "softmax"]  # of training an image classifier
 Decision = Literal["ensemble", "one-vs-rest", "softmax"]  # of an image classifier
 

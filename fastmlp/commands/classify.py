@@ -25,7 +25,7 @@ from fastmlp.commands.console import (
     say,
 )
 from fastmlp.commands.info import load_image_classifier
-from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, either, file_name, name_of, positive_whole
+from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, either, file_name, formats_read, name_of, positive_whole
 from fastmlp.interrupts import noted_for, raise_noted
 from fastmlp.progress import Progress
 
@@ -45,7 +45,7 @@ rows:
   error   why it failed: then there are neither label nor scores
   A file name that is not UTF-8 keeps its bytes in CSV; JSON has \\udcXX for each byte XX that is not.
 
-A PNG is known by its contents, not by its name. Other files are skipped, unless named one by one or with --strict.
+An image is known by its contents, not by its name. Other files are skipped, unless named one by one or with --strict.
 A FILE that is there is replaced at the end: until then the rows of verdicts.csv are in verdicts.unfinished.csv.
 Ctrl-C ends after a whole row. --resume goes on with verdicts.unfinished.csv if that is there, else with verdicts.csv:
 it cuts off what a killed run has torn, and adds the rows that are missing. Give it the same SOURCEs and options, and
@@ -67,7 +67,7 @@ def declare(parser: Parser) -> None:
     parser.formatter_class, parser.epilog, parser.explanations = argparse.RawDescriptionHelpFormatter, EPILOG, _explanations
     parser.set_defaults(run=_run)
     parser.add_argument("model", metavar="MODEL.npz")
-    sources = "a folder, which is walked whole, a .tar or .zip archive, or a PNG file"
+    sources = "a folder, which is walked whole, a .tar or .zip archive, or an image file"
     parser.add_argument("sources", metavar="SOURCE", nargs="+", help=sources)
     parser.add_argument("-o", "--output", metavar="FILE", type=file_name, help="default: stdout")
     formats = f"{either(FORMATS)}; default: as FILE ends, or {FORMATS[0]}"
@@ -78,9 +78,10 @@ def declare(parser: Parser) -> None:
     parser.add_argument(
         "--report", metavar="PAGE.html", type=file_name, help="draw each class: its scores, and its least certain images"
     )
-    parser.add_argument("--strict", action="store_true", help="what is no PNG fails, instead of being skipped")
+    parser.add_argument("--strict", action="store_true", help="what is no image fails, instead of being skipped")
     parser.add_argument("--unordered", action="store_true", help="rows come as they get ready, not in the order of names")
     parser.add_argument("--follow-symlinks", action="store_true", help="walk links to folders too")
+    parser.add_argument("--formats", metavar="A,B", default=SUPPRESS)
     parser.add_argument("--max-pixels", metavar="N", type=positive_whole, default=SUPPRESS)
     parser.add_argument("--threads", metavar="N", type=positive_whole, default=SUPPRESS, help=ONE_FOR_EACH_CORE)
 
@@ -88,7 +89,7 @@ def declare(parser: Parser) -> None:
 def _explanations() -> dict[str, str]:
     from fastmlp.images.pillow import MAX_PIXELS
 
-    return {"max_pixels": f"an image of more pixels fails; default: {MAX_PIXELS}"}
+    return {"max_pixels": f"an image of more pixels fails; default: {MAX_PIXELS}", "formats": formats_read()}
 
 
 def _run(args: Namespace) -> int:
@@ -98,9 +99,12 @@ def _run(args: Namespace) -> int:
     from fastmlp.commands.classification.rows import ROW_FORMATS, CsvRows, as_written
     from fastmlp.commands.classification.sources_in_turn import SourcesInTurn
     from fastmlp.commands.classification.tally import Tally
+    from fastmlp.images.image_formats import chosen_formats
     from fastmlp.images.pillow import MAX_PIXELS
 
     args.resume |= args.retry_failed
+    if "formats" in args:
+        args.formats = chosen_formats(args.formats)
     model = load_image_classifier(args.model)
     rows = ROW_FORMATS.get(args.format or _ending(args.output or ""), CsvRows)(model.classes)
     targets, beside = _targets(args, rows.kind)
@@ -113,7 +117,7 @@ def _run(args: Namespace) -> int:
             scores = as_written(verdicts.scores)  # so that the page is the same after a resumed run
             report.add_rows(verdicts.paths, verdicts.labels, scores, verdicts.errors, sources.read)
 
-    options = {name: vars(args)[name] for name in ("threads", "strict", "max_pixels", "follow_symlinks") if name in args}
+    options = {name: vars(args)[name] for name in ("threads", "strict", "max_pixels", "follow_symlinks", "formats") if name in args}
     end, done, samples = 0, array("q"), Samples()
     if args.resume:
         older, again = beside or args.output, False
@@ -163,6 +167,7 @@ def _run(args: Namespace) -> int:
 def _targets(args: Namespace, kind: FileKind) -> tuple[list[str], str | None]:
     """The files that classify is to write; and what that of -o is called until it is whole, if not so from the beginning."""
     from fastmlp.commands.classification.report import PAGE
+    from fastmlp.images.image_formats import SUFFIXES
     from fastmlp.images.labelled import ANSWER_FILE
     from fastmlp.writing import check_writable, unfinished
 
@@ -175,7 +180,7 @@ def _targets(args: Namespace, kind: FileKind) -> tuple[list[str], str | None]:
         refuse_stdout(inputs)
     elif not is_device(output):
         refuse_input(output, inputs)
-        if _ending(output) == "png" or ANSWER_FILE.fullmatch(os.path.basename(output)):
+        if f".{_ending(output)}" in SUFFIXES or ANSWER_FILE.fullmatch(os.path.basename(output)):
             raise ValueError(f"{output} cannot be written: its name is that of an image, or of an answer file")
         if args.format is None and _ending(output) not in ("", *FORMATS):
             endings = either(f".{name}" for name in FORMATS)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import fastmlp
 from fastmlp.commands.console import FINE, SOME_FAILED, check_target, printable, say, tell
 from fastmlp.commands.info import load_image_classifier
-from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, file_name, positive_whole
+from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, file_name, formats_read, positive_whole
 from fastmlp.commands.plotting import check_plot, declare_plot, save_plot
 from fastmlp.commands.train_on_table import declare_signs
 
@@ -38,7 +38,7 @@ examples:
 
 def declare(parser: Parser) -> None:
     """The arguments, and what runs."""
-    parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, EPILOG
+    parser.formatter_class, parser.epilog, parser.explanations = argparse.RawDescriptionHelpFormatter, EPILOG, _explanations
     parser.add_argument("model", metavar="MODEL.npz")
     source = "a folder with one folder per class, or with answer files, as train takes it; or a table"
     parser.add_argument("source", metavar="SOURCE", help=source)
@@ -47,9 +47,14 @@ def declare(parser: Parser) -> None:
     report = "for images: a page with those most surely wrong, the classes that are confused, and whether scores come true"
     parser.add_argument("--report", metavar="PAGE.html", type=file_name, default=SUPPRESS, help=report)
     parser.add_argument("--threads", metavar="N", type=positive_whole, default=SUPPRESS, help=f"for images; {ONE_FOR_EACH_CORE}")
+    parser.add_argument("--formats", metavar="A,B", default=SUPPRESS)
     declare_plot(parser, "how many of each class are taken for which, or predictions over targets")
     declare_signs(parser)
     parser.set_defaults(run=_run)
+
+
+def _explanations() -> dict[str, str]:
+    return {"formats": formats_read()}
 
 
 def _run(args: Namespace) -> int:
@@ -58,7 +63,7 @@ def _run(args: Namespace) -> int:
     model = fastmlp.load(args.model)
     is_table = isinstance(model, fastmlp.TableModel)
     options = {name: value for name, value in vars(args).items() if name not in ("run", "model", "source", "plot")}
-    for name in ("all", "report", "threads") if is_table else ("delimiter", "decimal"):
+    for name in ("all", "report", "threads", "formats") if is_table else ("delimiter", "decimal"):
         if name in options:
             kinds = ("image classifiers", "of tables") if is_table else ("models of tables", "an image classifier")
             raise ValueError(f"--{name} is for {kinds[0]}; {args.model} is {'one ' * is_table}{kinds[1]}")
@@ -83,16 +88,24 @@ def _evaluate_table(model: TableModel, path: str, plot: str | None, **signs: str
 
 
 def _evaluate_images(
-    model: ImageClassifier, folder: str, plot: str | None, all: bool = False, report: str | None = None, threads: int | None = None
+    model: ImageClassifier,
+    folder: str,
+    plot: str | None,
+    all: bool = False,
+    report: str | None = None,
+    threads: int | None = None,
+    formats: str | None = None,
 ) -> int:
     from fastmlp.commands.classification.mistakes import write_mistakes
     from fastmlp.commands.classification.report import PAGE
+    from fastmlp.images.image_formats import chosen_formats
     from fastmlp.images.labelled import labelled_images
     from fastmlp.images.reviewing import Review
 
     if report is not None:
         check_target(report, PAGE, [folder])
-    found = labelled_images(folder, model.extractor, threads, fewest=1, strict=False)
+    chosen = chosen_formats(formats)
+    found = labelled_images(folder, model.extractor, threads, fewest=1, strict=False, formats=chosen)
     data, errors = found.readable(), [error for error in found.errors if error is not None]
     for message in errors:
         say(message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import SUPPRESS, Namespace
 from itertools import chain, compress
 
 from fastmlp.commands.console import (
@@ -16,14 +16,15 @@ from fastmlp.commands.console import (
     refuse_stdout,
     say,
 )
-from fastmlp.commands.parser import Parser, either, file_name
+from fastmlp.commands.parser import Parser, either, file_name, formats_read
 from fastmlp.interrupts import noted_for, raise_noted
 
 
 def declare(parser: Parser) -> None:
     """The arguments, and what runs."""
-    parser.add_argument("source", metavar="SOURCE", help="a folder of PNG files, or one PNG file")
+    parser.add_argument("source", metavar="SOURCE", help="a folder or an archive of image files, or one image file")
     parser.add_argument("--extractor", metavar="NAME", default="ink")
+    parser.add_argument("--formats", metavar="A,B", default=SUPPRESS)
     parser.add_argument("-o", "--output", metavar="FILE", type=file_name, help="default: stdout")
     parser.set_defaults(run=_run)
     parser.explanations = _explanations
@@ -32,26 +33,27 @@ def declare(parser: Parser) -> None:
 def _explanations() -> dict[str, str]:
     from fastmlp.images.extractors import EXTRACTORS
 
-    return {"extractor": f"{either(EXTRACTORS)}; default: %(default)s"}
+    return {"extractor": f"{either(EXTRACTORS)}; default: %(default)s", "formats": formats_read()}
 
 
 def _run(args: Namespace) -> int:
     """Rows are written chunk by chunk, and Ctrl-C waits for the end of one."""
     from fastmlp.commands.classification.rows import FEATURES, features_head, features_text
+    from fastmlp.images.image_formats import chosen_formats
     from fastmlp.images.reading import read_chunks
     from fastmlp.images.sources.source import nothing_in
     from fastmlp.writing import free_unfinished
 
-    beside = None
+    beside, formats = None, chosen_formats(vars(args).get("formats"))
     if args.output is None:
         refuse_stdout([args.source])
     if args.output is not None and not is_device(args.output):
         check_target(args.output, FEATURES, [args.source])
         beside = free_unfinished(args.output)
-    parts = (part for part in read_chunks(args.source, args.extractor) if part.paths)
+    parts = (part for part in read_chunks(args.source, args.extractor, formats=formats) if part.paths)
     first = next(parts, None)  # so that a wrong source is told before anything is written
     if first is None:
-        raise nothing_in(args.source)
+        raise nothing_in(args.source, formats)
     errors: list[str] = []
     with noted_for(PATIENCE), opened_output(args.output, beside, "x" if beside else "w") as file:
         file.write(for_reader(file, features_head(args.extractor)))

@@ -73,6 +73,13 @@ def value_of(kind: Callable[[str], Value], expected: str) -> Callable[[str], Val
     return read
 
 
+def formats_read() -> str:
+    """What the help says of the formats of images."""
+    from fastmlp.images.image_formats import ALL
+
+    return f"of the images that are read, by their contents: {', '.join(ALL)}; by default all"
+
+
 def several(kind: Callable[[str], Value], separator: str = ",") -> Callable[[str], list[Value]]:
     """What reads one value or more."""
     return lambda text: [kind(part) for part in text.split(separator)]

@@ -15,7 +15,7 @@ from fastmlp.progress import Progress
 
 EPILOG = """\
 a/1.png of SOURCE becomes DEST/circle/a/1.png, or DEST/circle/a/1-2.png if there is such a file: nothing is written over.
-A PNG is known by its contents, not by its name. What is no image, or cannot be read, stays where it is. So does what is in
+An image is known by its contents, not by its name. What is no image, or cannot be read, stays where it is. So does what is in
 DEST, where that is within SOURCE. What is in an archive can only be copied.
 
 --copy, the default, keeps times and permissions. --link makes hard links: the file gets one more name, which takes no

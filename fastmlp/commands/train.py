@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import fastmlp
 from fastmlp.commands import train_on_table
 from fastmlp.commands.console import FINE, ask, check_target, say
-from fastmlp.commands.parser import Parser, either, file_name, number
+from fastmlp.commands.parser import Parser, either, file_name, formats_read, number
 from fastmlp.commands.plotting import check_plot, declare_plot, plot_training
 from fastmlp.commands.trained import BEST_SHOWN, save_trained
 from fastmlp.commands.training_options import SINGLE, SWEPT, each_of_members, member_count_of
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastmlp.literals import ExtractorName
 
 HELD_OUT = 0.2  # of the images of each class, to measure by
-OF_IMAGES = ("extractor", "method", "yes")  # options that tables do not know
+OF_IMAGES = ("extractor", "formats", "method", "yes")  # options that tables do not know
 
 EPILOG = f"""\
 what it trains on:
@@ -71,6 +71,7 @@ def declare(parser: Parser) -> None:
     parser.add_argument("-o", "--output", metavar="MODEL.npz", type=file_name, required=True)
     parser.add_argument("--extractor", metavar="NAME", default=SUPPRESS)
     parser.add_argument("--method", metavar="NAME", default=SUPPRESS)
+    parser.add_argument("--formats", metavar="A,B", default=SUPPRESS)
     for name, (metavar, kind) in {**SWEPT, **SINGLE}.items():
         parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, type=kind, default=SUPPRESS)
     parser.add_argument("--bootstrap", action="store_true", default=SUPPRESS)
@@ -96,12 +97,19 @@ def _explanations() -> dict[str, str]:
     texts["hidden"] = 'units of each hidden layer, by default 100; "/" between alternatives'
     texts["dropout"] = "share of the units of each hidden layer that rows are trained without"
     texts["activation"] = f"of all hidden layers: {either(HIDDEN)}"
+    texts["formats"] = formats_read()
     texts["members"] += "; by default one for each combination of values"
-    return {"extractor": f"{either(EXTRACTORS)}; default: {DEFAULT_EXTRACTOR}", "method": either(METHODS), **texts}
+    return {
+        "extractor": f"{either(EXTRACTORS)}; default: {DEFAULT_EXTRACTOR}",
+        "method": either(METHODS),
+        "formats": formats_read(),
+        **texts,
+    }
 
 
 def _run(args: Namespace) -> int:
     from fastmlp.images.extractors import DEFAULT_EXTRACTOR
+    from fastmlp.images.image_formats import chosen_formats
     from fastmlp.images.labelled import labelled_images
     from fastmlp.storage import MODEL
 
@@ -123,7 +131,8 @@ def _run(args: Namespace) -> int:
     if is_table:
         return train_on_table.train_and_save(args.output, args.plot, args.source, options, swept, members)
     extractor, yes = options.pop("extractor", DEFAULT_EXTRACTOR), options.pop("yes", False)
-    data = labelled_images(args.source, extractor, options.get("threads"))
+    formats = chosen_formats(options.pop("formats", None))
+    data = labelled_images(args.source, extractor, options.get("threads"), formats=formats)
     _confirm(data, yes)
     options["validation"] = _validation(data, options["validation"])
     options["refit"] = args.refit and options["validation"] is not None

@@ -31,11 +31,20 @@ class AsEstimator(Copied):
     extractor: ExtractorName
     method: Decision
 
-    def __init__(self, extractor: ExtractorName, method: Decision, refit: bool, **options: Unpack[EstimatorOptions]) -> None:
+    def __init__(
+        self,
+        extractor: ExtractorName,
+        method: Decision,
+        refit: bool,
+        formats: str | Sequence[str] | None,
+        **options: Unpack[EstimatorOptions],
+    ) -> None:
         super().__init__()
         checks.known_options("ImageClassifier", options, default_parameters().keys() if options else set())
         self.extractor, self.method = extractor, method
         self._options: dict[str, Any] = {**options, "refit": refit} if refit else {**options}
+        if formats is not None:
+            self._options["formats"] = formats
 
     if not TYPE_CHECKING:  # a type checker would take any attribute for one
 
@@ -110,7 +119,7 @@ def default_parameters() -> dict[str, Any]:
     from fastmlp.training.option_types import EstimatorOptions  # which nobody needs who only classifies
     from fastmlp.training.options import DEFAULTS
 
-    how = {"extractor": DEFAULT_EXTRACTOR, "method": "softmax", "refit": False}
+    how = {"extractor": DEFAULT_EXTRACTOR, "method": "softmax", "refit": False, "formats": None}
     return how | {name: DEFAULTS[name] for name in EstimatorOptions.__annotations__}
 
 

@@ -14,6 +14,7 @@ from fastmlp import checks
 from fastmlp.images.as_estimator import AsEstimator, changed, trained_with
 from fastmlp.images.decisions import check_networks, scores_by
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR
+from fastmlp.images.image_formats import ALL, chosen_formats
 from fastmlp.images.labelled import to_learn_from, with_labels
 from fastmlp.images.pillow import MAX_PIXELS
 from fastmlp.images.reading import read_chunk
@@ -22,7 +23,7 @@ from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chosen, Chunk
 from fastmlp.images.sources.source import Chunks, Source
 from fastmlp.images.verdicts import Batches, Verdicts
 from fastmlp.labels import short
-from fastmlp.literals import Decision, ExtractorName
+from fastmlp.literals import Decision, ExtractorName, FormatName
 from fastmlp.networks import records
 from fastmlp.networks.exported import Exportable, formula_of
 from fastmlp.networks.history import History
@@ -49,8 +50,9 @@ class ImageClassifier(AsEstimator, Exportable):
     ----------
     classes, networks, made_with
         Those of a trained classifier, see below.
-    extractor, method, refit, **options
-        How `fit` trains, see `train_folder`: all options of `train` but `sample_weight` and `on_epoch`, which `fit` takes.
+    extractor, method, refit, formats, **options
+        How `fit` trains, and what is read, see `train_folder`: all options of `train` but `sample_weight` and `on_epoch`, which
+        `fit` takes.
 
     Attributes
     ----------
@@ -99,9 +101,10 @@ class ImageClassifier(AsEstimator, Exportable):
         made_with: dict[str, Any] | None = None,
         *,
         refit: bool = False,
+        formats: str | Sequence[str] | None = None,
         **options: Unpack[EstimatorOptions],
     ) -> None:
-        super().__init__(extractor, method, refit, **options)
+        super().__init__(extractor, method, refit, formats, **options)
         if classes is not None or networks is not None:
             self._learn(list(classes or ()), tuple(networks or ()), made_with or {})
             self._options = trained_with(self.networks, self.made_with) | self._options
@@ -146,7 +149,7 @@ class ImageClassifier(AsEstimator, Exportable):
 
         Parameters
         ----------
-        X : n paths of PNG files, n images (H, W) of uint8 gray levels, (n, size) features, or the path of a folder
+        X : n paths of image files, n images (H, W) of uint8 gray levels, (n, size) features, or the path of a folder
             A folder is one as `train_folder` takes it.
         y : (n,), optional
             Their labels: text, numbers or booleans. Those of a folder's images it tells itself.
@@ -170,8 +173,9 @@ class ImageClassifier(AsEstimator, Exportable):
         from fastmlp.images.fitting import METHODS, train_labelled  # which nobody needs who only classifies
 
         method = checks.one_of("method", self.method, METHODS)
-        data = to_learn_from(X, y, self.extractor, self._options.get("threads"))
+        data = to_learn_from(X, y, self.extractor, self._options.get("threads"), self._formats())
         options = changed(self.get_params()) | {"extractor": self.extractor, "method": method}
+        options.pop("formats", None)
         fitted = train_labelled(data, sample_weight=sample_weight, on_epoch=on_epoch, **options)
         self._learn(fitted.classes, fitted.networks, fitted.made_with)
         return self
@@ -198,7 +202,10 @@ class ImageClassifier(AsEstimator, Exportable):
         return self._scores_of(X)
 
     def _scores_of(self, X: Any) -> NDArray[np.floating]:
-        return scores_by(self.networks, self.method, feature_rows(X, self.extractor, self._options.get("threads")))
+        return scores_by(self.networks, self.method, feature_rows(X, self.extractor, self._options.get("threads"), self._formats()))
+
+    def _formats(self) -> tuple[FormatName, ...]:
+        return chosen_formats(self._options.get("formats"))
 
     # -- verdicts -----------------------------------------------------------------------------------------------------------------
 
@@ -221,9 +228,16 @@ class ImageClassifier(AsEstimator, Exportable):
             return np.concatenate([self._scores_or_nan(part) for part in (features[:half], features[half:])])
 
     @checks.takes_options()
-    def verdicts(self, chunk: Chunk, strict: bool = False, max_pixels: int = MAX_PIXELS, stop: Stop | None = None) -> Verdicts:
+    def verdicts(
+        self,
+        chunk: Chunk,
+        strict: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        stop: Stop | None = None,
+        formats: Sequence[FormatName] = ALL,
+    ) -> Verdicts:
         """Classify one chunk of files; see reading.read_chunk."""
-        paths, features, errors, others, skipped, retry = read_chunk(chunk, self.extractor, strict, max_pixels, stop)
+        paths, features, errors, others, skipped, retry = read_chunk(chunk, self.extractor, strict, max_pixels, stop, formats)
         skipped += len(others)
         fine = np.array([error is None for error in errors], bool)
         known = self._scores_or_nan(features if fine.all() else features[fine])
@@ -259,6 +273,7 @@ class ImageClassifier(AsEstimator, Exportable):
         max_pixels: int = MAX_PIXELS,
         follow_symlinks: bool = False,
         done: Chosen | None = None,
+        formats: str | Sequence[str] | None = None,
     ) -> Batches:
         """Classify images, batch by batch.
 
@@ -274,7 +289,7 @@ class ImageClassifier(AsEstimator, Exportable):
         ordered : bool
             Whether batches come in the order of the paths' bytes, or of the list; else as they are done.
         strict : bool
-            Whether what is no PNG image becomes a row with an error; else it is skipped. Contents tell, not names. A file that was
+            Whether what is no image becomes a row with an error; else it is skipped. Contents tell, not names. A file that was
             named by itself always becomes a row.
         max_pixels : int
             An image of more pixels is an error, and no memory is taken for it. The default is 2**26.
@@ -282,12 +297,14 @@ class ImageClassifier(AsEstimator, Exportable):
             Whether links to folders are followed; not those that lead to a folder that they lie in.
         done : function, optional
             Which of a list of paths are left out: paths -> (n,) bool.
+        formats : str or list of str, optional
+            Which formats of images are read, as of `train_folder`; by default those that the classifier was made with, or all.
 
         Returns
         -------
         Batches
             An iterator of Verdicts. A file that cannot be read becomes a row with its error, and so does a folder that cannot be
-            listed. If a folder or an archive holds no PNG image at all, a ValueError ends it.
+            listed. If a folder or an archive holds no image at all, a ValueError ends it.
 
         Raises
         ------
@@ -300,9 +317,10 @@ class ImageClassifier(AsEstimator, Exportable):
         workers = thread_count(threads)
         size = checks.positive_int("batch_size", batch_size)
         done = checks.callback("done", done)
+        chosen = self._formats() if formats is None else chosen_formats(formats)
         chunks = Chunks(source, ordered=ordered, strict=strict, follow_symlinks=follow_symlinks, size=size)
-        work = partial(self.verdicts, strict=strict, max_pixels=max_pixels)
-        return Batches(source, chunks, work, workers, ordered, done)
+        work = partial(self.verdicts, strict=strict, max_pixels=max_pixels, formats=chosen)
+        return Batches(source, chunks, work, workers, ordered, done, chosen)
 
     def score(self, X: Images | StrPath, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
         """The accuracy on labelled images: see `evaluate`."""
@@ -330,7 +348,7 @@ class ImageClassifier(AsEstimator, Exportable):
         ValueError
             As `train_folder` does for a folder, and `MLP.evaluate` for rows; if a label is not among the classes.
         """
-        networks, data = self.networks, with_labels(X, y, self.extractor, self._options.get("threads"))
+        networks, data = self.networks, with_labels(X, y, self.extractor, self._options.get("threads"), self._formats())
         scores, labels = scores_by(networks, self.method, data.features), data.labels
         if labels.dtype.kind == "U" != self.classes_.dtype.kind:  # names, as folders have them
             by_name = dict(zip(self.classes, self.classes_.tolist(), strict=True))
@@ -374,3 +392,4 @@ class ClassifyOptions(TypedDict, total=False):
     max_pixels: int
     follow_symlinks: bool
     done: Chosen | None
+    formats: str | Sequence[str] | None

@@ -19,11 +19,11 @@ PASSING = {errno.ENOMEM, errno.ENOBUFS, errno.EMFILE, errno.ENFILE, errno.EIO, e
 
 
 class ImageError(ValueError):
-    """A file, or bytes, that cannot be read as a PNG image; the message is a sentence that names it."""
+    """A file, or bytes, that cannot be read as an image; the message is a sentence that names it."""
 
 
-class NoPNGError(ImageError):
-    """A file, or bytes, that do not begin as a PNG image does; or something that is no file."""
+class NoImageError(ImageError):
+    """A file, or bytes, that do not begin as an image does that somebody wants to be read; or something that is no file."""
 
 
 class RetryError(ImageError):
@@ -56,14 +56,14 @@ def content_of_bytes(name: str, data: bytes) -> Content:
 
 
 def opened(path: str) -> io.FileIO:
-    """A regular file, opened to be read; a NoPNGError for anything else, of which no device is opened, and no pipe waited for."""
+    """A regular file, opened to be read; a NoImageError for anything else, of which no device is opened, and no pipe waited for."""
     if stat.S_ISREG(os.stat(path).st_mode):  # to open a device might do something
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # should it be a FIFO by now
         file = os.open(path, flags)
         if stat.S_ISREG(os.fstat(file).st_mode):
             return io.FileIO(file)
         os.close(file)
-    raise NoPNGError(f"{path} is not a regular file")
+    raise NoImageError(f"{path} is not a regular file")
 
 
 @contextmanager

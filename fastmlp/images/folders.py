@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Unpack
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from fastmlp import checks
 from fastmlp.images.classifier import ClassifyOptions, ImageClassifier
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR
+from fastmlp.images.image_formats import chosen_formats
 from fastmlp.images.loading import load_model
 from fastmlp.images.reading import in_one, read_source
 from fastmlp.images.sources.source import Source, nothing_in
@@ -36,7 +38,12 @@ class Features(NamedTuple):
 
 
 @checks.takes_options()
-def extract_features(source: Source, extractor: ExtractorName = "ink", threads: int | None = None) -> Features:
+def extract_features(
+    source: Source,
+    extractor: ExtractorName = "ink",
+    threads: int | None = None,
+    formats: str | Sequence[str] | None = None,
+) -> Features:
     """Extract the features of all images of a source.
 
     Parameters
@@ -47,6 +54,9 @@ def extract_features(source: Source, extractor: ExtractorName = "ink", threads: 
         See fastmlp/images/extractors.py for what they are.
     threads : int, optional
         By default as many as there are cores. The results do not depend on it.
+    formats : str or list of str, optional
+        Which formats of images are read, of png, jpeg, bmp, gif, webp, tiff and ppm (with pgm and pbm); by default all. The
+        contents of a file tell its format; one of another format is no image.
 
     Returns
     -------
@@ -58,11 +68,12 @@ def extract_features(source: Source, extractor: ExtractorName = "ink", threads: 
     FileNotFoundError
         If the source is a path and nothing is there.
     OSError, ValueError
-        As `classify` does; if the folder or archive holds no PNG image, or no extractor has that name.
+        As `classify` does; if the folder or archive holds no image, or no extractor has that name.
     """
-    paths, features, errors, *_ = read_source(source, extractor, threads)
+    chosen = chosen_formats(formats)
+    paths, features, errors, *_ = read_source(source, extractor, threads, chosen)
     if not paths and isinstance(source, str | os.PathLike):
-        raise nothing_in(source)
+        raise nothing_in(source, chosen)
     return Features(
         [path for path, error in zip(paths, errors, strict=True) if error is None],
         features[[error is None for error in errors]],
@@ -77,6 +88,7 @@ def train_folder(
     extractor: ExtractorName = DEFAULT_EXTRACTOR,
     method: Method = "softmax",
     refit: bool = False,
+    formats: str | Sequence[str] | None = None,
     **options: Unpack[TrainOptions],
 ) -> ImageClassifier:
     """Train a classifier on a folder of labelled images.
@@ -84,8 +96,8 @@ def train_folder(
     Parameters
     ----------
     folder : path
-        Either with a folder of PNG files for each class, named as the class; or with an answer file
-        `correct-outputs-<class>.txt` for each class, and the PNG files beside them or in `train-images/`. A line of an
+        Either with a folder of image files for each class, named as the class; or with an answer file
+        `correct-outputs-<class>.txt` for each class, and the image files beside them or in `train-images/`. A line of an
         answer file is `name,1` or `name,0`, after an optional header `file_name,correct_answer`. Where there are answer
         files they decide, and the first one's order is the order of the samples.
     extractor : {"ink", "pixels", "strokes"}
@@ -96,6 +108,9 @@ def train_folder(
     refit : bool
         Whether to begin anew with all images once `validation`, a fraction, has told how many epochs are best, and to train for
         so many, which a schedule of the learning rate then spans; each network of "one-vs-rest" for its own.
+    formats : str or list of str, optional
+        Which formats of images are read, of png, jpeg, bmp, gif, webp, tiff and ppm (with pgm and pbm); by default all. The
+        contents of a file tell its format; one of another format is no image.
     **options
         Those of `train`. With "one-vs-rest" the network of class k has the seed `seed + k`, and `on_epoch` is called with the
         losses (K,) of all networks, as `train_many` does. A fraction of `validation` is held out of each class alike, and the
@@ -122,7 +137,7 @@ def train_folder(
     checks.path("folder", folder)
     how: dict[str, Any] = {**options}
     with_rows = {name: how.pop(name, None) for name in ("sample_weight", "on_epoch")}
-    return ImageClassifier(extractor=extractor, method=method, refit=refit, **how).fit(folder, **with_rows)
+    return ImageClassifier(extractor=extractor, method=method, refit=refit, formats=formats, **how).fit(folder, **with_rows)
 
 
 @checks.takes_options(ImageClassifier.classify)

@@ -15,9 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import arrays, checks, labels
 from fastmlp.images.content import ImageError
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR, EXTRACTORS
+from fastmlp.images.image_formats import ALL, SUFFIXES, wanted
 from fastmlp.images.reading import FeatureRows, read_source
 from fastmlp.images.samples import feature_rows
 from fastmlp.images.sources.source import can_name_a_file, nothing_in
+from fastmlp.literals import FormatName
 from fastmlp.writing import StrPath
 
 ANSWER_FILE = re.compile(r"correct-outputs-(.+)\.txt")
@@ -54,7 +56,12 @@ class LabelledImages(NamedTuple):
 
 
 def labelled_images(
-    folder: StrPath, extractor: str = DEFAULT_EXTRACTOR, threads: int | None = None, fewest: int = 2, strict: bool = True
+    folder: StrPath,
+    extractor: str = DEFAULT_EXTRACTOR,
+    threads: int | None = None,
+    fewest: int = 2,
+    strict: bool = True,
+    formats: Sequence[FormatName] = ALL,
 ) -> LabelledImages:
     """Read a folder of labelled images.
 
@@ -68,6 +75,8 @@ def labelled_images(
         Of how many classes there must be images.
     strict : bool
         Whether an image that cannot be read is an error, or one of `errors`.
+    formats : sequence of str
+        Those of images that are read; files of others are no images.
 
     Raises
     ------
@@ -75,32 +84,35 @@ def labelled_images(
         As `train_folder` does for the folder and the extractor.
     """
     checks.one_of("extractor", extractor, EXTRACTORS)
-    data = _labelled_images(
-        os.fsdecode(checks.path("folder", folder)), partial(_rows, extractor=extractor, threads=threads, strict=strict)
-    )
+    read = partial(_rows, extractor=extractor, threads=threads, strict=strict, formats=formats)
+    data = _labelled_images(os.fsdecode(checks.path("folder", folder)), read, formats)
     if len(classes := list(data.counts())) < fewest:
         if data.empty:
-            raise nothing_in(os.path.join(folder, data.empty[0]))
+            raise nothing_in(os.path.join(folder, data.empty[0]), formats)
         raise ValueError(f"{data.folder} must have images of at least two classes; got {classes}")
     return data
 
 
-def with_labels(X: Any, y: ArrayLike | None, extractor: str, threads: int | None, fewest: int = 1) -> LabelledImages:
+def with_labels(
+    X: Any, y: ArrayLike | None, extractor: str, threads: int | None, formats: Sequence[FormatName] = ALL, fewest: int = 1
+) -> LabelledImages:
     """Images with their labels beside them, or the path of a folder that has both; see `ImageClassifier.fit`."""
     if isinstance(X, str | os.PathLike):
         if y is not None:
             raise ValueError("y must be left out where X is a folder, whose images have their labels")
-        return labelled_images(X, extractor, threads, fewest)
+        return labelled_images(X, extractor, threads, fewest, formats=formats)
     if y is None:
         raise ValueError("y must hold a label for each image, or row of features; got None")
-    return LabelledImages("", [], feature_rows(X, extractor, threads), arrays.as_array("y", y))
+    return LabelledImages("", [], feature_rows(X, extractor, threads, formats), arrays.as_array("y", y))
 
 
-def to_learn_from(X: Any, y: ArrayLike | None, extractor: str, threads: int | None) -> LabelledImages:
+def to_learn_from(
+    X: Any, y: ArrayLike | None, extractor: str, threads: int | None, formats: Sequence[FormatName] = ALL
+) -> LabelledImages:
     """The same, with labels (n,) of two classes at least, which can name folders."""
-    data = with_labels(X, y, extractor, threads, fewest=2)
+    data = with_labels(X, y, extractor, threads, formats, fewest=2)
     if data.empty:
-        raise nothing_in(os.path.join(data.folder, data.empty[0]))
+        raise nothing_in(os.path.join(data.folder, data.empty[0]), formats)
     n = len(data.features)
     known = labels.classes_of(data.labels, n)
     for name in map(str, known.tolist()):
@@ -109,20 +121,20 @@ def to_learn_from(X: Any, y: ArrayLike | None, extractor: str, threads: int | No
     return data._replace(labels=known[labels.class_numbers("y", data.labels, known, n, np.intp)[:, 0]])
 
 
-def _rows(folder: str, extractor: str, threads: int | None, strict: bool) -> FeatureRows:
-    """The rows of all images of a folder; if strict, an ImageError for one that cannot be read."""
-    rows = read_source(folder, extractor, threads)
+def _rows(folder: str, extractor: str, threads: int | None, strict: bool, formats: Sequence[FormatName]) -> FeatureRows:
+    """The rows of all images of a folder; if strict, an ImageError for one that cannot be read, or is none, other than its name."""
+    rows = read_source(folder, extractor, threads, formats)
     if not strict:
         return rows
     for error in filter(None, rows.errors):
         raise ImageError(error)
     for path in rows.others:
-        if path.lower().endswith(".png"):
-            raise ImageError(f"{os.path.join(folder, path)} is not a PNG file")
+        if SUFFIXES.get(os.path.splitext(path)[1].lower()) in formats:
+            raise ImageError(f"{os.path.join(folder, path)} is no {wanted(formats)}")
     return rows
 
 
-def _labelled_images(folder: str, read: Callable[[str], FeatureRows]) -> LabelledImages:
+def _labelled_images(folder: str, read: Callable[[str], FeatureRows], formats: Sequence[FormatName]) -> LabelledImages:
     """The images of a training folder, and their labels."""
     if not os.path.exists(folder):
         raise FileNotFoundError(f"{folder} does not exist")
@@ -135,14 +147,14 @@ def _labelled_images(folder: str, read: Callable[[str], FeatureRows]) -> Labelle
             elif entry.is_dir() and not entry.name.startswith("."):
                 classes.append(entry.name)
     if answer_files:
-        return _answered_images(folder, answer_files, read)
+        return _answered_images(folder, answer_files, read, formats)
     if not classes:
         raise ValueError(f"{folder} has neither a folder for each class nor answer files (correct-outputs-<class>.txt)")
     rows = {name: read(os.path.join(folder, name)) for name in sorted(classes)}
     empty = [name for name in rows if not rows[name].paths]
     within = [name for name in rows if any("/" in path for path in rows[name].paths)]
     mixed = [name for name in rows if 0 < len(rows[name].paths) < len(rows[name].others) + rows[name].skipped]
-    doubts = {"no PNG file is in": empty, "images lie in folders within": within, "most files are no PNG files in": mixed}
+    doubts = {"no image file is in": empty, "images lie in folders within": within, "most files are no image files in": mixed}
     return LabelledImages(
         folder,
         [os.path.join(folder, name, path) for name in rows for path in rows[name].paths],
@@ -154,7 +166,9 @@ def _labelled_images(folder: str, read: Callable[[str], FeatureRows]) -> Labelle
     )
 
 
-def _answered_images(folder: str, answer_files: dict[str, str], read: Callable[[str], FeatureRows]) -> LabelledImages:
+def _answered_images(
+    folder: str, answer_files: dict[str, str], read: Callable[[str], FeatureRows], formats: Sequence[FormatName]
+) -> LabelledImages:
     """Images whose classes stand in answer files, a file for each class."""
     images = os.path.join(folder, "train-images")
     if not os.path.isdir(images):
@@ -162,7 +176,7 @@ def _answered_images(folder: str, answer_files: dict[str, str], read: Callable[[
     answers = {label: _read_answers(file) for label, file in sorted(answer_files.items())}
     paths, features, errors, *_ = read(images)
     if not paths:
-        raise nothing_in(images)
+        raise nothing_in(images, formats)
     rows = {path: row for row, path in enumerate(paths)}
     for label, answered in answers.items():
         if lacking := rows.keys() - answered.keys():

@@ -1,68 +1,60 @@
-"""PNG files to gray pixels, and back: the one room that knows Pillow.
-
-Pillow gets to see the chunks that hold the picture and nothing else of a file, after their lengths and checksums were
-found right, and the picture whole. So texts, profiles, and the further frames of an animation cost nothing and can do no
-harm, damage to them does not lose the picture, and no setting of the calling program lets half a picture pass for one.
-
-The header is looked at before anything else is read. It tells how many bytes the lines of the picture are, and these bound how
-much is read of the file, into how many chunks it may be cut, and the memory, which is taken only where the stream can fill it.
-"""
+"""Files <-> gray levels, by Pillow: what a file begins with tells its format, and that who decodes it."""
 
 from __future__ import annotations
 
 import io
 import os
-import re
-import struct
-import zlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import CancelledError
-from itertools import count
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.PngImagePlugin import PngImageFile
 
 from fastmlp import checks
-from fastmlp.images.content import Content, ImageError, NoPNGError, content_of_bytes, content_of_file, end_if, not_read
+from fastmlp.images.content import Content, ImageError, NoImageError, content_of_bytes, content_of_file, not_read
+from fastmlp.images.image_formats import ALL, HEAD, chosen_formats, image_format_of, wanted
+from fastmlp.images.picture_decoders import DECODERS, Decoder, upright
+from fastmlp.images.picture_headers import PictureHeader
+from fastmlp.images.png_pictures import bytes_of_png, decode_png
+from fastmlp.images.tiff_fields import BeyondError
+from fastmlp.literals import FormatName
 from fastmlp.threads import Stop
 from fastmlp.writing import StrPath
 
 MAX_PIXELS = 64 * 2**20
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-HEADER_START = b"\0\0\0\rIHDR"
-HEAD = len(SIGNATURE) + 25  # bytes: the signature, and the header chunk
-PICTURE_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
-GRAY, TRUECOLOUR, PALETTE = 0, 2, 3  # colour types
-CHANNELS = {GRAY: 1, TRUECOLOUR: 3, PALETTE: 1, 4: 2, 6: 4}
-DEPTHS = {GRAY: (1, 2, 4, 8, 16), PALETTE: (1, 2, 4, 8)}  # the others have 8 and 16 bits
-WHOLE, ADAM7 = [(0, 0, 1, 1)], [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
-NAME = re.compile(rb"\w{4}")  # of a chunk, for Pillow
-FEW_CHUNKS = 1 << 12  # of a file, and one more for each 64 bytes of lines
-DEFLATED = 1032  # bytes that one byte of a deflate stream stands for, at most
-PIECE = 1 << 14  # bytes of a stream that are inflated at a time, to a thousand times as many at most
-STRIP = 1 << 20  # pixels that become gray at a time
-NO_MEMORY = -9  # as Pillow's decoders tell it
+FIRST = 1 << 16  # bytes that are read first
+BYTES_PER_PIXEL = 8  # of a file, at most: as far as a header is looked for
 
 
 @checks.takes_options()
-def read_image(source: StrPath | bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Read a PNG image as gray levels.
+def read_image(
+    source: StrPath | bytes,
+    max_pixels: int = MAX_PIXELS,
+    *,
+    formats: str | Sequence[str] | None = None,
+    reduced: bool = False,
+) -> NDArray[np.uint8]:
+    """Read an image as gray levels.
 
-    Colours become luma, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), rounded as Pillow does. What is transparent, be it
-    by an alpha channel, by the alpha of palette entries, or as the one transparent colour of an image, is first
-    composited on white. Of 16-bit samples the high byte counts. Of an animation it is the picture that a viewer without
-    animation shows. Gamma and colour profiles are left aside. Damage beside the picture, to a text or at the end of the
-    file, does not lose it; damage within the picture is an error, whatever `PIL.ImageFile.LOAD_TRUNCATED_IMAGES` says.
+    Colours become luma, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), rounded as Pillow does; of a JPEG it is the luma that it
+    stores. What is transparent, be it by an alpha channel, by the alpha of palette entries, or as the one transparent colour of an
+    image, is first composited on white. Of 16-bit samples the high byte counts. Of an animation it is the picture that a viewer
+    without animation shows, of a TIFF the first page. How a JPEG, TIFF or WebP is to be turned, as EXIF tells, is obeyed. Gamma and
+    colour profiles are left aside. Damage beside the picture of a PNG, to a text or at the end of the file, does not lose it;
+    damage within the picture is an error, and a part of a picture is none, whatever `PIL.ImageFile.LOAD_TRUNCATED_IMAGES` says.
 
     Parameters
     ----------
     source : path or bytes
-        A regular file, or the contents of one. The contents tell whether it is a PNG, not the name.
+        A regular file, or the contents of one. The contents tell what it is, not the name.
     max_pixels : int
         An image of more pixels is refused before memory is taken for them. The default is 2**26.
+    formats : str or list of str, optional
+        Which are read, of png, jpeg, bmp, gif, webp, tiff and ppm (with pgm and pbm); by default all.
+    reduced : bool
+        Whether a JPEG is decoded with half its sides where the shorter one has 480 pixels, with a quarter from 2000 on, and with an
+        eighth from 4000 on. It takes less time, and is what classifiers see.
 
     Returns
     -------
@@ -72,43 +64,57 @@ def read_image(source: StrPath | bytes, max_pixels: int = MAX_PIXELS) -> NDArray
     Raises
     ------
     ImageError
-        If the file is missing, not a regular file, not a PNG, too large, truncated or damaged.
+        If the file is missing, not a regular file, no such image, too large, truncated or damaged.
     """
+    chosen = chosen_formats(formats)
     if isinstance(source, bytes):
-        return decode(content_of_bytes("the image", source), max_pixels)
+        return decode(content_of_bytes("the image", source), max_pixels, None, chosen, reduced)
     with content_of_file(os.fsdecode(checks.path("source", source))) as content:
-        return decode(content, max_pixels)
+        return decode(content, max_pixels, None, chosen, reduced)
 
 
-def decode(content: Content, max_pixels: int = MAX_PIXELS, stop: Stop | None = None) -> NDArray[np.uint8]:
-    """read_image for the bytes of a file; a CancelledError ends it soon once `stop` is set."""
-    name, has_end = content.name, False
+def decode(
+    content: Content,
+    max_pixels: int = MAX_PIXELS,
+    stop: Stop | None = None,
+    formats: Sequence[FormatName] = ALL,
+    reduced: bool = True,
+) -> NDArray[np.uint8]:
+    """read_image for the bytes of a file, with JPEGs reduced; a CancelledError ends it soon once `stop` is set."""
+    found, data = _wanted_format(content, formats)
+    if found == "png":
+        return decode_png(content, max_pixels, stop)
+    name, decoder = content.name, DECODERS[found]
     try:
-        header = _header(content, max_pixels)
-        most = header.most + content.beside
-        data = content.first(min(most, content.size))
-    except (OSError, MemoryError) as error:
-        raise not_read(name, error) from error
-    try:
-        picture = _picture(header, data, stop)
-        has_end = picture.has_end
-        return _gray_levels(picture, stop)
+        data, header = _begun(content, data, decoder, max_pixels)
+        levels, orientation = decoder.decode(data, header, reduced, stop)
+        return upright(levels, orientation)
     except (ImageError, CancelledError):
         raise
-    except MemoryError as error:
+    except (OSError, MemoryError) as error:
+        if isinstance(error, OSError) and error.errno is None:  # as Pillow's are
+            raise _damaged(name, error) from error
         raise not_read(name, error) from error
     except EOFError as error:
-        if content.size > most:
+        if content.size > len(data):
             size = f"{header.width} x {header.height} pixels"
-            raise ImageError(f"{name} has {content.size} bytes; of a picture of {size} at most {most} are read") from error
-        raise ImageError(f"{name} is damaged: {error}" if has_end else f"{name} is truncated") from error
-    except Exception as error:  # of damaged data Pillow makes an OSError, SyntaxError, ValueError, and others
-        raise ImageError(f"{name} is damaged: {error}") from error
+            raise ImageError(f"{name} has {content.size} bytes; of a picture of {size} at most {len(data)} are read") from error
+        raise ImageError(f"{name} is truncated") from error
+    except Exception as error:  # of damaged data Pillow makes many kinds
+        raise _damaged(name, error) from error
 
 
 def read_bytes(content: Content) -> bytes:
-    """The bytes of a PNG file, as far as `decode` looks at them."""
-    return content.first(min(_header(content, MAX_PIXELS).most + content.beside, content.size))
+    """The bytes of an image, as far as `decode` looks at them."""
+    found, data = _wanted_format(content, ALL)
+    if found == "png":
+        return bytes_of_png(content, MAX_PIXELS)
+    try:
+        return _begun(content, data, DECODERS[found], MAX_PIXELS)[0]
+    except (ImageError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise _damaged(content.name, error) from error
 
 
 def as_png(gray: NDArray[np.uint8]) -> bytes:
@@ -118,188 +124,40 @@ def as_png(gray: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-class _Header(NamedTuple):
-    width: int
-    height: int
-    depth: int  # bits per sample
-    colour_type: int
-    interlaced: bool
-
-    @property
-    def size(self) -> int:
-        """Bytes of the lines of the picture, before they are compressed."""
-        bits = CHANNELS[self.colour_type] * self.depth
-        passes = [(-((x - self.width) // dx), -((y - self.height) // dy)) for y, x, dy, dx in (ADAM7 if self.interlaced else WHOLE)]
-        return sum(rows * (1 + (columns * bits + 7) // 8) for columns, rows in passes if columns > 0)
-
-    @property
-    def most(self) -> int:
-        """Bytes of the picture in a file: no compressor makes more than an eighth more of the lines."""
-        return self.size + self.size // 8
+def _wanted_format(content: Content, formats: Sequence[FormatName]) -> tuple[FormatName, bytes]:
+    """The format of a file, and its first bytes; a NoImageError if nobody wants such files."""
+    try:
+        data = content.first(min(content.size, FIRST))
+    except (OSError, MemoryError) as error:
+        raise not_read(content.name, error) from error
+    found = image_format_of(data[:HEAD])
+    if found is None or found not in formats:
+        raise NoImageError(f"{content.name} is no {wanted(formats)}" if data else f"{content.name} is empty")
+    return found, data
 
 
-def _header(content: Content, max_pixels: int) -> _Header:
-    """What the first bytes of a file say, if these are those of a PNG file whose picture may be read."""
-    name, head = content.name, content.first(HEAD)
-    if not head.startswith(SIGNATURE):
-        raise NoPNGError(f"{name} is not a PNG file" if head else f"{name} is empty")
-    start = head[len(SIGNATURE) :][: len(HEADER_START)]
-    if start != HEADER_START[: len(start)]:
-        raise ImageError(f"{name} is damaged: it does not begin with a PNG header")
-    if len(head) < HEAD:
-        raise ImageError(f"{name} is truncated")
-    width, height, depth, colour_type, interlaced = struct.unpack_from(">IIBBxxB", head, len(SIGNATURE) + 8)
-    if zlib.crc32(head[-21:-4]) != int.from_bytes(head[-4:]):
-        raise ImageError(f"{name} is damaged: a checksum is wrong")
+def _begun(content: Content, data: bytes, decoder: Decoder, max_pixels: int) -> tuple[bytes, PictureHeader]:
+    """What is read of a file, and what its header says; an ImageError if its picture may not be read."""
+    name, size = content.name, content.size
+    while True:
+        try:
+            header = decoder.header(data)
+            break
+        except BeyondError as error:
+            if error.needed > BYTES_PER_PIXEL * max_pixels + content.beside:
+                raise ImageError(f"{name} has its picture up to byte {error.needed}: that is too far to be read") from error
+            if error.needed <= size:
+                data = content.first(min(size, max(error.needed, 2 * len(data))))
+            if len(data) < error.needed:
+                raise ImageError(f"{name} is truncated") from error
+    width, height = header.width, header.height
     if width * height > max_pixels:
         raise ImageError(f"{name} has {width} x {height} pixels; at most {max_pixels} are read")
-    if width * height == 0 or colour_type not in CHANNELS or depth not in DEPTHS.get(colour_type, (8, 16)):
-        kind = f"{width} x {height} pixels of colour type {colour_type} and depth {depth}"
-        raise ImageError(f"{name} is damaged: its header says {kind}")
-    return _Header(width, height, depth, colour_type, interlaced > 0)
+    if width <= 0 or height <= 0:
+        raise ImageError(f"{name} is damaged: its header says {width} x {height} pixels")
+    most = min(size, header.most + content.beside)
+    return (data if len(data) >= most else content.first(most)), header
 
 
-class _Picture(NamedTuple):
-    header: _Header
-    head: bytes  # a PNG file up to its picture: the header, and the palette with its alphas
-    stream: memoryview  # the contents of the IDAT chunks
-    has_end: bool  # whether there was an IEND chunk
-    transparent: bytes  # the one transparent colour, as the tRNS chunk of an image without a palette holds it
-
-
-def _picture(header: _Header, data: bytes, stop: Stop | None) -> _Picture:
-    """The picture that the chunks of a file hold; an EOFError where one is missing."""
-    kind, head, stream, transparent = b"", bytearray(data[:HEAD]), bytearray(), b""
-    for kind, chunk in _chunks(data, FEW_CHUNKS + header.size // 64, stop):
-        if kind == b"IDAT":
-            stream += chunk[8:-4]
-        elif kind == b"tRNS" and header.colour_type in (GRAY, TRUECOLOUR):
-            transparent = bytes(chunk[8:-4])  # not for Pillow, which would compare it with samples scaled to 8 bits
-        elif kind == b"tRNS" or (kind == b"PLTE" and not stream):
-            head += chunk
-    head += b"\0\0\0\0IDAT"
-    return _Picture(header, bytes(head), memoryview(stream), kind == b"IEND", transparent)
-
-
-def _chunks(data: bytes, most: int, stop: Stop | None) -> Iterator[tuple[bytes, memoryview]]:
-    """The type and all bytes of each chunk behind the header that is right: length (4), type (4), contents, checksum (4).
-
-    They end with IEND, or once the picture has begun where the file does, or where something has no name that a chunk may have:
-    behind that Pillow reads nothing. What is damaged beside the picture is passed over.
-    More than `most` of them are an error.
-    """
-    view, start, kind, has_begun = memoryview(data), HEAD, b"", False
-    for number in count():
-        if kind == b"IEND":
-            return
-        if number == most:
-            raise ValueError(f"it is cut into more than {most} chunks")
-        if number % FEW_CHUNKS == 0:
-            end_if(stop)
-        length, kind = int.from_bytes(view[start : start + 4]), bytes(view[start + 4 : start + 8])
-        chunk = view[start : start + 12 + length]
-        if len(chunk) < 12 + length:
-            if kind in PICTURE_CHUNKS or not has_begun:
-                raise EOFError
-            return
-        if zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:]):
-            yield kind, chunk
-        elif (
-            kind in PICTURE_CHUNKS or _hides_a_part(chunk) or not (has_begun or kind[0] & 32)
-        ):  # a small first letter: to be missed
-            raise ValueError("a checksum is wrong")
-        if has_begun and not NAME.match(kind):
-            return
-        has_begun = has_begun or kind == b"IDAT"
-        start += len(chunk)
-
-
-def _hides_a_part(chunk: memoryview) -> bool:
-    """Whether a chunk with a wrong checksum may be one of the picture of damaged type, or end behind one by a damaged length."""
-    contents, checksum = bytes(chunk[8:-4]), int.from_bytes(chunk[-4:])
-    return any(kind in contents or zlib.crc32(contents, zlib.crc32(kind)) == checksum for kind in PICTURE_CHUNKS)
-
-
-def _gray_levels(picture: _Picture, stop: Stop | None) -> NDArray[np.uint8]:
-    """The gray levels (H, W), a strip of lines after the other."""
-    (width, height, depth, colour_type, _), transparent = picture.header, picture.transparent
-    if DEFLATED * len(picture.stream) < picture.header.size:
-        raise EOFError(f"its picture is truncated, {len(picture.stream)} bytes cannot hold {picture.header.size}")
-    head = PngImageFile(io.BytesIO(picture.head))  # Image.open would warn of what max_pixels allows
-    if colour_type == PALETTE and head.palette is None:
-        raise ValueError("it has no palette")
-    image = _decoded(picture, head, str(head.tile[0][3]), stop)
-    image.palette, image.info = head.palette, head.info
-    # Of 16-bit colours Pillow keeps the high bytes; read with the low byte first, it takes the others for these.
-    low_bytes = _decoded(picture, head, "RGB;16L", stop) if transparent and (colour_type, depth) == (TRUECOLOUR, 16) else None
-    levels, rows = np.empty((height, width), np.uint8), max(1, STRIP // width)
-    for top in range(0, height, rows):
-        end_if(stop)
-        strip = _strip(image, top, rows)
-        out = levels[top : top + rows]
-        out[:] = _gray_of(strip)
-        if transparent:
-            out[_is_transparent(picture, strip, low_bytes and _strip(low_bytes, top, rows))] = 255
-    return levels
-
-
-def _strip(image: Image.Image, top: int, rows: int) -> Image.Image:
-    """Some lines of an image."""
-    if rows >= image.height:
-        return image
-    return image._new(image.im.crop((0, top, image.width, min(top + rows, image.height))))  # Image.crop might warn of its size
-
-
-def _gray_of(image: Image.Image) -> NDArray[np.uint8]:
-    """The gray levels of an image, on white."""
-    if image.mode in ("P", "LA", "RGBA"):
-        image = image.convert("RGBA")
-        page = Image.new("RGB", image.size, "white")
-        page.paste(image, mask=image)
-        image = page
-    deep = image.mode.startswith("I")  # 16-bit gray, which Pillow would clip: all but the darkest would become white
-    return (np.asarray(image) >> 8).astype(np.uint8) if deep else np.asarray(image.convert("L"))
-
-
-def _decoded(picture: _Picture, head: Image.Image, raw_mode: str, stop: Stop | None) -> Image.Image:
-    """The samples as Pillow unpacks them; not by its `load`, which lets damage pass where the calling program has told it to."""
-    image, at, status, wrong = Image.new(head.mode, head.size), 0, 0, 0
-    decoder = Image._getdecoder(head.mode, "zip", (raw_mode, picture.header.interlaced))
-    decoder.setimage(image.im, (0, 0, *head.size))
-    while at < len(picture.stream) and status >= 0:  # below 0 it is at the end, or has found something wrong
-        end_if(stop)
-        status, wrong = decoder.decode(picture.stream[at : at + PIECE])
-        at += status
-    if wrong == NO_MEMORY:
-        raise MemoryError
-    # A stream that ends between two lines is a picture to Pillow, and black from there on.
-    if status >= 0 or wrong or picture.header.interlaced or not np.asarray(_strip(image, image.height - 1, 1)).any():
-        _check_length(picture, stop)
-    if status >= 0 or wrong:
-        raise ValueError("its picture cannot be decoded")
-    return image
-
-
-def _check_length(picture: _Picture, stop: Stop | None) -> None:
-    """EOFError unless all lines are there."""
-    inflater, size = zlib.decompressobj(), 0
-    for at in range(0, len(picture.stream), PIECE):
-        end_if(stop)
-        size += len(inflater.decompress(picture.stream[at : at + PIECE]))
-        if size >= picture.header.size:
-            return
-    raise EOFError(f"its picture is truncated, {size} of {picture.header.size} bytes are there")
-
-
-def _is_transparent(picture: _Picture, image: Image.Image, low_bytes: Image.Image | None) -> NDArray[np.bool_]:
-    """Where a picture of gray or colours has its transparent colour (H, W)."""
-    samples = np.asarray(image.convert("L") if image.mode == "1" else image).reshape(*image.size[::-1], -1)
-    colour = np.frombuffer(picture.transparent, ">u2", count=samples.shape[2])
-    if low_bytes is not None:
-        is_equal = (samples == colour >> 8) & (np.asarray(low_bytes) == colour & 255)
-    elif picture.header.depth < 16:
-        largest = 2**picture.header.depth - 1
-        is_equal = samples == (colour & largest) * (255 // largest)  # scaled to 8 bits as the samples are
-    else:
-        is_equal = samples == colour
-    return is_equal.all(axis=2)
+def _damaged(name: str, error: Exception) -> ImageError:
+    return ImageError(f"{name} is damaged, or of a kind that is not read: {error}")

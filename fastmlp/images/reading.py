@@ -1,14 +1,15 @@
 """From files to rows of features, chunk by chunk: by the compiled reader, and what that refuses by Pillow.
 
 The two give the same pixels, bit for bit. The compiled reader knows the common kinds of PNG, and has nothing to say of a file in
-which anything at all is wrong; then Pillow's answer, pixels or error, is the answer.
+which anything at all is wrong; then Pillow's answer, pixels or error, is the answer. Files of other formats are Pillow's from the
+beginning.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
@@ -17,15 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
-from fastmlp.images.content import Content, ImageError, NoPNGError, RetryError, content_of_file, end_if, not_read
+from fastmlp.images.content import Content, ImageError, NoImageError, RetryError, content_of_file, end_if, not_read
 from fastmlp.images.extractors import EXTRACTORS, extract
+from fastmlp.images.image_formats import ALL, HEAD, SUFFIXES, image_format_of
 from fastmlp.images.pillow import MAX_PIXELS, decode, read_bytes
 from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
 from fastmlp.images.sources.archives import members
-from fastmlp.images.sources.chunk import Chunk, Failure
+from fastmlp.images.sources.chunk import SLOW, Chunk, Failure
 from fastmlp.images.sources.source import Chunks, Source
 from fastmlp.kernels.compile import is_compiled
 from fastmlp.kernels.images import files, png
+from fastmlp.literals import FormatName
 from fastmlp.threads import InThreads, Stop, thread_count
 
 FILES_BY_PILLOW = 1000  # files of a source that Pillow has read before compiled code is loaded from its cache
@@ -45,15 +48,22 @@ class FeatureRows(NamedTuple):
     """(n, size), NaN where there is an error."""
     errors: list[str | None]
     others: list[str]
-    """Files that are no PNG, and have no row."""
+    """Files that are no images of the formats wanted, and have no row."""
     skipped: int
     """How much was no file at all."""
     retry: list[int]
     """Which rows have an error that is no fault of the file, so that another try may go well."""
 
 
-def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int, stop: Stop | None = None) -> FeatureRows:
-    """The features of a chunk of files. What is no PNG is an error if strict, and if the caller named each file.
+def read_chunk(
+    chunk: Chunk,
+    extractor: str,
+    strict: bool,
+    max_pixels: int,
+    stop: Stop | None = None,
+    formats: Sequence[FormatName] = ALL,
+) -> FeatureRows:
+    """The features of a chunk of files. What is no image is an error if strict, and if the caller named each file.
 
     Once `stop` is set nobody wants to know any more, and a CancelledError ends it soon.
     """
@@ -66,7 +76,8 @@ def read_chunk(chunk: Chunk, extractor: str, strict: bool, max_pixels: int, stop
             failed = (Failure(row, path, str(reason), isinstance(reason, RetryError)) for row, path in enumerate(chunk.paths()))
             chunk = chunk._replace(failed=tuple(failed))
     with archive or nullcontext():
-        return _read_open(_OpenChunk(chunk, chunk.paths(), archive), extractor, strict or not chunk.place, max_pixels, stop)
+        opened = _OpenChunk(chunk, chunk.paths(), archive)
+        return _read_open(opened, extractor, strict or not chunk.place, max_pixels, stop, formats)
 
 
 class _OpenChunk(NamedTuple):
@@ -83,48 +94,50 @@ class _OpenChunk(NamedTuple):
         return nullcontext(self.archive.content(self.chunk.members[index], f"{place}: {path}"))
 
 
-def _read_open(opened: _OpenChunk, extractor: str, strict: bool, max_pixels: int, stop: Stop | None) -> FeatureRows:
+def _read_open(
+    opened: _OpenChunk, extractor: str, strict: bool, max_pixels: int, stop: Stop | None, formats: Sequence[FormatName]
+) -> FeatureRows:
     chunk, paths, _ = opened
     features = np.full((chunk.length, EXTRACTORS[extractor].size), np.nan)
     outcomes = np.full(chunk.length, files.REFUSED, np.uint8)
-    if chunk.known >= FILES_BY_PILLOW or is_compiled(files.read_files):
+    seem_slow = len(SLOW.findall(chunk.names)) == chunk.length  # compiled code would open them in vain
+    if "png" in formats and not seem_slow and (chunk.known >= FILES_BY_PILLOW or is_compiled(files.read_files)):
         _read_compiled(features, outcomes, opened, extractor, max_pixels, stop)
     errors: list[str | None] = [None] * chunk.length
     retry = np.zeros(chunk.length, bool)
     for failure in chunk.failed:
         errors[failure.row], retry[failure.row] = failure.why, failure.retry
         outcomes[failure.row] = files.REFUSED
+    others = set() if strict else _others_among(np.flatnonzero(outcomes == files.NO_PNG).tolist(), opened, formats, stop)
     for index in np.flatnonzero(outcomes != files.READ).tolist():
         end_if(stop)
-        if errors[index] is None and (strict or outcomes[index] != files.NO_PNG):
+        if errors[index] is None and index not in others:
             try:
                 with opened.content(index) as content:
-                    features[index] = extract([decode(content, max_pixels, stop)], extractor)[0]
+                    features[index] = extract([decode(content, max_pixels, stop, formats)], extractor)[0]
             except ImageError as error:
                 errors[index], retry[index] = str(error), isinstance(error, RetryError)
-                outcomes[index] = files.NO_PNG if isinstance(error, NoPNGError) else files.REFUSED
-            else:
-                outcomes[index] = files.READ
-    others = [] if strict else np.flatnonzero(outcomes == files.NO_PNG).tolist()
-    left = np.delete(np.arange(chunk.length), others)
+                if isinstance(error, NoImageError) and not strict:
+                    others.add(index)
+    left, passed = np.delete(np.arange(chunk.length), sorted(others)), [paths[k] for k in sorted(others)]
     again = np.flatnonzero(retry[left]).tolist()
     if not others:
         return FeatureRows(paths, features, errors, [], chunk.skipped, again)
-    return FeatureRows(
-        [paths[k] for k in left], features[left], [errors[k] for k in left], [paths[k] for k in others], chunk.skipped, again
-    )
+    return FeatureRows([paths[k] for k in left], features[left], [errors[k] for k in left], passed, chunk.skipped, again)
 
 
-def read_chunks(source: Source, extractor: str, threads: int | None = None) -> Iterator[FeatureRows]:
+def read_chunks(
+    source: Source, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL
+) -> Iterator[FeatureRows]:
     """The features of a source, chunk by chunk."""
     checks.one_of("extractor", extractor, EXTRACTORS)
-    read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS)
+    read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS, formats=formats)
     return InThreads(read, Chunks(source), thread_count(threads))
 
 
-def read_source(source: Source, extractor: str, threads: int | None = None) -> FeatureRows:
+def read_source(source: Source, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL) -> FeatureRows:
     """The features of a source, in one."""
-    parts = list(read_chunks(source, extractor, threads))
+    parts = list(read_chunks(source, extractor, threads, formats))
     size = EXTRACTORS[extractor].size
     return FeatureRows(
         [path for part in parts for path in part.paths],
@@ -143,7 +156,7 @@ def in_one(parts: Sequence[tuple[int, Sequence[int]]]) -> list[int]:
 
 
 def reader(source: str) -> Callable[[str], bytes]:
-    """A function that gives the contents of PNG files by their paths in a folder or an archive; or as they are given, for ""."""
+    """A function that gives the contents of images by their paths in a folder or an archive; or as they are given, for ""."""
     if not source or os.path.isdir(source):
         return partial(_contents_of_file, source)
     with open_archive(source) as archive:
@@ -188,15 +201,55 @@ def _read_compiled(
     else:
         names = np.frombuffer(bytearray(chunk.names), np.uint8)
         starts = np.concatenate([[0], np.flatnonzero(names == 0)[:-1] + 1])
-        try:
-            folder = os.open(chunk.place or ".", files.FOLDER_FLAGS)
-        except OSError:
-            return  # each file will tell
-        try:
-            named = files.InFolder(folder, names, starts)
-            files.read_files(features, outcomes, scratch, flag, named, NO_PLACES, code, max_pixels)
-        finally:
+        with _folder_of(opened) as folder:
+            if folder is not None:  # else each file will tell
+                named = files.InFolder(folder, names, starts)
+                files.read_files(features, outcomes, scratch, flag, named, NO_PLACES, code, max_pixels)
+
+
+def _others_among(indices: list[int], opened: _OpenChunk, formats: Sequence[FormatName], stop: Stop | None) -> set[int]:
+    """Which of some files, that are no PNGs, are no images of other formats either, as far as their first bytes can be had."""
+    if not set(formats) - {"png"}:
+        return set(indices)
+    others = set[int]()
+    with _folder_of(opened) as folder:
+        for index in indices:
+            end_if(stop)
+            if f".{opened.paths[index].rpartition('.')[2].lower()}" in SUFFIXES:
+                continue  # it may well be one: to look at all of it is little more
+            try:
+                if folder is None:
+                    with opened.content(index) as content:
+                        head = content.first(HEAD)
+                else:
+                    head = _head_of_file(opened.paths[index], folder)
+            except (OSError, ValueError, MemoryError):
+                continue
+            if image_format_of(head) not in formats:
+                others.add(index)
+    return others
+
+
+@contextmanager
+def _folder_of(opened: _OpenChunk) -> Iterator[int | None]:
+    """The folder that the files of a chunk are named from, open; None if they are in an archive, or if no folder can be opened."""
+    try:
+        folder = os.open(opened.chunk.place or ".", files.FOLDER_FLAGS) if files.POSSIBLE and opened.archive is None else None
+    except OSError:
+        folder = None
+    try:
+        yield folder
+    finally:
+        if folder is not None:
             os.close(folder)
+
+
+def _head_of_file(name: str, folder: int) -> bytes:
+    file = os.open(name, files.OPEN_FLAGS, dir_fd=folder)
+    try:
+        return os.pread(file, HEAD, 0)
+    finally:
+        os.close(file)
 
 
 def _beginning(opened: _OpenChunk, index: int) -> bytes | None:

@@ -12,13 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import arrays, checks
 from fastmlp.images.content import ImageError
 from fastmlp.images.extractors import EXTRACTORS, extract
+from fastmlp.images.image_formats import ALL
 from fastmlp.images.reading import read_source
+from fastmlp.literals import FormatName
 from fastmlp.writing import StrPath
 
 Images = ArrayLike | Sequence[StrPath] | Sequence[NDArray[np.uint8]]  # or rows of features
 
 
-def features_of(X: Any, extractor: str, *, threads: int | None = None, strict: bool = True) -> NDArray[np.float64]:
+def features_of(
+    X: Any, extractor: str, *, threads: int | None = None, strict: bool = True, formats: Sequence[FormatName] = ALL
+) -> NDArray[np.float64]:
     """The features (n, size) of n images.
 
     X holds paths, (n,) or (n, 1), or gray levels (H, W) each. A file that cannot be read is an ImageError if strict, else a row
@@ -27,25 +31,25 @@ def features_of(X: Any, extractor: str, *, threads: int | None = None, strict: b
     images = X if isinstance(X, list | tuple) else np.asarray(X)
     if isinstance(images, np.ndarray):
         if images.ndim == 0:
-            raise ValueError(f"X must hold paths of PNG files, or images (H, W) of uint8 gray levels; got {checks.shown(X)}")
+            raise ValueError(f"X must hold paths of image files, or images (H, W) of uint8 gray levels; got {checks.shown(X)}")
         if images.ndim == 2 and images.shape[1] == 1 and images.dtype.kind in "OU":  # a column of a data frame
             images = images[:, 0]
     images = list(images)
     if not images or not isinstance(images[0], str | os.PathLike):
         return extract(images, extractor, "X")
-    rows = read_source(images, extractor, threads)
+    rows = read_source(images, extractor, threads, formats)
     for error in filter(None, rows.errors if strict else ()):
         raise ImageError(error)
     return rows.features
 
 
-def feature_rows(X: Any, extractor: str, threads: int | None = None) -> NDArray[np.floating]:
+def feature_rows(X: Any, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL) -> NDArray[np.floating]:
     """The same, but what is 2-D are numbers, (n, size): rows of features, which are given back."""
     dimensions = np.ndim(X[0]) + 1 if isinstance(X, list | tuple) and len(X) else getattr(X, "ndim", 1)
     if dimensions != 2 or np.shape(X)[1] == 1:  # a column of paths
-        return features_of(X, extractor, threads=threads)
+        return features_of(X, extractor, threads=threads, formats=formats)
     size = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)].size
     if np.shape(X)[1] != size:
-        expected = f"paths of PNG files, images (H, W) of uint8 gray levels, or rows of {size} features for {extractor!r}"
+        expected = f"paths of image files, images (H, W) of uint8 gray levels, or rows of {size} features for {extractor!r}"
         raise ValueError(f"X must hold {expected}; got an array {np.shape(X)}")
     return arrays.matrix("X", X)

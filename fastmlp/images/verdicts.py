@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import interrupts
+from fastmlp.images.image_formats import ALL
 from fastmlp.images.sources.chunk import Chosen, Chunk
 from fastmlp.images.sources.source import Chunks, Source, nothing_in
 from fastmlp.labels import short
+from fastmlp.literals import FormatName
 from fastmlp.networks.metrics import listing
 from fastmlp.threads import InThreads
 
@@ -27,7 +29,7 @@ class Verdicts(NamedTuple):
     """(n, K), columns in the order of the classes; NaN where there is an error."""
     errors: list[str | None]
     skipped: int = 0
-    """How many other files there were, that are no PNG images."""
+    """How many other files there were, that are no images."""
     retry: Sequence[int] = ()
     """Which rows have an error that is no fault of the file: memory, descriptors or a disk failed, and another try may go well."""
 
@@ -54,9 +56,10 @@ class Batches(Iterator[Verdicts]):
         threads: int,
         ordered: bool,
         done: Chosen | None,
+        formats: Sequence[FormatName] = ALL,
     ) -> None:
         self._chunks = chunks
-        self._batches = _batches(source, chunks, work, threads, ordered, done)
+        self._batches = _batches(source, chunks, work, threads, ordered, done, formats)
 
     @property
     def total(self) -> int | None:
@@ -78,6 +81,7 @@ def _batches(
     threads: int,
     ordered: bool,
     done: Chosen | None,
+    formats: Sequence[FormatName],
 ) -> Generator[Verdicts]:
     empty = every.within
     chunks: Iterator[Chunk] = every
@@ -88,7 +92,7 @@ def _batches(
         empty = empty and not verdicts.paths
         yield verdicts
     if empty:
-        raise nothing_in(source)
+        raise nothing_in(source, formats)
 
 
 def _left_of(chunks: Chunks, done: Chosen) -> Iterator[Chunk]:

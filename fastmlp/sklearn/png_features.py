@@ -18,7 +18,7 @@ ERRORS = ("nan", "raise")
 
 
 class PNGFeatures(TransformerMixin, BaseEstimator):
-    """Images, or the paths of PNG files, to rows of features.
+    """Images, or the paths of image files, to rows of features.
 
     It learns nothing: `transform` may be called without `fit`. In a ColumnTransformer it takes the column that holds the paths.
 

@@ -160,7 +160,7 @@ def test_a_folder_that_does_not_look_like_classes_needs_a_yes(project, monkeypat
     monkeypatch.chdir(folder)
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))  # which is no terminal
     found = "fastmlp: 51 images: data 41, test-images 10\n"
-    doubt = "fastmlp: the folders in . may be no classes: no PNG file is in tests; images lie in folders within data"
+    doubt = "fastmlp: the folders in . may be no classes: no image file is in tests; images lie in folders within data"
     assert main(list(map(str, command))) == 2
     assert capsys.readouterr() == ("", f"{found}{doubt}; give --yes to train all the same\n")
     assert not command[3].exists()

@@ -103,7 +103,7 @@ def test_each_epoch_is_told():
 def test_parameters_are_the_options_of_training():
     classifier = ImageClassifier(hidden=8, seed=0)
     parameters = classifier.get_params()
-    beside = {"extractor": "strokes", "method": "softmax", "refit": False}
+    beside = {"extractor": "strokes", "method": "softmax", "refit": False, "formats": None}
     of_train = {name: option.default for name, option in OPTIONS.items() if "train" in option.of}
     assert parameters | {"sample_weight": None, "on_epoch": None} == beside | of_train | {"hidden": 8, "seed": 0}
     assert repr(classifier) == "ImageClassifier(hidden=8, seed=0)"
@@ -183,7 +183,7 @@ def test_bad_input_is_told_in_a_sentence(paths):
         (paths, ["lying"] * 28, "y must hold at least two classes"),
         (paths, ["a\ud800"] * 14 + ["b"] * 14, "y must hold labels that can name a folder"),
         (np.zeros((28, 7)), LABELS, r"X must hold paths .* or rows of 324 features for 'strokes'; got an array \(28, 7\)"),
-        (5, LABELS, "X must hold paths of PNG files, or images"),
+        (5, LABELS, "X must hold paths of image files, or images"),
     ]:
         with pytest.raises(ValueError, match=message):
             ImageClassifier(**QUICK).fit(X, y)

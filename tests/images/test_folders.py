@@ -53,7 +53,7 @@ def test_same_features_for_any_thread_count(many, extractor):
 def test_bad_sources_and_extractors_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         extract_features(tmp_path / "none")
-    with pytest.raises(ValueError, match="holds no PNG file"):
+    with pytest.raises(ValueError, match="holds no image file"):
         extract_features(tmp_path)
     with pytest.raises(ValueError, match="did you mean 'ink'"):
         extract_features([], "inc")

@@ -110,7 +110,7 @@ def test_if_strict_what_is_no_png_becomes_a_row_too(everything):
     assert rows.others == []
     assert rows.paths == sorted([*names, *others], key=os.fsencode)
     told = dict(zip(rows.paths, rows.errors, strict=True))
-    assert told["text.png"] == f"{folder / 'text.png'} is not a PNG file"
+    assert told["text.png"] == f"{folder / 'text.png'} is no image file (PNG, JPEG, BMP, GIF, WebP, TIFF, PPM)"
     assert told["empty.png"] == f"{folder / 'empty.png'} is empty"
 
 
@@ -336,11 +336,11 @@ def test_a_folder_of_nothing_but_other_things_holds_no_png(tmp_path, classifier)
     (tmp_path / "text.png").write_text("text")
     (tmp_path / "sub").mkdir()
     for threads in (1, 2):
-        with pytest.raises(ValueError, match=r"holds no PNG file$"):
+        with pytest.raises(ValueError, match=r"holds no image file; it holds 1 \.png$"):
             classify_folder(classifier, tmp_path, threads)
     assert classify_folder(classifier, tmp_path, strict=True).errors == [
         f"{tmp_path / 'pipe.png'} is not a regular file",
-        f"{tmp_path / 'text.png'} is not a PNG file",
+        f"{tmp_path / 'text.png'} is no image file (PNG, JPEG, BMP, GIF, WebP, TIFF, PPM)",
     ]
 
 

@@ -57,8 +57,8 @@ def test_a_file_that_cannot_be_read_is_an_error_or_a_row_of_nan(paths):
 
 def test_what_is_neither_paths_nor_images_is_refused(paths):
     for X, error, message in [
-        (str(paths[0]), ValueError, "X must hold paths of PNG files, or images .* got '"),
-        (paths[0], ValueError, "X must hold paths of PNG files, or images"),
+        (str(paths[0]), ValueError, "X must hold paths of image files, or images .* got '"),
+        (paths[0], ValueError, "X must hold paths of image files, or images"),
         ([*paths, None], TypeError, "a path must be"),
         ([paths[0].parent], fastmlp.ImageError, "is not a regular file"),
         (np.zeros((2, 8, 8)), ValueError, r"X\[0\] must be an array \(H, W\) of uint8 gray levels; got float64 \(8, 8\)"),

@@ -72,7 +72,7 @@ class Report:
     Attributes
     ----------
     skipped : int
-        Files that have no row, as they are no PNG; for the caller to count.
+        Files that have no row, as they are no images; for the caller to count.
     """
 
     def __init__(self, classes: Sequence[str], title: str = "Classification report"):

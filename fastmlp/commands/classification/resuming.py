@@ -143,7 +143,7 @@ class Samples:
         """A ValueError if the model says something else of these images, as far as they are still there, than their rows do."""
         for _, name, written in (*self._first, *self._least_certain):
             try:
-                image = read_image(read(name), max_pixels)
+                image = read_image(read(name), max_pixels, reduced=True)
             except (OSError, ValueError):
                 continue
             scores = as_written(model.scores(extract([image], model.extractor))[0])

@@ -19,7 +19,7 @@ Read = Callable[[str], bytes]
 def picture(read: Read, path: str, alt: str) -> str:
     """The image at a path, of which `read` gives the bytes; where it cannot be read, why. Neither text may hold marks of HTML."""
     try:
-        gray = read_image(read(path))
+        gray = read_image(read(path), reduced=True)
     except Exception as error:  # whatever reading raises: a page is more than one of its images
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return f'<div class="gone"><span>{escaped(reason)}</span></div>'

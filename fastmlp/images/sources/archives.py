@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.images.content import NoPNGError, opened, read_at
-from fastmlp.images.pillow import SIGNATURE
+from fastmlp.images.content import NoImageError, opened, read_at
+from fastmlp.images.image_formats import image_format_of
 from fastmlp.images.sources.archive_reading import OpenArchive
 from fastmlp.kernels.images import archive, tar_headers, zip_headers
 from fastmlp.kernels.images.names import chosen_names, keep_last, sorted_names, starts_of
@@ -72,11 +72,11 @@ def _both_ends(path: StrPath) -> tuple[bytes, bytes]:
     """The first bytes of a file, and the last ones where they may tell what it is."""
     try:
         file = opened(os.fspath(path))
-    except NoPNGError:  # no regular file
+    except NoImageError:  # no regular file
         return b"", b""
     with file:
         beginning = read_at(file, 0, tar_headers.BLOCK)
-        if beginning.startswith((SIGNATURE, *ZIP_BEGINNINGS)):  # a picture is one, whatever hides behind it
+        if image_format_of(beginning) or beginning.startswith(ZIP_BEGINNINGS):  # a picture is one, whatever hides behind it
             return beginning, b""
         return beginning, read_at(file, max(0, os.fstat(file.fileno()).st_size - TAIL), TAIL)
 
@@ -92,7 +92,7 @@ def _kind(beginning: bytes, tail: bytes) -> str | None:
         header = np.frombuffer(bytearray(beginning), np.uint8)
         if tar_headers.header_is_right(header, 0):
             return "tar"
-    if beginning.startswith(SIGNATURE) or _compression(beginning):
+    if image_format_of(beginning) or _compression(beginning):
         return None
     return "zip" if _end_record(tail) >= 0 else None  # behind other bytes, as of a program that unpacks it
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sized
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -11,13 +12,17 @@ from typing import Any
 import numpy as np
 
 from fastmlp import checks, interrupts
+from fastmlp.images.image_formats import ALL, wanted
 from fastmlp.images.sources import archives
 from fastmlp.images.sources.archive_reading import Version, open_archive
-from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chunk, Failure, chunk_sizes
+from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chunk, Failure, chunk_sizes, names_that_fit
 from fastmlp.images.sources.walk import Walk, walked_chunks
+from fastmlp.literals import FormatName
 from fastmlp.writing import StrPath
 
 Source = StrPath | Iterable[StrPath]
+
+KINDS_TOLD = 5  # of the files of a source without images
 
 
 class Chunks(Iterator[Chunk]):
@@ -110,9 +115,18 @@ def is_collection(path: str) -> bool:
         return False
 
 
-def nothing_in(source: Any) -> ValueError:
-    """The error for a folder or an archive without images."""
-    return ValueError(f"{os.fspath(source)} holds no PNG file")
+def nothing_in(source: Any, formats: Sequence[FormatName] = ALL) -> ValueError:
+    """The error for a folder or an archive without images, which tells what there is."""
+    what = f"{os.fspath(source)} holds no {'image file' if len(formats) == len(ALL) else wanted(formats)}"
+    kinds: Counter[str] = Counter()
+    with suppress(OSError, ValueError, TypeError):  # which has been told, or is not what is asked
+        for chunk in Chunks(source, ordered=False):
+            kinds.update(os.path.splitext(name)[1].lower() for name in chunk.paths())
+    ordered = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{count} {kind or 'without an ending'}" for kind, count in ordered[:KINDS_TOLD]]
+    if others := sum(count for _, count in ordered[KINDS_TOLD:]):
+        shown.append(f"{others} others")
+    return ValueError(f"{what}; it holds {', '.join(shown)}" if shown else what)
 
 
 def path_of(source: Any) -> str:
@@ -137,7 +151,16 @@ def _given(paths: Iterable[StrPath], size: int) -> Generator[Chunk]:
         )
         for failure in failed:
             names[failure.row] = ""
-        yield Chunk("", os.fsencode("\0".join(names) + "\0"), len(names), failed=failed, known=max(known, listed))
+        first = 0
+        while first < len(names):
+            last = first + names_that_fit(_in_bytes(names[first:]), len(names) - first)
+            own = tuple(failure._replace(row=failure.row - first) for failure in failed if first <= failure.row < last)
+            yield Chunk("", _in_bytes(names[first:last]), last - first, failed=own, known=max(known, listed))
+            first = last
+
+
+def _in_bytes(names: list[str]) -> bytes:
+    return os.fsencode("\0".join(names) + "\0")
 
 
 def can_name_a_file(name: str) -> bool:
@@ -152,6 +175,7 @@ def _archived(path: str, version: Version, members: archives.Members, size: int)
     starts = np.append(members.starts, members.names.size)
     for most in chunk_sizes(size):  # one at least, as something may have been skipped
         last = min(first + most, known)
+        last = first + names_that_fit(members.names[starts[first] : starts[last]].tobytes(), last - first)
         names = members.names[starts[first] : starts[last]].tobytes()
         skipped = 0 if first else members.skipped
         yield Chunk(path, names, last - first, members.places[first:last], version, skipped=skipped, known=known)

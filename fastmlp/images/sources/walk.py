@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp.images.content import PASSING
-from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chunk, Failure, chunk_sizes
+from fastmlp.images.sources.chunk import LARGEST_CHUNK, LONG_WORK, Chunk, Failure, chunk_sizes, ends_of_slow, names_that_fit
 from fastmlp.interrupts import raise_noted
 from fastmlp.kernels.images.names import chosen_names, sorted_names
 
@@ -76,6 +76,7 @@ class Walk:
                 for stop in (*listing.folders, listing.length):
                     while at < stop:
                         last = min(at + self.size, stop)
+                        last = at + names_that_fit(listing.names(at, last), last - at)
                         yield self._part(_within(folder.name, listing.names(at, last)), last - at)
                         at = last
                     at = stop + 1
@@ -145,10 +146,11 @@ def walked_chunks(walk: Walk) -> Generator[Chunk]:
     before, waiting = 0, _Waiting()
     for part in walk.parts():
         raise_noted()
-        if waiting.length and waiting.length + part.length > walk.size:
+        slow = len(ends_of_slow(part.names, part.length))
+        if waiting.length and (waiting.length + part.length > walk.size or waiting.slow + slow > LONG_WORK):
             yield waiting.chunk(walk.root, max(before + waiting.length + part.length, walk.total or 0))
             before, waiting, walk.size = before + waiting.length, _Waiting(), next(walk.sizes)
-        waiting.add(part)
+        waiting.add(part, slow)
         if waiting.length >= walk.size:
             yield waiting.chunk(walk.root, max(before + waiting.length, walk.total or 0))
             before, waiting, walk.size = before + waiting.length, _Waiting(), next(walk.sizes)
@@ -163,13 +165,14 @@ class _Waiting:
     def __init__(self) -> None:
         self.names: list[bytes] = []
         self.failed: list[Failure] = []
-        self.length = self.skipped = 0
+        self.length = self.skipped = self.slow = 0
 
-    def add(self, part: Chunk) -> None:
+    def add(self, part: Chunk, slow: int) -> None:
         self.names.append(part.names)
         self.failed += [failure._replace(row=self.length + failure.row) for failure in part.failed]
         self.length += part.length
         self.skipped += part.skipped
+        self.slow += slow
 
     def chunk(self, root: str, known: int) -> Chunk:
         names = b"".join(self.names)

@@ -56,11 +56,11 @@ def test_every_path_can_be_read_and_left_out(model, sources):
 
 def test_of_several_sources_one_without_images_is_a_row_that_failed(model, sources, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="empty holds no PNG file"):
+    with pytest.raises(ValueError, match="empty holds no image file"):
         list(SourcesInTurn(["empty"]).batches(model, None))
     verdicts = [verdicts for verdicts, _ in SourcesInTurn(["empty", "z.png"]).batches(model, None) if verdicts.paths]
     assert [each.paths for each in verdicts] == [["empty"], ["z.png"]]
-    assert verdicts[0].errors == ["empty holds no PNG file"] and verdicts[0].labels == [None]
+    assert verdicts[0].errors == ["empty holds no image file"] and verdicts[0].labels == [None]
     assert paths_of(SourcesInTurn(["empty", "z.png"]).batches(model, among(array("q", [hash("empty")])))) == ["z.png"]
 
 

@@ -315,7 +315,7 @@ def test_a_class_that_is_named_as_the_folder_of_the_unsure(source, tmp_path):
         ({"tresh": 1}, TypeError, "sort_folder has no option 'tresh'"),
         ({"source": "nowhere"}, FileNotFoundError, "nowhere does not exist"),
         ({"source": "source/b.png"}, ValueError, "source/b.png must be a folder, or a tar or zip archive"),
-        ({"source": "source/c/empty"}, ValueError, "holds no PNG file"),
+        ({"source": "source/c/empty"}, ValueError, "holds no image file"),
         ({"dest": "source/b.png"}, NotADirectoryError, "source/b.png is not a folder"),
         ({"dest": "no/dest"}, FileNotFoundError, "no/dest cannot be made: there is no folder .*no"),
         ({"threshold": 0.5, "unsure": "no/unsure"}, FileNotFoundError, "no/unsure cannot be made: there is no folder .*no"),
