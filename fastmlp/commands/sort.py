@@ -122,7 +122,8 @@ def _undo(args: Namespace) -> int:
         raise
     _name(undone.left)
     kept = f", and so is {args.undo}" if undone.left and not args.dry_run else ""
-    say(f"{undone.images} images {'would be ' * args.dry_run}taken back; {len(undone.left)} left as they are{kept}")
+    images = f"{undone.images} image{'s' * (undone.images != 1)}"
+    say(f"{images} {'would be ' * args.dry_run}taken back; {len(undone.left)} left as they are{kept}")
     return SOME_FAILED if undone.left else FINE
 
 

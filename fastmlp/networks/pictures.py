@@ -88,6 +88,8 @@ class PopulationPictures:
 def _axes(ax: Any) -> Axes:
     """Those to draw on: the caller's, or new ones."""
     if ax is not None:
+        if not hasattr(ax, "plot"):
+            raise ValueError(f"ax must be an Axes of matplotlib, or None; got {checks.shown(ax)}")
         return ax
     try:
         from matplotlib import pyplot

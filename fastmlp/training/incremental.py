@@ -76,7 +76,7 @@ class Trainer:
     """
 
     def __init__(self, *, classes: Iterable[Any] | None = None, **options: Unpack[StreamOptions]) -> None:
-        checks.known_options("Trainer", options, set(StreamOptions.__annotations__))
+        checks.known_options("Trainer", options, {"classes", *StreamOptions.__annotations__})
         check_takes_batches(options.get("optimizer"))
         if "batch_size" in options:
             checks.positive_int("batch_size", options["batch_size"])

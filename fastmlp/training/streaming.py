@@ -128,7 +128,7 @@ class RowStream:
     def buffers(self) -> Generator[int]:
         """Those of an epoch: how many rows each has."""
         x, y, weight = self._data.arrays[:3]
-        seen = done = at = 0
+        seen = done = at = held = 0
         for some in self._source.rows(self._network.dtype, self._slices):
             seen += len(some.x)
             if seen > self._every:
@@ -138,7 +138,10 @@ class RowStream:
             n = len(some.x)
             targets = self._network.targets(some.y, n, f"y{some.place}")
             weights = None if self._factors is None else self._weights(some.weights, targets)
-            learnt = slice(None) if self._held_out is None else ~self._held_out.of(some)
+            learnt: Any = slice(None)
+            if self._held_out is not None:
+                learnt = ~self._held_out.of(some)
+                held = self._check_held_out(some.x[~learnt], held)
             parts = [some.x[learnt], scaled(targets, self._data.outputs)[learnt], *([] if weights is None else [weights[learnt]])]
             first, n = 0, len(parts[0])
             while first < n:
@@ -151,7 +154,22 @@ class RowStream:
                     yield at
                     done, at = done + at, 0
         if seen < self._every:
-            raise ValueError(f"batches must give the same rows in each pass; this one has {seen}, the first had {self._every}")
+            used_up = "" if seen else ": a function must make them anew each time"
+            raise ValueError(
+                f"batches must give the same rows in each pass; this one has {seen}, the first had {self._every}{used_up}"
+            )
+
+    def _check_held_out(self, x: NDArray[Any], before: int) -> int:
+        """That rows which are held out now, after some before them, are those that were so at first: else what is measured would
+        have been learned. How many they are with those before."""
+        known = self._data.held_out
+        after = before + len(x)
+        if known is not None and self._slices is None and not np.array_equal(known.x[before:after], x.astype(known.x.dtype)):
+            raise ValueError(
+                "batches must give their rows in the same order in each pass where validation is a fraction, or rows that are held"
+                " out would be learned; got another order: give validation=(X, y)"
+            )
+        return after
 
     def order(self, rows: int) -> NDArray[np.integer]:
         """In which to take so many rows of a buffer."""

@@ -316,3 +316,18 @@ def test_nobody_else_takes_batches():
             call()
     with pytest.raises(ValueError, match="X must be an array here; Sliced of shape"):
         fastmlp.train_many(Sliced(X), Y, members=2)
+
+
+def test_another_order_of_rows_is_noticed_where_a_fraction_is_held_out():
+    random = np.random.default_rng(0)
+
+    def shuffled():
+        rows = random.permutation(len(X))
+        yield X[rows], Y[rows]
+
+    with pytest.raises(ValueError, match="in the same order in each pass"):
+        fastmlp.train(batches=shuffled, **OWN | {"validation": 0.3})
+    fastmlp.train(batches=shuffled, **OWN | {"validation": (X[:20], Y[:20])})
+    used_up = cut(X, Y)()
+    with pytest.raises(ValueError, match=r"this one has 0, .* a function must make them anew"):
+        fastmlp.train(batches=lambda: used_up, **OWN)
