@@ -56,7 +56,7 @@ def test_what_cannot_be_read_is_named_and_the_code_tells(classifier, folder, tmp
     assert sort("--undo", tmp_path / "dest" / LOG) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith("a.png is left as it is: it was changed")
-    assert lines[1] == f"fastmlp: 1 images taken back; 1 left as they are, and so is {tmp_path / 'dest' / LOG}"
+    assert lines[1] == f"fastmlp: 1 image taken back; 1 left as they are, and so is {tmp_path / 'dest' / LOG}"
 
 
 def test_a_dry_run_prints_where_images_would_go(classifier, source, tmp_path, capsys):
