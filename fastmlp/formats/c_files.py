@@ -25,6 +25,17 @@ OPTIMIZED = """\
 #pragma GCC optimize("O3")
 #endif
 """
+# The place of the class with the largest of the outputs, which are REAL numbers.
+PREDICT = """\
+int NAME_predict(const REAL inputs[UPPER_INPUTS])
+{
+    REAL outputs[UPPER_OUTPUTS];
+    int best = 0;
+    NAME_predict_outputs(inputs, outputs);
+    for (int k = 1; k < UPPER_OUTPUTS; k++) best = outputs[k] > outputs[best] ? k : best;
+    return best;
+}
+"""
 
 
 def write_both(path: StrPath, texts: Callable[[str, str], tuple[str, str]]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.formats.c_files import OPTIMIZED, braced, class_declarations, class_names, comment, write_both
+from fastmlp.formats.c_files import OPTIMIZED, PREDICT, braced, class_declarations, class_names, comment, write_both
 from fastmlp.formats.formula import DenseLayer, Formula
 from fastmlp.formats.spellings import SPELLINGS
 from fastmlp.writing import StrPath
@@ -144,16 +144,6 @@ static inline void NAME_tanh(REAL *z, int n)
 """,
 }
 FEWEST = 4  # units that are worth one
-PREDICT = """\
-int NAME_predict(const REAL inputs[UPPER_INPUTS])
-{
-    REAL outputs[UPPER_OUTPUTS];
-    int best = 0;
-    NAME_predict_outputs(inputs, outputs);
-    for (int k = 1; k < UPPER_OUTPUTS; k++) best = outputs[k] > outputs[best] ? k : best;
-    return best;
-}
-"""
 
 
 def _is_mean(formula: Formula) -> bool:

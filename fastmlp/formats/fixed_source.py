@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from fastmlp.formats.c_files import braced, class_declarations, class_names, comment, write_both
+from fastmlp.formats.c_files import PREDICT, braced, class_declarations, class_names, comment, write_both
 from fastmlp.formats.fixed_functions import SUM_BITS, Whole, reach, table_of
 from fastmlp.formats.fixed_point import (
     Deviation,
@@ -117,16 +117,6 @@ ACTIVATIONS = {  # of z with so many bits; those with tables have it from NAME_a
     "gelu_tanh": "(z < 0 ? 0 : z) - NAME_moved(g, 16 - bits)",
     "silu": "(z < 0 ? 0 : z) - NAME_moved(g, 16 - bits)",
 }
-PREDICT = """\
-int NAME_predict(const int32_t inputs[UPPER_INPUTS])
-{
-    int32_t outputs[UPPER_OUTPUTS];
-    int best = 0;
-    NAME_predict_outputs(inputs, outputs);
-    for (int k = 1; k < UPPER_OUTPUTS; k++) best = outputs[k] > outputs[best] ? k : best;
-    return best;
-}
-"""
 SELF_TEST = """\
 int NAME_self_test(void)
 {
@@ -214,7 +204,7 @@ def _source(fixed: FixedFormula, off: Deviation, tests: tuple[Whole, Whole], nam
     parts += [f"static const int32_t NAME_centres[UPPER_INPUTS] = {braced(fixed.centres)};\n"]
     parts += [f"static const signed char NAME_input_places[UPPER_INPUTS] = {braced(fixed.input_places)};\n", _together(fixed)]
     if formula.classes is not None:
-        parts += [class_names(formula.labels, name), PREDICT]
+        parts += [class_names(formula.labels, name), PREDICT.replace("REAL", "int32_t")]
     for what, values in zip(("inputs", "outputs"), tests, strict=True):
         parts.append(f"static const int32_t NAME_test_{what}[{len(values)}][UPPER_{what.upper()}] = {braced(values)};\n")
     parts.append(SELF_TEST.replace("ROWS", str(len(tests[0]))))

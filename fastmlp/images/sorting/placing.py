@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import count
 
@@ -131,14 +131,12 @@ def copy_file(source: int, name: str, target: int, new: str, sure: bool) -> Iden
 
     If `sure`, the copy outlives a loss of power, it was found to have the same bytes, and the source has not changed meanwhile.
     """
-    remove(new, target)
     incoming = os.open(name, FILE, dir_fd=source)
     try:
         before = os.fstat(incoming)
         if not stat.S_ISREG(before.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", name)
-        outgoing = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600, dir_fd=target)
-        try:
+        with _new_file(target, new, 0o600) as outgoing:
             while block := os.read(incoming, BLOCK):
                 _write(outgoing, block)
             shutil.copystat(incoming, outgoing)  # type: ignore[arg-type]  # open files will do
@@ -147,27 +145,29 @@ def copy_file(source: int, name: str, target: int, new: str, sure: bool) -> Iden
                 if not _same_bytes(incoming, outgoing) or identity(os.stat(name, dir_fd=source)) != identity(before):
                     raise OSError(errno.EIO, "it was changed while it was copied", name)
             return identity(os.fstat(outgoing))
-        except BaseException:
-            remove(new, target)
-            raise
-        finally:
-            os.close(outgoing)
     finally:
         os.close(incoming)
 
 
 def write_new(data: bytes, target: int, new: str) -> Identity:
     """Write a file under a name that nobody else uses."""
-    remove(new, target)
-    outgoing = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666, dir_fd=target)
-    try:
+    with _new_file(target, new, 0o666) as outgoing:
         _write(outgoing, data)
         return identity(os.fstat(outgoing))
+
+
+@contextmanager
+def _new_file(target: int, new: str, mode: int) -> Iterator[int]:
+    """A file under a name that nobody else uses, open; after an error it is gone."""
+    remove(new, target)
+    file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), mode, dir_fd=target)
+    try:
+        yield file
     except BaseException:
         remove(new, target)
         raise
     finally:
-        os.close(outgoing)
+        os.close(file)
 
 
 def _write(file: int, data: bytes) -> None:
