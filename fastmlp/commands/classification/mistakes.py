@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,7 +153,7 @@ class _Page:
         review, path = self.review, self.review.paths[row]
         label, other = (escaped(review.classes[number], 24) for number in (self.numbers[row], self.taken[row]))
         within = path.removeprefix(review.folder).lstrip(os.sep)
-        image = picture(partial(self.read), path, f"{escaped(within, PATH_LENGTH)}, labelled {label}").html
+        image = picture(self.read, path, f"{escaped(within, PATH_LENGTH)}, labelled {label}").html
         scores = review.scores[row]
         verdict = f"<b>{other}</b> {decimal(scores.max())}"
         if self.taken[row] != self.numbers[row]:
