@@ -64,7 +64,8 @@ def write_mistakes(path: str, review: Review, title: str) -> None:
 class _Page:
     def __init__(self, review: Review, title: str, folder: str) -> None:
         self.review, self.title, self.folder = review, title, folder  # that it will be in
-        self.read = reader("")
+        self.is_archive = os.path.isfile(review.folder)
+        self.read = reader(review.folder if self.is_archive else "")
         self.numbers, self.taken = review.numbers, review.scores.argmax(axis=1)
         self.suspects = review.suspects.tolist()
 
@@ -166,7 +167,7 @@ class _Page:
         label, other = (escaped(review.classes[number], 24) for number in (self.numbers[row], self.taken[row]))
         within = path.removeprefix(review.folder).lstrip(os.sep)
         shown, text = escaped(within, PATH_LENGTH), escaped(path, TEXT_LENGTH)
-        image = picture(partial(self.read), path, f"{shown}, labelled {label}")
+        image = picture(partial(self.read), within if self.is_archive else path, f"{shown}, labelled {label}")
         link = escaped(self._link(path), len(path) * 12)
         scores = review.scores[row]
         verdict = f"<b>{other}</b> {decimal(scores.max())}"
@@ -176,8 +177,8 @@ class _Page:
         return f'<figure title="{text}"><a href="{link}">{image}</a>{caption}</figure>\n'
 
     def _link(self, path: str) -> str:
-        """Where the image is, as seen from the page."""
-        place = os.path.realpath(path)
+        """Where the image is, or the archive with it, as seen from the page."""
+        place = os.path.realpath(self.review.folder if self.is_archive else path)
         try:
             place = os.path.relpath(place, self.folder)
         except ValueError:  # on another drive
