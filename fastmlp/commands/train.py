@@ -101,7 +101,7 @@ def _explanations() -> dict[str, str]:
     texts["hidden"] = 'units of each hidden layer, by default 100; "/" between alternatives'
     texts["dropout"] = "share of the units of each hidden layer that rows are trained without"
     texts["activation"] = f"of all hidden layers: {either(HIDDEN)}"
-    texts["class_weight"] = "balanced, by which all classes weigh the same, or none"
+    texts["class_weight"] += "; here balanced, by which all classes weigh the same, or none"
     texts["members"] += "; by default one for each combination of values"
     return {
         "extractor": f"{either(EXTRACTORS)}; default: {DEFAULT_EXTRACTOR}",

@@ -97,15 +97,11 @@ def to_learn_from(
 ) -> Learnable:
     """Images with their labels beside them, or a folder or archive that has both: labels (n,) of two classes at least, which can
     name folders."""
-    if isinstance(X, str | os.PathLike):
-        if y is not None:
-            raise ValueError("y must be left out where X is a folder, whose images have their labels")
+    if _is_folder(X, y):
         found = learnable_images(X, extractor, threads, formats, on_error)
         _check_names(found.data.labels)
         return found
     checks.one_of("on_error", on_error, ON_ERROR)
-    if y is None:
-        raise ValueError("y must hold a label for each image, or row of features; got None")
     features, errors = rows_or_errors(X, extractor, threads, formats)
     damaged = [error for error in errors if error is not None]
     if damaged and on_error == "raise":
@@ -124,13 +120,20 @@ def to_learn_from(
 
 def with_labels(X: Any, y: ArrayLike | None, extractor: str, threads: int | None, formats: Sequence[FormatName]) -> LabelledImages:
     """The same, to be evaluated: of any class, and every image has to be read."""
+    if _is_folder(X, y):
+        return labelled_images(X, extractor, threads, fewest=1, formats=formats)
+    return LabelledImages("", [], feature_rows(X, extractor, threads, formats), arrays.as_array("y", y))
+
+
+def _is_folder(X: Any, y: ArrayLike | None) -> bool:
+    """Whether X is the path of a folder or an archive, which has its labels; else y must have them."""
     if isinstance(X, str | os.PathLike):
         if y is not None:
             raise ValueError("y must be left out where X is a folder, whose images have their labels")
-        return labelled_images(X, extractor, threads, fewest=1, formats=formats)
+        return True
     if y is None:
         raise ValueError("y must hold a label for each image, or row of features; got None")
-    return LabelledImages("", [], feature_rows(X, extractor, threads, formats), arrays.as_array("y", y))
+    return False
 
 
 def _only(data: LabelledImages, kept: NDArray[np.bool_]) -> LabelledImages:

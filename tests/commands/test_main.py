@@ -46,7 +46,7 @@ def test_names_in_the_help_are_those_of_the_tables(monkeypatch, capsys):
     monkeypatch.setitem(extractors.EXTRACTORS, "another", extractors.EXTRACTORS["ink"])
     monkeypatch.setitem(warmup_steps.PARTS, "yet another", [])
     for command in "train", "features":
-        assert "ink, pixels or another; default: " in exits(f"{command} --help", capsys)[1].out
+        assert "ink, pixels, strokes or another; default: " in exits(f"{command} --help", capsys)[1].out
     assert "archives or yet another;" in " ".join(exits("warmup --help", capsys)[1].out.split())
     words = exits("train --help", capsys)[1].out.split()
     text = " ".join(words)

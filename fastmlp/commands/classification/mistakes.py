@@ -155,7 +155,8 @@ class _Page:
         review, path = self.review, self.review.paths[row]
         label, other = (escaped(review.classes[number], 24) for number in (self.numbers[row], self.taken[row]))
         within = path.removeprefix(review.folder).lstrip(os.sep)
-        image = picture(partial(self.read), within if self.is_archive else path, f"{escaped(within, PATH_LENGTH)}, labelled {label}").html
+        text = f"{escaped(within, PATH_LENGTH)}, labelled {label}"
+        image = picture(partial(self.read), within if self.is_archive else path, text).html
         scores = review.scores[row]
         verdict = f"<b>{other}</b> {decimal(scores.max())}"
         if self.taken[row] != self.numbers[row]:
