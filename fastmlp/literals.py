@@ -20,6 +20,7 @@ Task = Literal["classification", "regression"]
 Vote = Literal["mean", "majority"]
 ExtractorName = Literal["ink", "pixels", "strokes"]
 FormatName = Literal["png", "jpeg", "bmp", "gif", "webp", "tiff", "ppm"]  # of images that are read
+OnError = Literal["skip", "raise"]  # of images that cannot be read
 Method = Literal["one-vs-rest", "softmax"]  # of training an image classifier
 Decision = Literal["ensemble", "one-vs-rest", "softmax"]  # of an image classifier
 

@@ -24,8 +24,8 @@ WRONG = 20  # images that are named
 
 
 EPILOG = """\
-What the model is decides: an image classifier takes a folder of labelled images, a model of tables a table with the column that it
-predicts.
+What the model is decides: an image classifier takes a folder or an archive of labelled images, a model of tables a table with the
+column that it predicts.
 
 exit code: 0 all is well; 1 some images cannot be read; 2 wrong usage, or a bad file; 130 interrupted
 
@@ -40,7 +40,7 @@ def declare(parser: Parser) -> None:
     """The arguments, and what runs."""
     parser.formatter_class, parser.epilog, parser.explanations = argparse.RawDescriptionHelpFormatter, EPILOG, _explanations
     parser.add_argument("model", metavar="MODEL.npz")
-    source = "a folder with one folder per class, or with answer files, as train takes it; or a table"
+    source = "a folder or an archive with one folder per class, or with answer files, as train takes it; or a table"
     parser.add_argument("source", metavar="SOURCE", help=source)
     every = f"name all images that are taken for another class, not {WRONG}"
     parser.add_argument("--all", action="store_true", default=SUPPRESS, help=every)

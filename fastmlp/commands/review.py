@@ -25,7 +25,9 @@ examples:
 def declare(parser: Parser) -> None:
     """The arguments, and what runs."""
     parser.formatter_class, parser.epilog, parser.explanations = argparse.RawDescriptionHelpFormatter, EPILOG, _explanations
-    parser.add_argument("source", metavar="FOLDER", help="with one folder per class, or with answer files, as train takes it")
+    parser.add_argument(
+        "source", metavar="FOLDER", help="or an archive; with one folder per class, or with answer files, as train takes it"
+    )
     parser.add_argument("-o", "--output", metavar="FILE.csv", type=file_name, help="default: stdout")
     parser.add_argument("--report", metavar="PAGE.html", type=file_name, help="a page that shows them")
     parser.add_argument("--extractor", metavar="NAME", default=SUPPRESS)

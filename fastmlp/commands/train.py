@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from fastmlp.literals import ExtractorName
 
 HELD_OUT = 0.2  # of the images of each class, to measure by
-OF_IMAGES = ("extractor", "formats", "method", "yes")  # options that tables do not know
+OF_IMAGES = ("extractor", "formats", "method", "on_error", "yes")  # options that tables do not know
 
 EPILOG = f"""\
 what it trains on:
-  A folder of images makes an image classifier. A file is a table, of which --target names the column to predict: CSV and its
-  like, also packed by gzip, whose first line names the columns; or Parquet. Texts, booleans and few whole numbers are classes,
+  A folder of images, or a tar or zip archive of such, makes an image classifier. Images that cannot be read are named and left out,
+  as are hidden folders, and classes without two images. Where a class has more than three times the images of another, all classes
+  weigh the same, as by --class-weight balanced. Any other file is a table, of which --target names the column to predict: CSV and
+  its like, also packed by gzip, whose first line names the columns; or Parquet. Texts, booleans and few whole numbers are classes,
   other numbers are quantities. What the other columns are is found out and told: numbers, dates, categories; and columns that are
   ignored, as all cells are the same, or most texts are different. pip install 'fastmlp[tables]' reads it several times as fast.
 
@@ -66,12 +68,14 @@ def declare(parser: Parser) -> None:
     """The arguments, and what runs."""
     parser.formatter_class, parser.epilog, parser.explanations = argparse.RawDescriptionHelpFormatter, EPILOG, _explanations
     parser.set_defaults(run=_run)
-    source = "a folder with one folder per class, or with answer files; or a table"
+    source = "a folder or an archive with one folder per class, or with answer files; or a table"
     parser.add_argument("source", metavar="SOURCE", help=source)
     parser.add_argument("-o", "--output", metavar="MODEL.npz", type=file_name, required=True)
     parser.add_argument("--extractor", metavar="NAME", default=SUPPRESS)
     parser.add_argument("--method", metavar="NAME", default=SUPPRESS)
     parser.add_argument("--formats", metavar="A,B", default=SUPPRESS)
+    on_error = "of images that cannot be read: skip, which names them and goes on, or raise; default: skip"
+    parser.add_argument("--on-error", metavar="HOW", default=SUPPRESS, help=on_error)
     for name, (metavar, kind) in {**SWEPT, **SINGLE}.items():
         parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, type=kind, default=SUPPRESS)
     parser.add_argument("--bootstrap", action="store_true", default=SUPPRESS)
@@ -97,7 +101,7 @@ def _explanations() -> dict[str, str]:
     texts["hidden"] = 'units of each hidden layer, by default 100; "/" between alternatives'
     texts["dropout"] = "share of the units of each hidden layer that rows are trained without"
     texts["activation"] = f"of all hidden layers: {either(HIDDEN)}"
-    texts["formats"] = formats_read()
+    texts["class_weight"] += "; here balanced, by which all classes weigh the same, or none"
     texts["members"] += "; by default one for each combination of values"
     return {
         "extractor": f"{either(EXTRACTORS)}; default: {DEFAULT_EXTRACTOR}",
@@ -110,7 +114,7 @@ def _explanations() -> dict[str, str]:
 def _run(args: Namespace) -> int:
     from fastmlp.images.extractors import DEFAULT_EXTRACTOR
     from fastmlp.images.image_formats import chosen_formats
-    from fastmlp.images.labelled import labelled_images
+    from fastmlp.images.learnable import learnable_images
     from fastmlp.storage import MODEL
 
     options = {name: value for name, value in vars(args).items() if name not in ("run", "source", "output", "plot")}
@@ -132,8 +136,15 @@ def _run(args: Namespace) -> int:
         return train_on_table.train_and_save(args.output, args.plot, args.source, options, swept, members)
     extractor, yes = options.pop("extractor", DEFAULT_EXTRACTOR), options.pop("yes", False)
     formats = chosen_formats(options.pop("formats", None))
-    data = labelled_images(args.source, extractor, options.get("threads"), formats=formats)
+    found = learnable_images(args.source, extractor, options.get("threads"), formats, options.pop("on_error", "skip"))
+    for message in (*found.damaged, *found.left_out):
+        say(message)
+    data = found.data
     _confirm(data, yes)
+    is_open = "class_weight" not in options and options.get("method", "softmax") == "softmax"
+    if is_open and (balanced := found.weights_by_default()) is not None:
+        options["class_weight"] = balanced
+        say("the classes are unequal, and are made to weigh the same; --class-weight none leaves them as they are")
     options["validation"] = _validation(data, options["validation"])
     options["refit"] = args.refit and options["validation"] is not None
     with noted():

@@ -16,6 +16,7 @@ from fastmlp.commands.training_options import each_of_members
 from fastmlp.interrupts import noted
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")  # be they damaged or not
 OF_READING = ("categories", "ignore", "impute", "task", "delimiter", "decimal")
 OF_TABLES = ("target", *OF_READING, "cv")
 
@@ -45,8 +46,12 @@ def declare_signs(parser: Any) -> None:
 
 
 def is_table(source: str) -> bool:
-    """Whether it is no folder, or is called as a table where there is nothing."""
-    return not os.path.isdir(source) if os.path.exists(source) else source.lower().endswith(SUFFIXES)
+    """Whether it is neither a folder nor an archive, or is called as a table where there is nothing."""
+    from fastmlp.images.sources.source import is_collection
+
+    if not os.path.exists(source):
+        return source.lower().endswith(SUFFIXES)
+    return not source.lower().endswith(ARCHIVES) and not is_collection(source)
 
 
 def train_and_save(

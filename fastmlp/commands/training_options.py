@@ -9,6 +9,12 @@ from typing import Any
 import fastmlp
 from fastmlp.commands.parser import DTYPES, batch_size, layer_sizes, name_of, number, positive_whole, several, whole
 
+
+def class_weight(text: str) -> str | None:
+    """How classes are weighted by --class-weight."""
+    return None if name_of(("balanced", "none"))(text) == "none" else text
+
+
 # Options of train and train_many: what their values are called, and what reads them. The first ones take several values.
 SWEPT: dict[str, tuple[str, Callable[[str], Any]]] = {
     "hidden": ("8,8[/...]", several(layer_sizes, "/")),
@@ -32,6 +38,7 @@ SINGLE: dict[str, tuple[str, Callable[[str], Any]]] = {
     "epochs": ("N", whole),
     "patience": ("N", whole),
     "monitor": ("NAME", str),
+    "class_weight": ("NAME", class_weight),
     "seed": ("N", whole),
     "data_seed": ("N", whole),
     "members": ("N", positive_whole),

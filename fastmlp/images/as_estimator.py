@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from fastmlp import checks
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR
-from fastmlp.literals import Decision, ExtractorName
+from fastmlp.literals import Decision, ExtractorName, OnError
 from fastmlp.networks.copied import Copied
 from fastmlp.networks.mlp import MLP
 
@@ -37,6 +37,7 @@ class AsEstimator(Copied):
         method: Decision,
         refit: bool,
         formats: str | Sequence[str] | None,
+        on_error: OnError,
         **options: Unpack[EstimatorOptions],
     ) -> None:
         super().__init__()
@@ -45,6 +46,8 @@ class AsEstimator(Copied):
         self._options: dict[str, Any] = {**options, "refit": refit} if refit else {**options}
         if formats is not None:
             self._options["formats"] = formats
+        if on_error != "skip":
+            self._options["on_error"] = on_error
 
     if not TYPE_CHECKING:  # a type checker would take any attribute for one
 
@@ -119,7 +122,7 @@ def default_parameters() -> dict[str, Any]:
     from fastmlp.training.option_types import EstimatorOptions  # which nobody needs who only classifies
     from fastmlp.training.options import DEFAULTS
 
-    how = {"extractor": DEFAULT_EXTRACTOR, "method": "softmax", "refit": False, "formats": None}
+    how = {"extractor": DEFAULT_EXTRACTOR, "method": "softmax", "refit": False, "formats": None, "on_error": "skip"}
     return how | {name: DEFAULTS[name] for name in EstimatorOptions.__annotations__}
 
 

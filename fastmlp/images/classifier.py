@@ -15,7 +15,7 @@ from fastmlp.images.as_estimator import AsEstimator, changed, trained_with
 from fastmlp.images.decisions import check_networks, scores_by
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR
 from fastmlp.images.image_formats import ALL, chosen_formats
-from fastmlp.images.labelled import to_learn_from, with_labels
+from fastmlp.images.learnable import to_learn_from, with_labels
 from fastmlp.images.pillow import MAX_PIXELS
 from fastmlp.images.reading import read_chunk
 from fastmlp.images.samples import Images, feature_rows
@@ -23,7 +23,7 @@ from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chosen, Chunk
 from fastmlp.images.sources.source import Chunks, Source
 from fastmlp.images.verdicts import Batches, Verdicts
 from fastmlp.labels import short
-from fastmlp.literals import Decision, ExtractorName, FormatName
+from fastmlp.literals import Decision, ExtractorName, FormatName, OnError
 from fastmlp.networks import records
 from fastmlp.networks.exported import Exportable, formula_of
 from fastmlp.networks.history import History
@@ -50,9 +50,9 @@ class ImageClassifier(AsEstimator, Exportable):
     ----------
     classes, networks, made_with
         Those of a trained classifier, see below.
-    extractor, method, refit, formats, **options
+    extractor, method, refit, formats, on_error, **options
         How `fit` trains, and what is read, see `train_folder`: all options of `train` but `sample_weight` and `on_epoch`, which
-        `fit` takes.
+        `fit` takes. `class_weight` is None by default.
 
     Attributes
     ----------
@@ -102,9 +102,10 @@ class ImageClassifier(AsEstimator, Exportable):
         *,
         refit: bool = False,
         formats: str | Sequence[str] | None = None,
+        on_error: OnError = "skip",
         **options: Unpack[EstimatorOptions],
     ) -> None:
-        super().__init__(extractor, method, refit, formats, **options)
+        super().__init__(extractor, method, refit, formats, on_error, **options)
         if classes is not None or networks is not None:
             self._learn(list(classes or ()), tuple(networks or ()), made_with or {})
             self._options = trained_with(self.networks, self.made_with) | self._options
@@ -149,12 +150,12 @@ class ImageClassifier(AsEstimator, Exportable):
 
         Parameters
         ----------
-        X : n paths of image files, n images (H, W) of uint8 gray levels, (n, size) features, or the path of a folder
-            A folder is one as `train_folder` takes it.
+        X : n paths of image files, n images (H, W) of uint8 gray levels, (n, size) features, or the path of a folder or archive
+            As `train_folder` takes it.
         y : (n,), optional
             Their labels: text, numbers or booleans. Those of a folder's images it tells itself.
         sample_weight : (n,), optional
-            What each image counts in the loss.
+            What each image counts in the loss, also of those that are left out as they cannot be read.
         on_epoch : function, optional
             As of `train`.
 
@@ -166,17 +167,20 @@ class ImageClassifier(AsEstimator, Exportable):
         Raises
         ------
         ImageError
-            If a file cannot be read.
+            If a file cannot be read, with on_error="raise".
         TypeError, ValueError
             If X is neither; if there is not one label for each image, or there are not two classes; for what `train` rejects.
         """
         from fastmlp.images.fitting import METHODS, train_labelled  # which nobody needs who only classifies
 
         method = checks.one_of("method", self.method, METHODS)
-        data = to_learn_from(X, y, self.extractor, self._options.get("threads"), self._formats())
-        options = changed(self.get_params()) | {"extractor": self.extractor, "method": method}
-        options.pop("formats", None)
-        fitted = train_labelled(data, sample_weight=sample_weight, on_epoch=on_epoch, **options)
+        how = self.get_params()
+        found = to_learn_from(X, y, self.extractor, how["threads"], self._formats(), how["on_error"])
+        found.warn()
+        sample_weight = found.weights_kept(sample_weight)
+        options = {name: value for name, value in changed(how).items() if name not in ("formats", "on_error")}
+        options |= {"extractor": self.extractor, "method": method}
+        fitted = train_labelled(found.data, sample_weight=sample_weight, on_epoch=on_epoch, **options)
         self._learn(fitted.classes, fitted.networks, fitted.made_with)
         return self
 

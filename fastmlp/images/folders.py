@@ -13,11 +13,12 @@ from fastmlp import checks
 from fastmlp.images.classifier import ClassifyOptions, ImageClassifier
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR
 from fastmlp.images.image_formats import chosen_formats
+from fastmlp.images.learnable import learnable_images
 from fastmlp.images.loading import load_model
 from fastmlp.images.reading import in_one, read_source
 from fastmlp.images.sources.source import Source, nothing_in
 from fastmlp.images.verdicts import Verdicts
-from fastmlp.literals import ExtractorName, Method
+from fastmlp.literals import ExtractorName, Method, OnError
 from fastmlp.training.option_types import TrainOptions
 from fastmlp.training.train import train
 from fastmlp.writing import StrPath
@@ -89,17 +90,22 @@ def train_folder(
     method: Method = "softmax",
     refit: bool = False,
     formats: str | Sequence[str] | None = None,
+    on_error: OnError = "skip",
     **options: Unpack[TrainOptions],
 ) -> ImageClassifier:
-    """Train a classifier on a folder of labelled images.
+    """Train a classifier on a folder of labelled images, or an archive.
+
+    Folders whose names begin with "." or "__MACOSX", classes without an image that can be read, and those of a single image are
+    left out, with a warning that names them. Of images only their features are in memory, 8 bytes for each number.
 
     Parameters
     ----------
-    folder : path
+    folder : path of a folder, or of a tar or zip archive
         Either with a folder of image files for each class, named as the class; or with an answer file
         `correct-outputs-<class>.txt` for each class, and the image files beside them or in `train-images/`. A line of an
         answer file is `name,1` or `name,0`, after an optional header `file_name,correct_answer`. Where there are answer
-        files they decide, and the first one's order is the order of the samples.
+        files they decide, and the first one's order is the order of the samples. In an archive all of this may lie in
+        one folder.
     extractor : {"ink", "pixels", "strokes"}
         See fastmlp/images/extractors.py for what they are.
     method : {"softmax", "one-vs-rest"}
@@ -111,10 +117,14 @@ def train_folder(
     formats : str or list of str, optional
         Which formats of images are read, of png, jpeg, bmp, gif, webp, tiff and ppm (with pgm and pbm); by default all. The
         contents of a file tell its format; one of another format is no image.
+    on_error : {"skip", "raise"}
+        Whether images that cannot be read are left out, with a warning that names some of them, or are an error.
     **options
         Those of `train`. With "one-vs-rest" the network of class k has the seed `seed + k`, and `on_epoch` is called with the
         losses (K,) of all networks, as `train_many` does. A fraction of `validation` is held out of each class alike, and the
-        weights of the best epoch are kept.
+        weights of the best epoch are kept. Where neither `class_weight` nor `sample_weight` is given, not even as None, and a
+        class has more than three times the images of another, "softmax" is trained with class_weight="balanced". A weight of
+        `sample_weight` is for each image, also for those that are left out.
 
     Returns
     -------
@@ -129,15 +139,23 @@ def train_folder(
     FileNotFoundError, NotADirectoryError
         If there is no such folder.
     ImageError
-        If an image cannot be read.
+        If an image cannot be read, with on_error="raise".
     ValueError
-        If the folder has fewer than two classes, a class has no image, an answer file and the images do not match, an
-        image has no class or two, or for what `train` rejects.
+        If there are not two images that can be read of each of two classes, there is no memory for their features, an answer
+        file and the images do not match, an image has no class or two, or for what `train` rejects.
     """
-    checks.path("folder", folder)
+    from fastmlp.images.fitting import METHODS  # which nobody needs who only classifies
+
     how: dict[str, Any] = {**options}
+    checks.one_of("method", method, METHODS)
     with_rows = {name: how.pop(name, None) for name in ("sample_weight", "on_epoch")}
-    return ImageClassifier(extractor=extractor, method=method, refit=refit, formats=formats, **how).fit(folder, **with_rows)
+    classifier = ImageClassifier(extractor=extractor, method=method, refit=refit, formats=formats, on_error=on_error, **how)
+    found = learnable_images(folder, extractor, how.get("threads"), chosen_formats(formats), on_error)
+    found.warn()
+    with_rows["sample_weight"] = found.weights_kept(weights := with_rows["sample_weight"])
+    if weights is None and "class_weight" not in how and method == "softmax":
+        classifier.set_params(class_weight=found.weights_by_default())
+    return classifier.fit(found.data.features, found.data.labels, **with_rows)
 
 
 @checks.takes_options(ImageClassifier.classify)

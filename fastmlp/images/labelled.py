@@ -1,35 +1,41 @@
-"""Images whose classes are known: in a folder for each class, by answer files that name the images of each, or by labels beside."""
+"""Images whose classes are known: in a folder for each class, or by answer files that name the images of each; also in archives."""
 
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from fastmlp import arrays, checks, labels
+from fastmlp import checks
 from fastmlp.images.content import ImageError
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR, EXTRACTORS
 from fastmlp.images.image_formats import ALL, SUFFIXES, wanted
-from fastmlp.images.reading import FeatureRows, read_source
-from fastmlp.images.samples import feature_rows
-from fastmlp.images.sources.source import can_name_a_file, nothing_in
+from fastmlp.images.reading import read_listed
+from fastmlp.images.sources.archive_reading import open_archive, read_member
+from fastmlp.images.sources.chunk import Chunk
+from fastmlp.images.sources.source import Chunks, nothing_in
 from fastmlp.literals import FormatName
 from fastmlp.writing import StrPath
 
 ANSWER_FILE = re.compile(r"correct-outputs-(.+)\.txt")
 ANSWER_HEADER = ["file_name", "correct_answer"]
+ANSWER_BYTES = 1 << 28  # of a file in an archive, at most
+WITH_ANSWERS = "train-images/"  # a folder that images may lie in, beside answer files
+HIDDEN = (".", "__MACOSX")  # what the names of folders begin with that are no classes
 
 
 class LabelledImages(NamedTuple):
     """Images and their labels, n of them, as a folder has them."""
 
     folder: str
+    """Or archive."""
     paths: list[str]
     """Each with the folder before it."""
     features: NDArray[np.floating]
@@ -42,6 +48,10 @@ class LabelledImages(NamedTuple):
     """Why the folders of the classes may not have been meant as such."""
     errors: Sequence[str | None] = ()
     """(n,) why an image cannot be read"""
+    misnamed: Sequence[str] = ()
+    """Why some more files are no images, though their names say so."""
+    hidden: Sequence[str] = ()
+    """Folders whose names say that they are no classes."""
 
     def readable(self) -> LabelledImages:
         """Without the images that cannot be read."""
@@ -63,7 +73,7 @@ def labelled_images(
     strict: bool = True,
     formats: Sequence[FormatName] = ALL,
 ) -> LabelledImages:
-    """Read a folder of labelled images.
+    """Read a folder of labelled images, or an archive.
 
     Parameters
     ----------
@@ -84,106 +94,175 @@ def labelled_images(
         As `train_folder` does for the folder and the extractor.
     """
     checks.one_of("extractor", extractor, EXTRACTORS)
-    read = partial(_rows, extractor=extractor, threads=threads, strict=strict, formats=formats)
-    data = _labelled_images(os.fsdecode(checks.path("folder", folder)), read, formats)
+    path = os.fsdecode(checks.path("folder", folder))
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{path} does not exist")
+    listing = _listed_archive(path) if os.path.isfile(path) else _listed_folder(path)
+    if not listing.answers and not listing.classes:
+        raise ValueError(f"{path} has neither a folder for each class nor answer files (correct-outputs-<class>.txt)")
+    images = _read(path, listing, extractor, threads, formats)
+    for error in filter(None, (*images.errors, *images.misnamed.values()) if strict else ()):
+        raise ImageError(error)
+    data = (_answered_images if listing.answers else _images_in_classes)(path, listing, images, formats)
     if len(classes := list(data.counts())) < fewest:
         if data.empty:
-            raise nothing_in(os.path.join(folder, data.empty[0]), formats)
-        raise ValueError(f"{data.folder} must have images of at least two classes; got {classes}")
+            raise nothing_in(os.path.join(path, data.empty[0]), formats)
+        raise ValueError(f"{path} must have images of at least two classes; got {classes}")
     return data
 
 
-def with_labels(
-    X: Any, y: ArrayLike | None, extractor: str, threads: int | None, formats: Sequence[FormatName] = ALL, fewest: int = 1
-) -> LabelledImages:
-    """Images with their labels beside them, or the path of a folder that has both; see `ImageClassifier.fit`."""
-    if isinstance(X, str | os.PathLike):
-        if y is not None:
-            raise ValueError("y must be left out where X is a folder, whose images have their labels")
-        return labelled_images(X, extractor, threads, fewest, formats=formats)
-    if y is None:
-        raise ValueError("y must hold a label for each image, or row of features; got None")
-    return LabelledImages("", [], feature_rows(X, extractor, threads, formats), arrays.as_array("y", y))
+class _Listing(NamedTuple):
+    """What a training folder or archive holds; paths are within it."""
+
+    base: str
+    """The folder that the paths of images are named from, ended by "/", or "" for the whole."""
+    answers: dict[str, tuple[str, bytes]]
+    """The name and the contents of the answer file of each class."""
+    classes: list[str]
+    hidden: list[str]
+    chunks: list[tuple[str, Chunk]]
+    """Each with what its names lack at their beginning."""
 
 
-def to_learn_from(
-    X: Any, y: ArrayLike | None, extractor: str, threads: int | None, formats: Sequence[FormatName] = ALL
-) -> LabelledImages:
-    """The same, with labels (n,) of two classes at least, which can name folders."""
-    data = with_labels(X, y, extractor, threads, formats, fewest=2)
-    if data.empty:
-        raise nothing_in(os.path.join(data.folder, data.empty[0]), formats)
-    n = len(data.features)
-    known = labels.classes_of(data.labels, n)
-    for name in map(str, known.tolist()):
-        if not can_name_a_file(name):  # as rows can then be written with it
-            raise ValueError(f"y must hold labels that can name a folder; got {checks.shown(name)}")
-    return data._replace(labels=known[labels.class_numbers("y", data.labels, known, n, np.intp)[:, 0]])
-
-
-def _rows(folder: str, extractor: str, threads: int | None, strict: bool, formats: Sequence[FormatName]) -> FeatureRows:
-    """The rows of all images of a folder; if strict, an ImageError for one that cannot be read, or is none, other than its name."""
-    rows = read_source(folder, extractor, threads, formats)
-    if not strict:
-        return rows
-    for error in filter(None, rows.errors):
-        raise ImageError(error)
-    for path in rows.others:
-        if SUFFIXES.get(os.path.splitext(path)[1].lower()) in formats:
-            raise ImageError(f"{os.path.join(folder, path)} is no {wanted(formats)}")
-    return rows
-
-
-def _labelled_images(folder: str, read: Callable[[str], FeatureRows], formats: Sequence[FormatName]) -> LabelledImages:
-    """The images of a training folder, and their labels."""
-    if not os.path.exists(folder):
-        raise FileNotFoundError(f"{folder} does not exist")
-    answer_files, classes = {}, []
+def _listed_folder(folder: str) -> _Listing:
+    answers: dict[str, tuple[str, bytes]] = {}
+    classes: list[str] = []
+    hidden: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             match = ANSWER_FILE.fullmatch(entry.name)
             if match and entry.is_file():
-                answer_files[match[1]] = entry.path
-            elif entry.is_dir() and not entry.name.startswith("."):
-                classes.append(entry.name)
-    if answer_files:
-        return _answered_images(folder, answer_files, read, formats)
-    if not classes:
-        raise ValueError(f"{folder} has neither a folder for each class nor answer files (correct-outputs-<class>.txt)")
-    rows = {name: read(os.path.join(folder, name)) for name in sorted(classes)}
-    empty = [name for name in rows if not rows[name].paths]
-    within = [name for name in rows if any("/" in path for path in rows[name].paths)]
-    mixed = [name for name in rows if 0 < len(rows[name].paths) < len(rows[name].others) + rows[name].skipped]
-    doubts = {"no image file is in": empty, "images lie in folders within": within, "most files are no image files in": mixed}
+                with open(entry.path, "rb") as file:
+                    answers[match[1]] = entry.path, file.read()
+            elif entry.is_dir():
+                (hidden if entry.name.startswith(HIDDEN) else classes).append(entry.name)
+    classes.sort()  # and each is listed by itself, as it may be a link
+    base = WITH_ANSWERS if answers and os.path.isdir(os.path.join(folder, WITH_ANSWERS)) else ""
+    leads = [base] if answers else [f"{name}/" for name in classes]
+    chunks = [(lead, chunk) for lead in leads for chunk in Chunks(os.path.join(folder, lead) if lead else folder)]
+    return _Listing(base, answers, classes, sorted(hidden), chunks)
+
+
+def _listed_archive(path: str) -> _Listing:
+    """The same of an archive, whose folders may all be in one."""
+    every = Chunks(path)
+    if not every.within:
+        raise NotADirectoryError(f"{path} is neither a folder nor a tar or zip archive")
+    chunks = list(every)
+    tops: set[str] = set()
+    deep = False  # whether there are folders within folders, or answer files
+    for chunk in chunks:
+        for name in chunk.paths():
+            first, *rest = name.split("/", 2)
+            if rest and not first.startswith(HIDDEN):
+                tops.add(first)
+                deep = deep or len(rest) > 1 or ANSWER_FILE.fullmatch(rest[0]) is not None
+            elif ANSWER_FILE.fullmatch(first):
+                tops.add("")  # which is no name of a folder
+    base = f"{min(tops)}/" if len(tops) == 1 and deep else ""
+    answers: dict[str, tuple[str, bytes]] = {}
+    classes: set[str] = set()
+    hidden: set[str] = set()
+    for chunk in chunks:
+        for row, name in enumerate(chunk.paths()):
+            own = name.removeprefix(base)
+            first, slash, _ = own.partition("/")
+            if name.startswith(HIDDEN):
+                hidden.add(name.partition("/")[0])
+            elif not name.startswith(base):
+                continue
+            elif slash:
+                (hidden if first.startswith(HIDDEN) else classes).add(first)
+            elif match := ANSWER_FILE.fullmatch(own):
+                answers[match[1]] = f"{path}: {name}", _contents(chunk, row, f"{path}: {name}")
+    if answers and WITH_ANSWERS[:-1] in classes:
+        base += WITH_ANSWERS
+    chosen = [chunk.without([_is_left_out(name, base, not answers) for name in chunk.paths()]) for chunk in chunks]
+    return _Listing(base, answers, sorted(classes), sorted(hidden), [("", chunk) for chunk in chosen])
+
+
+def _is_left_out(name: str, base: str, is_in_class: bool) -> bool:
+    own = name.removeprefix(base)
+    return not name.startswith(base) or name.startswith(HIDDEN) or own.startswith(HIDDEN) or (is_in_class and "/" not in own)
+
+
+def _contents(chunk: Chunk, row: int, name: str) -> bytes:
+    """What a member of an archive holds, which is no image."""
+    assert chunk.members is not None
+    place = chunk.members[row]
+    if place[3] > ANSWER_BYTES:
+        raise ValueError(f"{name} has {place[3]} bytes; at most {ANSWER_BYTES} are read")
+    with open_archive(chunk.place, chunk.version) as archive:
+        return read_member(archive, place, name)
+
+
+class _Images(NamedTuple):
+    """What there is in a training folder; paths are within `base`."""
+
+    paths: list[str]
+    features: NDArray[np.floating]
+    errors: list[str | None]
+    others: list[str]
+    misnamed: dict[str, str]
+    """Why some of the others are no images, though their names say so."""
+    skipped: Counter[str]
+    """How many things of each class were no files at all, where that is known."""
+
+
+def _read(folder: str, listing: _Listing, extractor: str, threads: int | None, formats: Sequence[FormatName]) -> _Images:
+    features, parts = read_listed([chunk for _, chunk in listing.chunks], extractor, threads, formats)
+    images = _Images([], features, [], [], {}, Counter())
+    for (lead, chunk), part in zip(listing.chunks, parts, strict=True):
+        images.paths.extend((lead + path).removeprefix(listing.base) for path in part.paths)
+        images.errors.extend(part.errors)
+        images.skipped[lead[:-1]] += part.skipped
+        for path in part.others:
+            own = (lead + path).removeprefix(listing.base)
+            images.others.append(own)
+            if SUFFIXES.get(os.path.splitext(path)[1].lower()) in formats:
+                name = os.path.join(folder, lead + path) if chunk.members is None else f"{folder}: {path}"
+                images.misnamed[own] = f"{name} is no {wanted(formats)}"
+    return images
+
+
+def _images_in_classes(folder: str, listing: _Listing, images: _Images, formats: Sequence[FormatName]) -> LabelledImages:
+    """Images that lie in a folder for each class, class by class."""
+    own = [path.partition("/")[0] for path in images.paths]
+    paths, errors, features = images.paths, images.errors, images.features
+    if own != sorted(own):  # as "a-b/" comes before "a/"
+        order = sorted(range(len(own)), key=own.__getitem__)
+        own, paths, errors = [own[row] for row in order], [paths[row] for row in order], [errors[row] for row in order]
+        features = features[order]
+    counts, others = Counter(own), images.skipped + Counter(path.partition("/")[0] for path in images.others)
+    within = {path.partition("/")[0] for path in paths if path.count("/") > 1}
+    mixed = [name for name in listing.classes if 0 < counts[name] < others[name]]
+    doubts = {"images lie in folders within": sorted(within), "most files are no image files in": mixed}
     return LabelledImages(
         folder,
-        [os.path.join(folder, name, path) for name in rows for path in rows[name].paths],
-        np.concatenate([part.features for part in rows.values()]),
-        np.array([name for name in rows for _ in rows[name].paths], str),
-        empty,
+        [os.path.join(folder, listing.base + path) for path in paths],
+        features,
+        np.array(own, str),
+        [name for name in listing.classes if not counts[name]],
         [f"{what} {', '.join(names)}" for what, names in doubts.items() if names],
-        [error for part in rows.values() for error in part.errors],
+        errors,
+        list(images.misnamed.values()),
+        listing.hidden,
     )
 
 
-def _answered_images(
-    folder: str, answer_files: dict[str, str], read: Callable[[str], FeatureRows], formats: Sequence[FormatName]
-) -> LabelledImages:
+def _answered_images(folder: str, listing: _Listing, images: _Images, formats: Sequence[FormatName]) -> LabelledImages:
     """Images whose classes stand in answer files, a file for each class."""
-    images = os.path.join(folder, "train-images")
-    if not os.path.isdir(images):
-        images = folder
-    answers = {label: _read_answers(file) for label, file in sorted(answer_files.items())}
-    paths, features, errors, *_ = read(images)
-    if not paths:
-        raise nothing_in(images, formats)
-    rows = {path: row for row, path in enumerate(paths)}
+    place = os.path.join(folder, listing.base[:-1]) if listing.base else folder
+    answers = {label: _read_answers(*file) for label, file in sorted(listing.answers.items())}
+    if not images.paths:
+        raise nothing_in(place, formats)
+    rows = {path: row for row, path in enumerate(images.paths)}
     for label, answered in answers.items():
         if lacking := rows.keys() - answered.keys():
-            raise ValueError(f"{answer_files[label]} has no answer for {min(lacking)}, which is in {images}")
-        if unknown := answered.keys() - rows.keys():
-            raise ValueError(f"{answer_files[label]} has an answer for {min(unknown)}, which is not in {images}")
-    names = list(answers[min(answers)])
+            raise ValueError(f"{listing.answers[label][0]} has no answer for {min(lacking)}, which is in {place}")
+        if unknown := answered.keys() - rows.keys() - images.misnamed.keys():
+            raise ValueError(f"{listing.answers[label][0]} has an answer for {min(unknown)}, which is not in {place}")
+    names = [name for name in answers[min(answers)] if name in rows]
     classes = []
     for name in names:
         own = [label for label, answered in answers.items() if answered[name]]
@@ -191,16 +270,22 @@ def _answered_images(
             raise ValueError(f"{name} must have the answer 1 for one class; in {folder} it has it for {own}")
         classes += own
     order = [rows[name] for name in names]
-    paths, errors = [os.path.join(images, name) for name in names], [errors[row] for row in order]
-    return LabelledImages(folder, paths, features[order], np.array(classes), errors=errors)
+    return LabelledImages(
+        folder,
+        [os.path.join(folder, listing.base + name) for name in names],
+        images.features[order],
+        np.array(classes, str),
+        errors=[images.errors[row] for row in order],
+        misnamed=list(images.misnamed.values()),
+    )
 
 
-def _read_answers(path: str) -> dict[str, bool]:
+def _read_answers(path: str, contents: bytes) -> dict[str, bool]:
     """The answer for each name, in the order of the file."""
     answers: dict[str, bool] = {}
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = [[field.strip() for field in row] for row in csv.reader(file) if row]
+        text = io.StringIO(contents.decode("utf-8-sig"), newline="")
+        rows = [[field.strip() for field in row] for row in csv.reader(text) if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} cannot be read as CSV: {error}") from error
     for row in rows[1:] if rows[:1] == [ANSWER_HEADER] else rows:

@@ -137,16 +137,33 @@ def read_chunks(
 
 def read_source(source: Source, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL) -> FeatureRows:
     """The features of a source, in one."""
-    parts = list(read_chunks(source, extractor, threads, formats))
-    size = EXTRACTORS[extractor].size
+    checks.one_of("extractor", extractor, EXTRACTORS)
+    workers = thread_count(threads)
+    features, parts = read_listed(list(Chunks(source)), extractor, workers, formats)
     return FeatureRows(
         [path for part in parts for path in part.paths],
-        np.concatenate([np.empty((0, size)), *(part.features for part in parts)]),
+        features,
         [error for part in parts for error in part.errors],
         [path for part in parts for path in part.others],
         sum(part.skipped for part in parts),
         in_one([(len(part.paths), part.retry) for part in parts]),
     )
+
+
+def read_listed(
+    chunks: Sequence[Chunk], extractor: str, threads: int | None, formats: Sequence[FormatName]
+) -> tuple[NDArray[np.float64], list[FeatureRows]]:
+    """The features of all chunks in one array, which is told if the machine has no memory for it; and what came of each chunk."""
+    count, size = sum(chunk.length for chunk in chunks), EXTRACTORS[extractor].size
+    checks.enough_memory(f"the features of {count} images", count * size * np.dtype(np.float64).itemsize)
+    features, parts, first = np.empty((count, size)), [], 0
+    read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS, formats=formats)
+    for part in InThreads(read, (chunk._replace(known=count) for chunk in chunks), thread_count(threads)):
+        last = first + len(part.paths)
+        features[first:last] = part.features
+        parts.append(part._replace(features=features[first:last]))
+        first = last
+    return features[:first], parts
 
 
 def in_one(parts: Sequence[tuple[int, Sequence[int]]]) -> list[int]:

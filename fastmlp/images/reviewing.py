@@ -34,6 +34,7 @@ class Review:
     Attributes
     ----------
     folder : str
+        Or archive.
     paths : list of n str
         Of the images, with the folder before each.
     labels : (n,) array of str

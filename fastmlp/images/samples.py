@@ -28,6 +28,16 @@ def features_of(
     X holds paths, (n,) or (n, 1), or gray levels (H, W) each. A file that cannot be read is an ImageError if strict, else a row
     of NaN.
     """
+    features, errors = _rows_of(X, extractor, threads, formats)
+    for error in filter(None, errors if strict else ()):
+        raise ImageError(error)
+    return features
+
+
+def _rows_of(
+    X: Any, extractor: str, threads: int | None, formats: Sequence[FormatName]
+) -> tuple[NDArray[np.float64], list[str | None]]:
+    """The features of n images, and why each file cannot be read, in which case its row is NaN."""
     images = X if isinstance(X, list | tuple) else np.asarray(X)
     if isinstance(images, np.ndarray):
         if images.ndim == 0:
@@ -36,20 +46,29 @@ def features_of(
             images = images[:, 0]
     images = list(images)
     if not images or not isinstance(images[0], str | os.PathLike):
-        return extract(images, extractor, "X")
+        return extract(images, extractor, "X"), [None] * len(images)
     rows = read_source(images, extractor, threads, formats)
-    for error in filter(None, rows.errors if strict else ()):
-        raise ImageError(error)
-    return rows.features
+    return rows.features, rows.errors
 
 
 def feature_rows(X: Any, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL) -> NDArray[np.floating]:
     """The same, but what is 2-D are numbers, (n, size): rows of features, which are given back."""
+    features, errors = rows_or_errors(X, extractor, threads, formats)
+    for error in filter(None, errors):
+        raise ImageError(error)
+    return features
+
+
+def rows_or_errors(
+    X: Any, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL
+) -> tuple[NDArray[np.floating], list[str | None]]:
+    """The same; and why each file cannot be read, in which case its row is NaN."""
     dimensions = np.ndim(X[0]) + 1 if isinstance(X, list | tuple) and len(X) else getattr(X, "ndim", 1)
     if dimensions != 2 or np.shape(X)[1] == 1:  # a column of paths
-        return features_of(X, extractor, threads=threads, formats=formats)
+        return _rows_of(X, extractor, threads, formats)
     size = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)].size
     if np.shape(X)[1] != size:
         expected = f"paths of image files, images (H, W) of uint8 gray levels, or rows of {size} features for {extractor!r}"
         raise ValueError(f"X must hold {expected}; got an array {np.shape(X)}")
-    return arrays.matrix("X", X)
+    rows = arrays.matrix("X", X)
+    return rows, [None] * len(rows)

@@ -139,7 +139,7 @@ def test_classes_too_small_to_hold_out_from_are_told(tmp_path, capsys):
     assert main(["train", str(few), "-o", str(tmp_path / "m.npz"), "--epochs", "2"]) == 0
     assert capsys.readouterr().err == "fastmlp: 7 images: circle 2, line 5\nfastmlp: too few images to hold any out: circle\n"
     assert fastmlp.load(tmp_path / "m.npz").made_with["validation"]["images"] == 1
-    fewer = some_of_each(tmp_path / "fewer", circle=1, line=2)
+    fewer = some_of_each(tmp_path / "fewer", circle=2, line=2)
     assert main(["train", str(fewer), "-o", str(tmp_path / "m.npz"), "--epochs", "2"]) == 0
     assert capsys.readouterr().err.endswith("fastmlp: too few images to hold any out: circle, line\n")
     assert "validation" not in fastmlp.load(tmp_path / "m.npz").made_with
@@ -159,13 +159,15 @@ def test_a_folder_that_does_not_look_like_classes_needs_a_yes(project, monkeypat
     folder, command = project
     monkeypatch.chdir(folder)
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))  # which is no terminal
-    found = "fastmlp: 51 images: data 41, test-images 10\n"
-    doubt = "fastmlp: the folders in . may be no classes: no image file is in tests; images lie in folders within data"
+    left_out = "fastmlp: left out: tests (no image file is in them)\n"
+    weighted = "fastmlp: the classes are unequal, and are made to weigh the same; --class-weight none leaves them as they are\n"
+    found = f"{left_out}fastmlp: 51 images: data 41, test-images 10\n"
+    doubt = "fastmlp: the folders in . may be no classes: images lie in folders within data"
     assert main(list(map(str, command))) == 2
     assert capsys.readouterr() == ("", f"{found}{doubt}; give --yes to train all the same\n")
     assert not command[3].exists()
     assert main([*map(str, command), "--yes"]) == 0
-    assert capsys.readouterr().err == f"{found}{doubt}\n"
+    assert capsys.readouterr().err == f"{found}{doubt}\n{weighted}"
     assert fastmlp.load(command[3]).classes == ["data", "test-images"]
 
 

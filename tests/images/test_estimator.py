@@ -103,7 +103,7 @@ def test_each_epoch_is_told():
 def test_parameters_are_the_options_of_training():
     classifier = ImageClassifier(hidden=8, seed=0)
     parameters = classifier.get_params()
-    beside = {"extractor": "strokes", "method": "softmax", "refit": False, "formats": None}
+    beside = {"extractor": "strokes", "method": "softmax", "refit": False, "formats": None, "on_error": "skip"}
     of_train = {name: option.default for name, option in OPTIONS.items() if "train" in option.of}
     assert parameters | {"sample_weight": None, "on_epoch": None} == beside | of_train | {"hidden": 8, "seed": 0}
     assert repr(classifier) == "ImageClassifier(hidden=8, seed=0)"
@@ -196,7 +196,7 @@ def test_bad_input_is_told_in_a_sentence(paths):
 
 
 def test_a_file_that_cannot_be_read_is_named(paths):
-    classifier = ImageClassifier(**QUICK).fit(paths, LABELS)
+    classifier = ImageClassifier(on_error="raise", **QUICK).fit(paths, LABELS)
     paths[3].write_bytes(TRUNCATED)
     for use in (lambda: classifier.predict(paths), lambda: classifier.fit(paths, LABELS), lambda: classifier.score(paths, LABELS)):
         with pytest.raises(fastmlp.ImageError, match=f"^{paths[3]} is truncated$"):

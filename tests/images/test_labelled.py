@@ -31,7 +31,8 @@ def trained_on(monkeypatch, folder, **options):
 def test_folders_are_classes(class_folders, monkeypatch):
     (class_folders / "notes.txt").write_text("no answers")
     (class_folders / ".cache").mkdir()
-    features, labels = trained_on(monkeypatch, class_folders)
+    with pytest.warns(UserWarning, match=r"^left out: \.cache \(hidden\)$"):
+        features, labels = trained_on(monkeypatch, class_folders)
     assert labels.tolist() == ["lying"] * 14 + ["upright"] * 14
     assert np.array_equal(features, extract_features(class_folders).features)
 
@@ -97,10 +98,8 @@ def test_folders_that_do_not_look_like_classes_are_doubted(class_folders):
     data = labelled_images(class_folders)
     assert data.empty == ["docs"] and data.counts() == {"lying": 14, "sorted": 2, "src": 1, "upright": 14}
     assert data.doubts == [
-        "no image file is in docs", "images lie in folders within sorted", "most files are no image files in src",
+        "images lie in folders within sorted", "most files are no image files in src",
     ]  # fmt: skip
-    with pytest.raises(ValueError, match="docs holds no image file"):
-        train_folder(class_folders)
 
 
 ALL_ZERO = dict.fromkeys(["000.png", "001.png", "002.png", "003.png"], 0)
@@ -146,4 +145,4 @@ def test_folders_that_cannot_be_learnt_from_are_refused(tmp_path):
 def test_an_unreadable_training_image_is_an_error_that_names_it(class_folders):
     (class_folders / "lying" / "007.png").write_bytes(b"\x89PNG")
     with pytest.raises(ImageError, match=r"007\.png is no image file"):
-        train_folder(class_folders)
+        train_folder(class_folders, on_error="raise")

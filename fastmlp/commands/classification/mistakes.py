@@ -62,7 +62,8 @@ def write_mistakes(path: str, review: Review, title: str) -> None:
 class _Page:
     def __init__(self, review: Review, title: str, folder: str) -> None:
         self.review, self.title, self.folder = review, title, folder  # that it will be in
-        self.read = reader("")
+        self.is_archive = os.path.isfile(review.folder)
+        self.read = reader(review.folder if self.is_archive else "")
         self.numbers, self.taken = review.numbers, review.scores.argmax(axis=1)
         self.suspects = review.suspects.tolist()
 
@@ -153,9 +154,11 @@ class _Page:
         review, path = self.review, self.review.paths[row]
         label, other = (escaped(review.classes[number], 24) for number in (self.numbers[row], self.taken[row]))
         within = path.removeprefix(review.folder).lstrip(os.sep)
-        image = picture(self.read, path, f"{escaped(within, PATH_LENGTH)}, labelled {label}").html
+        shown = within if self.is_archive else path
+        image = picture(self.read, shown, f"{escaped(within, PATH_LENGTH)}, labelled {label}").html
         scores = review.scores[row]
         verdict = f"<b>{other}</b> {decimal(scores.max())}"
         if self.taken[row] != self.numbers[row]:
             verdict += f'<span class="second">label <bdi>{label}</bdi> {decimal(scores[self.numbers[row]])}</span>'
-        return figure(image, verdict, path, link_to(path, self.folder), within)
+        place = review.folder if self.is_archive else path
+        return figure(image, verdict, path, link_to(place, self.folder), within)
