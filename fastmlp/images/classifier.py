@@ -63,7 +63,7 @@ class ImageClassifier(AsEstimator, Exportable):
     networks : tuple of MLP
         One for the method "softmax"; one for each class, in their order, for "one-vs-rest"; any number for "ensemble", each as
         that of "softmax".
-    extractor : {"ink", "pixels", "strokes"}
+    extractor : {"ink", "pixels", "strokes", "gray"}
     method : {"ensemble", "one-vs-rest", "softmax"}
     made_with : dict
         What it was trained with, as JSON values: how many "images" there were of each class, its "seed", the "options" of

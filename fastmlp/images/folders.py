@@ -50,7 +50,7 @@ def extract_features(
     ----------
     source : path of a folder, of a tar or zip archive, or of one file; or an iterable of paths of files
         See `ImageClassifier.classify`.
-    extractor : {"ink", "pixels", "strokes"}
+    extractor : {"ink", "pixels", "strokes", "gray"}
         See fastmlp/images/extractors.py for what they are.
     threads : int, optional
         By default as many as there are cores. The results do not depend on it.
@@ -100,7 +100,7 @@ def train_folder(
         `correct-outputs-<class>.txt` for each class, and the image files beside them or in `train-images/`. A line of an
         answer file is `name,1` or `name,0`, after an optional header `file_name,correct_answer`. Where there are answer
         files they decide, and the first one's order is the order of the samples.
-    extractor : {"ink", "pixels", "strokes"}
+    extractor : {"ink", "pixels", "strokes", "gray"}
         See fastmlp/images/extractors.py for what they are.
     method : {"softmax", "one-vs-rest"}
         One network with an output for each class, or for each class a network with one output, trained towards 1 for
