@@ -18,6 +18,7 @@ from fastmlp.commands.training_options import SINGLE, SWEPT, each_of_members, me
 from fastmlp.interrupts import noted
 
 if TYPE_CHECKING:
+    from fastmlp.images.choosing import Choice
     from fastmlp.images.classifier import ImageClassifier
     from fastmlp.images.fitting import Fitted
     from fastmlp.images.labelled import LabelledImages
@@ -38,6 +39,10 @@ what is measured:
   epoch: the loss, the accuracy, how many epochs it took, and why the training ended. Then a network is trained anew on all,
   for as many epochs. --no-refit keeps the first one, --validation 0 holds out none. Of a table it is also told how good the most
   frequent class or the mean would have been, and by how much the accuracy or R2 drops where the cells of a column are shuffled.
+
+extractors:
+  --extractor auto trains one network by each, with the given options, of several values the first ones, and takes that of the
+  highest accuracy on the images held out, of equals that of the smallest loss. What is trained then is as if it had been given.
 
 several networks:
   Several values of an option that takes them, see [,...] and [/...] above, make a network of each combination. With
@@ -88,6 +93,7 @@ def declare(parser: Parser) -> None:
 
 
 def _explanations() -> dict[str, str]:
+    from fastmlp.images.choosing import AUTO
     from fastmlp.images.extractors import DEFAULT_EXTRACTOR, EXTRACTORS
     from fastmlp.images.fitting import METHODS
     from fastmlp.kernels.activations import HIDDEN
@@ -100,7 +106,7 @@ def _explanations() -> dict[str, str]:
     texts["formats"] = formats_read()
     texts["members"] += "; by default one for each combination of values"
     return {
-        "extractor": f"{either(EXTRACTORS)}; default: {DEFAULT_EXTRACTOR}",
+        "extractor": f"{either((*EXTRACTORS, AUTO))}, which takes the best on images held out; default: {DEFAULT_EXTRACTOR}",
         "method": either(METHODS),
         "formats": formats_read(),
         **texts,
@@ -108,6 +114,8 @@ def _explanations() -> dict[str, str]:
 
 
 def _run(args: Namespace) -> int:
+    from fastmlp import checks
+    from fastmlp.images.choosing import AUTO, CHOICES, ORDER, choose_extractor
     from fastmlp.images.extractors import DEFAULT_EXTRACTOR
     from fastmlp.images.image_formats import chosen_formats
     from fastmlp.images.labelled import labelled_images
@@ -132,19 +140,25 @@ def _run(args: Namespace) -> int:
         return train_on_table.train_and_save(args.output, args.plot, args.source, options, swept, members)
     extractor, yes = options.pop("extractor", DEFAULT_EXTRACTOR), options.pop("yes", False)
     formats = chosen_formats(options.pop("formats", None))
-    data = labelled_images(args.source, extractor, options.get("threads"), formats=formats)
+    first = ORDER[0] if checks.one_of("extractor", extractor, CHOICES) == AUTO else extractor
+
+    def read(name: ExtractorName) -> LabelledImages:
+        return data if name == first else labelled_images(args.source, name, options.get("threads"), formats=formats)
+
+    data = labelled_images(args.source, first, options.get("threads"), formats=formats)
     _confirm(data, yes)
     options["validation"] = _validation(data, options["validation"])
     options["refit"] = args.refit and options["validation"] is not None
+    options["seed"] = checks.seed("seed", options.get("seed"))
     with noted():
-        return _train(args.output, args.plot, data, extractor, options, swept, members)
+        choice = choose_extractor(extractor, read, options | {name: values[0] for name, values in swept.items()}, say)
+        return _train(args.output, args.plot, choice, options, swept, members)
 
 
 def _train(
     output: str,
     plot: str | None,
-    data: LabelledImages,
-    extractor: ExtractorName,
+    choice: Choice,
     options: dict[str, Any],
     swept: dict[str, Any],
     members: int | None,
@@ -152,10 +166,10 @@ def _train(
     """After Ctrl-C, what has been trained so far is saved under another name."""
     from fastmlp.images.fitting import train_labelled, train_members
 
-    population = None
+    data, extractor, population = choice.data, choice.extractor, None
     if members is None:
         options |= {name: value for name, (value,) in swept.items()}
-        fitted = train_labelled(data, extractor, **options)
+        fitted = choice.record(train_labelled(data, extractor, **options))
         model = _classifier(fitted)
         if any(history.epochs == 0 for history in model.histories):
             raise KeyboardInterrupt  # that came too soon: there is nothing to keep
@@ -163,7 +177,7 @@ def _train(
         options.pop("method", None)
         options |= each_of_members(swept, members)
         fitted, population = train_members(data, extractor, members, **options)
-        model = _classifier(fitted)
+        model = _classifier(choice.record(fitted))
     code = save_trained(output, model, population)
     if plot is not None and code == FINE:
         plot_training(plot, model, fitted.measured, population)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,7 @@ from fastmlp.images.as_estimator import AsEstimator, changed, trained_with
 from fastmlp.images.decisions import check_networks, scores_by
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR
 from fastmlp.images.image_formats import ALL, chosen_formats
-from fastmlp.images.labelled import to_learn_from, with_labels
+from fastmlp.images.labelled import with_labels
 from fastmlp.images.pillow import MAX_PIXELS
 from fastmlp.images.reading import read_chunk
 from fastmlp.images.samples import Images, feature_rows
@@ -64,6 +64,7 @@ class ImageClassifier(AsEstimator, Exportable):
         One for the method "softmax"; one for each class, in their order, for "one-vs-rest"; any number for "ensemble", each as
         that of "softmax".
     extractor : {"ink", "pixels", "strokes", "gray"}
+        What was chosen, once a classifier of "auto" is fitted.
     method : {"ensemble", "one-vs-rest", "softmax"}
     made_with : dict
         What it was trained with, as JSON values: how many "images" there were of each class, its "seed", the "options" of
@@ -96,7 +97,7 @@ class ImageClassifier(AsEstimator, Exportable):
         self,
         classes: Sequence[Any] | None = None,
         networks: Sequence[MLP] | None = None,
-        extractor: ExtractorName = DEFAULT_EXTRACTOR,
+        extractor: ExtractorName | Literal["auto"] = DEFAULT_EXTRACTOR,
         method: Decision = "softmax",
         made_with: dict[str, Any] | None = None,
         *,
@@ -170,13 +171,13 @@ class ImageClassifier(AsEstimator, Exportable):
         TypeError, ValueError
             If X is neither; if there is not one label for each image, or there are not two classes; for what `train` rejects.
         """
-        from fastmlp.images.fitting import METHODS, train_labelled  # which nobody needs who only classifies
+        from fastmlp.images.choosing import train_on_images  # which nobody needs who only classifies
+        from fastmlp.images.fitting import METHODS
 
         method = checks.one_of("method", self.method, METHODS)
-        data = to_learn_from(X, y, self.extractor, self._options.get("threads"), self._formats())
-        options = changed(self.get_params()) | {"extractor": self.extractor, "method": method}
-        options.pop("formats", None)
-        fitted = train_labelled(data, sample_weight=sample_weight, on_epoch=on_epoch, **options)
+        options = changed(self.get_params()) | {"extractor": self.extractor, "method": method, "formats": self._formats()}
+        fitted = train_on_images(X, y, sample_weight=sample_weight, on_epoch=on_epoch, **options)
+        vars(self).update(extractor=fitted.extractor)
         self._learn(fitted.classes, fitted.networks, fitted.made_with)
         return self
 

@@ -45,11 +45,16 @@ def features_of(
 
 def feature_rows(X: Any, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL) -> NDArray[np.floating]:
     """The same, but what is 2-D are numbers, (n, size): rows of features, which are given back."""
-    dimensions = np.ndim(X[0]) + 1 if isinstance(X, list | tuple) and len(X) else getattr(X, "ndim", 1)
-    if dimensions != 2 or np.shape(X)[1] == 1:  # a column of paths
+    if not holds_features(X):
         return features_of(X, extractor, threads=threads, formats=formats)
     size = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)].size
     if np.shape(X)[1] != size:
         expected = f"paths of image files, images (H, W) of uint8 gray levels, or rows of {size} features for {extractor!r}"
         raise ValueError(f"X must hold {expected}; got an array {np.shape(X)}")
     return arrays.matrix("X", X)
+
+
+def holds_features(X: Any) -> bool:
+    """Whether these are numbers, (n, size), and neither paths nor images."""
+    dimensions = np.ndim(X[0]) + 1 if isinstance(X, list | tuple) and len(X) else getattr(X, "ndim", 1)
+    return bool(dimensions == 2 and np.shape(X)[1] != 1)  # or it is a column of paths
