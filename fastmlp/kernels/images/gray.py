@@ -6,8 +6,8 @@ Lengths are in parts of a pixel, SIDE of them, so that a cell is as many tall an
 import numpy as np
 
 from fastmlp.kernels.compile import jit, jit_part
+from fastmlp.kernels.images.by_area import add_line, add_row
 from fastmlp.kernels.images.gradients import BORDERED, SIDE, cell_features
-from fastmlp.kernels.images.grid import add_line, add_row
 
 STEPS = 64  # of a level: the most of which 1024 of the lightest cells are a number of 24 bits
 

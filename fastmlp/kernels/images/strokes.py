@@ -8,10 +8,10 @@ be larger than 2^53, and are then rounded in the order of its rows.
 import numpy as np
 
 from fastmlp.kernels.compile import jit, jit_inline, jit_part, jit_rounded
+from fastmlp.kernels.images.by_area import add_line, add_row
 from fastmlp.kernels.images.bytes import item
 from fastmlp.kernels.images.features import CONTRAST, ground_level, ink_box, mark_ink
 from fastmlp.kernels.images.gradients import BORDERED, SIDE, cell_features
-from fastmlp.kernels.images.grid import add_line, add_row
 
 UNIT = 20  # lengths of a pixel; and cells that the longer side of a drawing fills
 FAINT = 32  # the least difference from the ground that counts within the drawing
