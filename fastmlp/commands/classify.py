@@ -31,10 +31,22 @@ from fastmlp.progress import Progress
 
 if TYPE_CHECKING:
     from fastmlp.commands.classification.sources_in_turn import Batch
+    from fastmlp.images.classifier import ImageClassifier
     from fastmlp.images.verdicts import Verdicts
     from fastmlp.writing import FileKind
 
 FORMATS = ("csv", "jsonl")  # those of rows.ROW_FORMATS
+
+SETTINGS = (
+    "strict",
+    "follow_symlinks",
+    "formats",
+    "max_pixels",
+    "unordered",
+    "retry_failed",
+    "resume",
+    "threads",
+)  # that a page tells
 
 EPILOG = """\
 rows:
@@ -76,7 +88,7 @@ def declare(parser: Parser) -> None:
     retry = "as --resume, and try again what has failed"
     parser.add_argument("--retry-failed", action="store_true", help=retry)
     parser.add_argument(
-        "--report", metavar="PAGE.html", type=file_name, help="draw each class: its scores, and its least certain images"
+        "--report", metavar="PAGE.html", type=file_name, help="draw each class: its scores, typical and uncertain images"
     )
     parser.add_argument("--strict", action="store_true", help="what is no image fails, instead of being skipped")
     parser.add_argument("--unordered", action="store_true", help="rows come as they get ready, not in the order of names")
@@ -109,7 +121,7 @@ def _run(args: Namespace) -> int:
     rows = ROW_FORMATS.get(args.format or _ending(args.output or ""), CsvRows)(model.classes)
     targets, beside = _targets(args, rows.kind)
     sources, tally = SourcesInTurn(args.sources), Tally(model.classes)
-    report = Report(model.classes) if args.report is not None else None
+    report = Report(model.classes, about=_about(args, model), place=sources.place) if args.report is not None else None
 
     def count(verdicts: Verdicts) -> None:
         tally.add(verdicts)
@@ -162,6 +174,27 @@ def _run(args: Namespace) -> int:
         report.skipped = tally.skipped
         report.write(args.report)
     return SOME_FAILED if tally.failed else FINE
+
+
+def _about(args: Namespace, model: ImageClassifier) -> list[tuple[str, str]]:
+    """What a page says of the run: the model, the sources, when and how."""
+    from datetime import datetime
+
+    images = model.made_with.get("images")
+    trained = f"; trained on {sum(images.values()):,} images" if isinstance(images, dict) else ""
+    accuracy = model.made_with.get("validation", {}).get("accuracy")
+    held_out = f", {100 * accuracy:.1f} % right of those held out" if isinstance(accuracy, float) else ""
+    how = []
+    for name, value in vars(args).items():
+        if name in SETTINGS and value:
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            how.append(f"--{name.replace('_', '-')}" + f" {text}" * (value is not True))
+    return [
+        ("Model", f"{args.model}: extractor {model.extractor}, method {model.method}{trained}{held_out}"),
+        ("Source", ", ".join(args.sources)),
+        ("Made", datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z")),
+        ("Settings", " ".join(how) or "as they are by default"),
+    ]
 
 
 def _targets(args: Namespace, kind: FileKind) -> tuple[list[str], str | None]:

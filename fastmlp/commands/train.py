@@ -106,7 +106,7 @@ def _explanations() -> dict[str, str]:
     texts["formats"] = formats_read()
     texts["members"] += "; by default one for each combination of values"
     return {
-        "extractor": f"{either((*EXTRACTORS, AUTO))}, which takes the best on images held out; default: {DEFAULT_EXTRACTOR}",
+        "extractor": f"{either(EXTRACTORS)}; default: {DEFAULT_EXTRACTOR}; {AUTO} takes the best on images held out",
         "method": either(METHODS),
         "formats": formats_read(),
         **texts,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -151,8 +152,8 @@ class RecordedReport:
 
     made = ()
 
-    def __init__(self, classes):
-        self.classes, self.rows, self.scores = classes, [], []
+    def __init__(self, classes, about, place):
+        self.classes, self.about, self.place, self.rows, self.scores = classes, dict(about), place, [], []
         RecordedReport.made = (*RecordedReport.made, self)
 
     def add_rows(self, paths, labels, scores, errors, read):
@@ -176,6 +177,10 @@ def test_a_report_is_given_all_rows_and_their_images_also_when_resumed(classifie
     assert np.array_equal(one.scores, resumed.scores, equal_nan=True)
     assert [row[0] for row in one.rows] == [row[0] for row in rows_of(output.read_bytes())[1:]]
     assert one.rows[0][2] == (folder / "a.png").read_bytes()
+    assert all(Path(one.place(path)).read_bytes() == data for path, _, data in one.rows if data)
+    assert one.about["Model"].startswith(f"{classifier}: extractor ") and one.about["Settings"] == "as they are by default"
+    assert one.about["Source"] == ", ".join(map(str, sources)) and re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d [+-]", one.about["Made"])
+    assert resumed.about["Settings"] == "--resume"
 
 
 def test_a_report_that_cannot_be_written_is_told_before_the_work(classifier, tmp_path, capsys):

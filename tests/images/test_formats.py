@@ -9,6 +9,7 @@ import warnings
 import zipfile
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image, ImageFile, ImageOps, features
 
@@ -105,7 +106,10 @@ def plain(image):
 @pytest.fixture(scope="module")
 def files():
     known = {"webp": features.check("webp"), "tiff": features.check("libtiff"), "jpeg": features.check("jpg")}
-    return {name: make() for name, make in SAVED.items() if known.get(name.split()[0], True)}
+    made = {name: make() for name, make in SAVED.items() if known.get(name.split()[0], True)}
+    if int(PIL.__version__.split(".")[0]) < 12:  # which cannot read what it writes
+        made.pop("tiff YCbCr", None)
+    return made
 
 
 @pytest.fixture(autouse=True)

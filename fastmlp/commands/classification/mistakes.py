@@ -6,25 +6,25 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import partial
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
-import fastmlp
 from fastmlp.commands.classification.page import (
-    FOOT,
-    HEAD,
     PATH_LENGTH,
-    STYLE,
     TEXT_LENGTH,
+    contact_sheet,
     decimal,
     escaped,
+    foot,
+    head,
+    listed,
     percentage,
     plural,
+    totals,
 )
 from fastmlp.commands.classification.report import PAGE
-from fastmlp.commands.classification.thumbnails import picture
+from fastmlp.commands.classification.thumbnails import figure, link_to, picture
 from fastmlp.images.reading import reader
 from fastmlp.images.reviewing import Review
 from fastmlp.writing import replacing
@@ -39,7 +39,6 @@ BINS = 10  # of scores, in which they are compared with how many are right
 OWN_STYLE = """\
 .matrix td, .matrix thead th { padding: .35rem .6rem; width: auto; text-align: right; }
 .matrix td { background: color-mix(in srgb, var(--tone) var(--share), transparent); }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 1.5rem 3rem; }
 .pair { margin-bottom: 2.5rem; }
 .reliability { max-width: 24rem; height: 24rem; border-left: 1px solid var(--soft); }
 .reliability circle { fill: var(--bar); }
@@ -70,30 +69,23 @@ class _Page:
 
     def lines(self) -> Iterator[str]:
         review, evaluation = self.review, self.review.evaluation
-        title = escaped(self.title, TEXT_LENGTH)
-        yield HEAD.format(title=title, version=escaped(fastmlp.__version__), style=STYLE + OWN_STYLE)
-        yield f"<header>\n<h1>{title}</h1>\n"
         n, wrong = len(review.paths), len(self.suspects)
-        yield '<dl class="totals">\n'
-        for number, name in (
+        yield head(self.title, OWN_STYLE) + totals(
             (f"{n:,}", plural(n, "image")),
             (f"{wrong:,}", "taken for another class"),
             (percentage(n - wrong, n), "right"),
             (f"{len(review.errors):,}", "cannot be read"),
-        ):
-            yield f"<div><dt>{name}</dt><dd>{number}</dd></div>\n"
-        yield "</dl>\n</header>\n<main>\n"
+        )
+        yield "</header>\n<main>\n"
         yield from self._surest()
         yield from self._pairs(evaluation.most_confused(PAIRS))
         if len(review.classes) <= CONFUSION:
             yield from self._matrix(evaluation.confusion)
         yield from self._reliability()
         if review.errors:
-            yield "<section>\n<h2>Not read</h2>\n<ul>\n"
-            for error in review.errors[:FAILURES]:
-                yield f"<li>{escaped(error, TEXT_LENGTH)}</li>\n"
-            yield "</ul>\n</section>\n"
-        yield FOOT
+            errors = listed(escaped(error, TEXT_LENGTH) for error in review.errors[:FAILURES])
+            yield f"<section>\n<h2>Not read</h2>\n{errors}</section>\n"
+        yield foot()
 
     def _surest(self) -> Iterator[str]:
         if not self.suspects:
@@ -115,14 +107,11 @@ class _Page:
         for label, other, count in pairs:
             own, taken = names[label], names[other]
             rows = [row for row in self.suspects if self.numbers[row] == own and self.taken[row] == taken]
-            head = f"{escaped(label)}, taken for {escaped(other)}: {count:,} {plural(count, 'time')}"
-            yield f'<div class="pair">\n<div>\n<h3>{head}</h3>\n<div class="sheet">\n'
-            yield from map(self._tile, rows[:PAIR])
-            yield f'</div>\n</div>\n<div>\n<h3>{escaped(other)}, as it is known best</h3>\n<div class="sheet">\n'
+            title = f"{escaped(label)}, taken for {escaped(other)}: {count:,} {plural(count, 'time')}"
+            yield '<div class="pair">\n' + contact_sheet(title, map(self._tile, rows[:PAIR]))
             right = np.flatnonzero((self.numbers == taken) & (self.taken == taken))
             best = right[np.argsort(-self.review.scores[right, taken], kind="stable")[:PAIR]]
-            yield from map(self._tile, best.tolist())
-            yield "</div>\n</div>\n</div>\n"
+            yield contact_sheet(f"{escaped(other)}, as it is known best", map(self._tile, best.tolist())) + "</div>\n"
         yield "</section>\n"
 
     def _matrix(self, confusion: NDArray[np.number]) -> Iterator[str]:
@@ -165,21 +154,9 @@ class _Page:
         review, path = self.review, self.review.paths[row]
         label, other = (escaped(review.classes[number], 24) for number in (self.numbers[row], self.taken[row]))
         within = path.removeprefix(review.folder).lstrip(os.sep)
-        shown, text = escaped(within, PATH_LENGTH), escaped(path, TEXT_LENGTH)
-        image = picture(partial(self.read), path, f"{shown}, labelled {label}")
-        link = escaped(self._link(path), len(path) * 12)
+        image = picture(partial(self.read), path, f"{escaped(within, PATH_LENGTH)}, labelled {label}").html
         scores = review.scores[row]
         verdict = f"<b>{other}</b> {decimal(scores.max())}"
         if self.taken[row] != self.numbers[row]:
             verdict += f'<span class="second">label <bdi>{label}</bdi> {decimal(scores[self.numbers[row]])}</span>'
-        caption = f'<figcaption>{verdict}<span class="path">{shown}</span></figcaption>'
-        return f'<figure title="{text}"><a href="{link}">{image}</a>{caption}</figure>\n'
-
-    def _link(self, path: str) -> str:
-        """Where the image is, as seen from the page."""
-        place = os.path.realpath(path)
-        try:
-            place = os.path.relpath(place, self.folder)
-        except ValueError:  # on another drive
-            return "file://" + quote(os.fsencode(place))
-        return quote(os.fsencode(place.replace(os.sep, "/")))
+        return figure(image, verdict, path, link_to(path, self.folder), within)

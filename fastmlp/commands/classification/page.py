@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Iterable
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
+
+import fastmlp
 
 LABEL_LENGTH, PATH_LENGTH, TEXT_LENGTH = 60, 64, 240  # characters; more of a name would be no help
 
@@ -42,13 +46,25 @@ def histogram(counts: NDArray[np.int64], first: int) -> str:
     )
 
 
-def contact_sheet(tiles: list[str], count: int) -> Iterator[str]:
-    if tiles:
-        number = f"{len(tiles)} " if len(tiles) > 1 else ""
-        which = f"The {number}least certain" if len(tiles) < count else "All, from the least certain on" if number else "The image"
-        yield f'<div>\n<h3>{which}</h3>\n<div class="sheet">\n'
-        yield from tiles
-        yield "</div>\n</div>\n"
+def contact_sheet(title: str, tiles: Iterable[str]) -> str:
+    """Images below a title, if there are any."""
+    images = "".join(tiles)
+    return f'<div>\n<h3>{title}</h3>\n<div class="sheet">\n{images}</div>\n</div>\n' if images else ""
+
+
+def totals(*numbers: tuple[str, str], bad: str = "") -> str:
+    """Large numbers, with what each counts; one may be bad news."""
+    lines = ""
+    for number, name in numbers:
+        kind = ' class="bad"' if name == bad else ""
+        lines += f"<div{kind}><dt>{name}</dt><dd>{number}</dd></div>\n"
+    return f'<dl class="totals">\n{lines}</dl>\n'
+
+
+def listed(texts: Iterable[str]) -> str:
+    """A list of what is HTML already."""
+    lines = "".join(f"<li>{text}</li>\n" for text in texts)
+    return f"<ul>\n{lines}</ul>\n"
 
 
 def escaped(text: str, length: int = LABEL_LENGTH) -> str:
@@ -86,12 +102,12 @@ def plural(count: int, one: str, more: str | None = None) -> str:
     return one if count == 1 else more or f"{one}s"
 
 
-# The policy keeps a browser from running or fetching anything, should a name ever get past `_text`.
+# The policy keeps a browser from running anything but the page's own script, and from fetching, should a name get past `escaped`.
 HEAD = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'{allowed}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="generator" content="fastmlp {version}">
 <title>{title}</title>
@@ -99,15 +115,34 @@ HEAD = """<!doctype html>
 {style}</style>
 </head>
 <body>
+<header>
+<h1>{title}</h1>
 """
+
+
+def head(title: str, style: str = "", script: str = "") -> str:
+    """All up to the title: with a style beside that of all pages, and leave for the script that `foot` is given."""
+    allowed = f"; script-src 'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" if script else ""
+    text, version = escaped(title, TEXT_LENGTH), escaped(fastmlp.__version__)
+    return HEAD.format(title=text, version=version, style=STYLE + style, allowed=allowed)
+
+
+def foot(script: str = "") -> str:
+    """All from the end of what is said."""
+    return FOOT.format(script=f"<script>{script}</script>\n" if script else "")
+
 
 STYLE = """\
 :root {
   color-scheme: light dark;
-  --paper: #f7f6f3; --card: #fff; --ink: #1d1c1a; --soft: #6a665f; --rule: #dedad2; --bar: #2c6e8c; --bad: #a6341b;
+  --paper: #f7f6f3; --card: #fff; --ink: #1d1c1a; --soft: #6a665f; --rule: #dedad2; --bar: #2c6e8c; --pale: #bcd3dd;
+  --bad: #a6341b;
 }
 @media (prefers-color-scheme: dark) {
-  :root { --paper: #151618; --card: #1e2023; --ink: #e9e7e2; --soft: #a09c94; --rule: #33363b; --bar: #6db1cf; --bad: #f0907a; }
+  :root {
+    --paper: #151618; --card: #1e2023; --ink: #e9e7e2; --soft: #a09c94; --rule: #33363b; --bar: #6db1cf; --pale: #34505d;
+    --bad: #f0907a;
+  }
 }
 * { box-sizing: border-box; }
 body {
@@ -127,14 +162,13 @@ p { margin: 0; }
 .totals .bad { border-color: var(--bad); }
 .totals .bad dd { color: var(--bad); }
 .totals a { text-decoration-color: currentcolor; text-decoration-thickness: 1px; }
-nav { margin-top: 2.5rem; }
 summary { cursor: pointer; }
 table { width: 100%; border-collapse: collapse; }
 thead { color: var(--soft); font-size: .8125rem; }
 th, td { padding: .35rem 1rem .35rem 0; border-bottom: 1px solid var(--rule); }
 th, td { text-align: right; font-weight: 400; white-space: nowrap; }
 th:first-child { text-align: left; white-space: normal; unicode-bidi: isolate; }
-td:last-child { width: 50%; padding-right: 0; }
+td:last-child { width: 40%; padding-right: 0; }
 td i { display: block; min-width: 2px; height: .6rem; border-radius: 1px; background: var(--bar); }
 .lead { max-width: 44rem; margin-top: 2rem; }
 .note { max-width: 44rem; margin-top: .5rem; color: var(--soft); font-size: .875rem; }
@@ -157,7 +191,13 @@ path { fill: var(--bar); }
 .x span { width: 0; display: flex; justify-content: center; }
 .x span:first-child { justify-content: start; }
 .x span:last-child { justify-content: end; }
+.sheets { display: grid; gap: 1.5rem; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 1.5rem 3rem; }
 .sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.5rem, 1fr)); gap: 1.25rem .875rem; }
+.about { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .25rem 1.25rem; margin: 0 0 2rem; }
+.about { font-size: .875rem; }
+.about dt { color: var(--soft); }
+.about dd { margin: 0; }
 figure { margin: 0; min-width: 0; }
 img, .gone { width: 100%; aspect-ratio: 1; border: 1px solid var(--rule); border-radius: 3px; background: var(--card); }
 img { display: block; object-fit: contain; }
@@ -178,6 +218,6 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .8125rem; }
 FOOT = """\
 </main>
 <footer>Made by fastmlp. Images are shown in gray, as the classifier reads them.</footer>
-</body>
+{script}</body>
 </html>
 """

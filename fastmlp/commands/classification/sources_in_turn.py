@@ -55,10 +55,20 @@ class SourcesInTurn:
 
     def read(self, path: str) -> bytes:
         """The bytes of an image, by its path as a batch gives it."""
+        source, name = self._found(path)
+        return self._reader(source)(name)
+
+    def place(self, path: str) -> str | None:
+        """The file of an image, by its path as a batch gives it; None of a member of an archive."""
+        source, name = self._found(path)
+        return os.path.join(source, name) if not source or os.path.isdir(source) else None
+
+    def _found(self, path: str) -> tuple[str, str]:
+        """The folder or archive that an image is in, and its path there; "" if it was named by itself."""
         for source, prefix in self._parts:
             if isinstance(source, str) and prefix is not None and path.startswith(prefix):
-                return self._reader(source)(path.removeprefix(prefix))
-        return self._reader("")(path)
+                return source, path.removeprefix(prefix)
+        return "", path
 
     def names_of(self, files: list[str]) -> Iterator[str]:
         """The paths that a batch would give some files, if they lie in one of the folders."""

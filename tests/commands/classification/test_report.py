@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 import fastmlp
+from fastmlp.commands.classification import gathering, report, sheets
 from fastmlp.commands.classification import page as pieces
-from fastmlp.commands.classification import report
 from fastmlp.commands.classification.report import Report
 from fastmlp.commands.classification.thumbnails import THUMBNAIL_SIDE, thumbnail
 from tests.pngs import gray_png
@@ -23,7 +23,7 @@ OPTIONS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--hide-scrollbars",
 ]  # fmt: skip
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "input"}
 HOSTILE = [
     "<script>alert(1)</script>.png",
     "\"' onerror='alert(1)'.png",
@@ -58,7 +58,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] not in ("style", "script"):
             self.text += data
 
     def all(self, tag, **attributes):
@@ -95,6 +95,15 @@ def written(classes, path, *batches, read=image_at, **options):
     return Page(path)
 
 
+def ids(page):
+    return [section["id"] for section in page.all("section") if "id" in section]
+
+
+def titles(page):
+    """Of the images of all classes."""
+    return [figure["title"] for figure in page.all("figure")]
+
+
 def thumbnails(page):
     return [fastmlp.read_image(b64decode(image["src"].removeprefix("data:image/png;base64,"))) for image in page.all("img")]
 
@@ -114,24 +123,37 @@ def test_counts_and_shares_are_those_of_the_rows(tmp_path):
         assert total in page.text
     for name in classes[:3]:
         assert f"{counts[name]:,} images, {100 * counts[name] / classified:.1f}\N{NO-BREAK SPACE}%" in page.text
-    assert [section["id"] for section in page.all("section")] == ["c0", "c1", "c2", "failed"]
-    assert "never00.0\N{NO-BREAK SPACE}%" in page.text.replace("\n", "")
+    assert ids(page) == ["c0", "c1", "c2", "failed"]
+    assert "never00.0\N{NO-BREAK SPACE}%00" in page.text.replace("\n", "")
 
 
-def test_a_sheet_shows_the_least_certain_images_first(tmp_path):
+def test_a_sheet_shows_the_surest_some_at_random_and_the_least_certain(tmp_path, monkeypatch):
+    monkeypatch.setattr(sheets, "PAIR", 0)
     classes = ["a", "b"]
     rows = some_rows(2000, classes, levels=10**6)
     page = written(classes, tmp_path / "page.html", rows)
     margins = np.abs(rows[2][:, 0] - rows[2][:, 1])
-    expected = []
-    for name in classes:
-        own = [row for row in range(2000) if rows[1][row] == name]
-        expected += [rows[0][row] for row in sorted(own, key=lambda row: margins[row])[: report.SHEET]]
-    assert [figure["title"] for figure in page.all("figure")] == expected
-    assert [image["alt"].split(",")[0] for image in page.all("img")] == expected
-    for shown, path in zip(thumbnails(page), expected, strict=True):
-        np.testing.assert_array_equal(shown, fastmlp.read_image(image_at(path)))
-    assert f"The {report.SHEET} least certain" in page.text
+    shown = titles(page)
+    assert len(shown) == len(set(shown)) == 2 * sheets.SHEET
+    for name, own_shown in zip(classes, (shown[:24], shown[24:]), strict=True):
+        own = sorted((row for row in range(2000) if rows[1][row] == name), key=lambda row: margins[row])
+        paths = [rows[0][row] for row in own]
+        surest, chance, least = own_shown[:6], own_shown[6:12], own_shown[12:]
+        assert least == paths[:12] and surest == paths[:-7:-1]
+        ranks = [paths.index(path) / len(paths) for path in chance]
+        assert max(ranks) - min(ranks) > 0.3
+    assert [image["alt"].split(",")[0] for image in page.all("img")] == shown
+    for picture, path in zip(thumbnails(page), shown, strict=True):
+        np.testing.assert_array_equal(picture, fastmlp.read_image(image_at(path)))
+    for title in "The 12 least certain", "The 6 surest", "6 at random":
+        assert page.text.count(title) == 2
+
+
+def test_of_a_small_class_all_images_are_shown_once(tmp_path):
+    rows = ([f"{row}.png" for row in range(24)], ["a"] * 24, np.column_stack([np.linspace(1, 0.7, 24), np.zeros(24)]), [None] * 24)
+    page = written(["a", "b"], tmp_path / "page.html", rows)
+    assert "All, from the least certain on" in page.text
+    assert titles(page) == rows[0][::-1]
 
 
 def test_an_image_is_shown_with_its_two_best_scores(tmp_path):
@@ -166,8 +188,8 @@ def test_nothing_of_a_name_becomes_markup(tmp_path):
     failed = (HOSTILE, [None] * count, np.full((count, count), np.nan), [f"{name} is empty" for name in HOSTILE])
     page = written(HOSTILE, tmp_path / "page.html", rows, failed, title=HOSTILE[0])
     tags = {tag for tag, _ in page.elements}
-    assert not tags & {"script", "b>", "iframe", "link", "object"}
-    assert len(page.all("img")) == count
+    assert not tags & {"b>", "iframe", "link", "object"}
+    assert len(page.all("img")) == count and len(page.all("script")) == 1
     assert not [name for _, found in page.elements for name in found if name.startswith("on")]
     for shown in "<script>alert(1)</script>.png", r"not UTF-8 \udcff.png", r"two\nlines.png", r"turned \u202egnp.exe", "&amp;.png":
         assert page.text.count(shown) >= 3  # as a class, under an image, and as a failure
@@ -178,12 +200,12 @@ def test_the_page_needs_nothing_beside_itself(tmp_path):
     classes = ["a", "b"]
     page = written(classes, tmp_path / "page.html", some_rows(500, classes))
     for tag, found in page.elements:
-        assert tag not in {"script", "link", "iframe"}
+        assert tag not in {"link", "iframe"} and (tag != "script" or not found)
         for name, value in found.items():
             if name in ("src", "href"):
                 assert value.startswith(("data:image/png;base64,", "#"))
-    assert "url(" not in report.STYLE
-    assert "@import" not in report.STYLE
+    for style in pieces.STYLE, report.STYLE:
+        assert "url(" not in style and "@import" not in style
     assert "default-src 'none'" in page.all("meta")[1]["content"]
 
 
@@ -197,9 +219,10 @@ def test_a_thousand_classes_of_large_noisy_images_make_a_small_page(tmp_path):
     rows = ([f"{'x/' * 500}{row}.png" for row in range(5000)], [classes[i] for i in index], scores, [None] * 5000)
     page = written(classes, tmp_path / "page.html", rows, read=lambda path: noise)
     assert (tmp_path / "page.html").stat().st_size < 3_000_000
-    assert len(page.all("section")) == 1000
-    assert 100 < len(page.all("img")) <= report.IMAGES_SHOWN
-    assert f"this page shows {len(page.all('img'))} images in all" in page.text
+    assert len(ids(page)) == 1000
+    pairs = len(re.findall(", nearly ", page.text))
+    assert pairs == sheets.PAIRS and 100 < len(page.all("img")) <= sheets.IMAGES_SHOWN
+    assert re.search(r"this page shows \d+ images in all", page.text)
 
 
 def test_classes_beyond_the_limit_are_named_as_such(tmp_path, monkeypatch):
@@ -207,7 +230,7 @@ def test_classes_beyond_the_limit_are_named_as_such(tmp_path, monkeypatch):
     classes = ["a", "b", "c"]
     rows = (["1.png", "2.png", "3.png"], ["c", "b", "c"], np.eye(3)[[2, 1, 2]], [None] * 3)
     page = written(classes, tmp_path / "page.html", rows)
-    assert [section["id"] for section in page.all("section")] == ["c1", "c2"]
+    assert ids(page) == ["c1", "c2"]
     assert "Shown are the 2 most frequent of 3 classes." in page.text
 
 
@@ -224,17 +247,18 @@ def test_what_is_kept_is_bounded_and_read_at_the_end():
         labels = [classes[index] for index in scores.argmax(axis=1)]
         page.add_rows([f"{batch}-{row}" for row in range(4096)], labels, scores, [None] * 4096, read)
         page.add_rows(["x"] * 4096, [None] * 4096, np.full((4096, 500), np.nan), ["x is empty"] * 4096, read)
-    assert sum(map(len, page._sheets)) <= report.CANDIDATES
-    assert len(page._failures) == report.FAILURES_SHOWN
-    assert page.failed == 20 * 4096
+    gathered = page._gathered
+    kept = [kind.by_class() for kind in (gathered.least_certain, gathered.most_typical, gathered.random)]
+    assert sum(len(of_class) for kind in kept for of_class in kind) <= gathering.CANDIDATES
+    assert len(gathered.failures) == gathering.FAILURES_SHOWN and gathered.failed == 20 * 4096
 
 
 def test_failures_are_listed_up_to_a_limit(tmp_path):
     classes = ["a", "b"]
     page = written(classes, tmp_path / "page.html", some_rows(4000, classes))
     failed = len(range(5, 4000, 37))
-    assert f"{failed} images; the first {report.FAILURES_SHOWN} of them" in page.text
-    assert len(page.all("li")) == report.FAILURES_SHOWN
+    assert f"{failed} images; the first {gathering.FAILURES_SHOWN} of them" in page.text
+    assert len(page.all("li")) == gathering.FAILURES_SHOWN
     assert "folder/00005.png is truncated" in page.text
     page = written(classes, tmp_path / "page.html", some_rows(43, classes))
     assert "2 images\n" in page.text
@@ -319,7 +343,7 @@ def test_bars_stand_where_the_scores_are(tmp_path):
 
 def test_with_one_class_the_lowest_score_is_the_least_certain(tmp_path):
     page = written(["a"], tmp_path / "page.html", (["x", "y", "z"], ["a"] * 3, np.array([[0.5], [-2.0], [0.1]]), [None] * 3))
-    assert [figure["title"] for figure in page.all("figure")] == ["y", "z", "x"]
+    assert titles(page) == ["y", "z", "x"]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (16, 16), (96, 96), (97, 97), (100, 300), (1, 5000), (5000, 3), (1234, 789)])

@@ -74,3 +74,13 @@ def test_names_of_files_within_a_folder_are_those_of_its_rows(sources):
     assert list(SourcesInTurn(["folder"]).names_of(["folder/sub/x.png"])) == ["sub/x.png"]
     assert "folder/sub/x.png" in SourcesInTurn(sources).names_of(["folder/sub/x.png"])
     assert list(SourcesInTurn(["z.png"]).names_of(["folder/sub/x.png"])) == []
+
+
+def test_an_image_has_a_place_unless_it_is_in_an_archive(sources):
+    several = SourcesInTurn(sources)
+    assert [several.place(path) for path in ("folder/sub/x.png", "images.tar/in/t.png", "z.png")] == [
+        "folder/sub/x.png",
+        None,
+        "z.png",
+    ]
+    assert [SourcesInTurn(sources[part : part + 1]).place("y.png") for part in (0, 1)] == ["folder/y.png", None]
