@@ -677,6 +677,18 @@ def levels_of(picture):
     return np.pad(np.floor(255 * picture / picture.max()), 1)
 
 
+def gray_features(gray):
+    """Of 6 x 6 cells of the whole page, each one's gray and its gradients in eight directions; (324,)."""
+    sums = parts(gray.shape[0]).T @ gray.astype(int) @ parts(gray.shape[1])
+    return cell_features(np.pad(64 * sums // gray.size, 1, mode="edge"))
+
+
+def parts(pixels):
+    """How much of each pixel lies in each of 24 equal cells, in parts of 24; (pixels, 24)."""
+    pixel, cell = 24 * np.arange(pixels)[:, None], pixels * np.arange(24)
+    return np.maximum(0, np.minimum(pixel + 24, cell + pixels) - np.maximum(pixel, cell))
+
+
 def cell_features(levels):
     """Gray and gradients in eight directions (Dalal and Triggs 2005) of 6 x 6 cells that overlap, of levels (26, 26); (324,)."""
     middle = levels[1:-1, 1:-1]
@@ -692,6 +704,9 @@ def cell_features(levels):
     norm = 8 * around + strength.sum()
     cells = [gray / max(gray.max(), 1), *(np.sqrt(8 * each / np.maximum(norm, 1)) for each in sums)]
     return np.stack(cells, axis=-1).ravel()
+
+
+EXTRACTORS = {"ink": ink_features, "pixels": pixel_features, "strokes": stroke_features, "gray": gray_features}
 
 
 def classify_files(paths, network, theta, classes):

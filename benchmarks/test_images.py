@@ -33,11 +33,11 @@ CELL = 28  # pixels of a drawing there
 
 
 @pytest.mark.parametrize("size", [16, 64])
-@pytest.mark.parametrize("extractor", ["ink", "pixels", "strokes"])
+@pytest.mark.parametrize("extractor", ["ink", "pixels", "strokes", "gray"])
 def test_features(versus, short, extractor, size):
     names = sorted((DATA / "train-images").glob("*.png"))
     images = [np.asarray(Image.open(name).convert("L").resize((size, size))) for name in names] * (1 if short else 10)
-    one = {"ink": reference.ink_features, "pixels": reference.pixel_features, "strokes": reference.stroke_features}[extractor]
+    one = reference.EXTRACTORS[extractor]
 
     def plain():
         return np.array([one(image) for image in images])

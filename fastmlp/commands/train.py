@@ -6,6 +6,7 @@ import argparse
 import math
 import sys
 from argparse import SUPPRESS, Namespace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import fastmlp
@@ -18,10 +19,10 @@ from fastmlp.commands.training_options import SINGLE, SWEPT, each_of_members, me
 from fastmlp.interrupts import noted
 
 if TYPE_CHECKING:
+    from fastmlp.images.choosing import Choice
     from fastmlp.images.classifier import ImageClassifier
     from fastmlp.images.fitting import Fitted
     from fastmlp.images.labelled import LabelledImages
-    from fastmlp.literals import ExtractorName
 
 HELD_OUT = 0.2  # of the images of each class, to measure by
 OF_IMAGES = ("extractor", "formats", "method", "on_error", "yes")  # options that tables do not know
@@ -40,6 +41,10 @@ what is measured:
   epoch: the loss, the accuracy, how many epochs it took, and why the training ended. Then a network is trained anew on all,
   for as many epochs. --no-refit keeps the first one, --validation 0 holds out none. Of a table it is also told how good the most
   frequent class or the mean would have been, and by how much the accuracy or R2 drops where the cells of a column are shuffled.
+
+extractors:
+  --extractor auto trains one network by each, with the given options, of several values the first ones, and takes that of the
+  highest accuracy on the images held out, of equals that of the smallest loss. What is trained then is as if it had been given.
 
 several networks:
   Several values of an option that takes them, see [,...] and [/...] above, make a network of each combination. With
@@ -92,6 +97,7 @@ def declare(parser: Parser) -> None:
 
 
 def _explanations() -> dict[str, str]:
+    from fastmlp.images.choosing import AUTO
     from fastmlp.images.extractors import DEFAULT_EXTRACTOR, EXTRACTORS
     from fastmlp.images.fitting import METHODS
     from fastmlp.kernels.activations import HIDDEN
@@ -104,7 +110,7 @@ def _explanations() -> dict[str, str]:
     texts["class_weight"] += "; here balanced, by which all classes weigh the same, or none"
     texts["members"] += "; by default one for each combination of values"
     return {
-        "extractor": f"{either(EXTRACTORS)}; default: {DEFAULT_EXTRACTOR}",
+        "extractor": f"{either(EXTRACTORS)}; default: {DEFAULT_EXTRACTOR}; {AUTO} takes the best on images held out",
         "method": either(METHODS),
         "formats": formats_read(),
         **texts,
@@ -112,6 +118,8 @@ def _explanations() -> dict[str, str]:
 
 
 def _run(args: Namespace) -> int:
+    from fastmlp import checks
+    from fastmlp.images.choosing import choose_extractor, read_first
     from fastmlp.images.extractors import DEFAULT_EXTRACTOR
     from fastmlp.images.image_formats import chosen_formats
     from fastmlp.images.learnable import learnable_images
@@ -136,7 +144,10 @@ def _run(args: Namespace) -> int:
         return train_on_table.train_and_save(args.output, args.plot, args.source, options, swept, members)
     extractor, yes = options.pop("extractor", DEFAULT_EXTRACTOR), options.pop("yes", False)
     formats = chosen_formats(options.pop("formats", None))
-    found = learnable_images(args.source, extractor, options.get("threads"), formats, options.pop("on_error", "skip"))
+    read = partial(
+        learnable_images, args.source, threads=options.get("threads"), formats=formats, on_error=options.pop("on_error", "skip")
+    )
+    found, read_by = read_first(extractor, read)
     for message in (*found.damaged, *found.left_out):
         say(message)
     data = found.data
@@ -147,15 +158,16 @@ def _run(args: Namespace) -> int:
         say("the classes are unequal, and are made to weigh the same; --class-weight none leaves them as they are")
     options["validation"] = _validation(data, options["validation"])
     options["refit"] = args.refit and options["validation"] is not None
+    options["seed"] = checks.seed("seed", options.get("seed"))
     with noted():
-        return _train(args.output, args.plot, data, extractor, options, swept, members)
+        choice = choose_extractor(extractor, read_by, options | {name: values[0] for name, values in swept.items()}, say)
+        return _train(args.output, args.plot, choice, options, swept, members)
 
 
 def _train(
     output: str,
     plot: str | None,
-    data: LabelledImages,
-    extractor: ExtractorName,
+    choice: Choice,
     options: dict[str, Any],
     swept: dict[str, Any],
     members: int | None,
@@ -163,10 +175,10 @@ def _train(
     """After Ctrl-C, what has been trained so far is saved under another name."""
     from fastmlp.images.fitting import train_labelled, train_members
 
-    population = None
+    data, extractor, population = choice.data, choice.extractor, None
     if members is None:
         options |= {name: value for name, (value,) in swept.items()}
-        fitted = train_labelled(data, extractor, **options)
+        fitted = choice.record(train_labelled(data, extractor, **options))
         model = _classifier(fitted)
         if any(history.epochs == 0 for history in model.histories):
             raise KeyboardInterrupt  # that came too soon: there is nothing to keep
@@ -174,7 +186,7 @@ def _train(
         options.pop("method", None)
         options |= each_of_members(swept, members)
         fitted, population = train_members(data, extractor, members, **options)
-        model = _classifier(fitted)
+        model = _classifier(choice.record(fitted))
     code = save_trained(output, model, population)
     if plot is not None and code == FINE:
         plot_training(plot, model, fitted.measured, population)

@@ -127,6 +127,7 @@ PARTS = {
                 "features.ink_features",
                 "features.pixel_features",
                 "strokes.stroke_features",
+                "gray.gray_features",
                 "files.read_files",
                 "names.sort_names",
             ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast
 
 from fastmlp import checks
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR
@@ -33,7 +33,7 @@ class AsEstimator(Copied):
 
     def __init__(
         self,
-        extractor: ExtractorName,
+        extractor: ExtractorName | Literal["auto"],
         method: Decision,
         refit: bool,
         formats: str | Sequence[str] | None,
@@ -42,7 +42,7 @@ class AsEstimator(Copied):
     ) -> None:
         super().__init__()
         checks.known_options("ImageClassifier", options, default_parameters().keys() if options else set())
-        self.extractor, self.method = extractor, method
+        self.extractor, self.method = cast(ExtractorName, extractor), method  # "auto" only until it is fitted
         self._options: dict[str, Any] = {**options, "refit": refit} if refit else {**options}
         if formats is not None:
             self._options["formats"] = formats

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,7 @@ from fastmlp.images.as_estimator import AsEstimator, changed, trained_with
 from fastmlp.images.decisions import check_networks, scores_by
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR
 from fastmlp.images.image_formats import ALL, chosen_formats
-from fastmlp.images.learnable import to_learn_from, with_labels
+from fastmlp.images.learnable import with_labels
 from fastmlp.images.pillow import MAX_PIXELS
 from fastmlp.images.reading import read_chunk
 from fastmlp.images.samples import Images, feature_rows
@@ -63,7 +63,8 @@ class ImageClassifier(AsEstimator, Exportable):
     networks : tuple of MLP
         One for the method "softmax"; one for each class, in their order, for "one-vs-rest"; any number for "ensemble", each as
         that of "softmax".
-    extractor : {"ink", "pixels", "strokes"}
+    extractor : {"ink", "pixels", "strokes", "gray"}
+        What was chosen, once a classifier of "auto" is fitted.
     method : {"ensemble", "one-vs-rest", "softmax"}
     made_with : dict
         What it was trained with, as JSON values: how many "images" there were of each class, its "seed", the "options" of
@@ -96,7 +97,7 @@ class ImageClassifier(AsEstimator, Exportable):
         self,
         classes: Sequence[Any] | None = None,
         networks: Sequence[MLP] | None = None,
-        extractor: ExtractorName = DEFAULT_EXTRACTOR,
+        extractor: ExtractorName | Literal["auto"] = DEFAULT_EXTRACTOR,
         method: Decision = "softmax",
         made_with: dict[str, Any] | None = None,
         *,
@@ -171,16 +172,19 @@ class ImageClassifier(AsEstimator, Exportable):
         TypeError, ValueError
             If X is neither; if there is not one label for each image, or there are not two classes; for what `train` rejects.
         """
-        from fastmlp.images.fitting import METHODS, train_labelled  # which nobody needs who only classifies
+        return self._train(X, y, sample_weight, on_epoch)
 
-        method = checks.one_of("method", self.method, METHODS)
-        how = self.get_params()
-        found = to_learn_from(X, y, self.extractor, how["threads"], self._formats(), how["on_error"])
-        found.warn()
-        sample_weight = found.weights_kept(sample_weight)
-        options = {name: value for name, value in changed(how).items() if name not in ("formats", "on_error")}
-        options |= {"extractor": self.extractor, "method": method}
-        fitted = train_labelled(found.data, sample_weight=sample_weight, on_epoch=on_epoch, **options)
+    def _train(self, X: Any, y: Any, sample_weight: Any, on_epoch: Any, *, balance: bool = False) -> Self:
+        """Train as `fit` does; if balance, with weights of classes that are unequal where none are given."""
+        from fastmlp.images.choosing import train_on_images  # which nobody needs who only classifies
+        from fastmlp.images.fitting import METHODS
+
+        method, how = checks.one_of("method", self.method, METHODS), self.get_params()
+        options = changed(how) | {"extractor": self.extractor, "method": method, "formats": self._formats()}
+        options |= {"on_error": how["on_error"], "balance": balance, "sample_weight": sample_weight, "on_epoch": on_epoch}
+        fitted = train_on_images(X, y, **options)
+        vars(self).update(extractor=fitted.extractor)
+        self._options |= {"class_weight": fitted.made_with["options"].get("class_weight")} if balance else {}
         self._learn(fitted.classes, fitted.networks, fitted.made_with)
         return self
 
@@ -197,10 +201,7 @@ class ImageClassifier(AsEstimator, Exportable):
         return self.classes_[self._scores_of(X).argmax(axis=1)]
 
     def predict_proba(self, X: Images) -> NDArray[np.floating]:
-        """The probabilities (n, K) of the classes; X and what is raised are as of `predict`.
-
-        The method "one-vs-rest" has none, which is a ValueError; see `scores`.
-        """
+        """The probabilities (n, K) of the classes, as `predict` takes and raises; of "one-vs-rest" a ValueError, see `scores`."""
         if self.method == "one-vs-rest":
             raise ValueError("predict_proba needs method='softmax': the scores of 'one-vs-rest' are no probabilities")
         return self._scores_of(X)

@@ -1,6 +1,6 @@
 """Pixels to feature vectors: the extractors, by name.
 
-All extractors start alike. The *ground* of an image is its most frequent gray level, the lightest one where several
+All extractors but ``gray`` start alike. The *ground* of an image is its most frequent gray level, the lightest one where several
 are equally frequent. A pixel is *ink* where its level differs from the ground by 64 or more, that is, by more than a
 quarter of the full range of 255. So dark on light, light on dark, and paper that is not quite white all work.
 
@@ -61,6 +61,18 @@ quarter of the full range of 255. So dark on light, light on dark, and paper tha
       values are 0 for an image without ink
 
     Every sum is an exact integer, and only divisions and roots are rounded.
+
+``gray``: 324 values between 0 and 1
+    A photograph or a texture, that is, the whole page with no ground: what is light is not what is dark. An image of H rows
+    and W columns is laid on a grid of 24 x 24 cells, each H/24 of a pixel's length tall and W/24 wide: one that is not
+    square is stretched, as its borders are what all pages have in common.
+
+    - D[i, j] = sum of level * (area of the pixel that lies in cell (i, j)), and L[i, j] = floor(64 * D / (area of a cell)),
+      the mean level in steps of 1/64
+    - all else is as in ``strokes``, but that L outside of the grid is that of the nearest cell, where gradients are taken,
+      so that borders have none of their own; G and E leave these cells out. G of a black page is 0, and so are its values
+
+    D * 576 is an exact integer sum, and so is every sum after it.
 """
 
 from __future__ import annotations
@@ -73,7 +85,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import arrays, checks
-from fastmlp.kernels.images.features import INK, PIXELS, STROKES, feature_scratch, ink_features, pixel_features
+from fastmlp.kernels.images.features import GRAY, INK, PIXELS, STROKES, feature_scratch, ink_features, pixel_features
+from fastmlp.kernels.images.gray import gray_features
 from fastmlp.kernels.images.strokes import stroke_features
 from fastmlp.literals import ExtractorName
 
@@ -97,6 +110,7 @@ EXTRACTORS = {
     "ink": Extractor("ink", 3, INK, ink_features),
     "pixels": Extractor("pixels", 256, PIXELS, pixel_features),
     "strokes": Extractor("strokes", 324, STROKES, stroke_features),
+    "gray": Extractor("gray", 324, GRAY, gray_features),
 }
 DEFAULT_EXTRACTOR: ExtractorName = "strokes"  # to classify by
 
@@ -108,7 +122,7 @@ def extract(images: Iterable[NDArray[np.uint8]], extractor: str = "ink", name: s
     ----------
     images : iterable of (H, W) uint8 arrays
         Gray levels from 0, black, to 255, white. The sizes may differ.
-    extractor : {"ink", "pixels", "strokes"}
+    extractor : {"ink", "pixels", "strokes", "gray"}
         What to extract; the text at the head of this file defines them.
     name : str
         What the images are called in messages.
@@ -116,7 +130,7 @@ def extract(images: Iterable[NDArray[np.uint8]], extractor: str = "ink", name: s
     Returns
     -------
     (n, size) float64 array
-        One row for each image; size is 3 for "ink", 256 for "pixels" and 324 for "strokes".
+        One row for each image; size is 3 for "ink", 256 for "pixels", and 324 for "strokes" and "gray".
 
     Raises
     ------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Unpack
+from typing import Any, Literal, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,6 @@ from fastmlp import checks
 from fastmlp.images.classifier import ClassifyOptions, ImageClassifier
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR
 from fastmlp.images.image_formats import chosen_formats
-from fastmlp.images.learnable import learnable_images
 from fastmlp.images.loading import load_model
 from fastmlp.images.reading import in_one, read_source
 from fastmlp.images.sources.source import Source, nothing_in
@@ -51,7 +50,7 @@ def extract_features(
     ----------
     source : path of a folder, of a tar or zip archive, or of one file; or an iterable of paths of files
         See `ImageClassifier.classify`.
-    extractor : {"ink", "pixels", "strokes"}
+    extractor : {"ink", "pixels", "strokes", "gray"}
         See fastmlp/images/extractors.py for what they are.
     threads : int, optional
         By default as many as there are cores. The results do not depend on it.
@@ -86,7 +85,7 @@ def extract_features(
 def train_folder(
     folder: StrPath,
     *,
-    extractor: ExtractorName = DEFAULT_EXTRACTOR,
+    extractor: ExtractorName | Literal["auto"] = DEFAULT_EXTRACTOR,
     method: Method = "softmax",
     refit: bool = False,
     formats: str | Sequence[str] | None = None,
@@ -106,8 +105,10 @@ def train_folder(
         answer file is `name,1` or `name,0`, after an optional header `file_name,correct_answer`. Where there are answer
         files they decide, and the first one's order is the order of the samples. In an archive all of this may lie in
         one folder.
-    extractor : {"ink", "pixels", "strokes"}
-        See fastmlp/images/extractors.py for what they are.
+    extractor : {"ink", "pixels", "strokes", "gray", "auto"}
+        See fastmlp/images/extractors.py for what they are. "auto" reads the images with each, trains a network by each without
+        those that `validation`, a fraction, holds out, and takes the one of the highest accuracy on these; of equals that of the
+        smallest loss. The training itself follows, as if that one had been asked for; `on_epoch` hears of it alone.
     method : {"softmax", "one-vs-rest"}
         One network with an output for each class, or for each class a network with one output, trained towards 1 for
         the images of its class and 0 for all others.
@@ -129,33 +130,28 @@ def train_folder(
     Returns
     -------
     ImageClassifier
-        Its `made_with` has under "validation" what was measured on images held out. After Ctrl-C the network so far, with a
+        Its `made_with` has under "validation" what was measured on images held out; by "auto", under "extractors" in it the
+        accuracy and loss of each. After Ctrl-C the network so far, with a
         RuntimeWarning; while it is trained again on all images, the one from before that.
 
     Raises
     ------
     KeyboardInterrupt
-        After Ctrl-C among the networks of "one-vs-rest", if one has no whole epoch yet.
+        After Ctrl-C among the networks of "one-vs-rest", if one has no whole epoch yet, or before "auto" has chosen.
     FileNotFoundError, NotADirectoryError
         If there is no such folder.
     ImageError
         If an image cannot be read, with on_error="raise".
     ValueError
         If there are not two images that can be read of each of two classes, there is no memory for their features, an answer
-        file and the images do not match, an image has no class or two, or for what `train` rejects.
+        file and the images do not match, an image has no class or two; if "auto" has nothing held out to choose by; or for
+        what `train` rejects.
     """
-    from fastmlp.images.fitting import METHODS  # which nobody needs who only classifies
-
+    checks.path("folder", folder)
     how: dict[str, Any] = {**options}
-    checks.one_of("method", method, METHODS)
-    with_rows = {name: how.pop(name, None) for name in ("sample_weight", "on_epoch")}
+    with_rows = [how.pop(name, None) for name in ("sample_weight", "on_epoch")]
     classifier = ImageClassifier(extractor=extractor, method=method, refit=refit, formats=formats, on_error=on_error, **how)
-    found = learnable_images(folder, extractor, how.get("threads"), chosen_formats(formats), on_error)
-    found.warn()
-    with_rows["sample_weight"] = found.weights_kept(weights := with_rows["sample_weight"])
-    if weights is None and "class_weight" not in how and method == "softmax":
-        classifier.set_params(class_weight=found.weights_by_default())
-    return classifier.fit(found.data.features, found.data.labels, **with_rows)
+    return classifier._train(folder, None, *with_rows, balance="class_weight" not in how)
 
 
 @checks.takes_options(ImageClassifier.classify)

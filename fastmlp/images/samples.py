@@ -63,8 +63,7 @@ def rows_or_errors(
     X: Any, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL
 ) -> tuple[NDArray[np.floating], list[str | None]]:
     """The same; and why each file cannot be read, in which case its row is NaN."""
-    dimensions = np.ndim(X[0]) + 1 if isinstance(X, list | tuple) and len(X) else getattr(X, "ndim", 1)
-    if dimensions != 2 or np.shape(X)[1] == 1:  # a column of paths
+    if not holds_features(X):
         return _rows_of(X, extractor, threads, formats)
     size = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)].size
     if np.shape(X)[1] != size:
@@ -72,3 +71,9 @@ def rows_or_errors(
         raise ValueError(f"X must hold {expected}; got an array {np.shape(X)}")
     rows = arrays.matrix("X", X)
     return rows, [None] * len(rows)
+
+
+def holds_features(X: Any) -> bool:
+    """Whether these are numbers, (n, size), and neither paths nor images."""
+    dimensions = np.ndim(X[0]) + 1 if isinstance(X, list | tuple) and len(X) else getattr(X, "ndim", 1)
+    return bool(dimensions == 2 and np.shape(X)[1] != 1)  # or it is a column of paths

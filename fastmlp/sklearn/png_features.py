@@ -24,7 +24,7 @@ class PNGFeatures(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    extractor : {"ink", "pixels", "strokes"}
+    extractor : {"ink", "pixels", "strokes", "gray"}
         3, 256 or 324 features for each image; fastmlp/images/extractors.py says what they are.
     errors : {"raise", "nan"}
         Whether a file that cannot be read is an ImageError that names it, or a row of NaN, for an imputer or an estimator that
@@ -71,7 +71,7 @@ class PNGFeatures(TransformerMixin, BaseEstimator):
         Returns
         -------
         (n, size) float64 array
-            In the order of X; size is 3 for "ink", 256 for "pixels" and 324 for "strokes".
+            In the order of X; size is 3 for "ink", 256 for "pixels", and 324 for "strokes" and "gray".
 
         Raises
         ------

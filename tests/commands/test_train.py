@@ -93,6 +93,24 @@ def test_train_holds_out_a_fifth_and_then_trains_on_all(tmp_path, capsys):
     assert calibrated(same.networks[0], model).tobytes() == model.networks[0].theta.tobytes()
 
 
+@pytest.mark.parametrize("options", [[], ["--members", "4", "--halving", "2", "--ensemble", "--learning-rate", "0.01,0.03"]])
+def test_auto_tells_what_each_extractor_came_to_and_which_is_taken(options, tmp_path, capsys):
+    path, how = tmp_path / "m.npz", ["--hidden", "4", "--epochs", "8", "--seed", "1", *options]
+    assert main(["train", str(TRAINING), "-o", str(path), "--extractor", "auto", *how]) == 0
+    lines, model = capsys.readouterr().err.removeprefix(CLASSES).splitlines(), fastmlp.load(path)
+    compared = model.made_with["validation"]["extractors"]
+    assert lines[:4] == [
+        f"fastmlp: extractor {name}: accuracy {found['accuracy']:.4g}, loss {found['loss']:.4g}" for name, found in compared.items()
+    ]
+    assert lines[4].startswith(f"fastmlp: extractor {model.extractor} is taken: the ")
+    assert main(["train", str(TRAINING), "-o", str(tmp_path / "same.npz"), "--extractor", model.extractor, *how]) == 0
+    same = fastmlp.load(tmp_path / "same.npz")
+    assert [one.theta.tobytes() for one in same.networks] == [one.theta.tobytes() for one in model.networks]
+    capsys.readouterr()
+    assert main(["train", str(TRAINING), "-o", str(path), "--extractor", "auto", "--validation", "0"]) == 2
+    assert "extractor='auto' needs validation" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "options",
     [["lbfgs"], ["lbfgs", "--members", "4", "--halving", "2"], ["levenberg-marquardt", "--loss", "squared_error", "--hidden", "4"]],

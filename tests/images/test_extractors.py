@@ -8,7 +8,7 @@ from benchmarks import reference
 from fastmlp.images.extractors import EXTRACTORS, extract
 
 SHAPES = [(16, 16), (32, 32), (28, 28), (17, 31), (100, 7), (7, 100), (1, 1), (1, 50), (3, 3), (15, 16), (250, 240)]
-REFERENCES = {"ink": reference.ink_features, "pixels": reference.pixel_features, "strokes": reference.stroke_features}
+OF_INK = ["ink", "pixels", "strokes"]  # those that look for ink
 
 
 def page(height=16, width=16, ground=255):
@@ -46,7 +46,7 @@ def test_equals_the_reference_bit_for_bit(extractor, shape):
     images += [sparse(shape, seed) for seed in range(3)]
     features = extract(images, extractor)
     for image, row in zip(images, features, strict=True):
-        assert np.array_equal(row, REFERENCES[extractor](image))
+        assert np.array_equal(row, reference.EXTRACTORS[extractor](image))
 
 
 def sparse(shape, seed):
@@ -77,12 +77,12 @@ def test_of_two_equally_frequent_levels_the_lighter_is_the_ground():
     assert ink(255 - image)[0] < 0.5
 
 
-@pytest.mark.parametrize("extractor", EXTRACTORS)
+@pytest.mark.parametrize("extractor", OF_INK)
 def test_dark_on_light_and_light_on_dark_are_the_same(extractor):
     assert np.array_equal(*extract([drawing(), 255 - drawing()], extractor))
 
 
-@pytest.mark.parametrize("extractor", EXTRACTORS)
+@pytest.mark.parametrize("extractor", OF_INK)
 def test_a_blank_page_gives_zeros(extractor):
     assert not extract([page(ground=ground) for ground in (0, 128, 255)], extractor).any()
 
@@ -316,6 +316,59 @@ def test_shares_of_strokes_lie_between_zero_and_one():
     assert values.min() >= 0 and values.max() == 1
 
 
+# -- gray: the whole page -----------------------------------------------------------------------------------------------
+
+
+def whole_page(image):
+    """Of the 6 x 6 cells their gray, and (6, 6, 8) their directions."""
+    cells = extract([image], "gray")[0].reshape(6, 6, 9)
+    return cells[..., 0], cells[..., 1:]
+
+
+@pytest.mark.kernels
+def test_means_at_and_just_below_whole_steps_equal_the_reference_bit_for_bit():
+    for shape in [(1, 1), (3, 1000), (1000, 3), (48, 49), (97, 64)]:
+        images = [np.full(shape, level, np.uint8) for level in (0, 1, 77, 255)]
+        for image in images[1:]:
+            image[0, 0] -= 1
+        assert np.array_equal(extract(images, "gray"), [reference.gray_features(image) for image in images])
+
+
+def test_a_uniform_page_has_its_gray_and_no_direction_worked_out_by_hand():
+    ends = [28 / 32, 1, 1, 1, 1, 28 / 32]  # the outer blocks lack the weights 1 and 3 of 32
+    for level, shape in ((1, (1, 1)), (128, (7, 30)), (255, (24, 24))):
+        grays, directions = whole_page(page(*shape, ground=level))
+        assert np.array_equal(grays, np.outer(ends, ends)) and not directions.any()
+    assert not extract([page(ground=0)], "gray").any()
+
+
+def test_a_slope_has_one_direction_and_the_way_back_the_opposite():
+    slope = np.tile(np.arange(0, 240, 5, dtype=np.uint8), (48, 1))
+    for turn, direction in enumerate((0, 6, 4, 2)):  # anticlockwise, y downwards
+        grays, directions = whole_page(np.rot90(slope, turn))
+        assert np.flatnonzero(directions.any(axis=(0, 1))).tolist() == [direction]
+        assert np.array_equal(grays, np.rot90(whole_page(slope)[0], turn))
+    assert not np.array_equal(*extract([slope, 255 - slope], "gray"))
+
+
+def test_repeated_pixels_change_nothing_and_pages_are_stretched():
+    image = noise((20, 30), 256)
+    larger = image.repeat(3, axis=0).repeat(2, axis=1)
+    assert np.array_equal(*extract([image, larger], "gray"))
+
+
+def test_gradients_do_not_depend_on_how_strong_the_light_is():
+    image = noise((24, 24), 100)
+    features = extract([image, 2 * image, image + 40], "gray").reshape(3, 36, 9)
+    assert np.array_equal(features[0], features[1])
+    assert np.array_equal(features[0, :, 1:], features[2, :, 1:])
+
+
+def test_values_of_whole_pages_lie_between_zero_and_one():
+    values = extract([noise((40, 30), levels, levels) for levels in range(2, 256, 20)], "gray")
+    assert values.min() >= 0 and values.max() == 1
+
+
 # -- What extract takes ------------------------------------------------------------------------------------------------
 
 
@@ -324,7 +377,8 @@ def test_shapes_and_names():
     assert extract(np.stack([page()] * 5), "pixels").shape == (5, 256)
     assert extract([], "pixels").shape == (0, 256)
     assert EXTRACTORS["ink"].columns == ["feature1", "feature2", "feature3"]
-    assert {name: len(extractor.columns) for name, extractor in EXTRACTORS.items()} == {"ink": 3, "pixels": 256, "strokes": 324}
+    sizes = {"ink": 3, "pixels": 256, "strokes": 324, "gray": 324}
+    assert {name: len(extractor.columns) for name, extractor in EXTRACTORS.items()} == sizes
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
@@ -344,5 +398,5 @@ def test_what_is_no_gray_image_is_refused(bad):
 
 
 def test_an_unknown_extractor_is_refused():
-    with pytest.raises(ValueError, match=r"'ink', 'pixels', 'strokes'; got 'pixel' \(did you mean 'pixels'\?\)"):
+    with pytest.raises(ValueError, match=r"'gray', 'ink', 'pixels', 'strokes'; got 'pixel' \(did you mean 'pixels'\?\)"):
         extract([page()], "pixel")

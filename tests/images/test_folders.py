@@ -40,7 +40,7 @@ def test_unreadable_images_are_left_out_and_told(flat):
     assert errors == [("001.png", f"{flat / '001.png'} is truncated")]
 
 
-@pytest.mark.parametrize("extractor", ["pixels", "strokes"])
+@pytest.mark.parametrize("extractor", ["pixels", "strokes", "gray"])
 def test_same_features_for_any_thread_count(many, extractor):
     results = [extract_features(many, extractor, threads) for threads in THREADS]
     for result in results:

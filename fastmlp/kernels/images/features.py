@@ -16,7 +16,7 @@ from fastmlp.kernels.compile import jit, jit_inline, jit_part
 from fastmlp.kernels.images.bytes import eight, item, set_eight
 from fastmlp.kernels.images.gradients import BORDERED, LINE, LINES, SIDE
 
-INK, PIXELS, STROKES = range(3)  # the extractors' codes
+INK, PIXELS, STROKES, GRAY = range(4)  # the extractors' codes
 GRID = 16  # cells along each side
 CONTRAST = 64  # a pixel is ink where it differs from the ground by at least this
 CENTRE = (6, 10)  # rows and columns of the central block, the end not included
@@ -43,7 +43,7 @@ class FeatureScratch(NamedTuple):
 
     histogram: Any  # (256,) int64
     marks: Any  # uint8: places for the pixels, and for a row, with some between that belong to nothing
-    picture: Any  # (600,) float64: 24 x 24 cells of a drawing, and 24 that a row of its pixels adds to them
+    picture: Any  # (600,) float64: 24 x 24 cells of a drawing or page, and 24 that a row of pixels adds to them
     levels: Any  # (26 * 26,) float32: those cells as levels, with a border
     shares: Any  # (LINES * LINE,) float32, see gradients.py
 

@@ -14,7 +14,8 @@ from numba import types
 
 from fastmlp.kernels.compile import jit, jit_part
 from fastmlp.kernels.images import png
-from fastmlp.kernels.images.features import INK, PIXELS, feature_scratch, ink_features, pixel_features
+from fastmlp.kernels.images.features import INK, PIXELS, STROKES, feature_scratch, ink_features, pixel_features
+from fastmlp.kernels.images.gray import gray_features
 from fastmlp.kernels.images.strokes import stroke_features
 from fastmlp.kernels.numba_internals import call
 from fastmlp.kernels.simd import compiles, pointer_to
@@ -175,6 +176,8 @@ def read_files(features, outcomes, scratch, stop, in_folder, at_places, extracto
                         ink_features(features[k], scratch.features, image, height, width)
                     elif extractor == PIXELS:
                         pixel_features(features[k], scratch.features, image, height, width)
-                    else:
+                    elif extractor == STROKES:
                         stroke_features(features[k], scratch.features, image, height, width)
+                    else:
+                        gray_features(features[k], scratch.features, image, height, width)
                     outcomes[k] = READ

@@ -8,10 +8,10 @@ be larger than 2^53, and are then rounded in the order of its rows.
 import numpy as np
 
 from fastmlp.kernels.compile import jit, jit_inline, jit_part, jit_rounded
+from fastmlp.kernels.images.by_area import add_line, add_row
 from fastmlp.kernels.images.bytes import item
 from fastmlp.kernels.images.features import CONTRAST, ground_level, ink_box, mark_ink
 from fastmlp.kernels.images.gradients import BORDERED, SIDE, cell_features
-from fastmlp.kernels.simd import lanes_of, load, store
 
 UNIT = 20  # lengths of a pixel; and cells that the longer side of a drawing fills
 FAINT = 32  # the least difference from the ground that counts within the drawing
@@ -92,25 +92,6 @@ def extent_of(marks, box, slant, width):
 
 
 @jit_part
-def add_row(line, marks, first, last, x0, side):
-    """The weight of a row of pixels by the cells that they lie in; the first pixel begins x0 behind the first cell. line (24,)."""
-    line[:] = 0
-    j = max(x0, 0) // side
-    border, inside = (j + 1) * side, np.int64(0)  # where a cell ends, and what lies in it
-    for n in range(first, last):
-        weight, start, stop = item(marks, n), max(x0, 0), x0 + UNIT
-        while border < stop and j < SIDE:
-            line[j] = inside + weight * (border - start)
-            start, inside = border, np.int64(0)
-            j += 1
-            border += side
-        inside += weight * max(stop - start, 0)
-        x0 = stop
-    if j < SIDE:
-        line[j] = inside
-
-
-@jit_part
 def find_picture(picture, marks, box, width):
     """The weight that lies in each cell of the upright drawing. picture (600,); its last row is scratch."""
     top, bottom, left, right = box
@@ -127,13 +108,8 @@ def find_picture(picture, marks, box, width):
         while (i + 1) * side <= y0:
             i += 1
         first = (top + y) * width + left
-        add_row(line, marks, first, first + right - left, _shift(slant, height, UNIT * y + UNIT // 2) - grid_left, side)
-        down = i
-        while down * side < y0 + UNIT:
-            tall = np.float64(min(y0 + UNIT, (down + 1) * side) - max(y0, down * side))
-            for n in range(SIDE * down, SIDE * (down + 1), lanes_of(picture)):
-                store(picture, n, load(picture, n) + tall * load(line, n - SIDE * down))
-            down += 1
+        add_row(line, marks, first, first + right - left, _shift(slant, height, UNIT * y + UNIT // 2) - grid_left, UNIT, side)
+        add_line(picture, line, i, y0, UNIT, side)
 
 
 @jit_part

@@ -386,14 +386,9 @@ def test_headers_of_huge_pictures_take_no_memory_and_no_time():
 # -- Features of odd widths --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("extractor", ["ink", "pixels", "strokes"])
+@pytest.mark.parametrize("extractor", ["ink", "pixels", "strokes", "gray"])
 def test_features_of_every_width_equal_the_reference(extractor):
     """Pixels are looked at eight by eight: every width has an end of its own."""
-    of_reference = {
-        "ink": reference.ink_features,
-        "pixels": reference.pixel_features,
-        "strokes": reference.stroke_features,
-    }[extractor]
     rng = np.random.default_rng(0)
     for width in range(1, 41) if COMPILED else (1, 7, 8, 9, 17):
         for height in (1, 2, 16, 17, int(rng.integers(1, 71))):
@@ -401,4 +396,4 @@ def test_features_of_every_width_equal_the_reference(extractor):
             image[rng.random(image.shape) < 0.05] = 0
             image[:, rng.integers(width)] = rng.integers(0, 255)
             images = [image, image[:, ::-1].copy()]
-            assert np.array_equal(extract(images, extractor), [of_reference(each) for each in images])
+            assert np.array_equal(extract(images, extractor), [reference.EXTRACTORS[extractor](each) for each in images])
