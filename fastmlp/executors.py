@@ -1,0 +1,161 @@
+"""Executors of others, to which work is handed: pools of processes, and clusters by Dask. None is begun here, and none is ended."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import suppress
+from functools import lru_cache
+from time import monotonic
+from typing import Any, NamedTuple, TypeVar
+
+from fastmlp import checks, interrupts
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+WAITING = 1  # tasks for each worker beside the one at work, so that it need not wait for the next
+COUNTED = 1.0  # seconds that a count of workers is good for, as some may come late
+LOCAL = ("loky", "joblib")  # packages whose executors have their workers on this machine
+ENGINES = ("concurrent", "distributed", "loky", "joblib", "mpi4py")  # packages whose errors are of workers, not of what they do
+
+
+class Engine:
+    """An executor, or a client of Dask, to hand tasks to.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
+
+    def __init__(self, executor: Any) -> None:
+        is_client = hasattr(executor, "get_executor") and hasattr(executor, "scatter")
+        if not is_client and not isinstance(executor, Executor):
+            raise TypeError(f"executor must be a concurrent.futures.Executor or a Dask client; got {checks.shown(executor)}")
+        self._executor = executor.get_executor(pure=False) if is_client else executor
+        self._client = executor if is_client else getattr(executor, "_client", None)  # as executors of Dask have it
+        self._count, self._counted = 0, -COUNTED
+
+    def workers(self) -> int:
+        """How many tasks it does at a time, as far as it tells."""
+        if monotonic() - self._counted >= COUNTED:
+            self._count, self._counted = self._workers_now(), monotonic()
+        return self._count
+
+    def _workers_now(self) -> int:
+        if self._client is not None:
+            return max(1, sum(self._client.nthreads().values()))
+        for name in ("_max_workers", "num_workers"):
+            if isinstance(count := getattr(self._executor, name, None), int):
+                return max(1, count)
+        return os.cpu_count() or 1
+
+    def shared(self, value: Any) -> Any:
+        """What stands for a value that all tasks need, and reaches each worker once."""
+        if self._client is not None:
+            return self._client.scatter(value, broadcast=True, hash=False)
+        own = type(self._executor).__module__.partition(".")[0]
+        return _InFile.of(value) if isinstance(self._executor, ProcessPoolExecutor) or own in LOCAL else value
+
+    def submit(self, function: Callable[[Any, Any], Result], shared: Any, item: Any) -> Future[Result]:
+        """function(value, item), done by a worker; `shared` stands for the value."""
+        future: Future[Result] = self._executor.submit(_task, function, shared, item)
+        return future
+
+
+class _InFile(NamedTuple):
+    """A value that lies in a file of this machine, to be read once by each process."""
+
+    path: str
+
+    @staticmethod
+    def of(value: Any) -> _InFile:
+        descriptor, path = tempfile.mkstemp(prefix="fastmlp-", suffix=".pickle")
+        with open(descriptor, "wb") as file:
+            pickle.dump(value, file, pickle.HIGHEST_PROTOCOL)
+        return _InFile(path)
+
+
+@lru_cache(maxsize=1)
+def _value_in(path: str) -> Any:
+    with open(path, "rb") as file:
+        return pickle.load(file)
+
+
+def _task(function: Callable[[Any, Any], Result], shared: Any, item: Any) -> Result:
+    return function(_value_in(shared.path) if isinstance(shared, _InFile) else shared, item)
+
+
+class InTasks(Iterator[Result]):
+    """function(value, item) for all items by the workers of an engine, with a bounded number of tasks under way.
+
+    Results come in the order of the items; if not ordered, as they are done. Functions are such as can be imported, and the value,
+    the items and the results such as can be sent. When nobody waits for results any more, what has not begun is cancelled. Ctrl-C
+    is noted while one is waited for, and not between.
+
+    Raises
+    ------
+    RuntimeError
+        If the engine has lost its workers, or itself, for good.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        function: Callable[[Any, Item], Result],
+        items: Iterable[Item],
+        value: Any = None,
+        ordered: bool = True,
+    ) -> None:
+        self._results = _in_tasks(engine, function, items, value, ordered)
+
+    def __next__(self) -> Result:
+        try:
+            with interrupts.noted():
+                return next(self._results)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the work: what has not begun is cancelled."""
+        with interrupts.noted():
+            self._results.close()
+
+
+def _in_tasks(
+    engine: Engine, function: Callable[[Any, Item], Result], items: Iterable[Item], value: Any, ordered: bool
+) -> Generator[Result]:
+    jobs: list[Future[Result]] = []
+    shared: Any = None
+    try:
+        shared = engine.shared(value)
+        for item in items:
+            jobs.append(engine.submit(function, shared, item))
+            while len(jobs) >= (1 + WAITING) * engine.workers() or (jobs and jobs[0].done()):
+                yield _next_done(jobs, ordered)
+        while jobs:
+            yield _next_done(jobs, ordered)
+    except Exception as error:
+        if isinstance(error, CancelledError) or type(error).__module__.partition(".")[0] in ENGINES:
+            what = str(error) or type(error).__name__
+            raise RuntimeError(f"the executor has lost the work that it was given, and gives no more results: {what}") from error
+        raise
+    finally:
+        for job in jobs:
+            job.cancel()
+        if isinstance(shared, _InFile):
+            wait(jobs)  # which may have to read it
+            with suppress(OSError):
+                os.remove(shared.path)
+
+
+def _next_done(jobs: list[Future[Result]], ordered: bool) -> Result:
+    while not wait(jobs[:1] if ordered else jobs, interrupts.LOOK, FIRST_COMPLETED).done:
+        interrupts.raise_noted()
+    interrupts.raise_noted()
+    return jobs.pop(0 if ordered else next(k for k, job in enumerate(jobs) if job.done())).result()

@@ -1,0 +1,70 @@
+"""Work that is handed to executors of others."""
+
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+
+from fastmlp.executors import Engine, InTasks
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with ProcessPoolExecutor(2, get_context("spawn")) as executor:
+        yield executor
+
+
+def sum_and(value, item):
+    time.sleep(0.02 if item == 0 else 0)
+    return float(value.sum()) + item
+
+
+def fails_at_five(value, item):
+    if item == 5:
+        raise ValueError("five")
+    return item
+
+
+def ends_at_five(value, item):
+    if item == 5:
+        os._exit(3)
+    return item
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_results_come_in_order(pool, ordered):
+    value = np.arange(10.0)
+    for executor in pool, ThreadPoolExecutor(2):
+        found = list(InTasks(Engine(executor), sum_and, range(20), value, ordered))
+        assert (found if ordered else sorted(found)) == [45.0 + item for item in range(20)]
+
+
+def test_no_more_tasks_are_under_way_than_workers_need(pool):
+    taken = []
+    tasks = InTasks(Engine(pool), sum_and, (taken.append(item) or item for item in range(100)), np.zeros(1))
+    next(tasks)
+    assert len(taken) <= 4
+    tasks.close()
+    with pytest.raises(StopIteration):
+        next(tasks)
+
+
+def test_an_error_of_a_task_is_that_of_the_map(pool):
+    with pytest.raises(ValueError, match="five"):
+        list(InTasks(Engine(pool), fails_at_five, range(20)))
+
+
+def test_workers_that_are_lost_are_told_in_a_sentence():
+    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="the executor has lost the work that it was given"):
+                list(InTasks(Engine(executor), ends_at_five, range(20)))
+
+
+@pytest.mark.parametrize("wrong", [None, 4, "processes"])
+def test_what_is_no_executor_is_told(wrong):
+    with pytest.raises(TypeError, match=r"executor must be a concurrent.*Executor or a Dask client; got"):
+        Engine(wrong)
