@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, labels
 from fastmlp.images.content import ImageError
+from fastmlp.images.extractors import GivenExtractor
 from fastmlp.images.image_formats import ALL
 from fastmlp.images.labelled import LabelledImages, labelled_images
 from fastmlp.images.samples import feature_rows, rows_or_errors
@@ -58,7 +59,7 @@ class Learnable(NamedTuple):
 
 def learnable_images(
     folder: Any,
-    extractor: str,
+    extractor: GivenExtractor,
     threads: int | None = None,
     formats: Sequence[FormatName] = ALL,
     on_error: Any = "skip",
@@ -90,7 +91,7 @@ def learnable_images(
 def to_learn_from(
     X: Any,
     y: ArrayLike | None,
-    extractor: str,
+    extractor: GivenExtractor,
     threads: int | None,
     formats: Sequence[FormatName],
     on_error: Any,
@@ -118,7 +119,9 @@ def to_learn_from(
     return Learnable(data, kept, damaged, [])
 
 
-def with_labels(X: Any, y: ArrayLike | None, extractor: str, threads: int | None, formats: Sequence[FormatName]) -> LabelledImages:
+def with_labels(
+    X: Any, y: ArrayLike | None, extractor: GivenExtractor, threads: int | None, formats: Sequence[FormatName]
+) -> LabelledImages:
     """The same, to be evaluated: of any class, and every image has to be read."""
     if _is_folder(X, y):
         return labelled_images(X, extractor, threads, fewest=1, formats=formats)

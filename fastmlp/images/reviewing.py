@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastmlp import checks
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR
 from fastmlp.images.labelled import labelled_images
-from fastmlp.literals import ExtractorName
+from fastmlp.literals import AnyExtractor
 from fastmlp.networks.metrics import Evaluation, of_classes
 from fastmlp.training.calibration import at_temperature, best_temperature
 from fastmlp.training.cross_validation import cross_validate
@@ -110,7 +110,7 @@ class Review:
 def review_folder(
     folder: StrPath,
     *,
-    extractor: ExtractorName = DEFAULT_EXTRACTOR,
+    extractor: AnyExtractor = DEFAULT_EXTRACTOR,
     cv: int = 5,
     **options: Unpack[TrainOptions],
 ) -> Review:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,18 @@ class Verdicts(NamedTuple):
         counts = Counter(label for label in self.labels if label is not None)
         labels = listing([f"{short(label)} {count}" for label, count in counts.most_common()])
         return f"<Verdicts on {counts.total()} images: {labels}; {self.skipped} skipped, {len(self.paths) - counts.total()} failed>"
+
+
+class ClassifyOptions(TypedDict, total=False):
+    """The options of `ImageClassifier.classify`."""
+
+    batch_size: int
+    ordered: bool
+    strict: bool
+    max_pixels: int
+    follow_symlinks: bool
+    done: Chosen | None
+    formats: str | Sequence[str] | None
 
 
 class Batches(Iterator[Verdicts]):
