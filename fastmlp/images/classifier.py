@@ -15,7 +15,7 @@ from fastmlp.images.as_estimator import AsEstimator, as_text, changed, trained_w
 from fastmlp.images.decisions import check_networks, scores_by
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR, GivenExtractor, extractor_name, of_size
 from fastmlp.images.image_formats import ALL, chosen_formats
-from fastmlp.images.learnable import with_labels
+from fastmlp.images.learnable import to_judge
 from fastmlp.images.pillow import MAX_PIXELS
 from fastmlp.images.reading import read_chunk
 from fastmlp.images.samples import Images, feature_rows
@@ -342,7 +342,8 @@ class ImageClassifier(AsEstimator, Exportable):
         Parameters
         ----------
         X, y
-            As `fit` takes them, of one class at least.
+            As `fit` takes them, of one class at least. What cannot be read is left out with a warning, as `on_error` has it, and
+            so are folders that are no classes.
         sample_weight : (n,), optional
             What each image counts.
 
@@ -356,14 +357,20 @@ class ImageClassifier(AsEstimator, Exportable):
         FileNotFoundError, NotADirectoryError, ImageError
             As `train_folder` does for a folder.
         ValueError
-            As `train_folder` does for a folder, and `MLP.evaluate` for rows; if a label is not among the classes.
+            As `train_folder` does for a folder, and `MLP.evaluate` for rows; if a label is not among the classes; if no image
+            can be read.
         """
-        networks, data = self.networks, with_labels(X, y, self._extractor(), self._options.get("threads"), self._formats())
-        scores, labels = scores_by(networks, self.method, data.features), data.labels
+        how = self._options.get("threads"), self._formats(), self._options.get("on_error", "skip")
+        found = to_judge(X, y, self._extractor(), *how)
+        found.warn()
+        found.check_classes(self.classes)
+        scores, labels = self.scores(found.data.features), found.data.labels
         if labels.dtype.kind == "U" != self.classes_.dtype.kind:  # names, as folders have them
             by_name = dict(zip(self.classes, self.classes_.tolist(), strict=True))
             labels = np.array([by_name.get(name, name) for name in labels.tolist()])
-        return of_classes(scores, labels, self.classes_, sample_weight, probabilities=self.method != "one-vs-rest")
+        return of_classes(
+            scores, labels, self.classes_, found.weights_kept(sample_weight), probabilities=self.method != "one-vs-rest"
+        )
 
     def save(self, path: StrPath) -> None:
         """Save to an .npz file, which `fastmlp.load` and `classify_folder` read; only a model is written over."""

@@ -53,12 +53,6 @@ class LabelledImages(NamedTuple):
     hidden: Sequence[str] = ()
     """Folders whose names say that they are no classes."""
 
-    def readable(self) -> LabelledImages:
-        """Without the images that cannot be read."""
-        fine = [error is None for error in self.errors]
-        paths = [path for path, kept in zip(self.paths, fine, strict=True) if kept]
-        return self._replace(paths=paths, features=self.features[fine], labels=self.labels[fine], errors=[None] * len(paths))
-
     def counts(self) -> dict[Any, int]:
         """How many images there are of each class."""
         classes, counts = np.unique(self.labels, return_counts=True)
