@@ -21,7 +21,7 @@ from fastmlp.images.reading import read_chunk
 from fastmlp.images.samples import Images, feature_rows
 from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chosen, Chunk
 from fastmlp.images.sources.source import Chunks, Source
-from fastmlp.images.verdicts import Batches, Verdicts
+from fastmlp.images.verdicts import CLASSES_SHOWN, Batches, Verdicts
 from fastmlp.labels import short
 from fastmlp.literals import AnyExtractor, Decision, FormatName, OnError
 from fastmlp.networks import records
@@ -36,8 +36,6 @@ from fastmlp.writing import StrPath
 
 if TYPE_CHECKING:
     from fastmlp.training.option_types import EstimatorOptions
-
-CLASSES_SHOWN = 24  # in a notebook
 
 
 @dataclass(init=False, eq=False, repr=False)
