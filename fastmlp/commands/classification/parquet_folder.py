@@ -88,7 +88,7 @@ class ParquetFolder:
     def read(self) -> Iterator[Verdicts]:
         """The rows of an earlier run, part by part; a ValueError if they are not of such a run."""
         self._parts = []
-        if not os.path.lexists(self._place) or not _in_use(self._place, "continued"):
+        if not os.path.exists(self._place) or not _in_use(self._place, "continued"):
             return
         manifest = _manifest_of(self._place) or {}
         for name, what in (("classes", "the classes"), ("sources", "the sources")):
@@ -270,7 +270,8 @@ def _replace_folder(beside: str, path: str) -> None:
         try:
             replace(beside, path)
         except BaseException:
-            os.rename(older, place)
+            if os.path.isdir(older):
+                os.rename(older, place)
             raise
         _remove(older)
 
