@@ -56,9 +56,9 @@ rows:
   status  ok, failed, or retry: failed by want of memory or the like, and tried again by --resume
   error   why it failed: then there are neither label nor scores
   A file name that is not UTF-8 keeps its bytes in CSV; JSON and Parquet have \\udcXX for each byte XX that is not.
-  verdicts.parquet is a folder of the same columns: a part for each 100,000 rows, or minute, and _manifest.json, which readers
-  of Parquet pass over. Rows are there once their part is; what a killed run has not brought so far is made anew by --resume.
-  It needs pip install 'fastmlp[tables]'.
+  verdicts.parquet is a folder of the same columns, exact: a part for each 100,000 rows, or minute, and _manifest.json, which
+  readers pass over (polars those of verdicts.parquet/*.parquet). What a killed run has not brought into a part is made
+  anew by --resume. It needs pip install 'fastmlp[tables]'.
 
 An image is known by its contents, not by its name. Other files are skipped, unless named one by one or with --strict.
 A FILE that is there is replaced at the end: until then the rows of verdicts.csv are in verdicts.unfinished.csv.
