@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,11 @@ from fastmlp.images.sources.chunk import Chosen, Chunk
 from fastmlp.images.sources.source import Chunks, Source, nothing_in
 from fastmlp.labels import short
 from fastmlp.literals import FormatName
+from fastmlp.networks.html import html_table
 from fastmlp.networks.metrics import listing
 from fastmlp.threads import InThreads
+
+CLASSES_SHOWN = 24  # in a notebook
 
 
 class Verdicts(NamedTuple):
@@ -54,6 +57,26 @@ class Verdicts(NamedTuple):
         counts = Counter(label for label in self.labels if label is not None)
         labels = listing([f"{short(label)} {count}" for label, count in counts.most_common()])
         return f"<Verdicts on {counts.total()} images: {labels}; {self.skipped} skipped, {len(self.paths) - counts.total()} failed>"
+
+    def _repr_html_(self) -> str:
+        counts = Counter(label for label in self.labels if label is not None)
+        rows = [[short(label), str(count)] for label, count in counts.most_common(CLASSES_SHOWN)]
+        failed, more = [error for error in self.errors if error is not None], len(counts) - len(rows)
+        notes = [f"... and {more} more classes"] if more else []
+        notes += [f"{self.skipped} skipped, {len(failed)} failed{f', the first: {failed[0]}' if failed else ''}"]
+        return html_table(["class", "images"], rows, f"Verdicts on {counts.total()} images", "; ".join(notes))
+
+
+class ClassifyOptions(TypedDict, total=False):
+    """The options of `ImageClassifier.classify`."""
+
+    batch_size: int
+    ordered: bool
+    strict: bool
+    max_pixels: int
+    follow_symlinks: bool
+    done: Chosen | None
+    formats: str | Sequence[str] | None
 
 
 class Batches(Iterator[Verdicts]):
