@@ -120,6 +120,8 @@ class TrainingInTasks(TrainingOfMany):
         options, nobody = self.options, dict.fromkeys(self.options.own())
         begin = options.init if isinstance(options.init, str) else self.kinds[0].network
         here: dict[str, Any] = {"rows": None, "sample_weight": None, "progress": False, "halving": None}
+        if isinstance(options.validation, tuple):  # whatever it is made of
+            here["validation"] = self.dataset.given_beside(self.kinds[0].network)
         given = replace(options, **{**nobody, **here, "init": begin, "epochs": options.most_epochs})
         return replace(self.dataset, options=given, made={})
 
