@@ -245,7 +245,7 @@ def test_ctrl_c_while_a_pool_of_processes_is_at_work(pool):
 
     with pytest.warns(RuntimeWarning, match="training of .* of 200 networks was interrupted after"):
         population = fastmlp.train_many(X, LABELS, members=200, executor=(pressed := Pressed()), **SMALL)
-    assert pressed.begun == 9
+    assert 9 <= pressed.begun < 25  # tasks that there are
     whole = fastmlp.train_many(X, LABELS, members=200, executor=pool, **SMALL)  # its workers are there still
     reasons = population.history.stopped_by
     done = reasons.count("epochs")
