@@ -255,11 +255,11 @@ class ImageClassifier(AsEstimator, Exportable):
                 errors[row] = f"{paths[row]} has scores that are not finite"
             fine[fine], known = finite, known[finite]
         if fine.all():
-            return Verdicts(paths, self._labels(known), known, errors, skipped, retry)
+            return Verdicts(paths, self._labels(known), known, errors, skipped, retry, self.classes)
         scores = np.full((len(paths), len(self.classes)), np.nan, known.dtype)
         scores[fine] = known
-        labels = iter(self._labels(known))
-        return Verdicts(paths, [next(labels) if error is None else None for error in errors], scores, errors, skipped, retry)
+        found = iter(self._labels(known))
+        return Verdicts(paths, [next(found) if ok else None for ok in fine.tolist()], scores, errors, skipped, retry, self.classes)
 
     @property
     def histories(self) -> list[History]:

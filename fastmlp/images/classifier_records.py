@@ -1,8 +1,11 @@
-"""Image classifiers as records of a model's file: what is expected of one, and the classifier that it makes."""
+"""Image classifiers as records of a model's file: what is expected of one, the classifier that it makes; and its digest."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
+
+import numpy as np
 
 from fastmlp import checks
 from fastmlp.images.classifier import ImageClassifier
@@ -39,3 +42,12 @@ def _of_record(record: Record) -> ImageClassifier:
 
 
 KIND = ModelKind({"classes": list, "extractor": str, "method": str}, records.MADE_WITH_FIELDS, _expected, _of_record)
+
+
+def model_digest(model: ImageClassifier) -> str:
+    """By what a model is known again."""
+    digest = hashlib.sha256(repr((model.classes, model.extractor, model.method)).encode())
+    for network in model.networks:
+        digest.update(repr((network.layer_sizes, network.activations, network.output)).encode())
+        digest.update(np.ascontiguousarray(network.theta).tobytes())
+    return digest.hexdigest()[:32]

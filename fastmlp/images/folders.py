@@ -175,4 +175,5 @@ def classify_folder(
         [error for batch in batches for error in batch.errors],
         sum(batch.skipped for batch in batches),
         in_one([(len(batch.paths), batch.retry) for batch in batches]),
+        classifier.classes,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,23 @@ class Verdicts(NamedTuple):
     """How many other files there were, that are no images."""
     retry: Sequence[int] = ()
     """Which rows have an error that is no fault of the file: memory, descriptors or a disk failed, and another try may go well."""
+    classes: Sequence[str] = ()
+    """The names of the K classes."""
+
+    def to_arrow(self) -> Any:
+        """A table of pyarrow, with the columns that `fastmlp classify -o verdicts.csv` writes: path, label, a score_NAME of each
+        class, status ("ok", "failed" or "retry") and error; null is what an image does not have.
+
+        Labels are of a dictionary type, scores as exact as they are. For a byte of a name that is not UTF-8 stands \\udcXX.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            Without pyarrow, which `pip install 'fastmlp[tables]'` brings.
+        """
+        from fastmlp.images.arrow_rows import arrow_table
+
+        return arrow_table(self, self.classes)
 
     def __repr__(self) -> str:
         counts = Counter(label for label in self.labels if label is not None)
