@@ -104,7 +104,7 @@ class Extractor:
     @property
     def columns(self) -> list[str]:
         """The names of the features, as they head a CSV file."""
-        return [f"feature{number}" for number in range(1, self.size + 1)]
+        return feature_columns(self.size)
 
 
 EXTRACTORS = {
@@ -122,6 +122,11 @@ def extractor_of(given: Any) -> Extractor | OwnExtractor:
     if isinstance(given, Extractor | OwnExtractor):
         return given
     return OwnExtractor(given) if callable(given) else EXTRACTORS[checks.one_of("extractor", given, EXTRACTORS)]
+
+
+def feature_columns(size: int) -> list[str]:
+    """The names of so many features."""
+    return [f"feature{number}" for number in range(1, size + 1)]
 
 
 def of_size(given: AnyExtractor, size: int) -> GivenExtractor:

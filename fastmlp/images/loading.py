@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from fastmlp.storage import ModelKind, read_model
 from fastmlp.writing import StrPath
 
 KINDS = {"mlp": mlp.KIND, "image-classifier": classifier_records.KIND, "population": population.KIND}  # by the header's "kind"
+LONGEST = 120  # characters of the name of a function, in a message
 
 
 def load_model(path: StrPath) -> Any:
@@ -31,8 +33,9 @@ def with_extractor(path: StrPath, model: Any, extractor: Any) -> Any:
             raise ValueError(f"extractor is for image classifiers that were trained with a function of one's own; {name} is none")
         return model
     if extractor is None:
-        function = checks.shown(function_name(model.extractor)).strip("'")
-        give = f"give it in Python: fastmlp.load({name!r}, extractor={function.rpartition('.')[2].rpartition(':')[2]})"
+        function = repr(function_name(model.extractor))[1:-1][:LONGEST]  # of a file, where it may be anything
+        last = re.split("[.:]", function)[-1]
+        give = f"give it in Python: fastmlp.load(path, extractor={last if last.isidentifier() else 'function'})"
         raise ValueError(f"{name} was trained with an extractor of one's own, {function}; {give}")
     if not callable(extractor):
         raise ValueError(f"extractor must be a function from gray levels (H, W) to a vector; got {checks.shown(extractor)}")

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 from drawings import QUICK, ROOT, THREADS, TRUNCATED, same, write_bars
+from model_files import rewrite_header
 
 import fastmlp
 from fastmlp.images import reading
@@ -101,7 +102,7 @@ def test_the_file_has_its_name_and_asks_for_it(trained, tmp_path):
     assert classifier.made_with["extractor"] == function_name(sums) == name
     for path in (tmp_path / "m.npz", tmp_path / "m.json"):
         classifier.save(path) if path.suffix == ".npz" else classifier.export(path)
-        give = f"give it in Python: fastmlp.load('{path}', extractor=sums)"
+        give = "give it in Python: fastmlp.load(path, extractor=sums)"
         told = re.escape(f"{path} was trained with an extractor of one's own, {name}; {give}")
         for call in (fastmlp.load, partial(fastmlp.classify_folder, source=folder)):
             with pytest.raises(ValueError, match=f"^{told}$"):
@@ -222,3 +223,14 @@ def test_images_in_an_archive_are_given_to_it_too(trained, tmp_path):
     )
     with pytest.raises(ValueError, match=re.escape(f"of {archive}: lying/000.png it gave 3")):
         fastmlp.extract_features(archive, lambda image: 3)
+
+
+@pytest.mark.parametrize("name", ["a:\n\x1b[31m", ":", "m:" + "f" * 5000, "m:f.<locals>.g h"])
+def test_whatever_name_a_file_has_is_told_in_one_short_line(name, trained, tmp_path):
+    _, classifier = trained
+    classifier.save(tmp_path / "m.npz")
+    rewrite_header(tmp_path / "m.npz", extractor=name)
+    with pytest.raises(ValueError, match=r"extractor=\w+\)$") as caught:
+        fastmlp.load(tmp_path / "m.npz")
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 500
+    assert fastmlp.load(tmp_path / "m.npz", extractor=sums).extractor is sums
