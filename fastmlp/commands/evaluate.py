@@ -110,13 +110,13 @@ def _evaluate_images(
     for message in errors:
         say(message)
     if not data.paths:
-        raise ValueError(f"{folder} has no image that can be read")
+        raise ValueError(f"{found.folder} has no image that can be read")
     if strange := data.counts().keys() - set(model.classes):
-        raise ValueError(f"{folder} has images of {min(strange)}, but the model knows {', '.join(model.classes)}")
+        raise ValueError(f"{found.folder} has images of {min(strange)}, but the model knows {', '.join(model.classes)}")
     evaluation, scores = model.evaluate(data.features, data.labels), model.scores(data.features)
     if report is not None:
         judged = Review(data.folder, data.paths, data.labels, model.classes, scores, errors, [])
-        write_mistakes(report, judged, f"How good it is on {folder}")
+        write_mistakes(report, judged, f"How good it is on {data.folder}", folder)
     tell(evaluation.ratios_as_text())
     if len(model.classes) <= CONFUSION:
         tell(f"\n{evaluation.confusion_as_text()}")

@@ -25,7 +25,11 @@ from fastmlp.images.pillow import MAX_PIXELS, decode, read_bytes
 from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
 from fastmlp.images.sources.archives import members
 from fastmlp.images.sources.chunk import SLOW, Chunk, Failure
+from fastmlp.images.sources.fetching import Fetched, content_at, fetched
+from fastmlp.images.sources.remote import is_remote_folder
+from fastmlp.images.sources.remote_file import RemoteFile
 from fastmlp.images.sources.source import Chunks, Source
+from fastmlp.images.sources.urls import is_url, without_secrets
 from fastmlp.kernels.compile import is_compiled
 from fastmlp.kernels.images import files, png
 from fastmlp.literals import FormatName
@@ -76,8 +80,15 @@ def read_chunk(
             failed = (Failure(row, path, str(reason), isinstance(reason, RetryError)) for row, path in enumerate(chunk.paths()))
             chunk = chunk._replace(failed=tuple(failed))
     with archive or nullcontext():
-        opened = _OpenChunk(chunk, chunk.paths(), archive)
-        return _read_open(opened, extractor, strict or not chunk.place, max_pixels, stop, formats)
+        strict = strict or not chunk.place
+        if not chunk.remote:
+            return _read_open(_OpenChunk(chunk, chunk.paths(), archive), extractor, strict, max_pixels, stop, formats)
+        parts = []
+        for some in fetched(chunk, archive):
+            end_if(stop)
+            opened = _OpenChunk(some.chunk, some.chunk.paths(), archive, some)
+            parts.append(_read_open(opened, extractor, strict, max_pixels, stop, formats))
+        return _joined(parts, np.concatenate([part.features for part in parts]))
 
 
 class _OpenChunk(NamedTuple):
@@ -86,8 +97,11 @@ class _OpenChunk(NamedTuple):
     chunk: Chunk
     paths: list[str]
     archive: OpenArchive | None  # that they are in
+    fetched: Fetched | None = None  # what is in memory of those behind a URL
 
     def content(self, index: int) -> AbstractContextManager[Content]:
+        if self.fetched is not None:
+            return nullcontext(self.fetched.content(index))
         place, path = self.chunk.place, self.paths[index]
         if self.archive is None or self.chunk.members is None:
             return content_of_file(os.path.join(place, path))
@@ -97,7 +111,7 @@ class _OpenChunk(NamedTuple):
 def _read_open(
     opened: _OpenChunk, extractor: str, strict: bool, max_pixels: int, stop: Stop | None, formats: Sequence[FormatName]
 ) -> FeatureRows:
-    chunk, paths, _ = opened
+    chunk, paths = opened.chunk, opened.paths
     features = np.full((chunk.length, EXTRACTORS[extractor].size), np.nan)
     outcomes = np.full(chunk.length, files.REFUSED, np.uint8)
     seem_slow = len(SLOW.findall(chunk.names)) == chunk.length  # compiled code would open them in vain
@@ -140,6 +154,11 @@ def read_source(source: Source, extractor: str, threads: int | None = None, form
     checks.one_of("extractor", extractor, EXTRACTORS)
     workers = thread_count(threads)
     features, parts = read_listed(list(Chunks(source)), extractor, workers, formats)
+    return _joined(parts, features)
+
+
+def _joined(parts: Sequence[FeatureRows], features: NDArray[np.float64]) -> FeatureRows:
+    """Parts in one, with the features of all."""
     return FeatureRows(
         [path for part in parts for path in part.paths],
         features,
@@ -174,6 +193,8 @@ def in_one(parts: Sequence[tuple[int, Sequence[int]]]) -> list[int]:
 
 def reader(source: str) -> Callable[[str], bytes]:
     """A function that gives the contents of images by their paths in a folder or an archive; or as they are given, for ""."""
+    if is_url(source) and is_remote_folder(source):
+        return lambda path: read_bytes(content_at(Chunk(source, os.fsencode(f"{path}\0"), 1, remote=True)))
     if not source or os.path.isdir(source):
         return partial(_contents_of_file, source)
     with open_archive(source) as archive:
@@ -183,7 +204,7 @@ def reader(source: str) -> Callable[[str], bytes]:
     def read(path: str) -> bytes:
         before = names.find(b"\0" + os.fsencode(path) + b"\0")
         if before < 0:
-            raise ImageError(f"{source} holds no {path}")
+            raise ImageError(f"{without_secrets(source)} holds no {path}")
         with open_archive(source, version) as archive:
             return read_bytes(archive.content(places[names.count(0, 0, before)], path))
 
@@ -191,6 +212,8 @@ def reader(source: str) -> Callable[[str], bytes]:
 
 
 def _contents_of_file(folder: str, path: str) -> bytes:
+    if not folder and is_url(path):
+        return read_bytes(content_at(Chunk("", os.fsencode(f"{path}\0"), 1, remote=True)))
     with content_of_file(os.path.join(folder, path)) as content:
         return read_bytes(content)
 
@@ -204,15 +227,18 @@ def _read_compiled(
     stop: Stop | None,
 ) -> None:
     """Fills the rows of features that the compiled reader knows, and the outcomes."""
-    chunk, _, archive = opened
+    chunk, archive = opened.chunk, opened.archive
     code, scratch, flag = EXTRACTORS[extractor].code, files.file_scratch(), NEVER if stop is None else stop.flag
     max_pixels = min(max_pixels, png.PIXELS)  # any integer becomes one that compiled code takes
-    if not files.POSSIBLE:
+    if opened.fetched is not None:
+        here = files.AtPlaces(-1, opened.fetched.data, opened.fetched.places)
+        files.read_files(features, outcomes, scratch, flag, NO_FOLDER, here, code, max_pixels)
+    elif not files.POSSIBLE:
         for first in range(0, chunk.length, IN_MEMORY):
             rows = slice(first, first + IN_MEMORY)
             contents = _in_memory([_beginning(opened, index) for index in range(chunk.length)[rows]])
             files.read_files(features[rows], outcomes[rows], scratch, flag, NO_FOLDER, contents, code, max_pixels)
-    elif archive is not None:
+    elif archive is not None and not isinstance(archive.file, RemoteFile):
         places = files.AtPlaces(archive.file.fileno(), NO_BYTES, chunk.members)
         files.read_files(features, outcomes, scratch, flag, NO_FOLDER, places, code, max_pixels)
     else:
@@ -250,8 +276,9 @@ def _others_among(indices: list[int], opened: _OpenChunk, formats: Sequence[Form
 @contextmanager
 def _folder_of(opened: _OpenChunk) -> Iterator[int | None]:
     """The folder that the files of a chunk are named from, open; None if they are in an archive, or if no folder can be opened."""
+    is_there = files.POSSIBLE and opened.archive is None and opened.fetched is None
     try:
-        folder = os.open(opened.chunk.place or ".", files.FOLDER_FLAGS) if files.POSSIBLE and opened.archive is None else None
+        folder = os.open(opened.chunk.place or ".", files.FOLDER_FLAGS) if is_there else None
     except OSError:
         folder = None
     try:

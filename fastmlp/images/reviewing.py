@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -148,7 +147,7 @@ def review_folder(
     enough = [name for name, count in counts.items() if count >= FEWEST]
     if len(enough) < FEWEST:
         expected = f"{FEWEST} images of each of {FEWEST} classes at least, to compare"
-        raise ValueError(f"{os.fspath(folder)} must have {expected}; got {counts}")
+        raise ValueError(f"{found.folder} must have {expected}; got {counts}")
     kept = np.isin(data.labels, enough)
     X, labels = data.features[kept], data.labels[kept]
     given["seed"] = checks.seed("seed", options.get("seed"))

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.images.content import NoImageError, opened, read_at
+from fastmlp.images.content import NoImageError, read_at
 from fastmlp.images.image_formats import image_format_of
-from fastmlp.images.sources.archive_reading import OpenArchive
+from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
 from fastmlp.kernels.images import archive, tar_headers, zip_headers
 from fastmlp.kernels.images.names import chosen_names, keep_last, sorted_names, starts_of
 from fastmlp.writing import StrPath
@@ -71,14 +71,14 @@ def compression(path: StrPath) -> str | None:
 def _both_ends(path: StrPath) -> tuple[bytes, bytes]:
     """The first bytes of a file, and the last ones where they may tell what it is."""
     try:
-        file = opened(os.fspath(path))
+        archive = open_archive(os.fspath(path))
     except NoImageError:  # no regular file
         return b"", b""
-    with file:
-        beginning = read_at(file, 0, tar_headers.BLOCK)
+    with archive:
+        beginning = read_at(archive.file, 0, tar_headers.BLOCK)
         if image_format_of(beginning) or beginning.startswith(ZIP_BEGINNINGS):  # a picture is one, whatever hides behind it
             return beginning, b""
-        return beginning, read_at(file, max(0, os.fstat(file.fileno()).st_size - TAIL), TAIL)
+        return beginning, read_at(archive.file, max(0, archive.size - TAIL), TAIL)
 
 
 def _compression(beginning: bytes) -> str | None:
