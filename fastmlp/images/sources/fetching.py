@@ -64,38 +64,49 @@ def content_at(chunk: Chunk, row: int = 0) -> Content:
 
 def _files(chunk: Chunk) -> Fetched:
     """Files of a folder, or files that are URLs."""
-    names, failed = os.fsdecode(chunk.names).split("\0")[:-1], {failure.row for failure in chunk.failed}
-    told = [without_secrets(name) if not chunk.place else name_within(chunk.place, name) for name in names]
-    found: list[Any] = [None] * chunk.length
+    names = os.fsdecode(chunk.names).split("\0")[:-1]
+    told = [name_within(chunk.place, name) if chunk.place else without_secrets(name) for name in names]
     sizes = [-1] * chunk.length if chunk.sizes is None else chunk.sizes.tolist()
     ends = [None if 0 <= size <= WHOLE else UNKNOWN if size < 0 else WHOLE for size in sizes]
-    systems: dict[Any, list[tuple[int, str]]] = {}
-    for row, name in enumerate(names):
-        if row not in failed:
-            try:
-                system, path = file_system(chunk.place or name)
-                systems.setdefault(system, []).append((row, within(path, name) if chunk.place else path))
-            except ImageError as error:
-                found[row] = error
-    for system, files in systems.items():
-        rows, paths = zip(*files, strict=True)
-        for row, part in zip(rows, fetch(system, paths, [ends[row] for row in rows]), strict=True):
+    found: list[Any] = [None] * chunk.length
+    for system, files in _by_system(chunk, names, found).items():
+        parts = fetch(system, [path for _, path in files], [ends[row] for row, _ in files])
+        for (row, _), part in zip(files, parts, strict=True):
             found[row] = url_error(told[row], part) if isinstance(part, BaseException) else part
     data, places = _in_one([part if isinstance(part, bytes) else b"" for part in found])
     places[[not isinstance(part, bytes) for part in found], 2] = REFUSED
 
     def content(row: int) -> Content:
-        part, name = found[row], names[row]
+        part, end = found[row], ends[row]
         if isinstance(part, ImageError):
             raise part
-        end = ends[row]
         if end is None or len(part) < end:
             return content_of_bytes(told[row], part)
-        file = RemoteFile(chunk.place, name) if chunk.place else RemoteFile(name)  # larger than what has been fetched
+        file = RemoteFile(chunk.place, names[row]) if chunk.place else RemoteFile(names[row])  # which has more
         file.begin(part)
         return Content(told[row], file.size, partial(read_at, file, 0))
 
     return Fetched(chunk, data, places, content)
+
+
+def _by_system(chunk: Chunk, names: Sequence[str], found: list[Any]) -> dict[Any, list[tuple[int, str]]]:
+    """The rows and the paths of files, by the file system that has them; of others `found` gets an error."""
+    systems: dict[Any, list[tuple[int, str]]] = {}
+    rows = np.delete(np.arange(chunk.length), [failure.row for failure in chunk.failed]).tolist()
+    if chunk.place:
+        try:
+            system, folder = file_system(chunk.place)
+            systems[system] = [(row, within(folder, names[row])) for row in rows]
+        except ImageError as error:
+            found[:] = [error] * len(found)
+        return systems
+    for row in rows:
+        try:
+            system, path = file_system(names[row])
+            systems.setdefault(system, []).append((row, path))
+        except ImageError as error:
+            found[row] = error
+    return systems
 
 
 def _members(chunk: Chunk, archive: OpenArchive | None) -> Fetched:

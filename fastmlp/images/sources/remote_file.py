@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fastmlp.images.content import PASSING, ImageError, RetryError
 from fastmlp.images.sources.urls import name_within, without_secrets
 
 AHEAD = 1 << 20  # bytes that are read at a time, at least, where somebody goes through a file
+PARTS_TOGETHER = 1024  # small parts
 WHY_LENGTH = 300
 PASSING_STATUS = (408, 425, 429)  # of the answers of servers that find fault with a request; another one may go well
 OWN_FAULT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ValueError, TypeError, NotImplementedError)
@@ -134,6 +135,16 @@ class RemoteFile:
         self._held = list(zip(starts, found, strict=True))
         return found
 
+    def parts(self, starts: Sequence[int], length: int) -> Iterator[bytes]:
+        """The bytes from each of some places on, many fetched together; an ImageError if they cannot be had."""
+        for first in range(0, len(starts), PARTS_TOGETHER):
+            some = starts[first : first + PARTS_TOGETHER]
+            ends = [min(start + length, self.size) for start in some]
+            for part in fetch(self._found, [self.path] * len(some), ends, some):
+                if isinstance(part, BaseException):
+                    raise url_error(self.name, part) from part
+                yield part
+
     def begin(self, data: bytes) -> None:
         """Hold the first bytes, which have been fetched."""
         self._held = [(0, data)]
@@ -148,19 +159,12 @@ class RemoteFile:
         while self._at < end:
             begin, part = next((run for run in [*self._held, self._ahead] if run[0] <= self._at < run[0] + len(run[1])), (0, b""))
             if not part:
-                begin, part = self._ahead = self._at, self._fetched(self._at, min(max(end, self._at + AHEAD), self.size))
+                begin, part = self._ahead = self._at, next(self.parts([self._at], max(end - self._at, AHEAD)))
             if not part:  # it has become shorter
                 break
             parts.append(part[self._at - begin : end - begin])
             self._at += len(parts[-1])
         return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _fetched(self, start: int, end: int) -> bytes:
-        (part,) = fetch(self._found, [self.path], [end], [start])
-        if isinstance(part, BaseException):
-            raise url_error(self.name, part) from part
-        data: bytes = part
-        return data
 
     def readinto(self, out: Any) -> int:
         data = self.read(len(out))
