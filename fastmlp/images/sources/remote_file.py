@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 from fastmlp.images.content import PASSING, ImageError, RetryError
@@ -125,7 +127,7 @@ class RemoteFile:
         tag = next((str(about[key]) for key in VERSIONS if about.get(key) is not None), "")
         self.version = self.size, zlib.crc32(tag.encode(errors="replace"))
         self._at = 0
-        self._held: list[tuple[int, bytes]] = []  # each with where it begins
+        self._held: list[tuple[int, bytes]] = []  # each with where it begins, in order
         self._ahead = (0, b"")
 
     def hold(self, starts: Sequence[int], ends: Sequence[int]) -> list[bytes]:
@@ -157,8 +159,11 @@ class RemoteFile:
         """So many bytes from where it stands, or all up to the end; an ImageError if they cannot be had."""
         parts, end = [], min(self._at + count, self.size)
         while self._at < end:
-            begin, part = next((run for run in [*self._held, self._ahead] if run[0] <= self._at < run[0] + len(run[1])), (0, b""))
-            if not part:
+            row = bisect_right(self._held, self._at, key=itemgetter(0)) - 1
+            begin, part = self._held[row] if row >= 0 else self._ahead
+            if not begin <= self._at < begin + len(part):
+                begin, part = self._ahead
+            if not begin <= self._at < begin + len(part):
                 begin, part = self._ahead = self._at, next(self.parts([self._at], max(end - self._at, AHEAD)))
             if not part:  # it has become shorter
                 break

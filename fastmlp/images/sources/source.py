@@ -90,7 +90,7 @@ class Chunks(Iterator[Chunk]):
             os.scandir(path).close()  # an error comes at once
             self.within = True
             self._chunks = walked_chunks(self._walk)
-        elif is_collection(path):
+        elif archives.kind(path) if remote else is_collection(path):
             with open_archive(path) as archive:
                 version, members = archive.version, archives.members(archive, ordered)
             self.within = True
