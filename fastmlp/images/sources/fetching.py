@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastmlp.images.content import Content, ImageError, content_of_bytes, read_at
 from fastmlp.images.sources.archive_reading import OpenArchive
 from fastmlp.images.sources.chunk import Chunk
-from fastmlp.images.sources.remote_file import RemoteFile, fetch, file_system, url_error, within
+from fastmlp.images.sources.remote_file import RemoteFile, fetch, file_system, path_within, url_error
 from fastmlp.images.sources.urls import name_within, without_secrets
 
 TOGETHER = 1 << 26  # bytes that a thread has in memory of files that are fetched together
@@ -96,7 +96,7 @@ def _by_system(chunk: Chunk, names: Sequence[str], found: list[Any]) -> dict[Any
     if chunk.place:
         try:
             system, folder = file_system(chunk.place)
-            systems[system] = [(row, within(folder, names[row])) for row in rows]
+            systems[system] = [(row, path_within(folder, names[row])) for row in rows]
         except ImageError as error:
             found[:] = [error] * len(found)
         return systems

@@ -113,7 +113,7 @@ class RemoteFile:
         """That of a URL, or of a file in the folder that a URL names."""
         self.name = without_secrets(url) if name is None else name_within(url, name)
         self._found, path = file_system(url)
-        self.path = path if name is None else within(path, name)
+        self.path = path if name is None else path_within(path, name)
         try:
             self._found.invalidate_cache(self.path)
             about = self._found.info(self.path)
@@ -180,6 +180,6 @@ class RemoteFile:
         self._held, self._ahead = [], (0, b"")
 
 
-def within(path: str, name: str) -> str:
+def path_within(path: str, name: str) -> str:
     """The path of a file in a folder, "" for that of all, as a file system takes it."""
     return f"{path.rstrip('/')}/{name}" if path else name
