@@ -159,6 +159,11 @@ def test_only_one_file_knows_pyarrow_and_one_makes_other_frames():
         assert path == "tables/by_arrow.py" or "pyarrow" not in outside(path, tree), path
 
 
+def test_only_one_file_knows_fsspec():
+    for path, tree in sources().items():
+        assert path == "images/sources/remote_file.py" or "fsspec" not in outside(path, tree), path
+
+
 def test_only_its_wing_needs_scikit_learn():
     beside = ("commands/tutorials.py", "images/as_estimator.py")  # the demo has its data; who asks for tags has imported it
     for path, tree in sources().items():
