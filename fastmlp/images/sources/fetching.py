@@ -79,14 +79,27 @@ def _files(chunk: Chunk) -> Fetched:
     def content(row: int) -> Content:
         part, end = found[row], ends[row]
         if isinstance(part, ImageError):
+            if end is not None and sizes[row] < 0 and _is_empty(chunk.place, names[row]):  # of which many servers give no part
+                return content_of_bytes(told[row], b"")
             raise part
         if end is None or len(part) < end:
             return content_of_bytes(told[row], part)
-        file = RemoteFile(chunk.place, names[row]) if chunk.place else RemoteFile(names[row])  # which has more
+        file = _file(chunk.place, names[row])  # which has more
         file.begin(part)
         return Content(told[row], file.size, partial(read_at, file, 0))
 
     return Fetched(chunk, data, places, content)
+
+
+def _file(folder: str, name: str) -> RemoteFile:
+    return RemoteFile(folder, name) if folder else RemoteFile(name)
+
+
+def _is_empty(folder: str, name: str) -> bool:
+    try:
+        return _file(folder, name).size == 0
+    except ImageError:
+        return False
 
 
 def _by_system(chunk: Chunk, names: Sequence[str], found: list[Any]) -> dict[Any, list[tuple[int, str]]]:

@@ -55,10 +55,11 @@ def is_missing(error: BaseException) -> bool:
 
 
 def _hidden_cause(error: BaseException) -> BaseException | None:
-    """What has made a server seem to have no such file, where that is something else."""
+    """What has made a server seem to have no such file: that it could not be asked, or gave another answer."""
     cause = error.__cause__
-    is_told = cause is None or isinstance(cause, (FileNotFoundError, KeyError)) or _status(cause) in (404, 410)
-    return None if is_told else cause
+    if cause is None or isinstance(cause, FileNotFoundError) or _status(cause) in (404, 410):
+        return None
+    return cause if isinstance(cause, OSError | asyncio.TimeoutError) or _status(cause) is not None else None
 
 
 def _status(error: BaseException) -> int | None:

@@ -19,6 +19,7 @@ from fastmlp.images.reviewing import review_folder
 from fastmlp.images.sorting.sort_run import sort_folder
 from fastmlp.images.sources import fetching, remote_file
 from fastmlp.images.sources.archives import SPARSE
+from fastmlp.images.sources.remote_file import is_missing, url_error
 from fastmlp.images.sources.source import Chunks, is_collection
 from fastmlp.images.sources.urls import is_url, name_within, without_secrets
 
@@ -55,7 +56,10 @@ class FarFileSystem(AsyncFileSystem):
 
     async def _cat_file(self, path, start=None, end=None, **_):
         await self._far(path)
-        return fsspec.filesystem("memory").cat_file(path, start, end)
+        found = fsspec.filesystem("memory").cat_file(path, start, end)
+        if start is not None and not found:
+            raise OSError("The requested range is not satisfiable")
+        return found
 
 
 @pytest.fixture(autouse=True)
@@ -165,6 +169,11 @@ def test_large_files_are_read_no_further_than_somebody_wants_to_see(folder, clas
     assert classify_folder(classifier, files).labels == ["lying", "upright"]
 
 
+def test_an_empty_file_of_which_no_part_is_given_is_no_image(classifier, memory):
+    memory.pipe("/empty.png", b"")
+    assert classify_folder(classifier, ["far://empty.png"]).errors == ["far://empty.png is empty"]
+
+
 def test_names_are_in_the_order_of_their_bytes_and_chunks_can_be_sent(folder, classifier):
     chunks = list(Chunks(copied(folder), size=4))
     names = [name for chunk in chunks for name in chunk.paths()]
@@ -201,6 +210,21 @@ def test_what_has_a_path_is_no_url(tmp_path, monkeypatch, classifier):
     write_bars(Path("memory:/bars"), True, [1])
     assert not is_url("memory://bars")
     assert classify_folder(classifier, "memory://bars").paths == ["001.png"]
+
+
+def test_what_a_missing_file_is_laid_to_decides_whether_it_is_missing():
+    def told(cause):
+        error = FileNotFoundError("far://a")
+        error.__cause__ = cause
+        return is_missing(error), repr(url_error("far://a", error))
+
+    missing = True, "ImageError('far://a cannot be read: No such file or directory')"
+    assert told(None) == told(KeyError("a")) == told(ValueError("NoSuchKey")) == missing
+    assert told(ConnectionError("no route")) == (False, "RetryError('far://a cannot be read: no route')")
+    for status, kind in ((403, "ImageError"), (404, ""), (429, "RetryError"), (503, "RetryError")):
+        answer = Exception("answer")
+        answer.status = status
+        assert told(answer) == ((False, f"{kind}('far://a cannot be read: answer')") if kind else missing)
 
 
 @pytest.mark.parametrize("error, retry", [(PermissionError("not yours"), []), (TimeoutError(), [1]), (OSError("reset"), [1])])
