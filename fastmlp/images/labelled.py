@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from fastmlp import checks
 from fastmlp.images.content import ImageError
-from fastmlp.images.extractors import DEFAULT_EXTRACTOR, EXTRACTORS
+from fastmlp.images.extractors import DEFAULT_EXTRACTOR, GivenExtractor, extractor_of
 from fastmlp.images.image_formats import ALL, SUFFIXES, wanted
-from fastmlp.images.reading import read_listed
+from fastmlp.images.reading import full_name, read_listed
 from fastmlp.images.sources.archive_reading import open_archive, read_member
 from fastmlp.images.sources.chunk import Chunk
 from fastmlp.images.sources.fetching import content_at
 from fastmlp.images.sources.source import Chunks, nothing_in
-from fastmlp.images.sources.urls import is_url, name_within, without_secrets
+from fastmlp.images.sources.urls import is_url, without_secrets
 from fastmlp.literals import FormatName
 from fastmlp.writing import StrPath
 
@@ -55,12 +55,6 @@ class LabelledImages(NamedTuple):
     hidden: Sequence[str] = ()
     """Folders whose names say that they are no classes."""
 
-    def readable(self) -> LabelledImages:
-        """Without the images that cannot be read."""
-        fine = [error is None for error in self.errors]
-        paths = [path for path, kept in zip(self.paths, fine, strict=True) if kept]
-        return self._replace(paths=paths, features=self.features[fine], labels=self.labels[fine], errors=[None] * len(paths))
-
     def counts(self) -> dict[Any, int]:
         """How many images there are of each class."""
         classes, counts = np.unique(self.labels, return_counts=True)
@@ -69,7 +63,7 @@ class LabelledImages(NamedTuple):
 
 def labelled_images(
     folder: StrPath,
-    extractor: str = DEFAULT_EXTRACTOR,
+    extractor: GivenExtractor = DEFAULT_EXTRACTOR,
     threads: int | None = None,
     fewest: int = 2,
     strict: bool = True,
@@ -95,7 +89,7 @@ def labelled_images(
     FileNotFoundError, NotADirectoryError, ImageError, ValueError
         As `train_folder` does for the folder and the extractor.
     """
-    checks.one_of("extractor", extractor, EXTRACTORS)
+    chosen = extractor_of(extractor)
     path = os.fsdecode(checks.path("folder", folder))
     if is_url(path):
         listing, path = _listed_whole(path), without_secrets(path)
@@ -105,7 +99,7 @@ def labelled_images(
         listing = _listed_whole(path) if os.path.isfile(path) else _listed_folder(path)
     if not listing.answers and not listing.classes:
         raise ValueError(f"{path} has neither a folder for each class nor answer files (correct-outputs-<class>.txt)")
-    images = _read(listing, extractor, threads, formats)
+    images = _read(listing, chosen, threads, formats)
     for error in filter(None, (*images.errors, *images.misnamed.values()) if strict else ()):
         raise ImageError(error)
     data = (_answered_images if listing.answers else _images_in_classes)(path, listing, images, formats)
@@ -179,7 +173,7 @@ def _listed_whole(path: str) -> _Listing:
             elif slash:
                 (hidden if first.startswith(HIDDEN) else classes).add(first)
             elif match := ANSWER_FILE.fullmatch(own):
-                told = _told(chunk, name)
+                told = full_name(chunk, name)
                 answers[match[1]] = told, _contents(chunk, row, told)
     if answers and WITH_ANSWERS[:-1] in classes:
         base += WITH_ANSWERS
@@ -190,13 +184,6 @@ def _listed_whole(path: str) -> _Listing:
 def _is_left_out(name: str, base: str, is_in_class: bool) -> bool:
     own = name.removeprefix(base)
     return not name.startswith(base) or name.startswith(HIDDEN) or own.startswith(HIDDEN) or (is_in_class and "/" not in own)
-
-
-def _told(chunk: Chunk, name: str) -> str:
-    """What messages call a file of a chunk."""
-    if chunk.members is not None:
-        return f"{without_secrets(chunk.place)}: {name}"
-    return name_within(chunk.place, name) if chunk.remote else os.path.join(chunk.place, name)
 
 
 def _contents(chunk: Chunk, row: int, name: str) -> bytes:
@@ -226,7 +213,7 @@ class _Images(NamedTuple):
     """How many things of each class were no files at all, where that is known."""
 
 
-def _read(listing: _Listing, extractor: str, threads: int | None, formats: Sequence[FormatName]) -> _Images:
+def _read(listing: _Listing, extractor: GivenExtractor, threads: int | None, formats: Sequence[FormatName]) -> _Images:
     features, parts = read_listed([chunk for _, chunk in listing.chunks], extractor, threads, formats)
     images = _Images([], features, [], [], {}, Counter())
     for (lead, chunk), part in zip(listing.chunks, parts, strict=True):
@@ -237,7 +224,7 @@ def _read(listing: _Listing, extractor: str, threads: int | None, formats: Seque
             own = (lead + path).removeprefix(listing.base)
             images.others.append(own)
             if SUFFIXES.get(os.path.splitext(path)[1].lower()) in formats:
-                images.misnamed[own] = f"{_told(chunk, path)} is no {wanted(formats)}"
+                images.misnamed[own] = f"{full_name(chunk, path)} is no {wanted(formats)}"
     return images
 
 

@@ -158,6 +158,13 @@ def test_more_files_than_a_chunk_holds_are_read_by_compiled_code_with_the_same_b
     assert [name for name, _ in found.errors] == [name for name, _ in expected.errors]
 
 
+def test_an_extractor_of_ones_own_is_given_the_same_images(folder, monkeypatch):
+    monkeypatch.setattr(fetching, "TOGETHER", 200)
+    expected = extract_features(folder, lambda gray: gray.mean(axis=0))
+    found = extract_features(copied(folder), lambda gray: gray.mean(axis=0))
+    assert found.names == expected.names and found.features.tobytes() == expected.features.tobytes()
+
+
 def test_large_files_are_read_no_further_than_somebody_wants_to_see(folder, classifier, monkeypatch, memory):
     monkeypatch.setattr(fetching, "WHOLE", 100)
     monkeypatch.setattr(fetching, "UNKNOWN", 50)
