@@ -159,6 +159,11 @@ def test_pyarrow_is_known_by_what_reads_and_what_writes_and_other_frames_by_one_
         assert path in ("tables/by_arrow.py", "images/arrow_rows.py") or "pyarrow" not in outside(path, tree), path
 
 
+def test_only_one_file_knows_fsspec():
+    for path, tree in sources().items():
+        assert path == "images/sources/remote_file.py" or "fsspec" not in outside(path, tree), path
+
+
 def test_only_its_wing_needs_scikit_learn():
     beside = ("commands/tutorials.py", "images/as_estimator.py")  # the demo has its data; who asks for tags has imported it
     for path, tree in sources().items():

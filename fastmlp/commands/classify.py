@@ -83,7 +83,7 @@ def declare(parser: Parser) -> None:
     parser.formatter_class, parser.epilog, parser.explanations = argparse.RawDescriptionHelpFormatter, EPILOG, _explanations
     parser.set_defaults(run=_run)
     parser.add_argument("model", metavar="MODEL.npz")
-    sources = "a folder, which is walked whole, a .tar or .zip archive, or an image file"
+    sources = "a folder, which is walked whole, a .tar or .zip archive, or an image file; or a URL of such, as s3://bucket/scans"
     parser.add_argument("sources", metavar="SOURCE", nargs="+", help=sources)
     parser.add_argument("-o", "--output", metavar="FILE", type=file_name, help="default: stdout")
     formats = f"{either(FORMATS)}; default: as FILE ends, or {FORMATS[0]}"
@@ -176,6 +176,8 @@ def _about(args: Namespace, model: ImageClassifier) -> list[tuple[str, str]]:
     """What a page says of the run: the model, the sources, when and how."""
     from datetime import datetime
 
+    from fastmlp.images.sources.urls import without_secrets
+
     images = model.made_with.get("images")
     trained = f"; trained on {sum(images.values()):,} images" if isinstance(images, dict) else ""
     accuracy = model.made_with.get("validation", {}).get("accuracy")
@@ -187,7 +189,7 @@ def _about(args: Namespace, model: ImageClassifier) -> list[tuple[str, str]]:
             how.append(f"--{name.replace('_', '-')}" + f" {text}" * (value is not True))
     return [
         ("Model", f"{args.model}: extractor {model.extractor}, method {model.method}{trained}{held_out}"),
-        ("Source", ", ".join(args.sources)),
+        ("Source", ", ".join(map(without_secrets, args.sources))),
         ("Made", datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z")),
         ("Settings", " ".join(how) or "as they are by default"),
     ]

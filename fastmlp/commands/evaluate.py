@@ -40,7 +40,7 @@ def declare(parser: Parser) -> None:
     """The arguments, and what runs."""
     parser.formatter_class, parser.epilog, parser.explanations = argparse.RawDescriptionHelpFormatter, EPILOG, _explanations
     parser.add_argument("model", metavar="MODEL.npz")
-    source = "a folder or an archive with one folder per class, or with answer files, as train takes it; or a table"
+    source = "a folder or an archive with one folder per class, or with answer files, or a URL, as train takes it; or a table"
     parser.add_argument("source", metavar="SOURCE", help=source)
     every = f"name all images that are taken for another class, not {WRONG}"
     parser.add_argument("--all", action="store_true", default=SUPPRESS, help=every)
@@ -115,7 +115,7 @@ def _evaluate_images(
     evaluation, scores = model.evaluate(data.features, data.labels), model.scores(data.features)
     if report is not None:
         judged = Review(data.folder, data.paths, data.labels, model.classes, scores, errors, [])
-        write_mistakes(report, judged, f"How good it is on {folder}")
+        write_mistakes(report, judged, f"How good it is on {data.folder}", folder)
     tell(evaluation.ratios_as_text())
     if len(model.classes) <= CONFUSION:
         tell(f"\n{evaluation.confusion_as_text()}")

@@ -22,7 +22,7 @@ from fastmlp.interrupts import noted_for, raise_noted
 
 def declare(parser: Parser) -> None:
     """The arguments, and what runs."""
-    parser.add_argument("source", metavar="SOURCE", help="a folder or an archive of image files, or one image file")
+    parser.add_argument("source", metavar="SOURCE", help="a folder or an archive of image files, or one image file; or a URL")
     parser.add_argument("--extractor", metavar="NAME", default="ink")
     parser.add_argument("--formats", metavar="A,B", default=SUPPRESS)
     parser.add_argument("-o", "--output", metavar="FILE", type=file_name, help="default: stdout")

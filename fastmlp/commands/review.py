@@ -82,6 +82,6 @@ def _run(args: Namespace) -> int:
     else:
         review.save_suspects(args.output)
     if args.report is not None:
-        write_mistakes(args.report, review, f"Labels that may be wrong: {args.source}")
+        write_mistakes(args.report, review, f"Labels that may be wrong: {review.folder}", args.source)
     say(f"{len(review.suspects)} of {len(review.paths)} images are taken for another class than that of their label")
     return SOME_FAILED if review.errors else FINE

@@ -73,7 +73,7 @@ def declare(parser: Parser) -> None:
     """The arguments, and what runs."""
     parser.formatter_class, parser.epilog, parser.explanations = argparse.RawDescriptionHelpFormatter, EPILOG, _explanations
     parser.set_defaults(run=_run)
-    source = "a folder or an archive with one folder per class, or with answer files; or a table"
+    source = "a folder or an archive with one folder per class, or with answer files, or a URL of such; or a table"
     parser.add_argument("source", metavar="SOURCE", help=source)
     parser.add_argument("-o", "--output", metavar="MODEL.npz", type=file_name, required=True)
     parser.add_argument("--extractor", metavar="NAME", default=SUPPRESS)

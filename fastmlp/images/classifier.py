@@ -287,9 +287,9 @@ class ImageClassifier(AsEstimator, Exportable):
 
         Parameters
         ----------
-        source : path of a folder, of a tar or zip archive, or of one file; or an iterable of paths of files
-            Of a folder all files are read, in all its folders; what begins with a dot is left out. Of a tar or zip archive, the
-            same; what of it is gone or changed by the time that it is read becomes rows with an error.
+        source : path or URL of a folder, of a tar or zip archive, or of one file; or an iterable of paths and URLs of files
+            Of a folder or an archive all files are read, in all its folders; what begins with a dot is left out. What is gone or
+            changed by the time that it is read becomes rows with an error. Of URLs see `extract_features`.
         threads : int, optional
             How many batches are worked on at a time; by default as many as there are cores. Results do not depend on it.
         batch_size : int
@@ -319,7 +319,7 @@ class ImageClassifier(AsEstimator, Exportable):
         FileNotFoundError
             If the source is a path and nothing is there.
         OSError, ValueError
-            If the folder cannot be listed; if the archive is damaged, or compressed as a whole; if an option is wrong.
+            If the folder or URL cannot be listed; if the archive is damaged, or compressed as a whole; if an option is wrong.
         """
         max_pixels = checks.positive_int("max_pixels", max_pixels)
         workers = thread_count(threads)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from fastmlp.threads import Stop
 
@@ -36,6 +36,14 @@ def not_read(name: str, error: Exception) -> ImageError:
         return RetryError(f"{name} cannot be read: there is not enough memory")
     kind = RetryError if isinstance(error, OSError) and error.errno in PASSING else ImageError
     return kind(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}")
+
+
+class Readable(Protocol):
+    """A file that is open."""
+
+    def seek(self, at: int, whence: int = ..., /) -> int: ...
+
+    def read(self, count: int, /) -> bytes: ...
 
 
 class Content(NamedTuple):
@@ -79,7 +87,7 @@ def content_of_file(path: str) -> Iterator[Content]:
         yield Content(path, os.fstat(file.fileno()).st_size, partial(read_at, file, 0))
 
 
-def read_at(file: io.FileIO | io.BytesIO, at: int, count: int) -> bytes:
+def read_at(file: Readable, at: int, count: int) -> bytes:
     """So many bytes from a place on, or all there are. Who shares the file with another thread must not call it."""
     file.seek(at)
     data = file.read(count)

@@ -48,8 +48,13 @@ def extract_features(
 
     Parameters
     ----------
-    source : path of a folder, of a tar or zip archive, or of one file; or an iterable of paths of files
-        See `ImageClassifier.classify`.
+    source : path or URL of a folder, of a tar or zip archive, or of one file; or an iterable of paths and URLs of files
+        See `ImageClassifier.classify`. A URL is one that fsspec knows, such as `s3://bucket/scans` or `gs://bucket/scans.zip`
+        (`pip install 'fastmlp[cloud]'`, and s3fs, gcsfs or whatever its protocol takes). Options of its file system, as
+        credentials, are found where that or fsspec looks for them: in variables of the environment and in files, as those of
+        ~/.config/fsspec. A folder is listed folder by folder, each as a whole; of an archive only the listing and the members
+        are read, by servers that give parts of files. Each thread has up to 64 MiB in memory, and of a large file only its
+        beginning. What could not be had as the network failed can be tried again.
     extractor : {"ink", "pixels", "strokes", "gray"} or function
         See fastmlp/images/extractors.py for what they are, and `train_folder` for a function.
     threads : int, optional
@@ -68,8 +73,8 @@ def extract_features(
     FileNotFoundError
         If the source is a path and nothing is there.
     OSError, ValueError
-        As `classify` does; if the folder or archive holds no image, or no extractor has that name; if a function gives something
-        else than a vector of finite numbers, or not as many as of the first image.
+        As `classify` does, an ImageError for a URL; if the folder or archive holds no image, or no extractor has that name; if a
+        function gives something else than a vector of finite numbers, or not as many as of the first image.
     """
     chosen = chosen_formats(formats)
     paths, features, errors, *_ = read_source(source, extractor, threads, chosen)
@@ -100,12 +105,12 @@ def train_folder(
 
     Parameters
     ----------
-    folder : path of a folder, or of a tar or zip archive
+    folder : path or URL of a folder, or of a tar or zip archive
         Either with a folder of image files for each class, named as the class; or with an answer file
         `correct-outputs-<class>.txt` for each class, and the image files beside them or in `train-images/`. A line of an
         answer file is `name,1` or `name,0`, after an optional header `file_name,correct_answer`. Where there are answer
-        files they decide, and the first one's order is the order of the samples. In an archive all of this may lie in
-        one folder.
+        files they decide, and the first one's order is the order of the samples. In an archive, and behind a URL, all of this
+        may lie in one folder. Of URLs see `extract_features`.
     extractor : {"ink", "pixels", "strokes", "gray", "auto"} or function
         See fastmlp/images/extractors.py for what they are. "auto" reads the images with each, trains a network by each without
         those that `validation`, a fraction, holds out, and takes the one of the highest accuracy on these; of equals that of the

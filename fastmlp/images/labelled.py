@@ -17,10 +17,12 @@ from fastmlp import checks
 from fastmlp.images.content import ImageError
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR, GivenExtractor, extractor_of
 from fastmlp.images.image_formats import ALL, SUFFIXES, wanted
-from fastmlp.images.reading import read_listed
+from fastmlp.images.reading import full_name, read_listed
 from fastmlp.images.sources.archive_reading import open_archive, read_member
 from fastmlp.images.sources.chunk import Chunk
+from fastmlp.images.sources.fetching import content_at
 from fastmlp.images.sources.source import Chunks, nothing_in
+from fastmlp.images.sources.urls import is_url, without_secrets
 from fastmlp.literals import FormatName
 from fastmlp.writing import StrPath
 
@@ -35,7 +37,7 @@ class LabelledImages(NamedTuple):
     """Images and their labels, n of them, as a folder has them."""
 
     folder: str
-    """Or archive."""
+    """Or archive; of a URL what may be told."""
     paths: list[str]
     """Each with the folder before it."""
     features: NDArray[np.floating]
@@ -67,7 +69,7 @@ def labelled_images(
     strict: bool = True,
     formats: Sequence[FormatName] = ALL,
 ) -> LabelledImages:
-    """Read a folder of labelled images, or an archive.
+    """Read a folder of labelled images, or an archive, also behind a URL.
 
     Parameters
     ----------
@@ -89,12 +91,15 @@ def labelled_images(
     """
     chosen = extractor_of(extractor)
     path = os.fsdecode(checks.path("folder", folder))
-    if not os.path.exists(path):
+    if is_url(path):
+        listing, path = _listed_whole(path), without_secrets(path)
+    elif not os.path.exists(path):
         raise FileNotFoundError(f"{path} does not exist")
-    listing = _listed_archive(path) if os.path.isfile(path) else _listed_folder(path)
+    else:
+        listing = _listed_whole(path) if os.path.isfile(path) else _listed_folder(path)
     if not listing.answers and not listing.classes:
         raise ValueError(f"{path} has neither a folder for each class nor answer files (correct-outputs-<class>.txt)")
-    images = _read(path, listing, chosen, threads, formats)
+    images = _read(listing, chosen, threads, formats)
     for error in filter(None, (*images.errors, *images.misnamed.values()) if strict else ()):
         raise ImageError(error)
     data = (_answered_images if listing.answers else _images_in_classes)(path, listing, images, formats)
@@ -137,11 +142,11 @@ def _listed_folder(folder: str) -> _Listing:
     return _Listing(base, answers, classes, sorted(hidden), chunks)
 
 
-def _listed_archive(path: str) -> _Listing:
-    """The same of an archive, whose folders may all be in one."""
+def _listed_whole(path: str) -> _Listing:
+    """The same of an archive, or of a URL, whose folders may all be in one."""
     every = Chunks(path)
     if not every.within:
-        raise NotADirectoryError(f"{path} is neither a folder nor a tar or zip archive")
+        raise NotADirectoryError(f"{without_secrets(path)} is neither a folder nor a tar or zip archive")
     chunks = list(every)
     tops: set[str] = set()
     deep = False  # whether there are folders within folders, or answer files
@@ -168,7 +173,8 @@ def _listed_archive(path: str) -> _Listing:
             elif slash:
                 (hidden if first.startswith(HIDDEN) else classes).add(first)
             elif match := ANSWER_FILE.fullmatch(own):
-                answers[match[1]] = f"{path}: {name}", _contents(chunk, row, f"{path}: {name}")
+                told = full_name(chunk, name)
+                answers[match[1]] = told, _contents(chunk, row, told)
     if answers and WITH_ANSWERS[:-1] in classes:
         base += WITH_ANSWERS
     chosen = [chunk.without([_is_left_out(name, base, not answers) for name in chunk.paths()]) for chunk in chunks]
@@ -181,8 +187,12 @@ def _is_left_out(name: str, base: str, is_in_class: bool) -> bool:
 
 
 def _contents(chunk: Chunk, row: int, name: str) -> bytes:
-    """What a member of an archive holds, which is no image."""
-    assert chunk.members is not None
+    """What a member of an archive holds, or a file behind a URL, which is no image."""
+    if chunk.members is None:
+        content = content_at(chunk, row)
+        if content.size > ANSWER_BYTES:
+            raise ValueError(f"{name} has {content.size} bytes; at most {ANSWER_BYTES} are read")
+        return content.first(content.size)
     place = chunk.members[row]
     if place[3] > ANSWER_BYTES:
         raise ValueError(f"{name} has {place[3]} bytes; at most {ANSWER_BYTES} are read")
@@ -203,7 +213,7 @@ class _Images(NamedTuple):
     """How many things of each class were no files at all, where that is known."""
 
 
-def _read(folder: str, listing: _Listing, extractor: GivenExtractor, threads: int | None, formats: Sequence[FormatName]) -> _Images:
+def _read(listing: _Listing, extractor: GivenExtractor, threads: int | None, formats: Sequence[FormatName]) -> _Images:
     features, parts = read_listed([chunk for _, chunk in listing.chunks], extractor, threads, formats)
     images = _Images([], features, [], [], {}, Counter())
     for (lead, chunk), part in zip(listing.chunks, parts, strict=True):
@@ -214,8 +224,7 @@ def _read(folder: str, listing: _Listing, extractor: GivenExtractor, threads: in
             own = (lead + path).removeprefix(listing.base)
             images.others.append(own)
             if SUFFIXES.get(os.path.splitext(path)[1].lower()) in formats:
-                name = os.path.join(folder, lead + path) if chunk.members is None else f"{folder}: {path}"
-                images.misnamed[own] = f"{name} is no {wanted(formats)}"
+                images.misnamed[own] = f"{full_name(chunk, path)} is no {wanted(formats)}"
     return images
 
 

@@ -26,7 +26,11 @@ from fastmlp.images.pillow import MAX_PIXELS, decode, read_bytes
 from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
 from fastmlp.images.sources.archives import members
 from fastmlp.images.sources.chunk import SLOW, Chunk, Failure
+from fastmlp.images.sources.fetching import Fetched, content_at, fetched
+from fastmlp.images.sources.remote import is_remote_folder
+from fastmlp.images.sources.remote_file import RemoteFile
 from fastmlp.images.sources.source import Chunks, Source
+from fastmlp.images.sources.urls import is_url, name_within, without_secrets
 from fastmlp.kernels.compile import is_compiled
 from fastmlp.kernels.images import files, png
 from fastmlp.literals import FormatName
@@ -77,8 +81,18 @@ def read_chunk(
             failed = (Failure(row, path, str(reason), isinstance(reason, RetryError)) for row, path in enumerate(chunk.paths()))
             chunk = chunk._replace(failed=tuple(failed))
     with archive or nullcontext():
-        opened = _OpenChunk(chunk, chunk.paths(), archive)
-        return _read_open(opened, extractor, strict or not chunk.place, max_pixels, stop, formats)
+        strict = strict or not chunk.place
+        if not chunk.remote:
+            return _read_open(_OpenChunk(chunk, chunk.paths(), archive), extractor, strict, max_pixels, stop, formats)
+        chosen = extractor_of(extractor)
+        features, parts, first = np.empty((chunk.length, chosen.size)), list[FeatureRows](), 0
+        for some in fetched(chunk, archive):
+            end_if(stop)
+            opened = _OpenChunk(some.chunk, some.chunk.paths(), archive, some)
+            parts.append(_read_open(opened, chosen, strict, max_pixels, stop, formats))
+            features = _put(parts[-1], features, first, chosen, chunk)
+            first += len(parts[-1].paths)
+        return _joined(parts, features[:first])
 
 
 class _OpenChunk(NamedTuple):
@@ -87,23 +101,28 @@ class _OpenChunk(NamedTuple):
     chunk: Chunk
     paths: list[str]
     archive: OpenArchive | None  # that they are in
+    fetched: Fetched | None = None  # what is in memory of those behind a URL
 
     def content(self, index: int) -> AbstractContextManager[Content]:
-        name = _full_name(self.chunk, self.paths[index])
+        if self.fetched is not None:
+            return nullcontext(self.fetched.content(index))
+        name = full_name(self.chunk, self.paths[index])
         if self.archive is None or self.chunk.members is None:
             return content_of_file(name)
         return nullcontext(self.archive.content(self.chunk.members[index], name))
 
 
-def _full_name(chunk: Chunk, path: str) -> str:
+def full_name(chunk: Chunk, path: str) -> str:
     """What messages call a file of a chunk."""
-    return os.path.join(chunk.place, path) if chunk.members is None else f"{chunk.place}: {path}"
+    if chunk.members is not None:
+        return f"{without_secrets(chunk.place)}: {path}"
+    return name_within(chunk.place, path) if chunk.remote and chunk.place else os.path.join(chunk.place, path)
 
 
 def _read_open(
     opened: _OpenChunk, extractor: GivenExtractor, strict: bool, max_pixels: int, stop: Stop | None, formats: Sequence[FormatName]
 ) -> FeatureRows:
-    chunk, paths, _ = opened
+    chunk, paths = opened.chunk, opened.paths
     chosen = extractor_of(extractor)
     features = np.full((chunk.length, chosen.size), np.nan)
     outcomes = np.full(chunk.length, files.REFUSED, np.uint8)
@@ -133,7 +152,7 @@ def _read_open(
                     others.add(index)
                 continue
             if isinstance(chosen, OwnExtractor):  # whose errors are no damage of the file
-                name = _full_name(chunk, paths[index])
+                name = full_name(chunk, paths[index])
                 features = chosen.put(features, index, chosen.vector(image, name), name)
             else:
                 features[index] = extract([image], chosen)[0]
@@ -158,6 +177,11 @@ def read_source(
     """The features of a source, in one."""
     chosen, workers = extractor_of(extractor), thread_count(threads)
     features, parts = read_listed(list(Chunks(source)), chosen, workers, formats)
+    return _joined(parts, features)
+
+
+def _joined(parts: Sequence[FeatureRows], features: NDArray[np.float64]) -> FeatureRows:
+    """Parts in one, with the features of all."""
     return FeatureRows(
         [path for part in parts for path in part.paths],
         features,
@@ -179,14 +203,24 @@ def read_listed(
     rows = InThreads(read, (chunk._replace(known=count) for chunk in chunks), thread_count(threads))
     for chunk, part in zip(chunks, rows, strict=True):
         last = first + len(part.paths)
-        if part.features.shape[1] == features.shape[1]:
-            features[first:last] = part.features
-        elif isinstance(chosen, OwnExtractor) and part.features.shape[1]:  # or none of its images could be read
-            name = _full_name(chunk, part.paths[part.errors.index(None)])
-            features = chosen.put(features, slice(first, last), part.features, name)
+        features = _put(part, features, first, chosen, chunk)
         parts.append(part._replace(features=features[first:last]))
         first = last
     return features[:first], parts
+
+
+def _put(
+    part: FeatureRows, features: NDArray[np.float64], first: int, chosen: Extractor | OwnExtractor, chunk: Chunk
+) -> NDArray[np.float64]:
+    """The features (n, size) of all with those of a part in its rows, from the first on."""
+    rows = slice(first, first + len(part.paths))
+    if part.features.shape[1] == features.shape[1]:
+        features[rows] = part.features
+    elif isinstance(chosen, OwnExtractor):
+        if part.features.shape[1]:  # or none of its images could be read
+            return chosen.put(features, rows, part.features, full_name(chunk, part.paths[part.errors.index(None)]))
+        features[rows] = np.nan
+    return features
 
 
 def in_one(parts: Sequence[tuple[int, Sequence[int]]]) -> list[int]:
@@ -197,6 +231,8 @@ def in_one(parts: Sequence[tuple[int, Sequence[int]]]) -> list[int]:
 
 def reader(source: str) -> Callable[[str], bytes]:
     """A function that gives the contents of images by their paths in a folder or an archive; or as they are given, for ""."""
+    if is_url(source) and is_remote_folder(source):
+        return lambda path: read_bytes(content_at(Chunk(source, os.fsencode(f"{path}\0"), 1, remote=True)))
     if not source or os.path.isdir(source):
         return partial(_contents_of_file, source)
     with open_archive(source) as archive:
@@ -206,7 +242,7 @@ def reader(source: str) -> Callable[[str], bytes]:
     def read(path: str) -> bytes:
         before = names.find(b"\0" + os.fsencode(path) + b"\0")
         if before < 0:
-            raise ImageError(f"{source} holds no {path}")
+            raise ImageError(f"{without_secrets(source)} holds no {path}")
         with open_archive(source, version) as archive:
             return read_bytes(archive.content(places[names.count(0, 0, before)], path))
 
@@ -214,6 +250,8 @@ def reader(source: str) -> Callable[[str], bytes]:
 
 
 def _contents_of_file(folder: str, path: str) -> bytes:
+    if not folder and is_url(path):
+        return read_bytes(content_at(Chunk("", os.fsencode(f"{path}\0"), 1, remote=True)))
     with content_of_file(os.path.join(folder, path)) as content:
         return read_bytes(content)
 
@@ -227,15 +265,18 @@ def _read_compiled(
     stop: Stop | None,
 ) -> None:
     """Fills the rows of features that the compiled reader knows, and the outcomes."""
-    chunk, _, archive = opened
+    chunk, archive = opened.chunk, opened.archive
     code, scratch, flag = extractor.code, files.file_scratch(), NEVER if stop is None else stop.flag
     max_pixels = min(max_pixels, png.PIXELS)  # any integer becomes one that compiled code takes
-    if not files.POSSIBLE:
+    if opened.fetched is not None:
+        here = files.AtPlaces(-1, opened.fetched.data, opened.fetched.places)
+        files.read_files(features, outcomes, scratch, flag, NO_FOLDER, here, code, max_pixels)
+    elif not files.POSSIBLE:
         for first in range(0, chunk.length, IN_MEMORY):
             rows = slice(first, first + IN_MEMORY)
             contents = _in_memory([_beginning(opened, index) for index in range(chunk.length)[rows]])
             files.read_files(features[rows], outcomes[rows], scratch, flag, NO_FOLDER, contents, code, max_pixels)
-    elif archive is not None:
+    elif archive is not None and not isinstance(archive.file, RemoteFile):
         places = files.AtPlaces(archive.file.fileno(), NO_BYTES, chunk.members)
         files.read_files(features, outcomes, scratch, flag, NO_FOLDER, places, code, max_pixels)
     else:
@@ -273,8 +314,9 @@ def _others_among(indices: list[int], opened: _OpenChunk, formats: Sequence[Form
 @contextmanager
 def _folder_of(opened: _OpenChunk) -> Iterator[int | None]:
     """The folder that the files of a chunk are named from, open; None if they are in an archive, or if no folder can be opened."""
+    is_there = files.POSSIBLE and opened.archive is None and opened.fetched is None
     try:
-        folder = os.open(opened.chunk.place or ".", files.FOLDER_FLAGS) if files.POSSIBLE and opened.archive is None else None
+        folder = os.open(opened.chunk.place or ".", files.FOLDER_FLAGS) if is_there else None
     except OSError:
         folder = None
     try:

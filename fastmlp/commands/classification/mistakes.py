@@ -26,6 +26,7 @@ from fastmlp.commands.classification.report import PAGE
 from fastmlp.commands.classification.thumbnails import figure, link_to, picture
 from fastmlp.images.reading import reader
 from fastmlp.images.reviewing import Review
+from fastmlp.images.sources.urls import is_url, is_web_folder
 from fastmlp.writing import replacing
 
 SUREST = 48  # images that are most surely taken for another class
@@ -47,8 +48,8 @@ section > h2 + .pair { margin-top: 1.25rem; }
 """
 
 
-def write_mistakes(path: str, review: Review, title: str) -> None:
-    """Write the page; what stands at `path` is replaced at the end, or not at all.
+def write_mistakes(path: str, review: Review, title: str, source: str) -> None:
+    """Write the page on what a source holds; what stands at `path` is replaced at the end, or not at all.
 
     Raises
     ------
@@ -56,14 +57,14 @@ def write_mistakes(path: str, review: Review, title: str) -> None:
         If the page cannot be written; if something else than such a page is there.
     """
     with replacing(path, PAGE, "w", encoding="utf-8", newline="\n") as file:
-        file.writelines(_Page(review, title, os.path.dirname(os.path.realpath(path))).lines())
+        file.writelines(_Page(review, title, source, os.path.dirname(os.path.realpath(path))).lines())
 
 
 class _Page:
-    def __init__(self, review: Review, title: str, folder: str) -> None:
-        self.review, self.title, self.folder = review, title, folder  # that it will be in
-        self.is_archive = os.path.isfile(review.folder)
-        self.read = reader(review.folder if self.is_archive else "")
+    def __init__(self, review: Review, title: str, source: str, folder: str) -> None:
+        self.review, self.title, self.source, self.folder = review, title, source, folder  # that it will be in
+        self.is_apart = os.path.isfile(source) or is_url(source)  # images are within what is no folder here
+        self.read = reader(source if self.is_apart else "")
         self.numbers, self.taken = review.numbers, review.scores.argmax(axis=1)
         self.suspects = review.suspects.tolist()
 
@@ -154,11 +155,12 @@ class _Page:
         review, path = self.review, self.review.paths[row]
         label, other = (escaped(review.classes[number], 24) for number in (self.numbers[row], self.taken[row]))
         within = path.removeprefix(review.folder).lstrip(os.sep)
-        shown = within if self.is_archive else path
+        shown = within if self.is_apart else path
         image = picture(self.read, shown, f"{escaped(within, PATH_LENGTH)}, labelled {label}").html
         scores = review.scores[row]
         verdict = f"<b>{other}</b> {decimal(scores.max())}"
         if self.taken[row] != self.numbers[row]:
             verdict += f'<span class="second">label <bdi>{label}</bdi> {decimal(scores[self.numbers[row]])}</span>'
-        place = review.folder if self.is_archive else path
-        return figure(image, verdict, path, link_to(place, self.folder), within)
+        place = self.source if os.path.isfile(self.source) else path
+        is_linked = not is_url(self.source) or is_web_folder(self.source)
+        return figure(image, verdict, path, link_to(place, self.folder) if is_linked else None, within)

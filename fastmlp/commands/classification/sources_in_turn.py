@@ -1,4 +1,4 @@
-"""The sources of `fastmlp classify`, folders, archives and files, one after another."""
+"""The sources of `fastmlp classify`, folders, archives and files, also behind URLs, one after another."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from fastmlp.images.content import RetryError, not_read
 from fastmlp.images.reading import reader
 from fastmlp.images.sources.chunk import Chosen
 from fastmlp.images.sources.source import is_collection
+from fastmlp.images.sources.urls import is_url, is_web, is_web_folder, name_within, without_secrets
 from fastmlp.images.verdicts import Verdicts
 
 Batch = tuple[Verdicts, int | None]  # and the number of files that come after it, if that is known
@@ -25,16 +26,17 @@ class SourcesInTurn:
     """Folders, archives and files, one after another.
 
     One that stands alone must be there, and the paths in it are as it gives them. Of several, the paths in a folder or archive get
-    its own before them, and one that cannot be read, or holds no image, is a row that failed.
+    its own before them, and one that cannot be read, or holds no image, is a row that failed. Of a URL that is what may be told.
     """
 
     def __init__(self, paths: list[str]) -> None:
         self._alone = len(paths) == 1
         self._reader = cache(reader)
+        self._urls = {without_secrets(path): path for path in paths if is_url(path)}
         self._parts: list[tuple[str | list[str], str | None]] = []  # with what stands before its paths; None for single files
         for are_collections, group in groupby(paths, is_collection):
             if are_collections:
-                self._parts += [(path, "" if self._alone else os.path.join(path, "")) for path in group]
+                self._parts += [(path, "" if self._alone else os.path.join(without_secrets(path), "")) for path in group]
             else:
                 self._parts.append((paths[0] if self._alone else list(group), None))
 
@@ -48,19 +50,25 @@ class SourcesInTurn:
             except (OSError, ValueError) as error:
                 if self._alone or not isinstance(source, str):
                     raise
-                if done is None or not done([source])[0]:
-                    failed = not_read(source, error) if isinstance(error, OSError) else error
+                row = [without_secrets(source)]
+                if done is None or not done(row)[0]:
+                    failed = not_read(row[0], error) if isinstance(error, OSError) else error
                     retry = [0] * isinstance(failed, RetryError)
-                    yield Verdicts([source], [None], np.full((1, len(model.classes)), np.nan), [str(failed)], retry=retry), None
+                    yield Verdicts(row, [None], np.full((1, len(model.classes)), np.nan), [str(failed)], retry=retry), None
 
     def read(self, path: str) -> bytes:
         """The bytes of an image, by its path as a batch gives it."""
         source, name = self._found(path)
-        return self._reader(source)(name)
+        return self._reader(source)(name if source else self._urls.get(name, name))
 
     def place(self, path: str) -> str | None:
-        """The file of an image, by its path as a batch gives it; None of a member of an archive."""
+        """The file of an image, or its URL if a browser may know it, by its path as a batch gives it; None of a member of an
+        archive."""
         source, name = self._found(path)
+        if is_url(source):
+            return name_within(source, name) if is_web_folder(source) else None
+        if name in self._urls:
+            return name if is_web(name) else None
         return os.path.join(source, name) if not source or os.path.isdir(source) else None
 
     def _found(self, path: str) -> tuple[str, str]:
@@ -73,7 +81,7 @@ class SourcesInTurn:
     def names_of(self, files: list[str]) -> Iterator[str]:
         """The paths that a batch would give some files, if they lie in one of the folders."""
         for source, prefix in self._parts:
-            if isinstance(source, str) and prefix is not None:
+            if isinstance(source, str) and prefix is not None and not is_url(source):
                 for file in files:
                     yield prefix + os.path.relpath(os.path.realpath(file), os.path.realpath(source)).replace(os.sep, "/")
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastmlp.commands.classification.page import PATH_LENGTH, TEXT_LENGTH, escaped
 from fastmlp.images.pillow import as_png, read_image
+from fastmlp.images.sources.urls import is_web
 
 THUMBNAIL_SIDE = 96  # pixels
 
@@ -47,7 +48,9 @@ def figure(image: str, verdict: str, path: str, link: str | None, name: str | No
 
 
 def link_to(place: str, folder: str) -> str:
-    """Where a file is, as seen from a page in a folder; percents stand for all that could be a mark of HTML."""
+    """Where a file is, as seen from a page in a folder, or a URL; percents stand for all that could be a mark of HTML."""
+    if is_web(place):
+        return quote(place, safe=":/?=%&").replace("&", "&amp;")
     place = os.path.realpath(place)
     try:
         place = os.path.relpath(place, folder)

@@ -23,6 +23,7 @@ from fastmlp.images.sorting.sort_log import LOG_NAME, VERSION, Action, NotPlaced
 from fastmlp.images.sources.archive_reading import open_archive, read_member
 from fastmlp.images.sources.archives import members
 from fastmlp.images.sources.source import can_name_a_file, is_collection, nothing_in, path_of
+from fastmlp.images.sources.urls import is_url, without_secrets
 from fastmlp.images.verdicts import Verdicts
 from fastmlp.writing import StrPath
 
@@ -140,6 +141,8 @@ class SortRun:
         self._model = load_model(model) if isinstance(model, str | os.PathLike) else model
         if not isinstance(self._model, ImageClassifier):
             raise ValueError(f"model must be an ImageClassifier, or the path of one; got {type(self._model).__name__}")
+        if is_url(source):
+            raise ValueError(f"{without_secrets(path_of(source))} must be a folder or an archive on this machine, and is a URL")
         self._source, self._dest = os.path.realpath(path_of(source)), os.path.realpath(path_of(dest))
         if not os.path.lexists(self._source):
             raise FileNotFoundError(f"{source} does not exist")

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.images.content import BESIDE, Content, ImageError, RetryError, opened, read_at
+from fastmlp.images.sources.remote_file import RemoteFile
+from fastmlp.images.sources.urls import is_url
 from fastmlp.kernels.images.archive import ENCRYPTED
 
 STORED, DEFLATED, BZIP2, LZMA = 0, 8, 12, 14
@@ -30,7 +32,7 @@ Place = Sequence[int] | NDArray[np.int64]  # (4,), a row of Members.places
 class OpenArchive:
     """An archive that is open to be read, by one thread at a time."""
 
-    def __init__(self, name: str, file: FileIO | BytesIO) -> None:
+    def __init__(self, name: str, file: FileIO | BytesIO | RemoteFile) -> None:
         self.name, self.file = name, file
         self.size = file.seek(0, os.SEEK_END)
 
@@ -43,6 +45,8 @@ class OpenArchive:
     @property
     def version(self) -> Version:
         """By which it is known that the file has changed."""
+        if isinstance(self.file, RemoteFile):
+            return self.file.version
         status = os.fstat(self.file.fileno())
         return status.st_size, status.st_mtime_ns
 
@@ -74,12 +78,13 @@ class OpenArchive:
 
 
 def open_archive(path: str, version: Version | None = None) -> OpenArchive:
-    """A RetryError if it is no longer the file that had this version."""
-    archive = OpenArchive(path, opened(path))
+    """That at a path or a URL; a RetryError if it is no longer the file that had this version."""
+    remote = RemoteFile(path) if is_url(path) else None
+    archive = OpenArchive(remote.name, remote) if remote is not None else OpenArchive(path, opened(path))
     if version in (None, archive.version):
         return archive
     archive.file.close()
-    raise RetryError(f"{path} was changed after it was listed")
+    raise RetryError(f"{archive.name} was changed after it was listed")
 
 
 def read_member(archive: OpenArchive, place: Place, name: str = "the member", count: int | None = None) -> bytes:

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.images.content import NoImageError, opened, read_at
+from fastmlp.images.content import NoImageError, read_at
 from fastmlp.images.image_formats import image_format_of
-from fastmlp.images.sources.archive_reading import OpenArchive
+from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
+from fastmlp.images.sources.remote_file import RemoteFile
 from fastmlp.kernels.images import archive, tar_headers, zip_headers
 from fastmlp.kernels.images.names import chosen_names, keep_last, sorted_names, starts_of
 from fastmlp.writing import StrPath
@@ -25,6 +26,8 @@ STEP = 1 << 14  # members listed by one call of a kernel: some milliseconds, so 
 NAME_ROOM = 1 << 20  # bytes of names, of a zip three for each of its own at most
 SMALLEST_WINDOW, LARGE_WINDOW = 1 << 12, 1 << 18  # bytes
 LARGEST_WINDOW = 1 << 24  # that a header may fill
+LOCAL_HEADER = 30  # bytes of it, before names
+SPARSE = 1 << 16  # bytes between headers, on the average, from which on those behind a URL are fetched each by itself
 
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 ZIP_BEGINNINGS = (b"PK\3\4", b"PK\5\6")  # a member, or an archive without any
@@ -71,14 +74,14 @@ def compression(path: StrPath) -> str | None:
 def _both_ends(path: StrPath) -> tuple[bytes, bytes]:
     """The first bytes of a file, and the last ones where they may tell what it is."""
     try:
-        file = opened(os.fspath(path))
+        archive = open_archive(os.fspath(path))
     except NoImageError:  # no regular file
         return b"", b""
-    with file:
-        beginning = read_at(file, 0, tar_headers.BLOCK)
+    with archive:
+        beginning = read_at(archive.file, 0, tar_headers.BLOCK)
         if image_format_of(beginning) or beginning.startswith(ZIP_BEGINNINGS):  # a picture is one, whatever hides behind it
             return beginning, b""
-        return beginning, read_at(file, max(0, os.fstat(file.fileno()).st_size - TAIL), TAIL)
+        return beginning, read_at(archive.file, max(0, archive.size - TAIL), TAIL)
 
 
 def _compression(beginning: bytes) -> str | None:
@@ -209,6 +212,14 @@ def _pass_local_headers(file: OpenArchive, places: NDArray[np.int64], start: int
     order = np.argsort(places[:, 0])
     first = int(places[order[0], 0]) if len(order) else 0
     window, before, done, why = _Window(file, first, start), 0, 0, archive.BEYOND
+    if isinstance(file.file, RemoteFile) and start - first > SPARSE * len(order):
+        offsets = places[order, 0].tolist()
+        for k, header in enumerate(file.file.parts(offsets, LOCAL_HEADER)):
+            one = order[k : k + 1], np.frombuffer(bytearray(header), np.uint8)
+            _, before, at, why = zip_headers.pass_local_headers(places, *one, offsets[k], start, before)
+            if why != archive.END:
+                raise window.damaged(why, offsets[k] + at - window.base)
+        return
     while why == archive.BEYOND:
         count, before, at, why = zip_headers.pass_local_headers(places, order[done:], window.data, window.base, start, before)
         done += count

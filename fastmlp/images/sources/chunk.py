@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.images.image_formats import SUFFIXES
+from fastmlp.images.sources.urls import without_secrets
 
 _SUFFIXES = b"|".join(suffix[1:].encode() for suffix, name in SUFFIXES.items() if name != "png")
 SLOW = re.compile(rb"\.(?:%s)\0" % _SUFFIXES, re.IGNORECASE)  # the ends of names that no compiled code reads
@@ -54,10 +55,16 @@ class Chunk(NamedTuple):
     """How many things there were beside them that are no regular files."""
     known: int = 0
     """How many files the source is known to have, at least."""
+    remote: bool = False
+    """Whether the place is a URL; or where there is none, each name."""
+    sizes: NDArray[np.int64] | None = None
+    """(length,) of files in a folder behind a URL: how many bytes they have, -1 where that is not known."""
 
     def paths(self) -> list[str]:
-        """The names as text, with "/" between folders."""
+        """The names as text, with "/" between folders; of URLs without what is secret in them."""
         names = os.fsdecode(self.names).split("\0")[:-1]
+        if self.remote and not self.place:
+            names = [without_secrets(name) for name in names]
         for failure in self.failed:
             names[failure.row] = failure.name
         return names
@@ -71,6 +78,7 @@ class Chunk(NamedTuple):
             names=b"".join(names[k] + b"\0" for k in left),
             length=len(left),
             members=None if self.members is None else self.members[left],
+            sizes=None if self.sizes is None else self.sizes[left],
             failed=tuple(failure._replace(row=places[failure.row]) for failure in self.failed if failure.row in places),
         )
 

@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from fastmlp import checks, interrupts
+from fastmlp.images.content import ImageError
 from fastmlp.images.image_formats import ALL, wanted
 from fastmlp.images.sources import archives
 from fastmlp.images.sources.archive_reading import Version, open_archive
 from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chunk, Failure, chunk_sizes, names_that_fit
+from fastmlp.images.sources.remote import RemoteWalk, is_remote_folder
+from fastmlp.images.sources.urls import is_url, without_secrets
 from fastmlp.images.sources.walk import Walk, walked_chunks
 from fastmlp.literals import FormatName
 from fastmlp.writing import StrPath
@@ -30,7 +33,7 @@ class Chunks(Iterator[Chunk]):
 
     Parameters
     ----------
-    source : path of a folder, of a tar or zip archive, or of one file; or an iterable of paths of files
+    source : path or URL of a folder, of a tar or zip archive, or of one file; or an iterable of paths and URLs of files
         Of a folder all files are listed, in all its folders; what begins with a dot is left out.
     ordered : bool
         If not, the names come as the system or the archive lists them.
@@ -53,7 +56,7 @@ class Chunks(Iterator[Chunk]):
     FileNotFoundError
         If the source is a path and nothing is there.
     OSError, ValueError
-        If the folder cannot be listed; if the archive is damaged, or compressed as a whole.
+        If the folder cannot be listed; if the archive is damaged, or compressed as a whole; an ImageError if a URL cannot be read.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class Chunks(Iterator[Chunk]):
         size: int = LARGEST_CHUNK,
     ) -> None:
         self._total: int | None = None
-        self._walk: Walk | None = None
+        self._walk: Walk | RemoteWalk | None = None
         self.within = False
         self._chunks: Generator[Chunk]
         if not isinstance(source, str | bytes | os.PathLike | Iterable):
@@ -76,23 +79,29 @@ class Chunks(Iterator[Chunk]):
             self._chunks = _given(source, size)
             return
         path = path_of(source)
-        if not os.path.lexists(path):
+        if not (remote := is_url(path)) and not os.path.lexists(path):
             raise FileNotFoundError(f"{path} does not exist")
-        if os.path.isdir(path):
+        if remote and is_remote_folder(path):
+            self._walk = RemoteWalk(path, ordered, follow_symlinks, size)
+            self.within = True
+            self._chunks = self._walk.chunks()
+        elif os.path.isdir(path):
             self._walk = Walk(path, ordered, strict, follow_symlinks, size)
             os.scandir(path).close()  # an error comes at once
             self.within = True
             self._chunks = walked_chunks(self._walk)
-        elif is_collection(path):
+        elif archives.kind(path) if remote else is_collection(path):
             with open_archive(path) as archive:
                 version, members = archive.version, archives.members(archive, ordered)
             self.within = True
             self._total = len(members.starts)
-            self._chunks = _archived(path, version, members, size)
+            self._chunks = _archived(path, version, members, size, remote)
         else:
-            with suppress(OSError):  # which is told when it is read
-                if compression := archives.compression(path):
-                    raise ValueError(f"{path} is compressed by {compression}; decompress it first")
+            compression = None
+            with suppress(OSError, ImageError):  # which is told when it is read
+                compression = archives.compression(path)
+            if compression is not None:
+                raise ValueError(f"{without_secrets(path)} is compressed by {compression}; decompress it first")
             self._total = 1
             self._chunks = _given([path], size)
 
@@ -108,16 +117,17 @@ class Chunks(Iterator[Chunk]):
 
 
 def is_collection(path: str) -> bool:
-    """Whether a path is that of a folder or an archive."""
+    """Whether a path or a URL is that of a folder or an archive."""
     try:
-        return os.path.isdir(path) or archives.kind(path) is not None
-    except OSError:
+        is_folder = is_remote_folder(path) if is_url(path) else os.path.isdir(path)
+        return is_folder or archives.kind(path) is not None
+    except (OSError, ImageError):
         return False
 
 
 def nothing_in(source: Any, formats: Sequence[FormatName] = ALL) -> ValueError:
     """The error for a folder or an archive without images, which tells what there is."""
-    what = f"{os.fspath(source)} holds no {'image file' if len(formats) == len(ALL) else wanted(formats)}"
+    what = f"{without_secrets(os.fspath(source))} holds no {'image file' if len(formats) == len(ALL) else wanted(formats)}"
     kinds: Counter[str] = Counter()
     with suppress(OSError, ValueError, TypeError):  # which has been told, or is not what is asked
         for chunk in Chunks(source, ordered=False):
@@ -151,11 +161,15 @@ def _given(paths: Iterable[StrPath], size: int) -> Generator[Chunk]:
         )
         for failure in failed:
             names[failure.row] = ""
-        first = 0
+        first, some_remote = 0, any("://" in name for name in names)
         while first < len(names):
             last = first + names_that_fit(_in_bytes(names[first:]), len(names) - first)
+            remote = some_remote and is_url(names[first])
+            if some_remote:
+                last = next((k for k in range(first, last) if is_url(names[k]) != remote), last)
             own = tuple(failure._replace(row=failure.row - first) for failure in failed if first <= failure.row < last)
-            yield Chunk("", _in_bytes(names[first:last]), last - first, failed=own, known=max(known, listed))
+            known = max(known, listed)
+            yield Chunk("", _in_bytes(names[first:last]), last - first, failed=own, known=known, remote=remote)
             first = last
 
 
@@ -170,7 +184,7 @@ def can_name_a_file(name: str) -> bool:
         return False
 
 
-def _archived(path: str, version: Version, members: archives.Members, size: int) -> Generator[Chunk]:
+def _archived(path: str, version: Version, members: archives.Members, size: int, remote: bool) -> Generator[Chunk]:
     known, first = len(members.starts), 0
     starts = np.append(members.starts, members.names.size)
     for most in chunk_sizes(size):  # one at least, as something may have been skipped
@@ -178,7 +192,7 @@ def _archived(path: str, version: Version, members: archives.Members, size: int)
         last = first + names_that_fit(members.names[starts[first] : starts[last]].tobytes(), last - first)
         names = members.names[starts[first] : starts[last]].tobytes()
         skipped = 0 if first else members.skipped
-        yield Chunk(path, names, last - first, members.places[first:last], version, skipped=skipped, known=known)
+        yield Chunk(path, names, last - first, members.places[first:last], version, skipped=skipped, known=known, remote=remote)
         first = last
         if first == known:
             return
