@@ -7,12 +7,14 @@ import pickle
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import lru_cache
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
 from fastmlp import checks, interrupts
+from fastmlp.kernels.notice import asked_for
+from fastmlp.threads import thread_count
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -20,6 +22,7 @@ Result = TypeVar("Result")
 WAITING = 1  # tasks for each worker beside the one at work, so that it need not wait for the next
 COUNTED = 1.0  # seconds that a count of workers is good for, as some may come late
 LOCAL = ("loky", "joblib")  # packages whose executors have their workers on this machine
+IN_GRAPH = 1 << 23  # bytes of a value that Dask can make again, at most, when all workers are lost that had it
 ENGINES = ("concurrent", "distributed", "loky", "joblib", "mpi4py")  # packages whose errors are of workers, not of what they do
 
 
@@ -57,14 +60,26 @@ class Engine:
     def shared(self, value: Any) -> Any:
         """What stands for a value that all tasks need, and reaches each worker once."""
         if self._client is not None:
+            pickled = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+            if len(pickled) <= IN_GRAPH:
+                return self._client.submit(pickle.loads, pickled, pure=False)
             return self._client.scatter(value, broadcast=True, hash=False)
         own = type(self._executor).__module__.partition(".")[0]
         return _InFile.of(value) if isinstance(self._executor, ProcessPoolExecutor) or own in LOCAL else value
 
     def submit(self, function: Callable[[Any, Any], Result], shared: Any, item: Any) -> Future[Result]:
         """function(value, item), done by a worker; `shared` stands for the value."""
-        future: Future[Result] = self._executor.submit(_task, function, shared, item)
+        future: Future[Result] = self._executor.submit(_task, function, shared, item, os.getpid())
         return future
+
+
+def threads_or_engine(threads: int | None, executor: Any) -> int | Engine:
+    """Who works: so many threads, or the workers of an executor, if there is one, each with one thread."""
+    if executor is None:
+        return thread_count(threads)
+    if threads is not None:
+        raise ValueError(f"threads must be left out where executor is given, whose tasks have one; got {checks.shown(threads)}")
+    return Engine(executor)
 
 
 class _InFile(NamedTuple):
@@ -86,7 +101,18 @@ def _value_in(path: str) -> Any:
         return pickle.load(file)
 
 
-def _task(function: Callable[[Any, Any], Result], shared: Any, item: Any) -> Result:
+_for_life = ExitStack()  # of what a process is in as a worker
+
+
+@lru_cache(maxsize=1)
+def _tell_what_compiles() -> None:
+    """On the stderr of this process, once for each kernel that its cache does not hold."""
+    _for_life.enter_context(asked_for(True))
+
+
+def _task(function: Callable[[Any, Any], Result], shared: Any, item: Any, sender: int) -> Result:
+    if os.getpid() != sender:
+        _tell_what_compiles()
     return function(_value_in(shared.path) if isinstance(shared, _InFile) else shared, item)
 
 

@@ -13,7 +13,7 @@ from test_readme import blocks
 
 import fastmlp
 from fastmlp import labels, literals
-from fastmlp.images import classifier, decisions, extractors, fitting
+from fastmlp.images import decisions, extractors, fitting, verdicts
 from fastmlp.kernels import activations, losses, optimizers, schedules
 from fastmlp.networks import population
 from fastmlp.training import initial, options
@@ -199,4 +199,4 @@ def options_of(function):
 
 def test_options_that_are_handed_on_have_the_types_of_those_who_take_them():
     own = options_of(fastmlp.ImageClassifier.classify)
-    assert {"batch_size": int, **own} == get_type_hints(classifier.ClassifyOptions)
+    assert {"batch_size": int, **own} == get_type_hints(verdicts.ClassifyOptions)

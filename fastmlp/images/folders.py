@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
-from fastmlp.images.classifier import ClassifyOptions, ImageClassifier
+from fastmlp.images.classifier import ImageClassifier
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR
 from fastmlp.images.image_formats import chosen_formats
 from fastmlp.images.loading import load_model
 from fastmlp.images.reading import in_one, read_source
 from fastmlp.images.sources.source import Source, nothing_in
-from fastmlp.images.verdicts import Verdicts
+from fastmlp.images.verdicts import ClassifyOptions, Verdicts
 from fastmlp.literals import ExtractorName, Method, OnError
 from fastmlp.training.option_types import TrainOptions
 from fastmlp.training.train import train
@@ -43,6 +43,7 @@ def extract_features(
     extractor: ExtractorName = "ink",
     threads: int | None = None,
     formats: str | Sequence[str] | None = None,
+    executor: Any = None,
 ) -> Features:
     """Extract the features of all images of a source.
 
@@ -57,6 +58,8 @@ def extract_features(
     formats : str or list of str, optional
         Which formats of images are read, of png, jpeg, bmp, gif, webp, tiff and ppm (with pgm and pbm); by default all. The
         contents of a file tell its format; one of another format is no image.
+    executor : Executor or Dask client, optional
+        Whose workers do it in place of threads, as of `classify`.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def extract_features(
         As `classify` does; if the folder or archive holds no image, or no extractor has that name.
     """
     chosen = chosen_formats(formats)
-    paths, features, errors, *_ = read_source(source, extractor, threads, chosen)
+    paths, features, errors, *_ = read_source(source, extractor, threads, chosen, executor)
     if not paths and isinstance(source, str | os.PathLike):
         raise nothing_in(source, chosen)
     return Features(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
+from fastmlp.executors import Engine, threads_or_engine
 from fastmlp.images.content import ImageError
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR, EXTRACTORS
 from fastmlp.images.image_formats import ALL, SUFFIXES, wanted
@@ -72,6 +73,7 @@ def labelled_images(
     fewest: int = 2,
     strict: bool = True,
     formats: Sequence[FormatName] = ALL,
+    executor: Any = None,
 ) -> LabelledImages:
     """Read a folder of labelled images, or an archive.
 
@@ -87,6 +89,8 @@ def labelled_images(
         Whether an image that cannot be read is an error, or one of `errors`.
     formats : sequence of str
         Those of images that are read; files of others are no images.
+    executor : Executor or Dask client, optional
+        Whose workers read the images, in place of threads.
 
     Raises
     ------
@@ -94,13 +98,14 @@ def labelled_images(
         As `train_folder` does for the folder and the extractor.
     """
     checks.one_of("extractor", extractor, EXTRACTORS)
+    workers = threads_or_engine(threads, executor)
     path = os.fsdecode(checks.path("folder", folder))
     if not os.path.exists(path):
         raise FileNotFoundError(f"{path} does not exist")
     listing = _listed_archive(path) if os.path.isfile(path) else _listed_folder(path)
     if not listing.answers and not listing.classes:
         raise ValueError(f"{path} has neither a folder for each class nor answer files (correct-outputs-<class>.txt)")
-    images = _read(path, listing, extractor, threads, formats)
+    images = _read(path, listing, extractor, workers, formats)
     for error in filter(None, (*images.errors, *images.misnamed.values()) if strict else ()):
         raise ImageError(error)
     data = (_answered_images if listing.answers else _images_in_classes)(path, listing, images, formats)
@@ -209,8 +214,8 @@ class _Images(NamedTuple):
     """How many things of each class were no files at all, where that is known."""
 
 
-def _read(folder: str, listing: _Listing, extractor: str, threads: int | None, formats: Sequence[FormatName]) -> _Images:
-    features, parts = read_listed([chunk for _, chunk in listing.chunks], extractor, threads, formats)
+def _read(folder: str, listing: _Listing, extractor: str, workers: int | Engine, formats: Sequence[FormatName]) -> _Images:
+    features, parts = read_listed([chunk for _, chunk in listing.chunks], extractor, workers, formats)
     images = _Images([], features, [], [], {}, Counter())
     for (lead, chunk), part in zip(listing.chunks, parts, strict=True):
         images.paths.extend((lead + path).removeprefix(listing.base) for path in part.paths)

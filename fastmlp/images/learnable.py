@@ -62,10 +62,11 @@ def learnable_images(
     threads: int | None = None,
     formats: Sequence[FormatName] = ALL,
     on_error: Any = "skip",
+    executor: Any = None,
 ) -> Learnable:
     """Those of a folder or an archive, as `train_folder` takes them: of two classes at least, FEWEST of each."""
     strict = checks.one_of("on_error", on_error, ON_ERROR) == "raise"
-    found = labelled_images(folder, extractor, threads, strict=strict, formats=formats)
+    found = labelled_images(folder, extractor, threads, strict=strict, formats=formats, executor=executor)
     damaged = [*filter(None, found.errors), *found.misnamed]
     readable = np.array([error is None for error in found.errors], bool)
     before, after = found.counts(), dict.fromkeys(found.counts(), 0)

@@ -12,16 +12,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
+from fastmlp.executors import Engine, threads_or_engine
 from fastmlp.images.content import Content, ImageError, NoImageError, RetryError, content_of_file, end_if, not_read
 from fastmlp.images.extractors import EXTRACTORS, extract
 from fastmlp.images.image_formats import ALL, HEAD, SUFFIXES, image_format_of
 from fastmlp.images.pillow import MAX_PIXELS, decode, read_bytes
+from fastmlp.images.sharing_out import each_chunk
 from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
 from fastmlp.images.sources.archives import members
 from fastmlp.images.sources.chunk import SLOW, Chunk, Failure
@@ -29,7 +31,7 @@ from fastmlp.images.sources.source import Chunks, Source
 from fastmlp.kernels.compile import is_compiled
 from fastmlp.kernels.images import files, png
 from fastmlp.literals import FormatName
-from fastmlp.threads import InThreads, Stop, thread_count
+from fastmlp.threads import Stop
 
 FILES_BY_PILLOW = 1000  # files of a source that Pillow has read before compiled code is loaded from its cache
 IN_MEMORY = 256  # files whose contents are in memory at a time, where compiled code cannot open them
@@ -70,7 +72,7 @@ def read_chunk(
     archive: OpenArchive | None = None
     if chunk.members is not None:
         try:
-            archive = open_archive(chunk.place, chunk.version)
+            archive = open_archive(chunk.place, chunk.version, chunk.base)
         except (OSError, ImageError, MemoryError) as error:
             reason = error if isinstance(error, ImageError) else not_read(chunk.place, error)
             failed = (Failure(row, path, str(reason), isinstance(reason, RetryError)) for row, path in enumerate(chunk.paths()))
@@ -90,7 +92,7 @@ class _OpenChunk(NamedTuple):
     def content(self, index: int) -> AbstractContextManager[Content]:
         place, path = self.chunk.place, self.paths[index]
         if self.archive is None or self.chunk.members is None:
-            return content_of_file(os.path.join(place, path))
+            return content_of_file(os.path.join(place, path), self.chunk.base)
         return nullcontext(self.archive.content(self.chunk.members[index], f"{place}: {path}"))
 
 
@@ -127,18 +129,20 @@ def _read_open(
 
 
 def read_chunks(
-    source: Source, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL
+    source: Source, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL, executor: Any = None
 ) -> Iterator[FeatureRows]:
     """The features of a source, chunk by chunk."""
     checks.one_of("extractor", extractor, EXTRACTORS)
     read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS, formats=formats)
-    return InThreads(read, Chunks(source), thread_count(threads))
+    return each_chunk(read, Chunks(source), threads_or_engine(threads, executor))
 
 
-def read_source(source: Source, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL) -> FeatureRows:
+def read_source(
+    source: Source, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL, executor: Any = None
+) -> FeatureRows:
     """The features of a source, in one."""
     checks.one_of("extractor", extractor, EXTRACTORS)
-    workers = thread_count(threads)
+    workers = threads_or_engine(threads, executor)
     features, parts = read_listed(list(Chunks(source)), extractor, workers, formats)
     return FeatureRows(
         [path for part in parts for path in part.paths],
@@ -151,14 +155,14 @@ def read_source(source: Source, extractor: str, threads: int | None = None, form
 
 
 def read_listed(
-    chunks: Sequence[Chunk], extractor: str, threads: int | None, formats: Sequence[FormatName]
+    chunks: Sequence[Chunk], extractor: str, workers: int | Engine, formats: Sequence[FormatName]
 ) -> tuple[NDArray[np.float64], list[FeatureRows]]:
     """The features of all chunks in one array, which is told if the machine has no memory for it; and what came of each chunk."""
     count, size = sum(chunk.length for chunk in chunks), EXTRACTORS[extractor].size
     checks.enough_memory(f"the features of {count} images", count * size * np.dtype(np.float64).itemsize)
     features, parts, first = np.empty((count, size)), [], 0
     read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS, formats=formats)
-    for part in InThreads(read, (chunk._replace(known=count) for chunk in chunks), thread_count(threads)):
+    for part in each_chunk(read, (chunk._replace(known=count) for chunk in chunks), workers):
         last = first + len(part.paths)
         features[first:last] = part.features
         parts.append(part._replace(features=features[first:last]))
@@ -251,7 +255,8 @@ def _others_among(indices: list[int], opened: _OpenChunk, formats: Sequence[Form
 def _folder_of(opened: _OpenChunk) -> Iterator[int | None]:
     """The folder that the files of a chunk are named from, open; None if they are in an archive, or if no folder can be opened."""
     try:
-        folder = os.open(opened.chunk.place or ".", files.FOLDER_FLAGS) if files.POSSIBLE and opened.archive is None else None
+        place = os.path.join(opened.chunk.base, opened.chunk.place)
+        folder = os.open(place or ".", files.FOLDER_FLAGS) if files.POSSIBLE and opened.archive is None else None
     except OSError:
         folder = None
     try:

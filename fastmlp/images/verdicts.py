@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import interrupts
+from fastmlp.executors import Engine
 from fastmlp.images.image_formats import ALL
+from fastmlp.images.sharing_out import each_chunk
 from fastmlp.images.sources.chunk import Chosen, Chunk
 from fastmlp.images.sources.source import Chunks, Source, nothing_in
 from fastmlp.labels import short
 from fastmlp.literals import FormatName
 from fastmlp.networks.metrics import listing
-from fastmlp.threads import InThreads
 
 
 class Verdicts(NamedTuple):
@@ -39,6 +40,19 @@ class Verdicts(NamedTuple):
         return f"<Verdicts on {counts.total()} images: {labels}; {self.skipped} skipped, {len(self.paths) - counts.total()} failed>"
 
 
+class ClassifyOptions(TypedDict, total=False):
+    """The options of `ImageClassifier.classify`."""
+
+    batch_size: int
+    ordered: bool
+    strict: bool
+    max_pixels: int
+    follow_symlinks: bool
+    done: Chosen | None
+    formats: str | Sequence[str] | None
+    executor: Any
+
+
 class Batches(Iterator[Verdicts]):
     """The verdicts on a source, some thousand at a time.
 
@@ -53,13 +67,13 @@ class Batches(Iterator[Verdicts]):
         source: Source,
         chunks: Chunks,
         work: Callable[..., Verdicts],
-        threads: int,
+        workers: int | Engine,
         ordered: bool,
         done: Chosen | None,
         formats: Sequence[FormatName] = ALL,
     ) -> None:
         self._chunks = chunks
-        self._batches = _batches(source, chunks, work, threads, ordered, done, formats)
+        self._batches = _batches(source, chunks, work, workers, ordered, done, formats)
 
     @property
     def total(self) -> int | None:
@@ -78,7 +92,7 @@ def _batches(
     source: Source,
     every: Chunks,
     work: Callable[..., Verdicts],
-    threads: int,
+    workers: int | Engine,
     ordered: bool,
     done: Chosen | None,
     formats: Sequence[FormatName],
@@ -88,7 +102,7 @@ def _batches(
     if done is not None:
         chunks = _left_of(every, done)
         empty = False  # or so it seems, as what is done may be all there is
-    for verdicts in InThreads(work, chunks, threads, ordered):
+    for verdicts in each_chunk(work, chunks, workers, ordered):
         empty = empty and not verdicts.paths
         yield verdicts
     if empty:

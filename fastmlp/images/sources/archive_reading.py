@@ -73,9 +73,9 @@ class OpenArchive:
         return Content(name, size, partial(read_member, self, place, name), beside)
 
 
-def open_archive(path: str, version: Version | None = None) -> OpenArchive:
+def open_archive(path: str, version: Version | None = None, base: str = "") -> OpenArchive:
     """A RetryError if it is no longer the file that had this version."""
-    archive = OpenArchive(path, opened(path))
+    archive = OpenArchive(path, opened(path, base))
     if version in (None, archive.version):
         return archive
     archive.file.close()

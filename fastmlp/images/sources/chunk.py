@@ -54,6 +54,8 @@ class Chunk(NamedTuple):
     """How many things there were beside them that are no regular files."""
     known: int = 0
     """How many files the source is known to have, at least."""
+    base: str = ""
+    """The folder that the place and the names are relative to, if they are; "" for that of the process."""
 
     def paths(self) -> list[str]:
         """The names as text, with "/" between folders."""
