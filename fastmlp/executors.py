@@ -26,6 +26,10 @@ IN_GRAPH = 1 << 23  # bytes of a value that Dask can make again, at most, when a
 ENGINES = ("concurrent", "distributed", "loky", "joblib", "mpi4py")  # packages whose errors are of workers, not of what they do
 
 
+class LostWorkError(RuntimeError):
+    """An executor has lost the work that it was given: its workers, or itself, are gone for good."""
+
+
 class Engine:
     """An executor, or a client of Dask, to hand tasks to.
 
@@ -125,8 +129,8 @@ class InTasks(Iterator[Result]):
 
     Raises
     ------
-    RuntimeError
-        If the engine has lost its workers, or itself, for good.
+    LostWorkError
+        If the engine has lost its workers, or itself, for good; it is a RuntimeError.
     """
 
     def __init__(
@@ -168,8 +172,8 @@ def _in_tasks(
             yield _next_done(jobs, ordered)
     except Exception as error:
         if isinstance(error, CancelledError) or type(error).__module__.partition(".")[0] in ENGINES:
-            what = str(error) or type(error).__name__
-            raise RuntimeError(f"the executor has lost the work that it was given, and gives no more results: {what}") from error
+            what = str(error) or "it was cancelled, or whoever schedules it is gone"
+            raise LostWorkError(f"the executor has lost the work that it was given, and gives no more results: {what}") from error
         raise
     finally:
         for job in jobs:
