@@ -7,19 +7,20 @@ import pickle
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
 from fastmlp import checks, interrupts
 from fastmlp.kernels.notice import asked_for
-from fastmlp.threads import thread_count
+from fastmlp.threads import one_thread, thread_count
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 WAITING = 1  # tasks for each worker beside the one at work, so that it need not wait for the next
+PICKLE = pickle.HIGHEST_PROTOCOL
 COUNTED = 1.0  # seconds that a count of workers is good for, as some may come late
 LOCAL = ("loky", "joblib")  # packages whose executors have their workers on this machine
 IN_GRAPH = 1 << 23  # bytes of a value that Dask can make again, at most, when all workers are lost that had it
@@ -28,6 +29,18 @@ ENGINES = ("concurrent", "distributed", "loky", "joblib", "mpi4py")  # packages 
 
 class LostWorkError(RuntimeError):
     """An executor has lost the work that it was given: its workers, or itself, are gone for good."""
+
+
+@contextmanager
+def _lost_if(*kinds: type[Exception]) -> Iterator[None]:
+    """Within it errors of these kinds, and those of engines, become a LostWorkError."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, kinds) or type(error).__module__.partition(".")[0] in ENGINES:
+            what = str(error) or "it was cancelled, or whoever schedules it is gone"
+            raise LostWorkError(f"the executor has lost the work that it was given, and gives no more results: {what}") from error
+        raise
 
 
 class Engine:
@@ -55,7 +68,8 @@ class Engine:
 
     def _workers_now(self) -> int:
         if self._client is not None:
-            return max(1, sum(self._client.nthreads().values()))
+            with _lost_if(OSError):
+                return max(1, sum(self._client.nthreads().values()))
         for name in ("_max_workers", "num_workers"):
             if isinstance(count := getattr(self._executor, name, None), int):
                 return max(1, count)
@@ -64,17 +78,25 @@ class Engine:
     def shared(self, value: Any) -> Any:
         """What stands for a value that all tasks need, and reaches each worker once."""
         if self._client is not None:
-            pickled = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-            if len(pickled) <= IN_GRAPH:
-                return self._client.submit(pickle.loads, pickled, pure=False)
-            return self._client.scatter(value, broadcast=True, hash=False)
+            pickled = pickle.dumps(value, PICKLE)
+            with _lost_if(OSError):
+                if len(pickled) <= IN_GRAPH:
+                    return self._client.submit(pickle.loads, pickled, pure=False)
+                return self._client.scatter(value, broadcast=True, hash=False)
         own = type(self._executor).__module__.partition(".")[0]
         return _InFile.of(value) if isinstance(self._executor, ProcessPoolExecutor) or own in LOCAL else value
 
-    def submit(self, function: Callable[[Any, Any], Result], shared: Any, item: Any) -> Future[Result]:
+    def submit(self, function: Callable[[Any, Any], Any], shared: Any, item: Any) -> Future[Any]:
         """function(value, item), done by a worker; `shared` stands for the value."""
-        future: Future[Result] = self._executor.submit(_task, function, shared, item, os.getpid())
+        if self._client is None:
+            future: Future[Any] = self._executor.submit(_task, function, shared, item, os.getpid())
+        else:  # as bytes, or Dask would look through all of it: half the time of 20,000 names and their verdicts
+            future = self._executor.submit(_pickled_task, function, shared, pickle.dumps(item, PICKLE), os.getpid())
         return future
+
+    def result(self, future: Future[Any]) -> Any:
+        """What has come of it."""
+        return future.result() if self._client is None else pickle.loads(future.result())
 
 
 def threads_or_engine(threads: int | None, executor: Any) -> int | Engine:
@@ -95,7 +117,7 @@ class _InFile(NamedTuple):
     def of(value: Any) -> _InFile:
         descriptor, path = tempfile.mkstemp(prefix="fastmlp-", suffix=".pickle")
         with open(descriptor, "wb") as file:
-            pickle.dump(value, file, pickle.HIGHEST_PROTOCOL)
+            pickle.dump(value, file, PICKLE)
         return _InFile(path)
 
 
@@ -117,7 +139,12 @@ def _tell_what_compiles() -> None:
 def _task(function: Callable[[Any, Any], Result], shared: Any, item: Any, sender: int) -> Result:
     if os.getpid() != sender:
         _tell_what_compiles()
-    return function(_value_in(shared.path) if isinstance(shared, _InFile) else shared, item)
+    with one_thread():
+        return function(_value_in(shared.path) if isinstance(shared, _InFile) else shared, item)
+
+
+def _pickled_task(function: Callable[[Any, Any], Any], shared: Any, item: bytes, sender: int) -> bytes:
+    return pickle.dumps(_task(function, shared, pickle.loads(item), sender), PICKLE)
 
 
 class InTasks(Iterator[Result]):
@@ -160,21 +187,17 @@ class InTasks(Iterator[Result]):
 def _in_tasks(
     engine: Engine, function: Callable[[Any, Item], Result], items: Iterable[Item], value: Any, ordered: bool
 ) -> Generator[Result]:
-    jobs: list[Future[Result]] = []
+    jobs: list[Future[Any]] = []
     shared: Any = None
     try:
         shared = engine.shared(value)
-        for item in items:
-            jobs.append(engine.submit(function, shared, item))
-            while len(jobs) >= (1 + WAITING) * engine.workers() or (jobs and jobs[0].done()):
-                yield _next_done(jobs, ordered)
-        while jobs:
-            yield _next_done(jobs, ordered)
-    except Exception as error:
-        if isinstance(error, CancelledError) or type(error).__module__.partition(".")[0] in ENGINES:
-            what = str(error) or "it was cancelled, or whoever schedules it is gone"
-            raise LostWorkError(f"the executor has lost the work that it was given, and gives no more results: {what}") from error
-        raise
+        with _lost_if(CancelledError):
+            for item in items:
+                jobs.append(engine.submit(function, shared, item))
+                while len(jobs) >= (1 + WAITING) * engine.workers() or (jobs and jobs[0].done()):
+                    yield engine.result(_next_done(jobs, ordered))
+            while jobs:
+                yield engine.result(_next_done(jobs, ordered))
     finally:
         for job in jobs:
             job.cancel()
@@ -184,8 +207,8 @@ def _in_tasks(
                 os.remove(shared.path)
 
 
-def _next_done(jobs: list[Future[Result]], ordered: bool) -> Result:
+def _next_done(jobs: list[Future[Any]], ordered: bool) -> Future[Any]:
     while not wait(jobs[:1] if ordered else jobs, interrupts.LOOK, FIRST_COMPLETED).done:
         interrupts.raise_noted()
     interrupts.raise_noted()
-    return jobs.pop(0 if ordered else next(k for k, job in enumerate(jobs) if job.done())).result()
+    return jobs.pop(0 if ordered else next(k for k, job in enumerate(jobs) if job.done()))

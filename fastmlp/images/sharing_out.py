@@ -14,8 +14,10 @@ from fastmlp.threads import InThreads
 
 Result = TypeVar("Result")
 
-FILES = 20_000  # of a task: a second of work with small images, so that it pays to send it
-SLOW_FILES = 1000  # of a task, at most about, that are slow to read: as much work with photographs
+FILES = 20_000  # of a task, at least: some tenths of a second with small images
+MOST_FILES = 80_000  # where there are many tasks: a second of them, beside which what Dask does for a task is little
+SHARES = 4  # tasks of each worker, so that none waits long for the others at the end
+SLOW_FILES = 1000  # of a task, about, that are slow to read: a second with photographs
 
 
 def each_chunk(
@@ -29,7 +31,7 @@ def each_chunk(
 
 
 def _in_tasks(work: Callable[..., Result], chunks: Iterable[Chunk], engine: Engine, ordered: bool) -> Generator[Result]:
-    tasks = InTasks(engine, _one_task, _joined(chunks), work, ordered)
+    tasks = InTasks(engine, _one_task, _joined(chunks, engine), work, ordered)
     try:
         for results in tasks:
             yield from results
@@ -37,18 +39,19 @@ def _in_tasks(work: Callable[..., Result], chunks: Iterable[Chunk], engine: Engi
         tasks.close()
 
 
-def _joined(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
+def _joined(chunks: Iterable[Chunk], engine: Engine) -> Iterator[list[Chunk]]:
     """The chunks of each task. A worker may be in another folder: they tell which one their names are relative to."""
     base = ""
     with suppress(FileNotFoundError):  # it is gone; then the names have to do without
         base = os.getcwd()
-    task, files, slow = list[Chunk](), 0, 0
+    task, files, slow, before = list[Chunk](), 0, 0, 0
     for chunk in chunks:
         task.append(chunk._replace(base=base))
         files, slow = files + chunk.length, slow + len(ends_of_slow(chunk.names, chunk.length))
-        if files >= FILES or slow >= SLOW_FILES:
+        share = (before + files) // (SHARES * engine.workers())
+        if files >= max(FILES, min(share, MOST_FILES)) or slow >= SLOW_FILES:
             yield task
-            task, files, slow = [], 0, 0
+            task, files, slow, before = [], 0, 0, before + files
     if task:
         yield task
 

@@ -34,10 +34,19 @@ class Verdicts(NamedTuple):
     retry: Sequence[int] = ()
     """Which rows have an error that is no fault of the file: memory, descriptors or a disk failed, and another try may go well."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        paths = "\0".join(self.paths)  # pickled and unpickled in half the time
+        is_clear = paths.count("\0") == len(self.paths) - 1
+        return _verdicts, (paths if is_clear else self.paths, *self[1:])
+
     def __repr__(self) -> str:
         counts = Counter(label for label in self.labels if label is not None)
         labels = listing([f"{short(label)} {count}" for label, count in counts.most_common()])
         return f"<Verdicts on {counts.total()} images: {labels}; {self.skipped} skipped, {len(self.paths) - counts.total()} failed>"
+
+
+def _verdicts(paths: str | list[str], *columns: Any) -> Verdicts:
+    return Verdicts(paths.split("\0") if isinstance(paths, str) else paths, *columns)
 
 
 class ClassifyOptions(TypedDict, total=False):
