@@ -31,7 +31,7 @@ def each_chunk(
 
 
 def _in_tasks(work: Callable[..., Result], chunks: Iterable[Chunk], engine: Engine, ordered: bool) -> Generator[Result]:
-    tasks = InTasks(engine, _one_task, _joined(chunks, engine), work, ordered)
+    tasks = InTasks(engine, _one_task, joined(chunks, engine), work, ordered)
     try:
         for results in tasks:
             yield from results
@@ -39,7 +39,7 @@ def _in_tasks(work: Callable[..., Result], chunks: Iterable[Chunk], engine: Engi
         tasks.close()
 
 
-def _joined(chunks: Iterable[Chunk], engine: Engine) -> Iterator[list[Chunk]]:
+def joined(chunks: Iterable[Chunk], engine: Engine) -> Iterator[list[Chunk]]:
     """The chunks of each task. A worker may be in another folder: they tell which one their names are relative to."""
     base = ""
     with suppress(FileNotFoundError):  # it is gone; then the names have to do without

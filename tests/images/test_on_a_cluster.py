@@ -12,7 +12,7 @@ from threading import Event, Thread
 
 import numpy as np
 import pytest
-from command_line import classified
+from command_line import classified, interrupt_after
 from drawings import same, write_bars
 
 import fastmlp
@@ -144,6 +144,25 @@ def test_images_to_train_on_are_read_by_workers(class_folders, cluster, client, 
     one, two = map(fastmlp.load, models)
     assert one.networks[0].theta.tobytes() == two.networks[0].theta.tobytes()
     capsys.readouterr()
+
+
+def test_ctrl_c_leaves_whole_rows_and_cancels_what_is_under_way(classifier, folder, cluster, client, tmp_path, capsys, monkeypatch):
+    model, one, two = tmp_path / "model.npz", tmp_path / "one.csv", tmp_path / "two.csv"
+    classifier.save(model)
+    assert classified(model, folder, "-o", one) == 0
+    more = [model, folder, "-o", two, "--dask", cluster.scheduler_address]
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, "fastmlp.commands.classification.rows.CsvRows.text", 2, KeyboardInterrupt())
+        assert classified(*more) == 130
+    part = two.read_bytes()
+    assert one.read_bytes().startswith(part) and part.endswith(b"\n") and part.count(b"\n") == 1 + 64 + 128
+    deadline = time.monotonic() + PATIENCE
+    while client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert classified(*more, "--resume") == 0
+    assert two.read_bytes() == one.read_bytes()
+    assert "--resume goes on with" in capsys.readouterr().err
 
 
 def said(capsys, *words):
