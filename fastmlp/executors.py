@@ -78,7 +78,7 @@ class Engine:
     def shared(self, value: Any) -> Any:
         """What stands for a value that all tasks need, and reaches each worker once."""
         if self._client is not None:
-            pickled = pickle.dumps(value, PICKLE)
+            pickled = _pickled(value)
             with _lost_if(OSError):
                 if len(pickled) <= IN_GRAPH:
                     return self._client.submit(pickle.loads, pickled, pure=False)
@@ -108,6 +108,13 @@ def threads_or_engine(threads: int | None, executor: Any) -> int | Engine:
     return Engine(executor)
 
 
+def _pickled(value: Any) -> bytes:
+    try:
+        return pickle.dumps(value, PICKLE)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(f"what is given to an executor must be such as can be sent to workers: {error}") from error
+
+
 class _InFile(NamedTuple):
     """A value that lies in a file of this machine, to be read once by each process."""
 
@@ -115,9 +122,10 @@ class _InFile(NamedTuple):
 
     @staticmethod
     def of(value: Any) -> _InFile:
+        pickled = _pickled(value)
         descriptor, path = tempfile.mkstemp(prefix="fastmlp-", suffix=".pickle")
         with open(descriptor, "wb") as file:
-            pickle.dump(value, file, PICKLE)
+            file.write(pickled)
         return _InFile(path)
 
 

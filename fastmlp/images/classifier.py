@@ -12,19 +12,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import checks
 from fastmlp.executors import threads_or_engine
-from fastmlp.images.as_estimator import AsEstimator, changed, trained_with
+from fastmlp.images.as_estimator import AsEstimator, as_text, changed, trained_with
 from fastmlp.images.decisions import check_networks, scores_by
-from fastmlp.images.extractors import DEFAULT_EXTRACTOR
+from fastmlp.images.extractors import DEFAULT_EXTRACTOR, GivenExtractor, extractor_name, of_size
 from fastmlp.images.image_formats import ALL, chosen_formats
-from fastmlp.images.learnable import with_labels
+from fastmlp.images.learnable import to_judge
 from fastmlp.images.pillow import MAX_PIXELS
 from fastmlp.images.reading import read_chunk
 from fastmlp.images.samples import Images, feature_rows
 from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chosen, Chunk
 from fastmlp.images.sources.source import Chunks, Source
-from fastmlp.images.verdicts import Batches, Verdicts
+from fastmlp.images.verdicts import CLASSES_SHOWN, Batches, Verdicts
 from fastmlp.labels import short
-from fastmlp.literals import Decision, ExtractorName, FormatName, OnError
+from fastmlp.literals import AnyExtractor, Decision, FormatName, OnError
 from fastmlp.networks import records
 from fastmlp.networks.exported import Exportable, formula_of
 from fastmlp.networks.history import History
@@ -37,8 +37,6 @@ from fastmlp.writing import StrPath
 
 if TYPE_CHECKING:
     from fastmlp.training.option_types import EstimatorOptions
-
-CLASSES_SHOWN = 24  # in a notebook
 
 
 @dataclass(init=False, eq=False, repr=False)
@@ -64,7 +62,7 @@ class ImageClassifier(AsEstimator, Exportable):
     networks : tuple of MLP
         One for the method "softmax"; one for each class, in their order, for "one-vs-rest"; any number for "ensemble", each as
         that of "softmax".
-    extractor : {"ink", "pixels", "strokes", "gray"}
+    extractor : {"ink", "pixels", "strokes", "gray"} or function
         What was chosen, once a classifier of "auto" is fitted.
     method : {"ensemble", "one-vs-rest", "softmax"}
     made_with : dict
@@ -89,7 +87,7 @@ class ImageClassifier(AsEstimator, Exportable):
 
     classes: list[str]
     networks: tuple[MLP, ...]
-    extractor: ExtractorName
+    extractor: AnyExtractor
     method: Decision
     made_with: dict[str, Any]
     classes_: NDArray[Any] = field(init=False)
@@ -98,7 +96,7 @@ class ImageClassifier(AsEstimator, Exportable):
         self,
         classes: Sequence[Any] | None = None,
         networks: Sequence[MLP] | None = None,
-        extractor: ExtractorName | Literal["auto"] = DEFAULT_EXTRACTOR,
+        extractor: AnyExtractor | Literal["auto"] = DEFAULT_EXTRACTOR,
         method: Decision = "softmax",
         made_with: dict[str, Any] | None = None,
         *,
@@ -119,8 +117,8 @@ class ImageClassifier(AsEstimator, Exportable):
 
     def __repr__(self) -> str:
         if self.__sklearn_is_fitted__():
-            return f"<ImageClassifier of {listing(map(short, self.classes))}; {self.extractor}, {self.method}>"
-        return f"ImageClassifier({', '.join(f'{name}={value!r}' for name, value in changed(self.get_params()).items())})"
+            return f"<ImageClassifier of {listing(map(short, self.classes))}; {extractor_name(self.extractor)}, {self.method}>"
+        return f"ImageClassifier({as_text(self.get_params())})"
 
     def _repr_html_(self) -> str:
         if not self.__sklearn_is_fitted__():
@@ -137,8 +135,6 @@ class ImageClassifier(AsEstimator, Exportable):
             several = f"{len(self.networks)} networks, the first " if len(self.networks) > 1 else ""
             notes.append(several + repr(self.networks[0]).strip("<>"))
         return html_table(["class", "images", *["network"] * alone], rows, repr(self).strip("<>"), "; ".join(notes))
-
-    # -- an estimator -------------------------------------------------------------------------------------------------------------
 
     def fit(
         self,
@@ -208,12 +204,15 @@ class ImageClassifier(AsEstimator, Exportable):
         return self._scores_of(X)
 
     def _scores_of(self, X: Any) -> NDArray[np.floating]:
-        return scores_by(self.networks, self.method, feature_rows(X, self.extractor, self._options.get("threads"), self._formats()))
+        rows = feature_rows(X, self._extractor(), self._options.get("threads"), self._formats())
+        return scores_by(self.networks, self.method, rows)
+
+    def _extractor(self) -> GivenExtractor:
+        """Of what its networks take, whatever a function would give."""
+        return of_size(self.extractor, self.networks[0].layer_sizes[0])
 
     def _formats(self) -> tuple[FormatName, ...]:
         return chosen_formats(self._options.get("formats"))
-
-    # -- verdicts -----------------------------------------------------------------------------------------------------------------
 
     def scores(self, features: NDArray[np.floating]) -> NDArray[np.floating]:
         """The score of each class for rows of features: (n, size) -> (n, K). The largest one decides.
@@ -243,7 +242,7 @@ class ImageClassifier(AsEstimator, Exportable):
         formats: Sequence[FormatName] = ALL,
     ) -> Verdicts:
         """Classify one chunk of files; see reading.read_chunk."""
-        paths, features, errors, others, skipped, retry = read_chunk(chunk, self.extractor, strict, max_pixels, stop, formats)
+        paths, features, errors, others, skipped, retry = read_chunk(chunk, self._extractor(), strict, max_pixels, stop, formats)
         skipped += len(others)
         fine = np.array([error is None for error in errors], bool)
         known = self._scores_or_nan(features if fine.all() else features[fine])
@@ -253,11 +252,11 @@ class ImageClassifier(AsEstimator, Exportable):
                 errors[row] = f"{paths[row]} has scores that are not finite"
             fine[fine], known = finite, known[finite]
         if fine.all():
-            return Verdicts(paths, self._labels(known), known, errors, skipped, retry)
+            return Verdicts(paths, self._labels(known), known, errors, skipped, retry, self.classes)
         scores = np.full((len(paths), len(self.classes)), np.nan, known.dtype)
         scores[fine] = known
-        labels = iter(self._labels(known))
-        return Verdicts(paths, [next(labels) if error is None else None for error in errors], scores, errors, skipped, retry)
+        found = iter(self._labels(known))
+        return Verdicts(paths, [next(found) if ok else None for ok in fine.tolist()], scores, errors, skipped, retry, self.classes)
 
     @property
     def histories(self) -> list[History]:
@@ -307,10 +306,7 @@ class ImageClassifier(AsEstimator, Exportable):
         formats : str or list of str, optional
             Which formats of images are read, as of `train_folder`; by default those that the classifier was made with, or all.
         executor : Executor or Dask client, optional
-            Whose workers do it in place of threads, in tasks of 20,000 files, or 1000 that are slow to read: any
-            `concurrent.futures.Executor`, or a `dask.distributed.Client`. All of them must see the source by its path, and have
-            fastmlp. The results are the same, to the last bit on processors of one kind; a task whose worker is lost is done
-            again where the executor does so, as Dask does.
+            Whose workers do it in place of threads, to the same bits on one kind of processor. See the README for the rest.
 
         Returns
         -------
@@ -322,10 +318,9 @@ class ImageClassifier(AsEstimator, Exportable):
         ------
         FileNotFoundError
             If the source is a path and nothing is there, or nothing for a worker.
-        OSError, ValueError
-            If the folder cannot be listed; if the archive is damaged, or compressed as a whole; if an option is wrong.
-        RuntimeError
-            If the executor has lost its workers for good.
+        OSError, ValueError, RuntimeError
+            If the folder cannot be listed; if the archive is damaged, or compressed as a whole; if an option is wrong; if the
+            executor has lost its workers.
         """
         max_pixels = checks.positive_int("max_pixels", max_pixels)
         workers = threads_or_engine(threads, executor)
@@ -346,7 +341,8 @@ class ImageClassifier(AsEstimator, Exportable):
         Parameters
         ----------
         X, y
-            As `fit` takes them, of one class at least.
+            As `fit` takes them, of one class at least. What cannot be read is left out with a warning, as `on_error` has it, and
+            so are folders that are no classes.
         sample_weight : (n,), optional
             What each image counts.
 
@@ -360,14 +356,20 @@ class ImageClassifier(AsEstimator, Exportable):
         FileNotFoundError, NotADirectoryError, ImageError
             As `train_folder` does for a folder.
         ValueError
-            As `train_folder` does for a folder, and `MLP.evaluate` for rows; if a label is not among the classes.
+            As `train_folder` does for a folder, and `MLP.evaluate` for rows; if a label is not among the classes; if no image
+            can be read.
         """
-        networks, data = self.networks, with_labels(X, y, self.extractor, self._options.get("threads"), self._formats())
-        scores, labels = scores_by(networks, self.method, data.features), data.labels
+        how = self._options.get("threads"), self._formats(), self._options.get("on_error", "skip")
+        found = to_judge(X, y, self._extractor(), *how)
+        found.warn()
+        found.check_classes(self.classes)
+        scores, labels = self.scores(found.data.features), found.data.labels
         if labels.dtype.kind == "U" != self.classes_.dtype.kind:  # names, as folders have them
             by_name = dict(zip(self.classes, self.classes_.tolist(), strict=True))
             labels = np.array([by_name.get(name, name) for name in labels.tolist()])
-        return of_classes(scores, labels, self.classes_, sample_weight, probabilities=self.method != "one-vs-rest")
+        return of_classes(
+            scores, labels, self.classes_, found.weights_kept(sample_weight), probabilities=self.method != "one-vs-rest"
+        )
 
     def save(self, path: StrPath) -> None:
         """Save to an .npz file, which `fastmlp.load` and `classify_folder` read; only a model is written over."""
@@ -376,7 +378,7 @@ class ImageClassifier(AsEstimator, Exportable):
     def _record(self) -> Record:
         own = {
             "classes": self.classes_.tolist(),
-            "extractor": self.extractor,
+            "extractor": extractor_name(self.extractor),
             "method": self.method,
             **records.made_with_entry(self),
         }

@@ -1,6 +1,7 @@
 """Images that workers of executors read: the same as threads make of them."""
 
 import os
+import pickle
 import shutil
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -10,7 +11,7 @@ import pytest
 from drawings import MANY, TRUNCATED, same, write_bars
 
 import fastmlp
-from fastmlp.images import sharing_out
+from fastmlp.images import extractors, sharing_out
 from fastmlp.images.sharing_out import each_chunk
 from fastmlp.images.sources.source import Chunks
 from fastmlp.kernels.notice import Notice
@@ -142,3 +143,21 @@ def test_a_worker_tells_what_it_compiles(tmp_path, capfd):
     with ThreadPoolExecutor(1) as executor:  # which is of the caller's process, that may have asked or not
         list(each_chunk(compile_something, Chunks(tmp_path), sharing_out.Engine(executor)))
     assert capfd.readouterr().err == ""
+
+
+def darkest(image):
+    return [float(image.min()), float(image.mean())]
+
+
+def test_functions_that_can_be_sent_extract_features_too(many, pool, small_tasks):
+    expected, found = fastmlp.extract_features(many, darkest, threads=1), fastmlp.extract_features(many, darkest, executor=pool)
+    assert found.names == expected.names and found.features.tobytes() == expected.features.tobytes()
+    with pytest.raises(ValueError, match="what is given to an executor must be such as can be sent to workers: "):
+        fastmlp.extract_features(many, lambda image: [1.0], executor=pool)
+
+
+def test_compiled_code_is_never_sent(classifier):
+    for extractor in extractors.EXTRACTORS.values():
+        pickled = pickle.dumps(extractor)
+        assert b"numba.core" not in pickled and pickle.loads(pickled) is extractor
+    assert b"numba.core" not in pickle.dumps(classifier)
