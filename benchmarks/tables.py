@@ -128,6 +128,7 @@ TABLES = {  # the tests that each tells of, by the beginnings of their names, an
     "images": ("test_images.py", compared),
     "photographs": ("test_photographs.py", compared),
     "sorting": ("test_sorting.py", compared),
+    "executors": ("test_executors.py", compared),
     "tables": ("test_tables.py", compared),
     "quality": ("test_quality.py", scores),
     "estimators": (("test_estimators.py", "test_population_search.py"), compared),

@@ -7,20 +7,40 @@ import pickle
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
 from fastmlp import checks, interrupts
+from fastmlp.kernels.notice import asked_for
+from fastmlp.threads import one_thread, thread_count
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 WAITING = 1  # tasks for each worker beside the one at work, so that it need not wait for the next
+PICKLE = pickle.HIGHEST_PROTOCOL
 COUNTED = 1.0  # seconds that a count of workers is good for, as some may come late
 LOCAL = ("loky", "joblib")  # packages whose executors have their workers on this machine
+IN_GRAPH = 1 << 23  # bytes of a value that Dask can make again, at most, when all workers are lost that had it
 ENGINES = ("concurrent", "distributed", "loky", "joblib", "mpi4py")  # packages whose errors are of workers, not of what they do
+
+
+class LostWorkError(RuntimeError):
+    """An executor has lost the work that it was given: its workers, or itself, are gone for good."""
+
+
+@contextmanager
+def _lost_if(*kinds: type[Exception]) -> Iterator[None]:
+    """Within it errors of these kinds, and those of engines, become a LostWorkError."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, kinds) or type(error).__module__.partition(".")[0] in ENGINES:
+            what = str(error) or "it was cancelled, or whoever schedules it is gone"
+            raise LostWorkError(f"the executor has lost the work that it was given, and gives no more results: {what}") from error
+        raise
 
 
 class Engine:
@@ -48,7 +68,8 @@ class Engine:
 
     def _workers_now(self) -> int:
         if self._client is not None:
-            return max(1, sum(self._client.nthreads().values()))
+            with _lost_if(OSError):
+                return max(1, sum(self._client.nthreads().values()))
         for name in ("_max_workers", "num_workers"):
             if isinstance(count := getattr(self._executor, name, None), int):
                 return max(1, count)
@@ -57,14 +78,41 @@ class Engine:
     def shared(self, value: Any) -> Any:
         """What stands for a value that all tasks need, and reaches each worker once."""
         if self._client is not None:
-            return self._client.scatter(value, broadcast=True, hash=False)
+            pickled = _pickled(value)
+            with _lost_if(OSError):
+                if len(pickled) <= IN_GRAPH:
+                    return self._client.submit(pickle.loads, pickled, pure=False)
+                return self._client.scatter(value, broadcast=True, hash=False)
         own = type(self._executor).__module__.partition(".")[0]
         return _InFile.of(value) if isinstance(self._executor, ProcessPoolExecutor) or own in LOCAL else value
 
-    def submit(self, function: Callable[[Any, Any], Result], shared: Any, item: Any) -> Future[Result]:
+    def submit(self, function: Callable[[Any, Any], Any], shared: Any, item: Any) -> Future[Any]:
         """function(value, item), done by a worker; `shared` stands for the value."""
-        future: Future[Result] = self._executor.submit(_task, function, shared, item)
+        if self._client is None:
+            future: Future[Any] = self._executor.submit(_task, function, shared, item, os.getpid())
+        else:  # as bytes, or Dask would look through all of it: half the time of 20,000 names and their verdicts
+            future = self._executor.submit(_pickled_task, function, shared, pickle.dumps(item, PICKLE), os.getpid())
         return future
+
+    def result(self, future: Future[Any]) -> Any:
+        """What has come of it."""
+        return future.result() if self._client is None else pickle.loads(future.result())
+
+
+def threads_or_engine(threads: int | None, executor: Any) -> int | Engine:
+    """Who works: so many threads, or the workers of an executor, if there is one, each with one thread."""
+    if executor is None:
+        return thread_count(threads)
+    if threads is not None:
+        raise ValueError(f"threads must be left out where executor is given, whose tasks have one; got {checks.shown(threads)}")
+    return Engine(executor)
+
+
+def _pickled(value: Any) -> bytes:
+    try:
+        return pickle.dumps(value, PICKLE)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(f"what is given to an executor must be such as can be sent to workers: {error}") from error
 
 
 class _InFile(NamedTuple):
@@ -74,9 +122,10 @@ class _InFile(NamedTuple):
 
     @staticmethod
     def of(value: Any) -> _InFile:
+        pickled = _pickled(value)
         descriptor, path = tempfile.mkstemp(prefix="fastmlp-", suffix=".pickle")
         with open(descriptor, "wb") as file:
-            pickle.dump(value, file, pickle.HIGHEST_PROTOCOL)
+            file.write(pickled)
         return _InFile(path)
 
 
@@ -86,8 +135,24 @@ def _value_in(path: str) -> Any:
         return pickle.load(file)
 
 
-def _task(function: Callable[[Any, Any], Result], shared: Any, item: Any) -> Result:
-    return function(_value_in(shared.path) if isinstance(shared, _InFile) else shared, item)
+_for_life = ExitStack()  # of what a process is in as a worker
+
+
+@lru_cache(maxsize=1)
+def _tell_what_compiles() -> None:
+    """On the stderr of this process, once for each kernel that its cache does not hold."""
+    _for_life.enter_context(asked_for(True))
+
+
+def _task(function: Callable[[Any, Any], Result], shared: Any, item: Any, sender: int) -> Result:
+    if os.getpid() != sender:
+        _tell_what_compiles()
+    with one_thread():
+        return function(_value_in(shared.path) if isinstance(shared, _InFile) else shared, item)
+
+
+def _pickled_task(function: Callable[[Any, Any], Any], shared: Any, item: bytes, sender: int) -> bytes:
+    return pickle.dumps(_task(function, shared, pickle.loads(item), sender), PICKLE)
 
 
 class InTasks(Iterator[Result]):
@@ -99,8 +164,8 @@ class InTasks(Iterator[Result]):
 
     Raises
     ------
-    RuntimeError
-        If the engine has lost its workers, or itself, for good.
+    LostWorkError
+        If the engine has lost its workers, or itself, for good; it is a RuntimeError.
     """
 
     def __init__(
@@ -130,21 +195,17 @@ class InTasks(Iterator[Result]):
 def _in_tasks(
     engine: Engine, function: Callable[[Any, Item], Result], items: Iterable[Item], value: Any, ordered: bool
 ) -> Generator[Result]:
-    jobs: list[Future[Result]] = []
+    jobs: list[Future[Any]] = []
     shared: Any = None
     try:
         shared = engine.shared(value)
-        for item in items:
-            jobs.append(engine.submit(function, shared, item))
-            while len(jobs) >= (1 + WAITING) * engine.workers() or (jobs and jobs[0].done()):
-                yield _next_done(jobs, ordered)
-        while jobs:
-            yield _next_done(jobs, ordered)
-    except Exception as error:
-        if isinstance(error, CancelledError) or type(error).__module__.partition(".")[0] in ENGINES:
-            what = str(error) or type(error).__name__
-            raise RuntimeError(f"the executor has lost the work that it was given, and gives no more results: {what}") from error
-        raise
+        with _lost_if(CancelledError):
+            for item in items:
+                jobs.append(engine.submit(function, shared, item))
+                while len(jobs) >= (1 + WAITING) * engine.workers() or (jobs and jobs[0].done()):
+                    yield engine.result(_next_done(jobs, ordered))
+            while jobs:
+                yield engine.result(_next_done(jobs, ordered))
     finally:
         for job in jobs:
             job.cancel()
@@ -154,8 +215,8 @@ def _in_tasks(
                 os.remove(shared.path)
 
 
-def _next_done(jobs: list[Future[Result]], ordered: bool) -> Result:
+def _next_done(jobs: list[Future[Any]], ordered: bool) -> Future[Any]:
     while not wait(jobs[:1] if ordered else jobs, interrupts.LOOK, FIRST_COMPLETED).done:
         interrupts.raise_noted()
     interrupts.raise_noted()
-    return jobs.pop(0 if ordered else next(k for k, job in enumerate(jobs) if job.done())).result()
+    return jobs.pop(0 if ordered else next(k for k, job in enumerate(jobs) if job.done()))

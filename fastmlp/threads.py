@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import pairwise
 from queue import SimpleQueue
-from threading import Thread
+from threading import Thread, local
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from fastmlp.warning import warn
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_this = local()
 
 # Work is counted in parameters times rows; one of them takes 0.1 to 0.5 ns.
 THREADS_PAY = 2_000_000  # handing work to another thread from Python, and waiting for it, has its price
@@ -42,7 +43,17 @@ def thread_count(value: int | None) -> int:
     """The number of worker threads: as given, or one for each core that this process may use."""
     if value is not None:
         return checks.positive_int("threads", value)
-    return len(_cores())
+    return 1 if getattr(_this, "is_alone", False) else len(_cores())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within it this thread works alone where nobody says how many are to: whoever calls it has shared out the cores."""
+    before, _this.is_alone = getattr(_this, "is_alone", False), True
+    try:
+        yield
+    finally:
+        _this.is_alone = before
 
 
 def threads_for(work: int, most: int | None = None) -> int:

@@ -10,8 +10,9 @@ from array import array
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fastmlp.commands.cluster import dask_client, declare_dask
 from fastmlp.commands.console import (
     FINE,
     PATIENCE,
@@ -46,6 +47,7 @@ SETTINGS = (
     "retry_failed",
     "resume",
     "threads",
+    "dask",
 )  # that a page tells
 
 EPILOG = """\
@@ -100,6 +102,7 @@ def declare(parser: Parser) -> None:
     parser.add_argument("--formats", metavar="A,B", default=SUPPRESS)
     parser.add_argument("--max-pixels", metavar="N", type=positive_whole, default=SUPPRESS)
     parser.add_argument("--threads", metavar="N", type=positive_whole, default=SUPPRESS, help=ONE_FOR_EACH_CORE)
+    declare_dask(parser)
 
 
 def _explanations() -> dict[str, str]:
@@ -109,12 +112,20 @@ def _explanations() -> dict[str, str]:
 
 
 def _run(args: Namespace) -> int:
+    if "dask" in args and "threads" in args:
+        raise ValueError("--threads is for this machine alone; with --dask it must be left out")
+    with dask_client(args) as client:
+        return _classify(args, client)
+
+
+def _classify(args: Namespace, client: Any) -> int:
     """Rows are written batch by batch, and Ctrl-C waits for the end of one: what an interrupted run wrote is whole."""
     from fastmlp.commands.classification.report import Report
     from fastmlp.commands.classification.resuming import Samples, among, settled
     from fastmlp.commands.classification.rows import as_written
     from fastmlp.commands.classification.sources_in_turn import SourcesInTurn
     from fastmlp.commands.classification.tally import Tally
+    from fastmlp.executors import LostWorkError
     from fastmlp.images.image_formats import chosen_formats
     from fastmlp.images.pillow import MAX_PIXELS
 
@@ -134,6 +145,7 @@ def _run(args: Namespace) -> int:
             report.add_rows(verdicts.paths, verdicts.labels, scores, verdicts.errors, sources.read)
 
     options = {name: vars(args)[name] for name in ("threads", "strict", "max_pixels", "follow_symlinks", "formats") if name in args}
+    options["executor"] = client
     done, samples = array("q"), Samples()
     if args.resume:
         again = False
@@ -160,7 +172,7 @@ def _run(args: Namespace) -> int:
                 if not on_terminal:
                     show()
                 raise_noted()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, LostWorkError):
         say(tally.summary())
         if args.output is not None and output.beside is None and os.path.exists(args.output) and not is_device(args.output):
             say(f"--resume goes on with {args.output}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from argparse import SUPPRESS, Namespace
 from itertools import chain, compress
+from typing import Any
 
+from fastmlp.commands.cluster import dask_client, declare_dask
 from fastmlp.commands.console import (
     FINE,
     PATIENCE,
@@ -26,6 +28,7 @@ def declare(parser: Parser) -> None:
     parser.add_argument("--extractor", metavar="NAME", default="ink")
     parser.add_argument("--formats", metavar="A,B", default=SUPPRESS)
     parser.add_argument("-o", "--output", metavar="FILE", type=file_name, help="default: stdout")
+    declare_dask(parser)
     parser.set_defaults(run=_run)
     parser.explanations = _explanations
 
@@ -37,6 +40,11 @@ def _explanations() -> dict[str, str]:
 
 
 def _run(args: Namespace) -> int:
+    with dask_client(args) as client:
+        return _write(args, client)
+
+
+def _write(args: Namespace, client: Any) -> int:
     """Rows are written chunk by chunk, and Ctrl-C waits for the end of one."""
     from fastmlp.commands.classification.rows import FEATURES, features_head, features_text
     from fastmlp.images.image_formats import chosen_formats
@@ -50,7 +58,7 @@ def _run(args: Namespace) -> int:
     if args.output is not None and not is_device(args.output):
         check_target(args.output, FEATURES, [args.source])
         beside = free_unfinished(args.output)
-    parts = (part for part in read_chunks(args.source, args.extractor, formats=formats) if part.paths)
+    parts = (part for part in read_chunks(args.source, args.extractor, None, formats, client) if part.paths)
     first = next(parts, None)  # so that a wrong source is told before anything is written
     if first is None:
         raise nothing_in(args.source, formats)

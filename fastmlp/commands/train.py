@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import fastmlp
 from fastmlp.commands import train_on_table
+from fastmlp.commands.cluster import dask_client, declare_dask
 from fastmlp.commands.console import FINE, ask, check_target, say
 from fastmlp.commands.parser import ON_ERROR, Parser, either, file_name, formats_read, number
 from fastmlp.commands.plotting import check_plot, declare_plot, plot_training
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from fastmlp.images.labelled import LabelledImages
 
 HELD_OUT = 0.2  # of the images of each class, to measure by
-OF_IMAGES = ("extractor", "formats", "method", "on_error", "yes")  # options that tables do not know
+OF_IMAGES = ("dask", "extractor", "formats", "method", "on_error", "yes")  # options that tables do not know
 
 EPILOG = f"""\
 what it trains on:
@@ -92,6 +93,7 @@ def declare(parser: Parser) -> None:
     yes = "do not ask whether the classes found are those that were meant"
     parser.add_argument("--yes", action="store_true", default=SUPPRESS, help=yes)
     declare_plot(parser, "the losses of the epochs, or of several networks what each value came to")
+    declare_dask(parser)
     train_on_table.declare_options(parser)
 
 
@@ -117,6 +119,11 @@ def _explanations() -> dict[str, str]:
 
 
 def _run(args: Namespace) -> int:
+    with dask_client(args) as client:
+        return _read_and_train(args, client)
+
+
+def _read_and_train(args: Namespace, client: Any) -> int:
     from fastmlp import checks
     from fastmlp.images.choosing import choose_extractor, read_first
     from fastmlp.images.extractors import DEFAULT_EXTRACTOR
@@ -143,9 +150,9 @@ def _run(args: Namespace) -> int:
         return train_on_table.train_and_save(args.output, args.plot, args.source, options, swept, members)
     extractor, yes = options.pop("extractor", DEFAULT_EXTRACTOR), options.pop("yes", False)
     formats = chosen_formats(options.pop("formats", None))
-    read = partial(
-        learnable_images, args.source, threads=options.get("threads"), formats=formats, on_error=options.pop("on_error", "skip")
-    )
+    threads = options.get("threads") if options.pop("dask", None) is None else None  # or they only train
+    on_error = options.pop("on_error", "skip")
+    read = partial(learnable_images, args.source, threads=threads, formats=formats, on_error=on_error, executor=client)
     found, read_by = read_first(extractor, read)
     for message in (*found.damaged, *found.left_out):
         say(message)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import checks
+from fastmlp.executors import threads_or_engine
 from fastmlp.images.as_estimator import AsEstimator, as_text, changed, trained_with
 from fastmlp.images.decisions import check_networks, scores_by
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR, GivenExtractor, extractor_name, of_size
@@ -31,7 +32,7 @@ from fastmlp.networks.html import html_table
 from fastmlp.networks.metrics import Evaluation, listing, of_classes
 from fastmlp.networks.mlp import MLP
 from fastmlp.storage import Record, write_model
-from fastmlp.threads import Stop, thread_count
+from fastmlp.threads import Stop
 from fastmlp.writing import StrPath
 
 if TYPE_CHECKING:
@@ -135,8 +136,6 @@ class ImageClassifier(AsEstimator, Exportable):
             notes.append(several + repr(self.networks[0]).strip("<>"))
         return html_table(["class", "images", *["network"] * alone], rows, repr(self).strip("<>"), "; ".join(notes))
 
-    # -- an estimator -------------------------------------------------------------------------------------------------------------
-
     def fit(
         self,
         X: Images | StrPath,
@@ -215,8 +214,6 @@ class ImageClassifier(AsEstimator, Exportable):
     def _formats(self) -> tuple[FormatName, ...]:
         return chosen_formats(self._options.get("formats"))
 
-    # -- verdicts -----------------------------------------------------------------------------------------------------------------
-
     def scores(self, features: NDArray[np.floating]) -> NDArray[np.floating]:
         """The score of each class for rows of features: (n, size) -> (n, K). The largest one decides.
 
@@ -282,6 +279,7 @@ class ImageClassifier(AsEstimator, Exportable):
         follow_symlinks: bool = False,
         done: Chosen | None = None,
         formats: str | Sequence[str] | None = None,
+        executor: Any = None,
     ) -> Batches:
         """Classify images, batch by batch.
 
@@ -307,6 +305,8 @@ class ImageClassifier(AsEstimator, Exportable):
             Which of a list of paths are left out: paths -> (n,) bool.
         formats : str or list of str, optional
             Which formats of images are read, as of `train_folder`; by default those that the classifier was made with, or all.
+        executor : Executor or Dask client, optional
+            Whose workers do it in place of threads, to the same bits on one kind of processor. See the README for the rest.
 
         Returns
         -------
@@ -317,12 +317,13 @@ class ImageClassifier(AsEstimator, Exportable):
         Raises
         ------
         FileNotFoundError
-            If the source is a path and nothing is there.
-        OSError, ValueError
-            If the folder or URL cannot be listed; if the archive is damaged, or compressed as a whole; if an option is wrong.
+            If the source is a path and nothing is there, or nothing for a worker.
+        OSError, ValueError, RuntimeError
+            If the folder or URL cannot be listed; if the archive is damaged, or compressed as a whole; if an option is wrong; if
+            the executor has lost its workers.
         """
         max_pixels = checks.positive_int("max_pixels", max_pixels)
-        workers = thread_count(threads)
+        workers = threads_or_engine(threads, executor)
         size = checks.positive_int("batch_size", batch_size)
         done = checks.callback("done", done)
         chosen = self._formats() if formats is None else chosen_formats(formats)

@@ -63,11 +63,15 @@ def content_of_bytes(name: str, data: bytes) -> Content:
     return Content(name, len(data), lambda count: data[:count])
 
 
-def opened(path: str) -> io.FileIO:
-    """A regular file, opened to be read; a NoImageError for anything else, of which no device is opened, and no pipe waited for."""
-    if stat.S_ISREG(os.stat(path).st_mode):  # to open a device might do something
+def opened(path: str, base: str = "") -> io.FileIO:
+    """A regular file, opened to be read; a NoImageError for anything else, of which no device is opened, and no pipe waited for.
+
+    A path may be relative to another folder than that of the process, which messages do not tell.
+    """
+    place = os.path.join(base, path)
+    if stat.S_ISREG(os.stat(place).st_mode):  # to open a device might do something
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # should it be a FIFO by now
-        file = os.open(path, flags)
+        file = os.open(place, flags)
         if stat.S_ISREG(os.fstat(file).st_mode):
             return io.FileIO(file)
         os.close(file)
@@ -75,10 +79,10 @@ def opened(path: str) -> io.FileIO:
 
 
 @contextmanager
-def content_of_file(path: str) -> Iterator[Content]:
+def content_of_file(path: str, base: str = "") -> Iterator[Content]:
     """That of a regular file, which is open within it; an ImageError if it cannot be."""
     try:
-        file = opened(path)
+        file = opened(path, base)
     except ImageError:
         raise
     except (OSError, ValueError, MemoryError) as error:  # ValueError: a name that no file can have

@@ -101,6 +101,9 @@ class Extractor:
     code: int
     kernel: Callable[..., None]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return extractor_of, (self.name,)  # compiled code is never sent
+
     @property
     def columns(self) -> list[str]:
         """The names of the features, as they head a CSV file."""

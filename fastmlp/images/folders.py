@@ -43,6 +43,7 @@ def extract_features(
     extractor: AnyExtractor = "ink",
     threads: int | None = None,
     formats: str | Sequence[str] | None = None,
+    executor: Any = None,
 ) -> Features:
     """Extract the features of all images of a source.
 
@@ -62,6 +63,8 @@ def extract_features(
     formats : str or list of str, optional
         Which formats of images are read, of png, jpeg, bmp, gif, webp, tiff and ppm (with pgm and pbm); by default all. The
         contents of a file tell its format; one of another format is no image.
+    executor : Executor or Dask client, optional
+        Whose workers do it in place of threads, as of `classify`.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def extract_features(
         function gives something else than a vector of finite numbers, or not as many as of the first image.
     """
     chosen = chosen_formats(formats)
-    paths, features, errors, *_ = read_source(source, extractor, threads, chosen)
+    paths, features, errors, *_ = read_source(source, extractor, threads, chosen, executor)
     if not paths and isinstance(source, str | os.PathLike):
         raise nothing_in(source, chosen)
     return Features(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
+from fastmlp.executors import Engine, threads_or_engine
 from fastmlp.images.content import ImageError
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR, GivenExtractor, extractor_of
 from fastmlp.images.image_formats import ALL, SUFFIXES, wanted
@@ -68,6 +69,7 @@ def labelled_images(
     fewest: int = 2,
     strict: bool = True,
     formats: Sequence[FormatName] = ALL,
+    executor: Any = None,
 ) -> LabelledImages:
     """Read a folder of labelled images, or an archive, also behind a URL.
 
@@ -83,13 +85,15 @@ def labelled_images(
         Whether an image that cannot be read is an error, or one of `errors`.
     formats : sequence of str
         Those of images that are read; files of others are no images.
+    executor : Executor or Dask client, optional
+        Whose workers read the images, in place of threads.
 
     Raises
     ------
     FileNotFoundError, NotADirectoryError, ImageError, ValueError
         As `train_folder` does for the folder and the extractor.
     """
-    chosen = extractor_of(extractor)
+    chosen, workers = extractor_of(extractor), threads_or_engine(threads, executor)
     path = os.fsdecode(checks.path("folder", folder))
     if is_url(path):
         listing, path = _listed_whole(path), without_secrets(path)
@@ -99,7 +103,7 @@ def labelled_images(
         listing = _listed_whole(path) if os.path.isfile(path) else _listed_folder(path)
     if not listing.answers and not listing.classes:
         raise ValueError(f"{path} has neither a folder for each class nor answer files (correct-outputs-<class>.txt)")
-    images = _read(listing, chosen, threads, formats)
+    images = _read(listing, chosen, workers, formats)
     for error in filter(None, (*images.errors, *images.misnamed.values()) if strict else ()):
         raise ImageError(error)
     data = (_answered_images if listing.answers else _images_in_classes)(path, listing, images, formats)
@@ -213,8 +217,8 @@ class _Images(NamedTuple):
     """How many things of each class were no files at all, where that is known."""
 
 
-def _read(listing: _Listing, extractor: GivenExtractor, threads: int | None, formats: Sequence[FormatName]) -> _Images:
-    features, parts = read_listed([chunk for _, chunk in listing.chunks], extractor, threads, formats)
+def _read(listing: _Listing, extractor: GivenExtractor, workers: int | Engine, formats: Sequence[FormatName]) -> _Images:
+    features, parts = read_listed([chunk for _, chunk in listing.chunks], extractor, workers, formats)
     images = _Images([], features, [], [], {}, Counter())
     for (lead, chunk), part in zip(listing.chunks, parts, strict=True):
         images.paths.extend((lead + path).removeprefix(listing.base) for path in part.paths)

@@ -74,10 +74,11 @@ def learnable_images(
     on_error: Any = "skip",
     fewest: int = FEWEST,
     classes: int = 2,
+    executor: Any = None,
 ) -> Learnable:
     """Those of a folder or an archive, as `train_folder` takes them: of so many classes at least, so many of each."""
     strict = checks.one_of("on_error", on_error, ON_ERROR) == "raise"
-    found = labelled_images(folder, extractor, threads, classes, strict, formats)
+    found = labelled_images(folder, extractor, threads, classes, strict, formats, executor)
     damaged = [*filter(None, found.errors), *found.misnamed]
     readable = np.array([error is None for error in found.errors], bool)
     before, after = found.counts(), dict.fromkeys(found.counts(), 0)

@@ -12,17 +12,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
+from fastmlp.executors import Engine, threads_or_engine
 from fastmlp.images.content import Content, ImageError, NoImageError, RetryError, content_of_file, end_if, not_read
 from fastmlp.images.extractors import EXTRACTORS, Extractor, GivenExtractor, extract, extractor_of
 from fastmlp.images.image_formats import ALL, HEAD, SUFFIXES, image_format_of
 from fastmlp.images.own_extractor import OwnExtractor
 from fastmlp.images.pillow import MAX_PIXELS, decode, read_bytes
+from fastmlp.images.sharing_out import each_chunk
 from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
 from fastmlp.images.sources.archives import members
 from fastmlp.images.sources.chunk import SLOW, Chunk, Failure
@@ -34,7 +36,7 @@ from fastmlp.images.sources.urls import is_url, name_within, without_secrets
 from fastmlp.kernels.compile import is_compiled
 from fastmlp.kernels.images import files, png
 from fastmlp.literals import FormatName
-from fastmlp.threads import InThreads, Stop, thread_count
+from fastmlp.threads import Stop
 
 FILES_BY_PILLOW = 1000  # files of a source that Pillow has read before compiled code is loaded from its cache
 IN_MEMORY = 256  # files whose contents are in memory at a time, where compiled code cannot open them
@@ -75,7 +77,7 @@ def read_chunk(
     archive: OpenArchive | None = None
     if chunk.members is not None:
         try:
-            archive = open_archive(chunk.place, chunk.version)
+            archive = open_archive(chunk.place, chunk.version, chunk.base)
         except (OSError, ImageError, MemoryError) as error:
             reason = error if isinstance(error, ImageError) else not_read(chunk.place, error)
             failed = (Failure(row, path, str(reason), isinstance(reason, RetryError)) for row, path in enumerate(chunk.paths()))
@@ -108,7 +110,7 @@ class _OpenChunk(NamedTuple):
             return nullcontext(self.fetched.content(index))
         name = full_name(self.chunk, self.paths[index])
         if self.archive is None or self.chunk.members is None:
-            return content_of_file(name)
+            return content_of_file(name, self.chunk.base)
         return nullcontext(self.archive.content(self.chunk.members[index], name))
 
 
@@ -164,18 +166,18 @@ def _read_open(
 
 
 def read_chunks(
-    source: Source, extractor: GivenExtractor, threads: int | None = None, formats: Sequence[FormatName] = ALL
+    source: Source, extractor: GivenExtractor, threads: int | None = None, formats: Sequence[FormatName] = ALL, executor: Any = None
 ) -> Iterator[FeatureRows]:
     """The features of a source, chunk by chunk."""
     read = partial(read_chunk, extractor=extractor_of(extractor), strict=False, max_pixels=MAX_PIXELS, formats=formats)
-    return InThreads(read, Chunks(source), thread_count(threads))
+    return each_chunk(read, Chunks(source), threads_or_engine(threads, executor))
 
 
 def read_source(
-    source: Source, extractor: GivenExtractor, threads: int | None = None, formats: Sequence[FormatName] = ALL
+    source: Source, extractor: GivenExtractor, threads: int | None = None, formats: Sequence[FormatName] = ALL, executor: Any = None
 ) -> FeatureRows:
     """The features of a source, in one."""
-    chosen, workers = extractor_of(extractor), thread_count(threads)
+    chosen, workers = extractor_of(extractor), threads_or_engine(threads, executor)
     features, parts = read_listed(list(Chunks(source)), chosen, workers, formats)
     return _joined(parts, features)
 
@@ -193,14 +195,14 @@ def _joined(parts: Sequence[FeatureRows], features: NDArray[np.float64]) -> Feat
 
 
 def read_listed(
-    chunks: Sequence[Chunk], extractor: GivenExtractor, threads: int | None, formats: Sequence[FormatName]
+    chunks: Sequence[Chunk], extractor: GivenExtractor, workers: int | Engine, formats: Sequence[FormatName]
 ) -> tuple[NDArray[np.float64], list[FeatureRows]]:
     """The features of all chunks in one array, which is told if the machine has no memory for it; and what came of each chunk."""
     count, chosen = sum(chunk.length for chunk in chunks), extractor_of(extractor)
     checks.enough_memory(f"the features of {count} images", count * chosen.size * np.dtype(np.float64).itemsize)
     features, parts, first = np.empty((count, chosen.size)), [], 0
     read = partial(read_chunk, extractor=chosen, strict=False, max_pixels=MAX_PIXELS, formats=formats)
-    rows = InThreads(read, (chunk._replace(known=count) for chunk in chunks), thread_count(threads))
+    rows = each_chunk(read, (chunk._replace(known=count) for chunk in chunks), workers)
     for chunk, part in zip(chunks, rows, strict=True):
         last = first + len(part.paths)
         features = _put(part, features, first, chosen, chunk)
@@ -316,7 +318,8 @@ def _folder_of(opened: _OpenChunk) -> Iterator[int | None]:
     """The folder that the files of a chunk are named from, open; None if they are in an archive, or if no folder can be opened."""
     is_there = files.POSSIBLE and opened.archive is None and opened.fetched is None
     try:
-        folder = os.open(opened.chunk.place or ".", files.FOLDER_FLAGS) if is_there else None
+        place = os.path.join(opened.chunk.base, opened.chunk.place)
+        folder = os.open(place or ".", files.FOLDER_FLAGS) if is_there else None
     except OSError:
         folder = None
     try:

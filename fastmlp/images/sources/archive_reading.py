@@ -77,10 +77,10 @@ class OpenArchive:
         return Content(name, size, partial(read_member, self, place, name), beside)
 
 
-def open_archive(path: str, version: Version | None = None) -> OpenArchive:
+def open_archive(path: str, version: Version | None = None, base: str = "") -> OpenArchive:
     """That at a path or a URL; a RetryError if it is no longer the file that had this version."""
     remote = RemoteFile(path) if is_url(path) else None
-    archive = OpenArchive(remote.name, remote) if remote is not None else OpenArchive(path, opened(path))
+    archive = OpenArchive(remote.name, remote) if remote is not None else OpenArchive(path, opened(path, base))
     if version in (None, archive.version):
         return archive
     archive.file.close()

@@ -59,6 +59,8 @@ class Chunk(NamedTuple):
     """Whether the place is a URL; or where there is none, each name."""
     sizes: NDArray[np.int64] | None = None
     """(length,) of files in a folder behind a URL: how many bytes they have, -1 where that is not known."""
+    base: str = ""
+    """The folder that the place and the names are relative to, if they are; "" for that of the process."""
 
     def paths(self) -> list[str]:
         """The names as text, with "/" between folders; of URLs without what is secret in them."""

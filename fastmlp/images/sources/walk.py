@@ -67,9 +67,7 @@ class Walk:
                 if (status.st_dev, status.st_ino) in above:
                     return
                 above += ((status.st_dev, status.st_ino),)
-            listings = self._listings(path, odd)
-            for names in [b"".join(listings)] if self.ordered else listings:
-                listing = _Listing(_sorted(names))
+            for listing in self._sorted_listings(path, odd):
                 if self.ordered and not folder.name and not listing.folders:
                     self.total = listing.length
                 at = 0
@@ -94,6 +92,14 @@ class Walk:
                 raise
             yield self._failure(folder.name, f"{path} cannot be listed: {error.strerror}", error.errno in PASSING)
         yield from later
+
+    def _sorted_listings(self, path: str, odd: dict[bytes, str]) -> Iterator[_Listing]:
+        """One, or some at a time; of unsorted names none is kept, as they may be millions."""
+        if self.ordered:
+            yield _Listing(_sorted(bytearray().join(self._listings(path, odd))))
+        else:
+            for names in self._listings(path, odd):
+                yield _Listing(_sorted(bytearray(names)))
 
     def _listings(self, path: str, odd: dict[bytes, str]) -> Iterator[bytes]:
         """What a folder holds, some at a time: names, each ended by a zero byte."""
@@ -182,22 +188,24 @@ class _Waiting:
 class _Listing:
     """The sorted names of a folder, in places from 0 on."""
 
-    def __init__(self, blob: bytes) -> None:
+    def __init__(self, blob: bytes | memoryview) -> None:
         self.blob = blob
         octets = np.frombuffer(blob, np.uint8)
-        self.edges = np.concatenate([[0], np.flatnonzero(octets == 0) + 1])
-        self.length = len(self.edges) - 1
+        ends = np.flatnonzero(octets == 0)
+        self.length = len(ends)
+        self.edges = np.zeros(self.length + 1, ends.dtype)
+        np.add(ends, 1, out=self.edges[1:])
         self.folders = np.flatnonzero(octets[self.edges[1:] - 2] == SLASH).tolist()
 
     def names(self, first: int, last: int) -> bytes:
-        return self.blob[self.edges[first] : self.edges[last]]
+        return bytes(self.blob[self.edges[first] : self.edges[last]])
 
 
-def _sorted(names: bytes) -> bytes:
+def _sorted(names: bytearray) -> bytes | memoryview:
     if len(names) < SORTED_BY_PYTHON:
         return b"".join(name + b"\0" for name in sorted(names.split(b"\0")[:-1]))
-    blob = np.frombuffer(bytearray(names), np.uint8)
-    return chosen_names(blob, *sorted_names(blob)).tobytes()
+    blob = np.frombuffer(names, np.uint8)
+    return chosen_names(blob, *sorted_names(blob)).data
 
 
 def _within(folder: bytes, names: bytes) -> bytes:

@@ -1,0 +1,65 @@
+"""--dask: a cluster that somebody else runs, whose workers read the images for a command."""
+
+from __future__ import annotations
+
+import logging
+from argparse import SUPPRESS, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fastmlp.commands.console import say
+from fastmlp.commands.parser import Parser
+
+ANSWER = 8  # seconds that a scheduler has to answer
+
+
+def declare_dask(parser: Parser) -> None:
+    """The argument."""
+    text = "the workers of a Dask cluster read the images, which all of them must see; needs pip install 'fastmlp[dask]'"
+    parser.add_argument("--dask", metavar="HOST:PORT", default=SUPPRESS, help=text)
+
+
+@contextmanager
+def dask_client(args: Namespace) -> Iterator[Any]:
+    """Within it a client of the scheduler that a command was given; None without one."""
+    from fastmlp.executors import LostWorkError
+
+    address = vars(args).get("dask")
+    if address is None:
+        yield None
+        return
+    try:
+        import distributed
+    except ImportError:
+        raise ValueError("--dask needs Dask: pip install 'fastmlp[dask]'") from None
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # what is lost is told in a sentence
+    try:
+        _reach(address)
+        with distributed.Client(address, timeout=ANSWER, set_as_default=False) as client:
+            if not client.nthreads():
+                say(f"{address} has no workers yet; it is waited for some")
+            try:
+                yield client
+            except LostWorkError as error:
+                raise ValueError(f"--dask {address}: {error}") from error
+    finally:
+        logging.disable(before)
+
+
+def _reach(address: str) -> None:
+    """A ValueError unless a scheduler answers there. A Client that none answers leaves threads that go on asking."""
+    import asyncio
+
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    async def reach() -> None:
+        how = Security().get_connection_args("client")
+        (await connect(address, timeout=ANSWER, **how)).abort()
+
+    try:
+        asyncio.run(reach())
+    except (OSError, ValueError, TypeError) as error:  # TypeError: there are no certificates for TLS
+        raise ValueError(f"--dask {address}: no scheduler of Dask answers there: {error or 'timed out'}") from error
