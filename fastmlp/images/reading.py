@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from fastmlp.images.image_formats import ALL, HEAD, SUFFIXES, image_format_of
 from fastmlp.images.pillow import MAX_PIXELS, decode, read_bytes
 from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
 from fastmlp.images.sources.archives import members
-from fastmlp.images.sources.chunk import SLOW, Chunk, Failure
+from fastmlp.images.sources.chunk import LARGEST_CHUNK, SLOW, Chunk, Failure
 from fastmlp.images.sources.source import Chunks, Source
 from fastmlp.kernels.compile import is_compiled
 from fastmlp.kernels.images import files, png
@@ -164,6 +164,17 @@ def read_listed(
         parts.append(part._replace(features=features[first:last]))
         first = last
     return features[:first], parts
+
+
+def only_rows(features: NDArray[Any], kept: NDArray[np.bool_]) -> NDArray[Any]:
+    """The rows that are kept, in the memory of all, whose own rows are lost: there may be none for a copy."""
+    if kept.all():
+        return features
+    rows = np.flatnonzero(kept)
+    for first in range(0, len(rows), LARGEST_CHUNK):
+        part = rows[first : first + LARGEST_CHUNK]
+        features[first : first + len(part)] = features[part]
+    return features[: len(rows)]
 
 
 def in_one(parts: Sequence[tuple[int, Sequence[int]]]) -> list[int]:
