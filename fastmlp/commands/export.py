@@ -7,7 +7,7 @@ from argparse import Namespace
 from typing import Any
 
 import fastmlp
-from fastmlp.commands.console import FINE, refuse_input, tell
+from fastmlp.commands.console import FINE, refuse_input, say, tell
 from fastmlp.commands.parser import DTYPES, Parser, either, file_name, name_of
 
 EPILOG = """\
@@ -48,10 +48,11 @@ def _explanations() -> dict[str, str]:
 
 def _run(args: Namespace) -> int:
     from fastmlp.formats.endings import format_of
+    from fastmlp.tables.table_loading import read_any
 
     row = format_of(args.output)  # before anything is read
     refuse_input(args.output, [args.model, *(file for file in [args.fixed_point] if isinstance(file, str))])
-    model, options = fastmlp.load(args.model), {}
+    model, options = read_any(args.model), {}
     if args.fixed_point is not None:
         options["fixed_point"] = _typical(args.fixed_point, model)
     try:
@@ -84,4 +85,7 @@ def _typical(given: str | bool, model: Any) -> Any:
             return np.load(given, allow_pickle=False)
         except (ValueError, EOFError) as error:
             raise ValueError(f"{given} cannot be read as an array: {error}") from None
-    return numbers_of_table(given, getattr(model, "feature_names", None))
+    rows, others = numbers_of_table(given, getattr(model, "feature_names", None))
+    if others:
+        say(f"{given}: columns that are no numbers are left out: {', '.join(others)}")
+    return rows

@@ -10,9 +10,9 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 
 from fastmlp import checks
-from fastmlp.images.extractors import DEFAULT_EXTRACTOR, EXTRACTORS
+from fastmlp.images.extractors import DEFAULT_EXTRACTOR, extractor_of, feature_columns
 from fastmlp.images.samples import features_of
-from fastmlp.literals import ExtractorName
+from fastmlp.literals import AnyExtractor
 
 ERRORS = ("nan", "raise")
 
@@ -24,8 +24,9 @@ class PNGFeatures(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    extractor : {"ink", "pixels", "strokes", "gray"}
-        3, 256 or 324 features for each image; fastmlp/images/extractors.py says what they are.
+    extractor : {"ink", "pixels", "strokes", "gray"} or function
+        3, 256 or 324 features for each image; fastmlp/images/extractors.py says what they are, and `fastmlp.train_folder` what a
+        function is given. How many that gives is known once it has transformed something.
     errors : {"raise", "nan"}
         Whether a file that cannot be read is an ImageError that names it, or a row of NaN, for an imputer or an estimator that
         takes them.
@@ -45,7 +46,7 @@ class PNGFeatures(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        extractor: ExtractorName = DEFAULT_EXTRACTOR,
+        extractor: AnyExtractor = DEFAULT_EXTRACTOR,
         *,
         errors: Literal["raise", "nan"] = "raise",
         threads: int | None = None,
@@ -56,7 +57,7 @@ class PNGFeatures(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Check the parameters; no image is read."""
-        checks.one_of("extractor", self.extractor, EXTRACTORS)
+        extractor_of(self.extractor)
         checks.one_of("errors", self.errors, ERRORS)
         return self
 
@@ -81,11 +82,16 @@ class PNGFeatures(TransformerMixin, BaseEstimator):
             If X is a single path, or neither paths nor images; if a parameter is wrong.
         """
         self.fit(X)
-        return features_of(X, self.extractor, threads=self.threads, strict=self.errors == "raise")
+        features = features_of(X, self.extractor, threads=self.threads, strict=self.errors == "raise")
+        self._size = features.shape[1]
+        return features
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """The names of the features, "feature1" and so on, as a features CSV has them; `input_features` is left aside."""
-        return np.array(EXTRACTORS[checks.one_of("extractor", self.extractor, EXTRACTORS)].columns, object)
+        size = extractor_of(self.extractor).size or vars(self).get("_size")
+        if not size:
+            raise ValueError("how many features a function gives is known after transform")
+        return np.array(feature_columns(size), object)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True

@@ -111,3 +111,15 @@ def test_paths_are_a_column_among_others(paths):
     found = columns.set_output(transform="pandas").fit_transform(frame)
     assert list(found) == ["pngfeatures__feature1", "pngfeatures__feature2", "pngfeatures__feature3", "standardscaler__weight"]
     assert np.array_equal(found.iloc[:, :3], extract(IMAGES)) and found.index.equals(frame.index)
+
+
+def test_a_function_of_ones_own_is_an_extractor_too():
+    def own(image):
+        return image.shape
+
+    features = PNGFeatures(own)
+    with pytest.raises(ValueError, match="known after transform"):
+        features.get_feature_names_out()
+    images = [np.zeros((3, 4), np.uint8), np.zeros((2, 5), np.uint8)]
+    assert features.fit_transform(images).tolist() == [[3, 4], [2, 5]]
+    assert features.get_feature_names_out().tolist() == ["feature1", "feature2"] and clone(features).extractor is own

@@ -300,6 +300,7 @@ class Attack(Base):
                 model = fastmlp.load(self.path)
         except ValueError as error:
             message = str(error).removeprefix(f"{self.path} cannot be read as a fastmlp model: ")
+            message = message.removeprefix(f"{self.path} was trained with an extractor of one's own, ")
             if (
                 type(error) is not ValueError
                 or len(message) == len(str(error))
