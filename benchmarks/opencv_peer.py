@@ -6,6 +6,9 @@ import cv2
 import numpy as np
 
 from fastmlp.images import extractors
+from fastmlp.kernels.compile import jit_alone
+from fastmlp.kernels.images.features import feature_scratch
+from fastmlp.kernels.images.strokes import stroke_features
 
 JOB = 512  # files: so what a job costs in itself does not count
 FEW = 16  # of photographs
@@ -34,3 +37,24 @@ def features_of_files(paths, extractor, threads):
 
     with ThreadPoolExecutor(threads) as pool:
         return np.concatenate(list(pool.map(of_some, range(0, len(paths), FEW))))
+
+
+@jit_alone
+def strokes_of_pages(features, scratch, pages, height, width):
+    """The features of a batch of pages (n, height * width), with no Python between two of them."""
+    for k in range(pages.shape[0]):
+        stroke_features(features[k], scratch, pages[k], height, width)
+
+
+def strokes_of_files(paths, threads):
+    """The features (n, size) of pages of one size."""
+    features = np.empty((len(paths), extractors.EXTRACTORS["strokes"].size))
+
+    def of_some(first):
+        pages = np.array([cv2.imread(path, cv2.IMREAD_GRAYSCALE) for path in paths[first : first + JOB]])
+        n, height, width = pages.shape
+        strokes_of_pages(features[first : first + n], feature_scratch(height * width), pages.reshape(n, -1), height, width)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(of_some, range(0, len(paths), JOB)))
+    return features

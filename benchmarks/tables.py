@@ -126,6 +126,7 @@ TABLES = {  # the tests that each tells of, by the beginnings of their names, an
     "population": ("test_population.py", compared),
     "export": ("test_export.py", compared),
     "images": ("test_images.py", compared),
+    "digits": ("test_digits.py", compared),
     "photographs": ("test_photographs.py", compared),
     "sorting": ("test_sorting.py", compared),
     "executors": ("test_executors.py", compared),

@@ -7,6 +7,7 @@ are; and what MLP.jit gives, which is compiled anew in each process.
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -21,6 +22,7 @@ from fastmlp.images import reading
 from fastmlp.images.extractors import EXTRACTORS, extract
 from fastmlp.images.sources.archive_reading import OpenArchive
 from fastmlp.images.sources.archives import members
+from fastmlp.images.sources.walk import listed_compiled
 from fastmlp.kernels.compile import noticed_by
 from fastmlp.kernels.images.names import chosen_names, sorted_names
 from fastmlp.kernels.notice import EXPECTED, Notice, is_watched, put_line, wipe_line
@@ -96,6 +98,7 @@ def _folders() -> None:
     reading.read_compiled(b"")
     names = np.frombuffer(bytearray(b"b\0a\0"), np.uint8)
     chosen_names(names, *sorted_names(names))
+    listed_compiled(os.curdir)
 
 
 def _archives() -> None:

@@ -14,7 +14,7 @@ from fastmlp.images.classifier import ImageClassifier
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR
 from fastmlp.images.image_formats import chosen_formats
 from fastmlp.images.loading import load_model
-from fastmlp.images.reading import in_one, read_source
+from fastmlp.images.reading import in_one, only_rows, read_source
 from fastmlp.images.sources.source import Source, nothing_in
 from fastmlp.images.verdicts import ClassifyOptions, Verdicts
 from fastmlp.literals import AnyExtractor, Method, OnError
@@ -83,9 +83,11 @@ def extract_features(
     paths, features, errors, *_ = read_source(source, extractor, threads, chosen, executor)
     if not paths and isinstance(source, str | os.PathLike):
         raise nothing_in(source, chosen)
+    if not any(errors):
+        return Features(paths, features, [])
     return Features(
         [path for path, error in zip(paths, errors, strict=True) if error is None],
-        features[[error is None for error in errors]],
+        only_rows(features, np.array([error is None for error in errors])),
         [(path, error) for path, error in zip(paths, errors, strict=True) if error is not None],
     )
 

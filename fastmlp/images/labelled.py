@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -220,7 +221,9 @@ class _Images(NamedTuple):
 def _read(listing: _Listing, extractor: GivenExtractor, workers: int | Engine, formats: Sequence[FormatName]) -> _Images:
     features, parts = read_listed([chunk for _, chunk in listing.chunks], extractor, workers, formats)
     images = _Images([], features, [], [], {}, Counter())
-    for (lead, chunk), part in zip(listing.chunks, parts, strict=True):
+    parts.reverse()
+    for lead, chunk in listing.chunks:
+        part = parts.pop()  # its names become others, and are not kept beside them
         images.paths.extend((lead + path).removeprefix(listing.base) for path in part.paths)
         images.errors.extend(part.errors)
         images.skipped[lead[:-1]] += part.skipped
@@ -234,7 +237,7 @@ def _read(listing: _Listing, extractor: GivenExtractor, workers: int | Engine, f
 
 def _images_in_classes(folder: str, listing: _Listing, images: _Images, formats: Sequence[FormatName]) -> LabelledImages:
     """Images that lie in a folder for each class, class by class."""
-    own = [path.partition("/")[0] for path in images.paths]
+    own = [sys.intern(path.partition("/")[0]) for path in images.paths]  # a name for each class, not for each image
     paths, errors, features = images.paths, images.errors, images.features
     if own != sorted(own):  # as "a-b/" comes before "a/"
         order = sorted(range(len(own)), key=own.__getitem__)

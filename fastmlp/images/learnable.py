@@ -14,6 +14,7 @@ from fastmlp.images.content import ImageError
 from fastmlp.images.extractors import GivenExtractor
 from fastmlp.images.image_formats import ALL
 from fastmlp.images.labelled import LabelledImages, labelled_images
+from fastmlp.images.reading import only_rows
 from fastmlp.images.samples import rows_or_errors
 from fastmlp.images.sources.source import can_name_a_file
 from fastmlp.literals import FormatName, OnError
@@ -176,7 +177,7 @@ def _only(data: LabelledImages, kept: NDArray[np.bool_]) -> LabelledImages:
         return data
     paths = [data.paths[row] for row in np.flatnonzero(kept).tolist()]
     names = data.labels[kept]
-    return data._replace(paths=paths, features=data.features[kept], labels=names, errors=[None] * len(paths))
+    return data._replace(paths=paths, features=only_rows(data.features, kept), labels=names, errors=[None] * len(paths))
 
 
 def _check_names(names: NDArray[Any]) -> None:

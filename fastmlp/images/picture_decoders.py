@@ -113,15 +113,6 @@ DECODERS = {
 }
 
 
-def upright(levels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """The picture as it is to be seen; the orientation tells where its first row and its first column belong."""
-    if orientation >= 5:  # left, right, right, left; and there the top, top, bottom, bottom
-        levels, orientation = levels.T, {5: 1, 6: 2, 7: 3, 8: 4}[orientation]
-    rows = slice(None, None, -1 if orientation in (3, 4) else 1)
-    columns = slice(None, None, -1 if orientation in (2, 3) else 1)
-    return np.ascontiguousarray(levels[rows, columns])
-
-
 class _Watched(io.BytesIO):
     """Bytes that Pillow's decoders in Python read; a CancelledError once nobody waits for the picture."""
 

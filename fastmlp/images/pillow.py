@@ -14,10 +14,10 @@ from PIL import Image
 from fastmlp import checks
 from fastmlp.images.content import Content, ImageError, NoImageError, content_of_bytes, content_of_file, not_read
 from fastmlp.images.image_formats import ALL, HEAD, chosen_formats, image_format_of, wanted
-from fastmlp.images.picture_decoders import DECODERS, Decoder, upright
+from fastmlp.images.picture_decoders import DECODERS, Decoder
 from fastmlp.images.picture_headers import PictureHeader
 from fastmlp.images.png_pictures import bytes_of_png, decode_png
-from fastmlp.images.tiff_fields import BeyondError
+from fastmlp.images.tiff_fields import BeyondError, upright
 from fastmlp.literals import FormatName
 from fastmlp.threads import Stop
 from fastmlp.writing import StrPath
@@ -38,11 +38,12 @@ def read_image(
     """Read an image as gray levels.
 
     Colours become luma, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), rounded as Pillow does; of a JPEG it is the luma that it
-    stores. What is transparent, be it by an alpha channel, by the alpha of palette entries, or as the one transparent colour of an
-    image, is first composited on white. Of 16-bit samples the high byte counts. Of an animation it is the picture that a viewer
-    without animation shows, of a TIFF the first page. How a JPEG, TIFF or WebP is to be turned, as EXIF tells, is obeyed. Gamma and
-    colour profiles are left aside. Damage beside the picture of a PNG, to a text or at the end of the file, does not lose it;
-    damage within the picture is an error, and a part of a picture is none, whatever `PIL.ImageFile.LOAD_TRUNCATED_IMAGES` says.
+    stores. What is transparent, be it by an alpha channel, by the alpha of palette entries, or as the one transparent colour of
+    an image, is first composited on white. Of 16-bit samples the high byte counts. Of an animation it is the picture that a
+    viewer without animation shows, of a TIFF the first page. How a JPEG, PNG, TIFF or WebP is to be turned, as EXIF tells, is
+    obeyed. Gamma and colour profiles are left aside. Damage beside the picture of a PNG, to a text or at the end of the file,
+    does not lose it; damage within the picture is an error, and a part of a picture is none, whatever
+    `PIL.ImageFile.LOAD_TRUNCATED_IMAGES` says.
 
     Parameters
     ----------

@@ -25,6 +25,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from fastmlp.images.content import Content, ImageError, NoImageError, end_if, not_read
+from fastmlp.images.tiff_fields import orientation_in, upright
 from fastmlp.threads import Stop
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -44,7 +45,7 @@ NO_MEMORY = -9  # as Pillow's decoders tell it
 
 
 def decode_png(content: Content, max_pixels: int, stop: Stop | None = None) -> NDArray[np.uint8]:
-    """The gray levels (H, W) of a PNG file; a CancelledError ends it soon once `stop` is set."""
+    """The gray levels (H, W) of a PNG file, turned as its EXIF tells; a CancelledError ends it soon once `stop` is set."""
     name, has_end = content.name, False
     try:
         header = _header(content, max_pixels)
@@ -55,7 +56,7 @@ def decode_png(content: Content, max_pixels: int, stop: Stop | None = None) -> N
     try:
         picture = _picture(header, data, stop)
         has_end = picture.has_end
-        return _gray_levels(picture, stop)
+        return upright(_gray_levels(picture, stop), orientation_in(picture.exif))
     except (ImageError, CancelledError):
         raise
     except MemoryError as error:
@@ -121,20 +122,23 @@ class _Picture(NamedTuple):
     stream: memoryview  # the contents of the IDAT chunks
     has_end: bool  # whether there was an IEND chunk
     transparent: bytes  # the one transparent colour, as the tRNS chunk of an image without a palette holds it
+    exif: bytes  # of the last eXIf chunk, before the picture or behind it
 
 
 def _picture(header: _Header, data: bytes, stop: Stop | None) -> _Picture:
     """The picture that the chunks of a file hold; an EOFError where one is missing."""
-    kind, head, stream, transparent = b"", bytearray(data[:HEAD]), bytearray(), b""
+    kind, head, stream, transparent, exif = b"", bytearray(data[:HEAD]), bytearray(), b"", b""
     for kind, chunk in _chunks(data, FEW_CHUNKS + header.size // 64, stop):
         if kind == b"IDAT":
             stream += chunk[8:-4]
         elif kind == b"tRNS" and header.colour_type in (GRAY, TRUECOLOUR):
             transparent = bytes(chunk[8:-4])  # not for Pillow, which would compare it with samples scaled to 8 bits
+        elif kind == b"eXIf":
+            exif = bytes(chunk[8:-4])
         elif kind == b"tRNS" or (kind == b"PLTE" and not stream):
             head += chunk
     head += b"\0\0\0\0IDAT"
-    return _Picture(header, bytes(head), memoryview(stream), kind == b"IEND", transparent)
+    return _Picture(header, bytes(head), memoryview(stream), kind == b"IEND", transparent, exif)
 
 
 def _chunks(data: bytes, most: int, stop: Stop | None) -> Iterator[tuple[bytes, memoryview]]:

@@ -27,7 +27,7 @@ from fastmlp.images.pillow import MAX_PIXELS, decode, read_bytes
 from fastmlp.images.sharing_out import each_chunk
 from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
 from fastmlp.images.sources.archives import members
-from fastmlp.images.sources.chunk import SLOW, Chunk, Failure
+from fastmlp.images.sources.chunk import LARGEST_CHUNK, SLOW, Chunk, Failure
 from fastmlp.images.sources.fetching import Fetched, content_at, fetched
 from fastmlp.images.sources.remote import is_remote_folder
 from fastmlp.images.sources.remote_file import RemoteFile
@@ -223,6 +223,17 @@ def _put(
             return chosen.put(features, rows, part.features, full_name(chunk, part.paths[part.errors.index(None)]))
         features[rows] = np.nan
     return features
+
+
+def only_rows(features: NDArray[Any], kept: NDArray[np.bool_]) -> NDArray[Any]:
+    """The rows that are kept, in the memory of all, whose own rows are lost: there may be none for a copy."""
+    if kept.all():
+        return features
+    rows = np.flatnonzero(kept)
+    for first in range(0, len(rows), LARGEST_CHUNK):
+        part = rows[first : first + LARGEST_CHUNK]
+        features[first : first + len(part)] = features[part]
+    return features[: len(rows)]
 
 
 def in_one(parts: Sequence[tuple[int, Sequence[int]]]) -> list[int]:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 SIZES = {
     1: 1,
     2: 1,
@@ -134,3 +137,12 @@ def orientation_in(exif: bytes) -> int:
     except (ValueError, BeyondError, struct.error):
         return 1
     return orientation if 1 <= orientation <= 8 else 1
+
+
+def upright(levels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """The picture as it is to be seen; the orientation tells where its first row and its first column belong."""
+    if orientation >= 5:  # left, right, right, left; and there the top, top, bottom, bottom
+        levels, orientation = levels.swapaxes(0, 1), {5: 1, 6: 2, 7: 3, 8: 4}[orientation]
+    rows = slice(None, None, -1 if orientation in (3, 4) else 1)
+    columns = slice(None, None, -1 if orientation in (2, 3) else 1)
+    return np.ascontiguousarray(levels[rows, columns])

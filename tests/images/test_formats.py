@@ -12,6 +12,7 @@ import numpy as np
 import PIL
 import pytest
 from PIL import Image, ImageFile, ImageOps, features
+from pngs import chunk
 
 import fastmlp
 from fastmlp.images import reading
@@ -19,7 +20,7 @@ from fastmlp.images.content import ImageError, content_of_bytes
 from fastmlp.images.image_formats import ALL, FORMATS, chosen_formats, image_format_of
 from fastmlp.images.picture_decoders import reduction
 from fastmlp.images.pillow import decode, read_image
-from fastmlp.images.reading import read_source
+from fastmlp.images.reading import read_compiled, read_source
 from fastmlp.images.sources.chunk import LONG_WORK
 from fastmlp.images.sources.source import Chunks
 
@@ -148,7 +149,7 @@ def test_the_table_tells_formats_by_their_first_bytes_alone():
 # -- how pictures lie --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_each_of_the_eight_orientations_is_obeyed(kind):
     if kind == "WEBP" and not features.check("webp"):
         pytest.skip("this Pillow knows no WebP")
@@ -159,6 +160,25 @@ def test_each_of_the_eight_orientations_is_obeyed(kind):
         gray = read_image(data)
         assert gray.shape == ((HEIGHT, WIDTH) if orientation < 5 else (WIDTH, HEIGHT))
         assert np.array_equal(gray, by_pillow(data))
+
+
+def exif_chunk(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+
+
+def test_exif_of_a_png_is_obeyed_wherever_it_stands_and_never_by_the_compiled_reader():
+    plain = saved(picture().convert("L"), "PNG")
+    before, behind = plain.index(b"IDAT") - 4, plain.index(b"IEND") - 4
+    assert read_compiled(plain) is not None
+    for orientation in range(1, 9):
+        for place in before, behind:
+            data = plain[:place] + exif_chunk(orientation) + plain[place:]
+            assert read_compiled(data) is None
+            assert np.array_equal(read_image(data), by_pillow(data))
+    several = plain[:before] + exif_chunk(3) + plain[before:behind] + exif_chunk(6) + plain[behind:]
+    assert np.array_equal(read_image(several), by_pillow(several)) and read_image(several).shape == (WIDTH, HEIGHT)
 
 
 def test_damaged_exif_leaves_a_picture_upright():

@@ -23,7 +23,7 @@ from fastmlp import classify_folder, train_folder
 from fastmlp.images.content import ImageError
 from fastmlp.images.extractors import EXTRACTORS, extract
 from fastmlp.images.pillow import read_image
-from fastmlp.images.reading import read_chunk
+from fastmlp.images.reading import only_rows, read_chunk
 from fastmlp.images.sources.archive_reading import open_archive, read_member
 from fastmlp.images.sources.archives import members
 from fastmlp.images.sources.chunk import LARGEST_CHUNK
@@ -374,3 +374,14 @@ def test_ctrl_c_ends_the_work_and_its_threads(tmp_path, classifier, threads):
     assert lines == [b"ready\n", b"batch\n", b"batch\n"]
     assert rest.splitlines()[-1] == b"interrupted True"
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("count", [1, 7, 2 * LARGEST_CHUNK + 3])
+def test_rows_that_are_kept_take_no_memory_of_their_own(count):
+    rng = np.random.default_rng(count)
+    for kept in (np.ones(count, bool), np.zeros(count, bool), rng.random(count) < 0.7):
+        features = rng.normal(size=(count, 3))
+        expected = features[kept]
+        found = only_rows(features, kept)
+        assert np.array_equal(found, expected)
+        assert not len(found) or np.shares_memory(found, features)

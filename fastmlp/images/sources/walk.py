@@ -1,7 +1,8 @@
 """The names of all files in a folder, and in the folders in it, in order, as chunks.
 
 A folder is listed by `os.scandir`, which says of each entry what it is; no file is asked for its status, but where a link stands
-for one.
+for one. One of many names is listed by compiled code, where the system has what that calls, and as long as there is nothing in it
+but files and folders.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp.images.content import PASSING
-from fastmlp.images.sources.chunk import LARGEST_CHUNK, LONG_WORK, Chunk, Failure, chunk_sizes, ends_of_slow, names_that_fit
+from fastmlp.images.sources.chunk import LONG_WORK, Chunk, Failure, chunk_sizes, ends_of_slow, names_that_fit
 from fastmlp.interrupts import raise_noted
+from fastmlp.kernels.images import entries
 from fastmlp.kernels.images.names import chosen_names, sorted_names
 
+LISTED_BY_PYTHON = 512  # entries at a time; a folder of more is one of many names
 SORTED_BY_PYTHON = 1 << 15  # bytes of names at most; nothing need be compiled for them
 SLASH = ord("/")
 
@@ -96,19 +99,26 @@ class Walk:
     def _sorted_listings(self, path: str, odd: dict[bytes, str]) -> Iterator[_Listing]:
         """One, or some at a time; of unsorted names none is kept, as they may be millions."""
         if self.ordered:
-            yield _Listing(_sorted(bytearray().join(self._listings(path, odd))))
+            yield _Listing(_sorted(self._whole(path, odd)))
         else:
-            for names in self._listings(path, odd):
+            for names in self._listings(path, odd, self.size):
                 yield _Listing(_sorted(bytearray(names)))
 
-    def _listings(self, path: str, odd: dict[bytes, str]) -> Iterator[bytes]:
-        """What a folder holds, some at a time: names, each ended by a zero byte."""
-        with os.scandir(path) as entries:
+    def _whole(self, path: str, odd: dict[bytes, str]) -> bytearray:
+        """What a folder holds: names, each ended by a zero byte."""
+        listings = self._listings(path, odd, LISTED_BY_PYTHON)
+        first, second = next(listings, b""), next(listings, b"")
+        compiled = listed_compiled(path) if second else None
+        return bytearray().join((first, second, *listings)) if compiled is None else compiled
+
+    def _listings(self, path: str, odd: dict[bytes, str], size: int) -> Iterator[bytes]:
+        """The same, so many entries at a time."""
+        with os.scandir(path) as found:
             entry: os.DirEntry[str] | None
             while True:
                 raise_noted()
                 names, entry = [], None
-                for entry in islice(entries, LARGEST_CHUNK if self.ordered else self.size):
+                for entry in islice(found, size):
                     name = entry.name if entry.is_file(follow_symlinks=False) else self._other(entry, odd)
                     if name[:1] not in (".", ""):
                         names.append(name)
@@ -199,6 +209,26 @@ class _Listing:
 
     def names(self, first: int, last: int) -> bytes:
         return bytes(self.blob[self.edges[first] : self.edges[last]])
+
+
+def listed_compiled(path: str) -> bytearray | None:
+    """The names of a folder's files and folders; None if that is not all there is in it, or if it cannot be listed so."""
+    if not entries.POSSIBLE:
+        return None
+    try:
+        folder = os.open(path, entries.FLAGS)
+    except OSError:
+        return None
+    try:
+        room, records = np.empty(entries.BLOCKS * entries.BLOCK, np.uint8), np.empty(entries.BLOCK, np.uint8)
+        parts, state = [], entries.MORE
+        while state == entries.MORE:
+            raise_noted()
+            size, state = entries.list_entries(room, records, folder)
+            parts.append(room[:size].tobytes())
+        return bytearray().join(parts) if state == entries.END else None
+    finally:
+        os.close(folder)
 
 
 def _sorted(names: bytearray) -> bytes | memoryview:

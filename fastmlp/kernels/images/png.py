@@ -21,6 +21,7 @@ RAW_BYTES = 1 << 22  # of its lines
 
 SIGNATURE = (0x89504E47, 0x0D0A1A0A)
 IHDR, PLTE, TRNS, IDAT, IEND = 0x49484452, 0x504C5445, 0x74524E53, 0x49444154, 0x49454E44
+EXIF = 0x65584966  # may tell that the picture is to be turned
 GRAY, TRUECOLOUR, PALETTE, GRAY_ALPHA, TRUECOLOUR_ALPHA = 0, 2, 3, 4, 6
 NONE, SUB, UP, AVERAGE, PAETH = range(5)
 SMALLEST = 8 + 25 + 13 + 12  # signature, header, an IDAT chunk, end
@@ -160,7 +161,7 @@ def _take_apart(stream, data, start, stop, max_pixels):
         elif kind == IHDR:
             if at != start + 8:
                 return _refused()
-        elif kind != IEND and not kind >> 29 & 1:  # a small first letter: may be passed over
+        elif kind == EXIF or (kind != IEND and not kind >> 29 & 1):  # a small first letter: may be passed over
             return _refused()
         at = end + 4
     if length > 0 or size == 0 or (colour_type == PALETTE and entries == 0):
