@@ -50,7 +50,7 @@ def extract_features(
     ----------
     source : path of a folder, of a tar or zip archive, or of one file; or an iterable of paths of files
         See `ImageClassifier.classify`.
-    extractor : {"ink", "pixels", "strokes", "gray"}
+    extractor : {"ink", "pixels", "strokes", "gray", "colour"}
         See fastmlp/images/extractors.py for what they are.
     threads : int, optional
         By default as many as there are cores. The results do not depend on it.
@@ -105,10 +105,11 @@ def train_folder(
         answer file is `name,1` or `name,0`, after an optional header `file_name,correct_answer`. Where there are answer
         files they decide, and the first one's order is the order of the samples. In an archive all of this may lie in
         one folder.
-    extractor : {"ink", "pixels", "strokes", "gray", "auto"}
+    extractor : {"ink", "pixels", "strokes", "gray", "colour", "auto"}
         See fastmlp/images/extractors.py for what they are. "auto" reads the images with each, trains a network by each without
         those that `validation`, a fraction, holds out, and takes the one of the highest accuracy on these; of equals that of the
-        smallest loss. The training itself follows, as if that one had been asked for; `on_epoch` hears of it alone.
+        smallest loss; "colour" only where some image is not gray. The training itself follows, as if that one had been asked for;
+        `on_epoch` hears of it alone.
     method : {"softmax", "one-vs-rest"}
         One network with an output for each class, or for each class a network with one output, trained towards 1 for
         the images of its class and 0 for all others.

@@ -98,7 +98,8 @@ def _read_open(
     opened: _OpenChunk, extractor: str, strict: bool, max_pixels: int, stop: Stop | None, formats: Sequence[FormatName]
 ) -> FeatureRows:
     chunk, paths, _ = opened
-    features = np.full((chunk.length, EXTRACTORS[extractor].size), np.nan)
+    size, channels = EXTRACTORS[extractor].size, EXTRACTORS[extractor].channels
+    features = np.full((chunk.length, size), np.nan)
     outcomes = np.full(chunk.length, files.REFUSED, np.uint8)
     seem_slow = len(SLOW.findall(chunk.names)) == chunk.length  # compiled code would open them in vain
     if "png" in formats and not seem_slow and (chunk.known >= FILES_BY_PILLOW or is_compiled(files.read_files)):
@@ -114,7 +115,8 @@ def _read_open(
         if errors[index] is None and index not in others:
             try:
                 with opened.content(index) as content:
-                    features[index] = extract([decode(content, max_pixels, stop, formats)], extractor)[0]
+                    image = decode(content, max_pixels, stop, formats, channels=channels)
+                features[index] = extract([image], extractor)[0]
             except ImageError as error:
                 errors[index], retry[index] = str(error), isinstance(error, RetryError)
                 if isinstance(error, NoImageError) and not strict:
@@ -287,12 +289,13 @@ def _in_memory(contents: Sequence[bytes | None]) -> files.AtPlaces:
     return files.AtPlaces(-1, np.frombuffer(bytearray().join(filter(None, contents)), np.uint8), places)
 
 
-def read_compiled(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8] | None:
-    """The gray levels (H, W) that the compiled reader makes of a file's contents; None where it leaves the answer to Pillow."""
-    features, outcomes, scratch = np.empty((1, EXTRACTORS["ink"].size)), np.empty(1, np.uint8), files.file_scratch()
-    code, pixels = EXTRACTORS["ink"].code, min(max_pixels, png.PIXELS)
-    files.read_files(features, outcomes, scratch, NEVER, NO_FOLDER, _in_memory([data]), code, pixels)
+def read_compiled(data: bytes, max_pixels: int = MAX_PIXELS, colour: bool = False) -> NDArray[np.uint8] | None:
+    """What read_image gives of a file's contents, by the compiled reader; None where it leaves the answer to Pillow."""
+    extractor, scratch = EXTRACTORS["colour" if colour else "ink"], files.file_scratch()
+    features, outcomes, pixels = np.empty((1, extractor.size)), np.empty(1, np.uint8), min(max_pixels, png.PIXELS)
+    files.read_files(features, outcomes, scratch, NEVER, NO_FOLDER, _in_memory([data]), extractor.code, pixels)
     if outcomes[0] != files.READ:
         return None
     height, width = scratch.shape
-    return scratch.png.gray[: height * width].reshape(height, width)
+    planes = scratch.png.gray[: extractor.channels * height * width].reshape(extractor.channels, height, width)
+    return np.ascontiguousarray(np.moveaxis(planes, 0, 2)) if colour else planes[0]

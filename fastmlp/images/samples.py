@@ -1,4 +1,4 @@
-"""Images as callers hold them, one by one: paths of files or gray levels, to rows of features."""
+"""Images as callers hold them, one by one: paths of files or pixels, to rows of features."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def features_of(
 ) -> NDArray[np.float64]:
     """The features (n, size) of n images.
 
-    X holds paths, (n,) or (n, 1), or gray levels (H, W) each. A file that cannot be read is an ImageError if strict, else a row
-    of NaN.
+    X holds paths, (n,) or (n, 1), or gray levels (H, W) each, or colours (H, W, 3). A file that cannot be read is an ImageError
+    if strict, else a row of NaN.
     """
     features, errors = _rows_of(X, extractor, threads, formats)
     for error in filter(None, errors if strict else ()):
@@ -65,9 +65,9 @@ def rows_or_errors(
     """The same; and why each file cannot be read, in which case its row is NaN."""
     if not holds_features(X):
         return _rows_of(X, extractor, threads, formats)
-    size = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)].size
-    if np.shape(X)[1] != size:
-        expected = f"paths of image files, images (H, W) of uint8 gray levels, or rows of {size} features for {extractor!r}"
+    known = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)]
+    if np.shape(X)[1] != known.size:
+        expected = f"paths of image files, images {known.images}, or rows of {known.size} features for {extractor!r}"
         raise ValueError(f"X must hold {expected}; got an array {np.shape(X)}")
     rows = arrays.matrix("X", X)
     return rows, [None] * len(rows)

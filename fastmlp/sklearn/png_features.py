@@ -24,8 +24,8 @@ class PNGFeatures(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    extractor : {"ink", "pixels", "strokes", "gray"}
-        3, 256 or 324 features for each image; fastmlp/images/extractors.py says what they are.
+    extractor : {"ink", "pixels", "strokes", "gray", "colour"}
+        3, 256, 324 or 972 features for each image; fastmlp/images/extractors.py says what they are.
     errors : {"raise", "nan"}
         Whether a file that cannot be read is an ImageError that names it, or a row of NaN, for an imputer or an estimator that
         takes them.
@@ -65,13 +65,13 @@ class PNGFeatures(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : (n,) or (n, 1) paths; or n images (H, W) of uint8 gray levels, whose sizes may differ
+        X : (n,) or (n, 1) paths; or n images (H, W) of uint8 gray levels, or for "colour" (H, W, 3), whose sizes may differ
             Lists, arrays or data frames. For all files of a folder see `fastmlp.extract_features`.
 
         Returns
         -------
         (n, size) float64 array
-            In the order of X; size is 3 for "ink", 256 for "pixels", and 324 for "strokes" and "gray".
+            In the order of X; size is 3 for "ink", 256 for "pixels", 324 for "strokes" and "gray", and 972 for "colour".
 
         Raises
         ------
