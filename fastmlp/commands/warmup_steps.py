@@ -91,7 +91,7 @@ def _many(dtype: str) -> None:
 
 
 def _folders() -> None:
-    for extractor in EXTRACTORS:
+    for extractor in EXTRACTORS.values():
         extract([np.zeros((16, 16), np.uint8)], extractor)
     reading.read_compiled(b"")
     names = np.frombuffer(bytearray(b"b\0a\0"), np.uint8)

@@ -90,10 +90,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import arrays, checks
+from fastmlp.images.own_extractor import OwnExtractor, function_name
 from fastmlp.kernels.images.features import COLOUR, GRAY, INK, PIXELS, STROKES, feature_scratch, ink_features, pixel_features
 from fastmlp.kernels.images.gray import gray_features
 from fastmlp.kernels.images.strokes import stroke_features
-from fastmlp.literals import ExtractorName
+from fastmlp.literals import AnyExtractor, ExtractorName
 
 
 @dataclass(frozen=True)
@@ -112,11 +113,6 @@ class Extractor:
         """The names of the features, as they head a CSV file."""
         return [f"feature{number}" for number in range(1, self.size + 1)]
 
-    @property
-    def images(self) -> str:
-        """What arrays of images it takes."""
-        return "(H, W) of uint8 gray levels" if self.channels == 1 else "(H, W, 3) of uint8 colours, or (H, W) of gray levels"
-
 
 EXTRACTORS = {
     "ink": Extractor("ink", 3, INK, ink_features),
@@ -126,17 +122,40 @@ EXTRACTORS = {
     "colour": Extractor("colour", 972, COLOUR, gray_features, channels=3),
 }
 DEFAULT_EXTRACTOR: ExtractorName = "strokes"  # to classify by
+GivenExtractor = AnyExtractor | Extractor | OwnExtractor
 
 
-def extract(images: Iterable[NDArray[np.uint8]], extractor: str = "ink", name: str = "images") -> NDArray[np.float64]:
+def extractor_of(given: Any) -> Extractor | OwnExtractor:
+    """The extractor of that name, or a function as one; a ValueError for anything else."""
+    if isinstance(given, Extractor | OwnExtractor):
+        return given
+    return OwnExtractor(given) if callable(given) else EXTRACTORS[checks.one_of("extractor", given, EXTRACTORS)]
+
+
+def images_of(extractor: Extractor | OwnExtractor) -> str:
+    """What arrays of images it takes."""
+    return "(H, W) of uint8 gray levels" if extractor.channels == 1 else "(H, W, 3) of uint8 colours, or (H, W) of gray levels"
+
+
+def of_size(given: AnyExtractor, size: int) -> GivenExtractor:
+    """The same, but a function is to give so many numbers of each image."""
+    return OwnExtractor(given, size) if callable(given) else given
+
+
+def extractor_name(given: AnyExtractor) -> str:
+    """What it is called: a function by its module and its name in there."""
+    return given if isinstance(given, str) else function_name(given)
+
+
+def extract(images: Iterable[NDArray[np.uint8]], extractor: GivenExtractor = "ink", name: str = "images") -> NDArray[np.float64]:
     """Extract the features of images.
 
     Parameters
     ----------
     images : iterable of (H, W) uint8 arrays, and for "colour" also of (H, W, 3)
         Gray levels, or those of red, green and blue, from 0 to 255. The sizes may differ.
-    extractor : {"ink", "pixels", "strokes", "gray", "colour"}
-        What to extract; the text at the head of this file defines them.
+    extractor : {"ink", "pixels", "strokes", "gray", "colour"} or function
+        What to extract; the text at the head of this file defines them. A function is given a copy of each image.
     name : str
         What the images are called in messages.
 
@@ -148,10 +167,13 @@ def extract(images: Iterable[NDArray[np.uint8]], extractor: str = "ink", name: s
     Raises
     ------
     ValueError
-        If an image is no such array, or is empty, or no extractor has that name.
+        If an image is no such array, or is empty, or no extractor has that name; if a function gives
+        something else than a vector of finite numbers, or not as many as of the first image.
     """
-    chosen = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)]
+    chosen = extractor_of(extractor)
     checked = [_planes(f"{name}[{index}]", image, chosen) for index, image in enumerate(images)]
+    if isinstance(chosen, OwnExtractor):
+        return chosen.features([image[0] for image in checked], name)
     features = np.empty((len(checked), chosen.size))
     scratch = feature_scratch(max((image[0].size for image in checked), default=0))
     for row, image in zip(features, checked, strict=True):
@@ -159,13 +181,13 @@ def extract(images: Iterable[NDArray[np.uint8]], extractor: str = "ink", name: s
     return features
 
 
-def _planes(name: str, value: Any, extractor: Extractor) -> NDArray[np.uint8]:
+def _planes(name: str, value: Any, extractor: Extractor | OwnExtractor) -> NDArray[np.uint8]:
     """The image as (channels, H, W), in the one kind of array that the kernels are compiled for."""
     image = np.asarray(value)
     is_gray, is_coloured = image.ndim == 2, image.ndim == 3 and image.shape[2] == 3
     if image.dtype != np.uint8 or image.size == 0 or not (is_gray or (is_coloured and extractor.channels == 3)):
         hint = "; extractor='colour' takes colours" if is_coloured and extractor.channels == 1 else ""
-        raise ValueError(f"{name} must be an array {extractor.images}; got {image.dtype} {image.shape}{hint}")
+        raise ValueError(f"{name} must be an array {images_of(extractor)}; got {image.dtype} {image.shape}{hint}")
     planes = np.moveaxis(image, 2, 0) if is_coloured else image[np.newaxis]
     planes = planes if len(planes) == extractor.channels else planes.repeat(extractor.channels, axis=0)
     return arrays.unlocked(np.ascontiguousarray(planes))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fastmlp import checks
 from fastmlp.images.content import ImageError
-from fastmlp.images.extractors import DEFAULT_EXTRACTOR, EXTRACTORS
+from fastmlp.images.extractors import DEFAULT_EXTRACTOR, GivenExtractor, extractor_of
 from fastmlp.images.image_formats import ALL, SUFFIXES, wanted
 from fastmlp.images.reading import read_listed
 from fastmlp.images.sources.archive_reading import open_archive, read_member
@@ -53,12 +53,6 @@ class LabelledImages(NamedTuple):
     hidden: Sequence[str] = ()
     """Folders whose names say that they are no classes."""
 
-    def readable(self) -> LabelledImages:
-        """Without the images that cannot be read."""
-        fine = [error is None for error in self.errors]
-        paths = [path for path, kept in zip(self.paths, fine, strict=True) if kept]
-        return self._replace(paths=paths, features=self.features[fine], labels=self.labels[fine], errors=[None] * len(paths))
-
     def counts(self) -> dict[Any, int]:
         """How many images there are of each class."""
         classes, counts = np.unique(self.labels, return_counts=True)
@@ -67,7 +61,7 @@ class LabelledImages(NamedTuple):
 
 def labelled_images(
     folder: StrPath,
-    extractor: str = DEFAULT_EXTRACTOR,
+    extractor: GivenExtractor = DEFAULT_EXTRACTOR,
     threads: int | None = None,
     fewest: int = 2,
     strict: bool = True,
@@ -93,14 +87,14 @@ def labelled_images(
     FileNotFoundError, NotADirectoryError, ImageError, ValueError
         As `train_folder` does for the folder and the extractor.
     """
-    checks.one_of("extractor", extractor, EXTRACTORS)
+    chosen = extractor_of(extractor)
     path = os.fsdecode(checks.path("folder", folder))
     if not os.path.exists(path):
         raise FileNotFoundError(f"{path} does not exist")
     listing = _listed_archive(path) if os.path.isfile(path) else _listed_folder(path)
     if not listing.answers and not listing.classes:
         raise ValueError(f"{path} has neither a folder for each class nor answer files (correct-outputs-<class>.txt)")
-    images = _read(path, listing, extractor, threads, formats)
+    images = _read(path, listing, chosen, threads, formats)
     for error in filter(None, (*images.errors, *images.misnamed.values()) if strict else ()):
         raise ImageError(error)
     data = (_answered_images if listing.answers else _images_in_classes)(path, listing, images, formats)
@@ -209,7 +203,7 @@ class _Images(NamedTuple):
     """How many things of each class were no files at all, where that is known."""
 
 
-def _read(folder: str, listing: _Listing, extractor: str, threads: int | None, formats: Sequence[FormatName]) -> _Images:
+def _read(folder: str, listing: _Listing, extractor: GivenExtractor, threads: int | None, formats: Sequence[FormatName]) -> _Images:
     features, parts = read_listed([chunk for _, chunk in listing.chunks], extractor, threads, formats)
     images = _Images([], features, [], [], {}, Counter())
     for (lead, chunk), part in zip(listing.chunks, parts, strict=True):

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from fastmlp import checks
 from fastmlp.images.content import Content, ImageError, NoImageError, RetryError, content_of_file, end_if, not_read
-from fastmlp.images.extractors import EXTRACTORS, extract
+from fastmlp.images.extractors import EXTRACTORS, Extractor, GivenExtractor, extract, extractor_of
 from fastmlp.images.image_formats import ALL, HEAD, SUFFIXES, image_format_of
+from fastmlp.images.own_extractor import OwnExtractor
 from fastmlp.images.pillow import MAX_PIXELS, decode, read_bytes
 from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
 from fastmlp.images.sources.archives import members
@@ -57,7 +58,7 @@ class FeatureRows(NamedTuple):
 
 def read_chunk(
     chunk: Chunk,
-    extractor: str,
+    extractor: GivenExtractor,
     strict: bool,
     max_pixels: int,
     stop: Stop | None = None,
@@ -88,22 +89,31 @@ class _OpenChunk(NamedTuple):
     archive: OpenArchive | None  # that they are in
 
     def content(self, index: int) -> AbstractContextManager[Content]:
-        place, path = self.chunk.place, self.paths[index]
+        name = _full_name(self.chunk, self.paths[index])
         if self.archive is None or self.chunk.members is None:
-            return content_of_file(os.path.join(place, path))
-        return nullcontext(self.archive.content(self.chunk.members[index], f"{place}: {path}"))
+            return content_of_file(name)
+        return nullcontext(self.archive.content(self.chunk.members[index], name))
+
+
+def _full_name(chunk: Chunk, path: str) -> str:
+    """What messages call a file of a chunk."""
+    return os.path.join(chunk.place, path) if chunk.members is None else f"{chunk.place}: {path}"
 
 
 def _read_open(
-    opened: _OpenChunk, extractor: str, strict: bool, max_pixels: int, stop: Stop | None, formats: Sequence[FormatName]
+    opened: _OpenChunk, extractor: GivenExtractor, strict: bool, max_pixels: int, stop: Stop | None, formats: Sequence[FormatName]
 ) -> FeatureRows:
     chunk, paths, _ = opened
-    size, channels = EXTRACTORS[extractor].size, EXTRACTORS[extractor].channels
-    features = np.full((chunk.length, size), np.nan)
+    chosen = extractor_of(extractor)
+    features = np.full((chunk.length, chosen.size), np.nan)
     outcomes = np.full(chunk.length, files.REFUSED, np.uint8)
     seem_slow = len(SLOW.findall(chunk.names)) == chunk.length  # compiled code would open them in vain
+    scratch = None  # where one's own extractor is given what the compiled reader makes of files
     if "png" in formats and not seem_slow and (chunk.known >= FILES_BY_PILLOW or is_compiled(files.read_files)):
-        _read_compiled(features, outcomes, opened, extractor, max_pixels, stop)
+        if isinstance(chosen, Extractor):
+            _read_compiled(features, outcomes, opened, chosen, max_pixels, stop)
+        else:
+            scratch = files.file_scratch()
     errors: list[str | None] = [None] * chunk.length
     retry = np.zeros(chunk.length, bool)
     for failure in chunk.failed:
@@ -115,12 +125,18 @@ def _read_open(
         if errors[index] is None and index not in others:
             try:
                 with opened.content(index) as content:
-                    image = decode(content, max_pixels, stop, formats, channels=channels)
-                features[index] = extract([image], extractor)[0]
+                    image = None if scratch is None else _levels_by_compiled(content, max_pixels, scratch)
+                    image = decode(content, max_pixels, stop, formats, channels=chosen.channels) if image is None else image
             except ImageError as error:
                 errors[index], retry[index] = str(error), isinstance(error, RetryError)
                 if isinstance(error, NoImageError) and not strict:
                     others.add(index)
+                continue
+            if isinstance(chosen, OwnExtractor):  # whose errors are no damage of the file
+                name = _full_name(chunk, paths[index])
+                features = chosen.put(features, index, chosen.vector(image, name), name)
+            else:
+                features[index] = extract([image], chosen)[0]
     left, passed = np.delete(np.arange(chunk.length), sorted(others)), [paths[k] for k in sorted(others)]
     again = np.flatnonzero(retry[left]).tolist()
     if not others:
@@ -129,19 +145,19 @@ def _read_open(
 
 
 def read_chunks(
-    source: Source, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL
+    source: Source, extractor: GivenExtractor, threads: int | None = None, formats: Sequence[FormatName] = ALL
 ) -> Iterator[FeatureRows]:
     """The features of a source, chunk by chunk."""
-    checks.one_of("extractor", extractor, EXTRACTORS)
-    read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS, formats=formats)
+    read = partial(read_chunk, extractor=extractor_of(extractor), strict=False, max_pixels=MAX_PIXELS, formats=formats)
     return InThreads(read, Chunks(source), thread_count(threads))
 
 
-def read_source(source: Source, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL) -> FeatureRows:
+def read_source(
+    source: Source, extractor: GivenExtractor, threads: int | None = None, formats: Sequence[FormatName] = ALL
+) -> FeatureRows:
     """The features of a source, in one."""
-    checks.one_of("extractor", extractor, EXTRACTORS)
-    workers = thread_count(threads)
-    features, parts = read_listed(list(Chunks(source)), extractor, workers, formats)
+    chosen, workers = extractor_of(extractor), thread_count(threads)
+    features, parts = read_listed(list(Chunks(source)), chosen, workers, formats)
     return FeatureRows(
         [path for part in parts for path in part.paths],
         features,
@@ -153,16 +169,21 @@ def read_source(source: Source, extractor: str, threads: int | None = None, form
 
 
 def read_listed(
-    chunks: Sequence[Chunk], extractor: str, threads: int | None, formats: Sequence[FormatName]
+    chunks: Sequence[Chunk], extractor: GivenExtractor, threads: int | None, formats: Sequence[FormatName]
 ) -> tuple[NDArray[np.float64], list[FeatureRows]]:
     """The features of all chunks in one array, which is told if the machine has no memory for it; and what came of each chunk."""
-    count, size = sum(chunk.length for chunk in chunks), EXTRACTORS[extractor].size
-    checks.enough_memory(f"the features of {count} images", count * size * np.dtype(np.float64).itemsize)
-    features, parts, first = np.empty((count, size)), [], 0
-    read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS, formats=formats)
-    for part in InThreads(read, (chunk._replace(known=count) for chunk in chunks), thread_count(threads)):
+    count, chosen = sum(chunk.length for chunk in chunks), extractor_of(extractor)
+    checks.enough_memory(f"the features of {count} images", count * chosen.size * np.dtype(np.float64).itemsize)
+    features, parts, first = np.empty((count, chosen.size)), [], 0
+    read = partial(read_chunk, extractor=chosen, strict=False, max_pixels=MAX_PIXELS, formats=formats)
+    rows = InThreads(read, (chunk._replace(known=count) for chunk in chunks), thread_count(threads))
+    for chunk, part in zip(chunks, rows, strict=True):
         last = first + len(part.paths)
-        features[first:last] = part.features
+        if part.features.shape[1] == features.shape[1]:
+            features[first:last] = part.features
+        elif isinstance(chosen, OwnExtractor) and part.features.shape[1]:  # or none of its images could be read
+            name = _full_name(chunk, part.paths[part.errors.index(None)])
+            features = chosen.put(features, slice(first, last), part.features, name)
         parts.append(part._replace(features=features[first:last]))
         first = last
     return features[:first], parts
@@ -201,13 +222,13 @@ def _read_compiled(
     features: NDArray[np.float64],
     outcomes: NDArray[np.uint8],
     opened: _OpenChunk,
-    extractor: str,
+    extractor: Extractor,
     max_pixels: int,
     stop: Stop | None,
 ) -> None:
     """Fills the rows of features that the compiled reader knows, and the outcomes."""
     chunk, _, archive = opened
-    code, scratch, flag = EXTRACTORS[extractor].code, files.file_scratch(), NEVER if stop is None else stop.flag
+    code, scratch, flag = extractor.code, files.file_scratch(), NEVER if stop is None else stop.flag
     max_pixels = min(max_pixels, png.PIXELS)  # any integer becomes one that compiled code takes
     if not files.POSSIBLE:
         for first in range(0, chunk.length, IN_MEMORY):
@@ -289,9 +310,22 @@ def _in_memory(contents: Sequence[bytes | None]) -> files.AtPlaces:
     return files.AtPlaces(-1, np.frombuffer(bytearray().join(filter(None, contents)), np.uint8), places)
 
 
-def read_compiled(data: bytes, max_pixels: int = MAX_PIXELS, colour: bool = False) -> NDArray[np.uint8] | None:
-    """What read_image gives of a file's contents, by the compiled reader; None where it leaves the answer to Pillow."""
-    extractor, scratch = EXTRACTORS["colour" if colour else "ink"], files.file_scratch()
+def _levels_by_compiled(content: Content, max_pixels: int, scratch: files.FileScratch) -> NDArray[np.uint8] | None:
+    """The same of a file, in memory of their own."""
+    try:
+        data = content.first(min(content.size, png.FILE_BYTES))
+    except (OSError, MemoryError):
+        return None
+    levels = read_compiled(data, max_pixels, scratch)
+    return None if levels is None else levels.copy()
+
+
+def read_compiled(
+    data: bytes, max_pixels: int = MAX_PIXELS, scratch: files.FileScratch | None = None, *, colour: bool = False
+) -> NDArray[np.uint8] | None:
+    """What read_image gives of a file's contents, gray levels in the scratch, by the compiled reader; None where it leaves the
+    answer to Pillow."""
+    extractor, scratch = EXTRACTORS["colour" if colour else "ink"], scratch or files.file_scratch()
     features, outcomes, pixels = np.empty((1, extractor.size)), np.empty(1, np.uint8), min(max_pixels, png.PIXELS)
     files.read_files(features, outcomes, scratch, NEVER, NO_FOLDER, _in_memory([data]), extractor.code, pixels)
     if outcomes[0] != files.READ:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks
 from fastmlp.images.content import ImageError
-from fastmlp.images.extractors import EXTRACTORS, extract
+from fastmlp.images.extractors import GivenExtractor, extract, extractor_of, images_of
 from fastmlp.images.image_formats import ALL
 from fastmlp.images.reading import read_source
 from fastmlp.literals import FormatName
@@ -21,7 +21,7 @@ Images = ArrayLike | Sequence[StrPath] | Sequence[NDArray[np.uint8]]  # or rows 
 
 
 def features_of(
-    X: Any, extractor: str, *, threads: int | None = None, strict: bool = True, formats: Sequence[FormatName] = ALL
+    X: Any, extractor: GivenExtractor, *, threads: int | None = None, strict: bool = True, formats: Sequence[FormatName] = ALL
 ) -> NDArray[np.float64]:
     """The features (n, size) of n images.
 
@@ -35,7 +35,7 @@ def features_of(
 
 
 def _rows_of(
-    X: Any, extractor: str, threads: int | None, formats: Sequence[FormatName]
+    X: Any, extractor: GivenExtractor, threads: int | None, formats: Sequence[FormatName]
 ) -> tuple[NDArray[np.float64], list[str | None]]:
     """The features of n images, and why each file cannot be read, in which case its row is NaN."""
     images = X if isinstance(X, list | tuple) else np.asarray(X)
@@ -51,7 +51,9 @@ def _rows_of(
     return rows.features, rows.errors
 
 
-def feature_rows(X: Any, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL) -> NDArray[np.floating]:
+def feature_rows(
+    X: Any, extractor: GivenExtractor, threads: int | None = None, formats: Sequence[FormatName] = ALL
+) -> NDArray[np.floating]:
     """The same, but what is 2-D are numbers, (n, size): rows of features, which are given back."""
     features, errors = rows_or_errors(X, extractor, threads, formats)
     for error in filter(None, errors):
@@ -60,14 +62,14 @@ def feature_rows(X: Any, extractor: str, threads: int | None = None, formats: Se
 
 
 def rows_or_errors(
-    X: Any, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL
+    X: Any, extractor: GivenExtractor, threads: int | None = None, formats: Sequence[FormatName] = ALL
 ) -> tuple[NDArray[np.floating], list[str | None]]:
     """The same; and why each file cannot be read, in which case its row is NaN."""
     if not holds_features(X):
         return _rows_of(X, extractor, threads, formats)
-    known = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)]
-    if np.shape(X)[1] != known.size:
-        expected = f"paths of image files, images {known.images}, or rows of {known.size} features for {extractor!r}"
+    chosen = extractor_of(extractor)
+    if chosen.size not in (0, np.shape(X)[1]):
+        expected = f"paths of image files, images {images_of(chosen)}, or rows of {chosen.size} features for {chosen.name!r}"
         raise ValueError(f"X must hold {expected}; got an array {np.shape(X)}")
     rows = arrays.matrix("X", X)
     return rows, [None] * len(rows)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import os
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from heapq import nsmallest
 from operator import attrgetter
 from typing import IO, NamedTuple
@@ -24,7 +24,7 @@ from fastmlp.checks import shown
 from fastmlp.commands.classification.rows import RowFormat, as_written, decimals
 from fastmlp.commands.console import TEXT
 from fastmlp.images.classifier import ImageClassifier
-from fastmlp.images.extractors import EXTRACTORS, extract
+from fastmlp.images.extractors import extract, extractor_of
 from fastmlp.images.pillow import MAX_PIXELS, read_image
 from fastmlp.images.sources.chunk import Chosen
 from fastmlp.images.verdicts import Verdicts
@@ -143,7 +143,7 @@ class Samples:
         """A ValueError if the model says something else of these images, as far as they are still there, than their rows do."""
         for _, name, written in (*self._first, *self._least_certain):
             try:
-                image = read_image(read(name), max_pixels, reduced=True, colour=EXTRACTORS[model.extractor].channels == 3)
+                image = read_image(read(name), max_pixels, reduced=True, colour=extractor_of(model.extractor).channels == 3)
             except (OSError, ValueError):
                 continue
             scores = as_written(model.scores(extract([image], model.extractor))[0])
@@ -159,16 +159,20 @@ class Samples:
                 )
 
 
-def among(hashes: array[int]) -> Chosen:
-    """A function that says which of some paths have one of these 64-bit hashes.
+def among(hashes: array[int], folders: Sequence[str] = ()) -> Chosen:
+    """A function that says which of some paths have one of these 64-bit hashes, or lie in one of these folders.
 
     A million paths are 8 MB. That one of another million is taken for one of them has a chance of 1 to ten million.
     """
     known = np.asarray(hashes)
     known.sort()
+    beginnings = tuple(f"{folder}/" for folder in folders)
 
     def are_known(paths: list[str]) -> NDArray[np.bool_]:
         own = np.fromiter(map(hash, paths), np.int64, len(paths))
-        return np.searchsorted(known, own, "left") < np.searchsorted(known, own, "right")
+        found = np.searchsorted(known, own, "left") < np.searchsorted(known, own, "right")
+        if beginnings:
+            found |= np.fromiter((path.startswith(beginnings) for path in paths), bool, len(paths))
+        return found
 
     return are_known
