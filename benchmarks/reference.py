@@ -679,8 +679,23 @@ def levels_of(picture):
 
 def gray_features(gray):
     """Of 6 x 6 cells of the whole page, each one's gray and its gradients in eight directions; (324,)."""
+    return cell_features(page_levels(gray))
+
+
+def page_levels(gray):
+    """The mean levels of 24 x 24 cells of the whole page in steps of 1/64, with a border that repeats the outermost (26, 26)."""
     sums = parts(gray.shape[0]).T @ gray.astype(int) @ parts(gray.shape[1])
-    return cell_features(np.pad(64 * sums // gray.size, 1, mode="edge"))
+    return np.pad(64 * sums // gray.size, 1, mode="edge")
+
+
+def colour_features(image):
+    """The same of red, green and blue (H, W, 3), or of gray levels (H, W) three times; (972,).
+
+    The grays are relative to the lightest cell of all.
+    """
+    planes = [page_levels(plane) for plane in (np.moveaxis(image, 2, 0) if image.ndim == 3 else [image] * 3)]
+    lightest = max(gray_of_cells(levels).max() for levels in planes)
+    return np.concatenate([cell_features(levels, lightest) for levels in planes])
 
 
 def parts(pixels):
@@ -689,24 +704,38 @@ def parts(pixels):
     return np.maximum(0, np.minimum(pixel + 24, cell + pixels) - np.maximum(pixel, cell))
 
 
-def cell_features(levels):
-    """Gray and gradients in eight directions (Dalal and Triggs 2005) of 6 x 6 cells that overlap, of levels (26, 26); (324,)."""
-    middle = levels[1:-1, 1:-1]
+WITHIN = np.maximum(0, 8 - abs(2 * np.arange(24)[:, None] + 1 - 8 * np.arange(6) - 4))  # 1, 3, 5, 7, 7, 5, 3, 1, of each cell
+
+
+def gray_of_cells(levels):
+    return WITHIN.T @ levels[1:-1, 1:-1] @ WITHIN
+
+
+def cell_features(levels, lightest=0):
+    """Gray and gradients in eight directions (Dalal and Triggs 2005) of 6 x 6 cells that overlap, of levels (26, 26); (324,).
+
+    The gray is relative to that of the lightest cell, of these or of others.
+    """
     dx, dy = levels[1:-1, 2:] - levels[1:-1, :-2], levels[2:, 1:-1] - levels[:-2, 1:-1]
     # (dx, dy) as a sum of the next two of eight directions, (1, 0), (1, 1), (0, 1), ...; the others have no share.
     straight = [along - abs(beside) for along, beside in ((dx, dy), (dy, dx), (-dx, -dy), (-dy, -dx))]
     slanted = [np.minimum(one, other) for one, other in ((dx, dy), (-dx, dy), (-dx, -dy), (dx, -dy))]
     shares = np.maximum(0, [each for pair in zip(straight, slanted, strict=True) for each in pair])
-    within = np.maximum(0, 8 - abs(2 * np.arange(24)[:, None] + 1 - 8 * np.arange(6) - 4))  # 1, 3, 5, 7, 7, 5, 3, 1
-    gray, *sums = (within.T @ plane @ within for plane in (middle, *shares))
+    gray, sums = gray_of_cells(levels), [WITHIN.T @ plane @ WITHIN for plane in shares]
     strength = sum(sums)
     around = np.lib.stride_tricks.sliding_window_view(np.pad(strength, 1), (3, 3)).sum(axis=(2, 3))
     norm = 8 * around + strength.sum()
-    cells = [gray / max(gray.max(), 1), *(np.sqrt(8 * each / np.maximum(norm, 1)) for each in sums)]
+    cells = [gray / max(gray.max(), lightest, 1), *(np.sqrt(8 * each / np.maximum(norm, 1)) for each in sums)]
     return np.stack(cells, axis=-1).ravel()
 
 
-EXTRACTORS = {"ink": ink_features, "pixels": pixel_features, "strokes": stroke_features, "gray": gray_features}
+EXTRACTORS = {
+    "ink": ink_features,
+    "pixels": pixel_features,
+    "strokes": stroke_features,
+    "gray": gray_features,
+    "colour": colour_features,
+}
 
 
 def classify_files(paths, network, theta, classes):

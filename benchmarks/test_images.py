@@ -33,7 +33,7 @@ CELL = 28  # pixels of a drawing there
 
 
 @pytest.mark.parametrize("size", [16, 64])
-@pytest.mark.parametrize("extractor", ["ink", "pixels", "strokes", "gray"])
+@pytest.mark.parametrize("extractor", ["ink", "pixels", "strokes", "gray", "colour"])
 def test_features(versus, short, extractor, size):
     names = sorted((DATA / "train-images").glob("*.png"))
     images = [np.asarray(Image.open(name).convert("L").resize((size, size))) for name in names] * (1 if short else 10)

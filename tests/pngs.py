@@ -1,4 +1,4 @@
-"""PNG files written by hand, of every kind that the format knows, and the gray levels that reading them must give."""
+"""PNG files written by hand, of every kind that the format knows, and the levels that reading them must give."""
 
 import struct
 import zlib
@@ -55,8 +55,12 @@ def to_8_bits(samples, depth):
 
 def gray_of(colours, alpha=255):
     """Luma of red, green and blue (..., 3) on white, in the integers that Pillow uses."""
-    on_white = [(255 * (255 - alpha) + colours[..., channel] * alpha + 127) // 255 for channel in range(3)]
-    return (19595 * on_white[0] + 38470 * on_white[1] + 7471 * on_white[2] + 32768) >> 16
+    return (on_white(colours, alpha) @ (19595, 38470, 7471) + 32768) >> 16
+
+
+def on_white(colours, alpha=255):
+    alpha = np.asarray(alpha)[..., np.newaxis]
+    return (255 * (255 - alpha) + colours * alpha + 127) // 255
 
 
 def gray_png(gray):

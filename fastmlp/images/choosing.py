@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp import checks
@@ -16,7 +17,7 @@ from fastmlp.images.samples import holds_features
 from fastmlp.literals import AnyExtractor, ExtractorName, FormatName, OnError
 
 AUTO: Final = "auto"
-ORDER: tuple[ExtractorName, ...] = ("strokes", "gray", "pixels", "ink")  # the first of equals is taken
+ORDER: tuple[ExtractorName, ...] = ("strokes", "gray", "colour", "pixels", "ink")  # the first of equals is taken
 CHOICES: tuple[ExtractorName | Literal["auto"], ...] = (*ORDER, AUTO)
 OF_MANY = ("members", "halving", "ensemble", "refit", "keep_state", "on_epoch")  # options that only the training to come takes
 
@@ -72,6 +73,10 @@ def choose_extractor(
     best: tuple[tuple[float, float], ExtractorName, LabelledImages] | None = None
     for each in ORDER:
         data = read(each)
+        if each == "colour" and not _has_colours(data):
+            if tell is not None:
+                tell("extractor colour: all images are gray")
+            continue
         accuracy, loss = _measured_by(data, each, how)
         compared[each] = {"accuracy": accuracy, "loss": loss}
         if tell is not None:
@@ -83,6 +88,12 @@ def choose_extractor(
     if tell is not None:
         tell(f"extractor {choice.extractor} is taken: {choice.reason()}")
     return choice
+
+
+def _has_colours(data: LabelledImages) -> bool:
+    """Whether these features of images, those of red, of green and of blue, are of any that is not gray."""
+    red, green, blue = np.split(data.features, 3, axis=1)
+    return not (np.array_equal(red, green) and np.array_equal(red, blue))
 
 
 def _measured_by(data: LabelledImages, extractor: ExtractorName, options: dict[str, Any]) -> tuple[float, float]:

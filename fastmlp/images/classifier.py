@@ -62,7 +62,7 @@ class ImageClassifier(AsEstimator, Exportable):
     networks : tuple of MLP
         One for the method "softmax"; one for each class, in their order, for "one-vs-rest"; any number for "ensemble", each as
         that of "softmax".
-    extractor : {"ink", "pixels", "strokes", "gray"} or function
+    extractor : {"ink", "pixels", "strokes", "gray", "colour"} or function
         What was chosen, once a classifier of "auto" is fitted.
     method : {"ensemble", "one-vs-rest", "softmax"}
     made_with : dict
@@ -148,8 +148,8 @@ class ImageClassifier(AsEstimator, Exportable):
 
         Parameters
         ----------
-        X : n paths of image files, n images (H, W) of uint8 gray levels, (n, size) features, or the path of a folder or archive
-            As `train_folder` takes it.
+        X : n paths of image files, n images of uint8 levels, (n, size) features, or the path of a folder or archive
+            As `train_folder` takes it; images are (H, W), or for "colour" also (H, W, 3).
         y : (n,), optional
             Their labels: text, numbers or booleans. Those of a folder's images it tells itself.
         sample_weight : (n,), optional

@@ -1,8 +1,8 @@
 """Pixels to feature vectors: the extractors, by name.
 
-All extractors but ``gray`` start alike. The *ground* of an image is its most frequent gray level, the lightest one where several
-are equally frequent. A pixel is *ink* where its level differs from the ground by 64 or more, that is, by more than a
-quarter of the full range of 255. So dark on light, light on dark, and paper that is not quite white all work.
+All extractors but ``gray`` and ``colour`` start alike. The *ground* of an image is its most frequent gray level, the lightest
+one where several are equally frequent. A pixel is *ink* where its level differs from the ground by 64 or more, that is, by
+more than a quarter of the full range of 255. So dark on light, light on dark, and paper that is not quite white all work.
 
 ``ink``: 3 values
     An image of H rows and W columns is laid on a grid of 16 x 16 cells. Cell (i, j) holds the pixel rows from
@@ -73,6 +73,11 @@ quarter of the full range of 255. So dark on light, light on dark, and paper tha
       so that borders have none of their own; G and E leave these cells out. G of a black page is 0, and so are its values
 
     D * 576 is an exact integer sum, and so is every sum after it.
+
+``colour``: 972 values between 0 and 1
+    As ``gray``, for each of red, green and blue: 324 values of the one, then of the next. Only G is divided by its maximum over
+    all three, so that they tell of the colour of a page, and not of the strength of its light. An image of gray levels has three
+    equal colours.
 """
 
 from __future__ import annotations
@@ -86,7 +91,7 @@ from numpy.typing import NDArray
 
 from fastmlp import arrays, checks
 from fastmlp.images.own_extractor import OwnExtractor, function_name
-from fastmlp.kernels.images.features import GRAY, INK, PIXELS, STROKES, feature_scratch, ink_features, pixel_features
+from fastmlp.kernels.images.features import COLOUR, GRAY, INK, PIXELS, STROKES, feature_scratch, ink_features, pixel_features
 from fastmlp.kernels.images.gray import gray_features
 from fastmlp.kernels.images.strokes import stroke_features
 from fastmlp.literals import AnyExtractor, ExtractorName
@@ -100,6 +105,8 @@ class Extractor:
     size: int
     code: int
     kernel: Callable[..., None]
+    channels: int = 1
+    """How many levels of a pixel it sees: its gray, or its red, green and blue."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return extractor_of, (self.name,)  # compiled code is never sent
@@ -115,6 +122,7 @@ EXTRACTORS = {
     "pixels": Extractor("pixels", 256, PIXELS, pixel_features),
     "strokes": Extractor("strokes", 324, STROKES, stroke_features),
     "gray": Extractor("gray", 324, GRAY, gray_features),
+    "colour": Extractor("colour", 972, COLOUR, gray_features, channels=3),
 }
 DEFAULT_EXTRACTOR: ExtractorName = "strokes"  # to classify by
 GivenExtractor = AnyExtractor | Extractor | OwnExtractor
@@ -132,6 +140,11 @@ def feature_columns(size: int) -> list[str]:
     return [f"feature{number}" for number in range(1, size + 1)]
 
 
+def images_of(extractor: Extractor | OwnExtractor) -> str:
+    """What arrays of images it takes."""
+    return "(H, W) of uint8 gray levels" if extractor.channels == 1 else "(H, W, 3) of uint8 colours, or (H, W) of gray levels"
+
+
 def of_size(given: AnyExtractor, size: int) -> GivenExtractor:
     """The same, but a function is to give so many numbers of each image."""
     return OwnExtractor(given, size) if callable(given) else given
@@ -143,13 +156,13 @@ def extractor_name(given: AnyExtractor) -> str:
 
 
 def extract(images: Iterable[NDArray[np.uint8]], extractor: GivenExtractor = "ink", name: str = "images") -> NDArray[np.float64]:
-    """Extract the features of gray images.
+    """Extract the features of images.
 
     Parameters
     ----------
-    images : iterable of (H, W) uint8 arrays
-        Gray levels from 0, black, to 255, white. The sizes may differ.
-    extractor : {"ink", "pixels", "strokes", "gray"} or function
+    images : iterable of (H, W) uint8 arrays, and for "colour" also of (H, W, 3)
+        Gray levels, or those of red, green and blue, from 0 to 255. The sizes may differ.
+    extractor : {"ink", "pixels", "strokes", "gray", "colour"} or function
         What to extract; the text at the head of this file defines them. A function is given a copy of each image.
     name : str
         What the images are called in messages.
@@ -157,28 +170,32 @@ def extract(images: Iterable[NDArray[np.uint8]], extractor: GivenExtractor = "in
     Returns
     -------
     (n, size) float64 array
-        One row for each image; size is 3 for "ink", 256 for "pixels", and 324 for "strokes" and "gray".
+        One row for each image; size is 3 for "ink", 256 for "pixels", 324 for "strokes" and "gray", and 972 for "colour".
 
     Raises
     ------
     ValueError
-        If an image is not a two-dimensional uint8 array, or is empty, or no extractor has that name; if a function gives
+        If an image is no such array, or is empty, or no extractor has that name; if a function gives
         something else than a vector of finite numbers, or not as many as of the first image.
     """
     chosen = extractor_of(extractor)
-    checked = [_gray_image(f"{name}[{index}]", image) for index, image in enumerate(images)]
+    checked = [_planes(f"{name}[{index}]", image, chosen) for index, image in enumerate(images)]
     if isinstance(chosen, OwnExtractor):
-        return chosen.features(checked, name)
+        return chosen.features([image[0] for image in checked], name)
     features = np.empty((len(checked), chosen.size))
-    scratch = feature_scratch(max((image.size for image in checked), default=0))
+    scratch = feature_scratch(max((image[0].size for image in checked), default=0))
     for row, image in zip(features, checked, strict=True):
-        chosen.kernel(row, scratch, image.reshape(-1), *image.shape)
+        chosen.kernel(row, scratch, image.reshape(-1), *image.shape[1:])
     return features
 
 
-def _gray_image(name: str, value: Any) -> NDArray[np.uint8]:
-    """The image as the one kind of array that the kernels are compiled for."""
+def _planes(name: str, value: Any, extractor: Extractor | OwnExtractor) -> NDArray[np.uint8]:
+    """The image as (channels, H, W), in the one kind of array that the kernels are compiled for."""
     image = np.asarray(value)
-    if image.dtype != np.uint8 or image.ndim != 2 or image.size == 0:
-        raise ValueError(f"{name} must be an array (H, W) of uint8 gray levels; got {image.dtype} {image.shape}")
-    return arrays.unlocked(np.ascontiguousarray(image))
+    is_gray, is_coloured = image.ndim == 2, image.ndim == 3 and image.shape[2] == 3
+    if image.dtype != np.uint8 or image.size == 0 or not (is_gray or (is_coloured and extractor.channels == 3)):
+        hint = "; extractor='colour' takes colours" if is_coloured and extractor.channels == 1 else ""
+        raise ValueError(f"{name} must be an array {images_of(extractor)}; got {image.dtype} {image.shape}{hint}")
+    planes = np.moveaxis(image, 2, 0) if is_coloured else image[np.newaxis]
+    planes = planes if len(planes) == extractor.channels else planes.repeat(extractor.channels, axis=0)
+    return arrays.unlocked(np.ascontiguousarray(planes))

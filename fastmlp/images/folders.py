@@ -56,7 +56,7 @@ def extract_features(
         ~/.config/fsspec. A folder is listed folder by folder, each as a whole; of an archive only the listing and the members
         are read, by servers that give parts of files. Each thread has up to 64 MiB in memory, and of a large file only its
         beginning. What could not be had as the network failed can be tried again.
-    extractor : {"ink", "pixels", "strokes", "gray"} or function
+    extractor : {"ink", "pixels", "strokes", "gray", "colour"} or function
         See fastmlp/images/extractors.py for what they are, and `train_folder` for a function.
     threads : int, optional
         By default as many as there are cores. The results do not depend on it.
@@ -116,10 +116,11 @@ def train_folder(
         answer file is `name,1` or `name,0`, after an optional header `file_name,correct_answer`. Where there are answer
         files they decide, and the first one's order is the order of the samples. In an archive, and behind a URL, all of this
         may lie in one folder. Of URLs see `extract_features`.
-    extractor : {"ink", "pixels", "strokes", "gray", "auto"} or function
+    extractor : {"ink", "pixels", "strokes", "gray", "colour", "auto"} or function
         See fastmlp/images/extractors.py for what they are. "auto" reads the images with each, trains a network by each without
         those that `validation`, a fraction, holds out, and takes the one of the highest accuracy on these; of equals that of the
-        smallest loss. The training itself follows, as if that one had been asked for; `on_epoch` hears of it alone.
+        smallest loss; "colour" only where some image is not gray. The training itself follows, as if that one had been asked for;
+        `on_epoch` hears of it alone.
 
         A function of one's own is given the gray levels of an image, (H, W) uint8, in an array of its own, and gives a vector of
         finite numbers, as long for all images. It is called by the threads that read, several at a time; what it raises ends the

@@ -44,6 +44,8 @@ class OwnExtractor:
     function: ExtractorFunction
     size: int = 0
     """Of its vectors; 0 while nobody knows."""
+    channels: int = 1
+    """It sees gray levels."""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Pictures of the formats other than PNG to gray levels, by Pillow's decoders.
+"""Pictures of the formats other than PNG to gray levels or colours, by Pillow's decoders.
 
 They are called one by one, and not by the `load` of Pillow's images: that lets half a picture pass where the calling program has
 told it to, and refuses or warns of sizes as that program has set. Only the first picture of a file is decoded.
@@ -17,7 +17,7 @@ from PIL import Image
 from fastmlp.images import picture_headers as headers
 from fastmlp.images.content import end_if
 from fastmlp.images.picture_headers import PictureHeader
-from fastmlp.images.png_pictures import NO_MEMORY, gray_in_strips
+from fastmlp.images.png_pictures import MODES, NO_MEMORY, levels_in_strips
 from fastmlp.images.tiff_fields import BITS, PHOTOMETRIC, SAMPLES, orientation_in
 from fastmlp.threads import Stop
 
@@ -28,26 +28,27 @@ DIVIDED = {8: 4000, 4: 2000, 2: 480}
 MOST_SCANS = 200  # of a JPEG: each goes through the whole picture, however few bytes it has
 FED = 1 << 20  # bytes that a decoder is given at a time
 
-Decoded = tuple[NDArray[np.uint8], int]  # gray levels, and how they lie
+Decoded = tuple[NDArray[np.uint8], int]  # gray levels (H, W), or for 3 channels colours (H, W, 3), and how they lie
 
 
 class Decoder(NamedTuple):
     """How the pictures of a format are read."""
 
     header: Callable[[bytes], PictureHeader]
-    decode: Callable[[bytes, PictureHeader, bool, Stop | None], Decoded]
+    decode: Callable[[bytes, PictureHeader, bool, Stop | None, int], Decoded]
 
 
-def jpeg_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | None) -> Decoded:
-    """The luma of a JPEG, which it stores; only CMYK is converted. Its decoder can make 1, 4, 16 or 64 pixels one."""
+def jpeg_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | None, channels: int) -> Decoded:
+    """The luma of a JPEG, which it stores, or its colours; only CMYK is converted. Its decoder makes 1, 4, 16 or 64 pixels one."""
     octets = np.frombuffer(data, np.uint8)
     if np.count_nonzero(octets[np.flatnonzero(octets == 0xDA) - 1] == 0xFF) > MOST_SCANS:  # data.count takes five times as long
         raise ValueError(f"it has more than {MOST_SCANS} scans")
-    mode, raw_mode = ("CMYK", "CMYK;I") if header.details == 4 else ("L", "L")
+    wanted = "L" if header.details == 1 else MODES[channels]
+    mode, raw_mode = ("CMYK", "CMYK;I") if header.details == 4 else (wanted, wanted)
     scale = reduction(header.width, header.height) if reduced else 1
     image = Image.new(mode, (-(-header.width // scale), -(-header.height // scale)))
     _decode_tile(image, data, ("jpeg", (0, 0, *image.size), 0, (raw_mode, "")), stop, (scale, 0))
-    return gray_in_strips(image, stop), header.orientation
+    return levels_in_strips(image, stop, channels), header.orientation
 
 
 def reduction(width: int, height: int) -> int:
@@ -55,7 +56,7 @@ def reduction(width: int, height: int) -> int:
     return next((scale for scale, least in DIVIDED.items() if min(width, height) >= least), 1)
 
 
-def gif_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | None) -> Decoded:
+def gif_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | None, channels: int) -> Decoded:
     frame: headers.GifFrame = header.details
     image = Image.new("P", (header.width, header.height), frame.transparent or 0)
     image.putpalette(frame.palette or bytes(level for level in range(256) for _ in "RGB"))
@@ -63,10 +64,10 @@ def gif_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | N
         image.info["transparency"] = frame.transparent
     if image.width and frame.extents[2] > frame.extents[0] and frame.extents[3] > frame.extents[1]:
         _decode_tile(image, data, ("gif", frame.extents, frame.at, (frame.bits, frame.interlaced, -1)), stop)
-    return gray_in_strips(image, stop), 1
+    return levels_in_strips(image, stop, channels), 1
 
 
-def webp_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | None) -> Decoded:
+def webp_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | None, channels: int) -> Decoded:
     from PIL import _webp
 
     decoder = _webp.WebPAnimDecoder(data)
@@ -74,21 +75,21 @@ def webp_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | 
     if frame is None:
         raise ValueError("its picture cannot be decoded")
     image = Image.frombytes("RGBA" if mode == "RGBA" else "RGB", (header.width, header.height), frame[0], "raw", mode)
-    return gray_in_strips(image, stop), orientation_in(decoder.get_chunk("EXIF") or b"")
+    return levels_in_strips(image, stop, channels), orientation_in(decoder.get_chunk("EXIF") or b"")
 
 
-def bmp_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | None) -> Decoded:
+def bmp_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | None, channels: int) -> Decoded:
     from PIL.BmpImagePlugin import BmpImageFile
 
     image = BmpImageFile(io.BytesIO(data))
-    return gray_in_strips(_decoded_tiles(image, data, stop), stop), 1
+    return levels_in_strips(_decoded_tiles(image, data, stop), stop, channels), 1
 
 
-def ppm_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | None) -> Decoded:
-    return gray_in_strips(_decoded_tiles(header.details, data, stop), stop), 1
+def ppm_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | None, channels: int) -> Decoded:
+    return levels_in_strips(_decoded_tiles(header.details, data, stop), stop, channels), 1
 
 
-def tiff_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | None) -> Decoded:
+def tiff_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | None, channels: int) -> Decoded:
     from PIL.TiffImagePlugin import TiffImageFile
 
     page = header.details
@@ -97,7 +98,7 @@ def tiff_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | 
     bits, is_deep = page.number(BITS, 1), image.mode.startswith("I")
     if is_deep and bits < 16:
         image = image.point(lambda level: level * 2 ** (16 - bits))
-    levels = gray_in_strips(image, stop)
+    levels = levels_in_strips(image, stop, channels)
     if is_deep and page.number(PHOTOMETRIC, 1) == 0 and page.number(SAMPLES, 1) == 1:  # 0 is white, which Pillow leaves aside
         np.subtract(255, levels, levels)
     return levels, header.orientation

@@ -1,4 +1,4 @@
-"""Files <-> gray levels, by Pillow: what a file begins with tells its format, and that who decodes it."""
+"""Files <-> pixels, by Pillow: what a file begins with tells its format, and that who decodes it."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ def read_image(
     *,
     formats: str | Sequence[str] | None = None,
     reduced: bool = False,
+    colour: bool = False,
 ) -> NDArray[np.uint8]:
-    """Read an image as gray levels.
+    """Read an image as gray levels, or as colours.
 
-    Colours become luma, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), rounded as Pillow does; of a JPEG it is the luma that it
-    stores. What is transparent, be it by an alpha channel, by the alpha of palette entries, or as the one transparent colour of
-    an image, is first composited on white. Of 16-bit samples the high byte counts. Of an animation it is the picture that a
-    viewer without animation shows, of a TIFF the first page. How a JPEG, PNG, TIFF or WebP is to be turned, as EXIF tells, is
-    obeyed. Gamma and colour profiles are left aside. Damage beside the picture of a PNG, to a text or at the end of the file,
-    does not lose it; damage within the picture is an error, and a part of a picture is none, whatever
+    For gray levels colours become luma, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), rounded as Pillow does; of a JPEG it is the
+    luma that it stores. What is transparent, be it by an alpha channel, by the alpha of palette entries, or as the one
+    transparent colour of an image, is first composited on white. Of 16-bit samples the high byte counts. Of an animation it is
+    the picture that a viewer without animation shows, of a TIFF the first page. How a JPEG, PNG, TIFF or WebP is to be turned, as
+    EXIF tells, is obeyed. Gamma and colour profiles are left aside. Damage beside the picture of a PNG, to a text or at the end
+    of the file, does not lose it; damage within the picture is an error, and a part of a picture is none, whatever
     `PIL.ImageFile.LOAD_TRUNCATED_IMAGES` says.
 
     Parameters
@@ -56,10 +57,12 @@ def read_image(
     reduced : bool
         Whether a JPEG is decoded with half its sides where the shorter one has 480 pixels, with a quarter from 2000 on, and with an
         eighth from 4000 on. It takes less time, and is what classifiers see.
+    colour : bool
+        Whether red, green and blue are wanted; they are equal where the image is gray.
 
     Returns
     -------
-    (H, W) uint8 array
+    (H, W) or, for colours, (H, W, 3) uint8 array
         From 0, black, to 255, white.
 
     Raises
@@ -67,11 +70,11 @@ def read_image(
     ImageError
         If the file is missing, not a regular file, no such image, too large, truncated or damaged.
     """
-    chosen = chosen_formats(formats)
+    chosen, channels = chosen_formats(formats), 3 if colour else 1
     if isinstance(source, bytes):
-        return decode(content_of_bytes("the image", source), max_pixels, None, chosen, reduced)
+        return decode(content_of_bytes("the image", source), max_pixels, None, chosen, reduced, channels)
     with content_of_file(os.fsdecode(checks.path("source", source))) as content:
-        return decode(content, max_pixels, None, chosen, reduced)
+        return decode(content, max_pixels, None, chosen, reduced, channels)
 
 
 def decode(
@@ -80,15 +83,19 @@ def decode(
     stop: Stop | None = None,
     formats: Sequence[FormatName] = ALL,
     reduced: bool = True,
+    channels: int = 1,
 ) -> NDArray[np.uint8]:
-    """read_image for the bytes of a file, with JPEGs reduced; a CancelledError ends it soon once `stop` is set."""
+    """read_image for the bytes of a file, with JPEGs reduced; a CancelledError ends it soon once `stop` is set.
+
+    It gives gray levels (H, W), or for 3 channels colours (H, W, 3).
+    """
     found, data = _wanted_format(content, formats)
     if found == "png":
-        return decode_png(content, max_pixels, stop)
+        return decode_png(content, max_pixels, stop, channels)
     name, decoder = content.name, DECODERS[found]
     try:
         data, header = _begun(content, data, decoder, max_pixels)
-        levels, orientation = decoder.decode(data, header, reduced, stop)
+        levels, orientation = decoder.decode(data, header, reduced, stop, channels)
         return upright(levels, orientation)
     except (ImageError, CancelledError):
         raise

@@ -1,4 +1,4 @@
-"""PNG files to gray pixels, by Pillow.
+"""PNG files to pixels, gray or in colours, by Pillow.
 
 Pillow gets to see the chunks that hold the picture and nothing else of a file, after their lengths and checksums were
 found right, and the picture whole. So texts, profiles, and the further frames of an animation cost nothing and can do no
@@ -40,12 +40,14 @@ NAME = re.compile(rb"\w{4}")  # of a chunk, for Pillow
 FEW_CHUNKS = 1 << 12  # of a file, and one more for each 64 bytes of lines
 DEFLATED = 1032  # bytes that one byte of a deflate stream stands for, at most
 PIECE = 1 << 14  # bytes of a stream that are inflated at a time, to a thousand times as many at most
-STRIP = 1 << 20  # pixels that become gray at a time
+STRIP = 1 << 20  # pixels that are converted at a time
+MODES = {1: "L", 3: "RGB"}  # of Pillow's images, by channels
 NO_MEMORY = -9  # as Pillow's decoders tell it
 
 
-def decode_png(content: Content, max_pixels: int, stop: Stop | None = None) -> NDArray[np.uint8]:
-    """The gray levels (H, W) of a PNG file, turned as its EXIF tells; a CancelledError ends it soon once `stop` is set."""
+def decode_png(content: Content, max_pixels: int, stop: Stop | None = None, channels: int = 1) -> NDArray[np.uint8]:
+    """The gray levels (H, W) of a PNG file, or for 3 channels its colours (H, W, 3), turned as its EXIF tells; a CancelledError
+    ends it soon once `stop` is set."""
     name, has_end = content.name, False
     try:
         header = _header(content, max_pixels)
@@ -56,7 +58,7 @@ def decode_png(content: Content, max_pixels: int, stop: Stop | None = None) -> N
     try:
         picture = _picture(header, data, stop)
         has_end = picture.has_end
-        return upright(_gray_levels(picture, stop), orientation_in(picture.exif))
+        return upright(_levels(picture, stop, channels), orientation_in(picture.exif))
     except (ImageError, CancelledError):
         raise
     except MemoryError as error:
@@ -180,8 +182,8 @@ def _hides_a_part(chunk: memoryview) -> bool:
     return any(kind in contents or zlib.crc32(contents, zlib.crc32(kind)) == checksum for kind in PICTURE_CHUNKS)
 
 
-def _gray_levels(picture: _Picture, stop: Stop | None) -> NDArray[np.uint8]:
-    """The gray levels (H, W), a strip of lines after the other."""
+def _levels(picture: _Picture, stop: Stop | None, channels: int) -> NDArray[np.uint8]:
+    """The gray levels (H, W), or the colours (H, W, 3), a strip of lines after the other."""
     (_, height, depth, colour_type, _), transparent = picture.header, picture.transparent
     if DEFLATED * len(picture.stream) < picture.header.size:
         raise EOFError(f"its picture is truncated, {len(picture.stream)} bytes cannot hold {picture.header.size}")
@@ -192,7 +194,7 @@ def _gray_levels(picture: _Picture, stop: Stop | None) -> NDArray[np.uint8]:
     image.palette, image.info = head.palette, head.info
     # Of 16-bit colours Pillow keeps the high bytes; read with the low byte first, it takes the others for these.
     low_bytes = _decoded(picture, head, "RGB;16L", stop) if transparent and (colour_type, depth) == (TRUECOLOUR, 16) else None
-    levels = gray_in_strips(image, stop)
+    levels = levels_in_strips(image, stop, channels)
     if transparent:
         rows = _rows_of_strip(image)
         for top in range(0, height, rows):
@@ -202,14 +204,16 @@ def _gray_levels(picture: _Picture, stop: Stop | None) -> NDArray[np.uint8]:
     return levels
 
 
-def gray_in_strips(image: Image.Image, stop: Stop | None) -> NDArray[np.uint8]:
-    """The gray levels (H, W) of an image, on white; made strip by strip, so that what is between takes little memory."""
-    if image.mode == "L":
+def levels_in_strips(image: Image.Image, stop: Stop | None, channels: int) -> NDArray[np.uint8]:
+    """The gray levels (H, W) of an image, or for 3 channels its colours (H, W, 3), on white; made strip by strip, so that what is
+    between takes little memory."""
+    if image.mode == MODES[channels]:
         return np.array(image)
-    levels, rows = np.empty(image.size[::-1], np.uint8), _rows_of_strip(image)
+    shape = (image.height, image.width, 3) if channels == 3 else (image.height, image.width)
+    levels, rows = np.empty(shape, np.uint8), _rows_of_strip(image)
     for top in range(0, image.height, rows):
         end_if(stop)
-        levels[top : top + rows] = _gray_of(_strip(image, top, rows))
+        levels[top : top + rows] = _levels_of(_strip(image, top, rows), channels)
     return levels
 
 
@@ -224,15 +228,16 @@ def _strip(image: Image.Image, top: int, rows: int) -> Image.Image:
     return image._new(image.im.crop((0, top, image.width, min(top + rows, image.height))))  # Image.crop might warn of its size
 
 
-def _gray_of(image: Image.Image) -> NDArray[np.uint8]:
-    """The gray levels of an image, on white."""
+def _levels_of(image: Image.Image, channels: int) -> NDArray[np.uint8]:
+    """The gray levels of an image, or its colours, on white."""
     if image.mode in ("P", "PA", "LA", "La", "RGBA"):
         image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         page = Image.new("RGB", image.size, "white")
         page.paste(image, mask=image)
         image = page
-    deep = image.mode.startswith("I")  # 16-bit gray, which Pillow would clip: all but the darkest would become white
-    return (np.asarray(image) >> 8).astype(np.uint8) if deep else np.asarray(image.convert("L"))
+    if image.mode.startswith("I"):  # 16-bit gray, which Pillow would clip: all but the darkest would become white
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return np.asarray(image.convert(MODES[channels]))
 
 
 def _decoded(picture: _Picture, head: Image.Image, raw_mode: str, stop: Stop | None) -> Image.Image:

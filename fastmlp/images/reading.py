@@ -147,7 +147,7 @@ def _read_open(
             try:
                 with opened.content(index) as content:
                     image = None if scratch is None else _levels_by_compiled(content, max_pixels, scratch)
-                    image = decode(content, max_pixels, stop, formats) if image is None else image
+                    image = decode(content, max_pixels, stop, formats, channels=chosen.channels) if image is None else image
             except ImageError as error:
                 errors[index], retry[index] = str(error), isinstance(error, RetryError)
                 if isinstance(error, NoImageError) and not strict:
@@ -376,13 +376,16 @@ def _levels_by_compiled(content: Content, max_pixels: int, scratch: files.FileSc
     return None if levels is None else levels.copy()
 
 
-def read_compiled(data: bytes, max_pixels: int = MAX_PIXELS, scratch: files.FileScratch | None = None) -> NDArray[np.uint8] | None:
-    """The gray levels (H, W), in the scratch, that the compiled reader makes of a file's contents; None where it leaves the answer
-    to Pillow."""
-    features, outcomes, scratch = np.empty((1, EXTRACTORS["ink"].size)), np.empty(1, np.uint8), scratch or files.file_scratch()
-    code, pixels = EXTRACTORS["ink"].code, min(max_pixels, png.PIXELS)
-    files.read_files(features, outcomes, scratch, NEVER, NO_FOLDER, _in_memory([data]), code, pixels)
+def read_compiled(
+    data: bytes, max_pixels: int = MAX_PIXELS, scratch: files.FileScratch | None = None, *, colour: bool = False
+) -> NDArray[np.uint8] | None:
+    """What read_image gives of a file's contents, gray levels in the scratch, by the compiled reader; None where it leaves the
+    answer to Pillow."""
+    extractor, scratch = EXTRACTORS["colour" if colour else "ink"], scratch or files.file_scratch()
+    features, outcomes, pixels = np.empty((1, extractor.size)), np.empty(1, np.uint8), min(max_pixels, png.PIXELS)
+    files.read_files(features, outcomes, scratch, NEVER, NO_FOLDER, _in_memory([data]), extractor.code, pixels)
     if outcomes[0] != files.READ:
         return None
     height, width = scratch.shape
-    return scratch.png.gray[: height * width].reshape(height, width)
+    planes = scratch.png.gray[: extractor.channels * height * width].reshape(extractor.channels, height, width)
+    return np.ascontiguousarray(np.moveaxis(planes, 0, 2)) if colour else planes[0]

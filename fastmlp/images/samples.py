@@ -1,4 +1,4 @@
-"""Images as callers hold them, one by one: paths of files or gray levels, to rows of features."""
+"""Images as callers hold them, one by one: paths of files or pixels, to rows of features."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks
 from fastmlp.images.content import ImageError
-from fastmlp.images.extractors import GivenExtractor, extract, extractor_of
+from fastmlp.images.extractors import GivenExtractor, extract, extractor_of, images_of
 from fastmlp.images.image_formats import ALL
 from fastmlp.images.reading import read_source
 from fastmlp.literals import FormatName
@@ -25,8 +25,8 @@ def features_of(
 ) -> NDArray[np.float64]:
     """The features (n, size) of n images.
 
-    X holds paths, (n,) or (n, 1), or gray levels (H, W) each. A file that cannot be read is an ImageError if strict, else a row
-    of NaN.
+    X holds paths, (n,) or (n, 1), or gray levels (H, W) each, or colours (H, W, 3). A file that cannot be read is an ImageError
+    if strict, else a row of NaN.
     """
     features, errors = _rows_of(X, extractor, threads, formats)
     for error in filter(None, errors if strict else ()):
@@ -69,9 +69,7 @@ def rows_or_errors(
         return _rows_of(X, extractor, threads, formats)
     chosen = extractor_of(extractor)
     if chosen.size not in (0, np.shape(X)[1]):
-        expected = (
-            f"paths of image files, images (H, W) of uint8 gray levels, or rows of {chosen.size} features for {chosen.name!r}"
-        )
+        expected = f"paths of image files, images {images_of(chosen)}, or rows of {chosen.size} features for {chosen.name!r}"
         raise ValueError(f"X must hold {expected}; got an array {np.shape(X)}")
     rows = arrays.matrix("X", X)
     return rows, [None] * len(rows)

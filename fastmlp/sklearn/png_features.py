@@ -24,9 +24,9 @@ class PNGFeatures(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    extractor : {"ink", "pixels", "strokes", "gray"} or function
-        3, 256 or 324 features for each image; fastmlp/images/extractors.py says what they are, and `fastmlp.train_folder` what a
-        function is given. How many that gives is known once it has transformed something.
+    extractor : {"ink", "pixels", "strokes", "gray", "colour"} or function
+        3, 256, 324 or 972 features for each image; fastmlp/images/extractors.py says what they are, and `fastmlp.train_folder`
+        what a function is given. How many that gives is known once it has transformed something.
     errors : {"raise", "nan"}
         Whether a file that cannot be read is an ImageError that names it, or a row of NaN, for an imputer or an estimator that
         takes them.
@@ -66,13 +66,13 @@ class PNGFeatures(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : (n,) or (n, 1) paths; or n images (H, W) of uint8 gray levels, whose sizes may differ
+        X : (n,) or (n, 1) paths; or n images (H, W) of uint8 gray levels, or for "colour" (H, W, 3), whose sizes may differ
             Lists, arrays or data frames. For all files of a folder see `fastmlp.extract_features`.
 
         Returns
         -------
         (n, size) float64 array
-            In the order of X; size is 3 for "ink", 256 for "pixels", and 324 for "strokes" and "gray".
+            In the order of X; size is 3 for "ink", 256 for "pixels", 324 for "strokes" and "gray", and 972 for "colour".
 
         Raises
         ------

@@ -5,17 +5,18 @@ import json
 import numpy as np
 import pytest
 from drawings import QUICK, bar
-from pngs import gray_png
+from pngs import gray_png, png
 from sklearn.base import clone
 
 import fastmlp
 from fastmlp.images import choosing
 from fastmlp.images.choosing import CHOICES, ORDER, choose_extractor
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR, EXTRACTORS
-from fastmlp.images.folders import train_folder
+from fastmlp.images.folders import classify_folder, train_folder
 from fastmlp.images.labelled import labelled_images
 
 HOW = {**QUICK, "validation": 0.25}
+FOR_GRAY = ("strokes", "gray", "pixels", "ink")  # the images have no colour
 
 
 def grating(number, slanted):
@@ -47,7 +48,7 @@ def test_what_is_taken_is_trained_as_if_it_had_been_asked_for(textures, method, 
     how = {**HOW, "method": method, "refit": True}
     model = train_folder(textures, extractor="auto", on_epoch=lambda epoch, *_: heard.append(epoch) and None, **how)
     compared = model.made_with["validation"]["extractors"]
-    assert tuple(compared) == ORDER and compared == json.loads(json.dumps(compared))
+    assert tuple(compared) == FOR_GRAY and compared == json.loads(json.dumps(compared))
     for name, found in compared.items():
         alone = train_folder(textures, extractor=name, **how)
         measured = alone.made_with["validation"]
@@ -55,7 +56,7 @@ def test_what_is_taken_is_trained_as_if_it_had_been_asked_for(textures, method, 
         if name == model.extractor:
             assert [one.theta.tobytes() for one in alone.networks] == [one.theta.tobytes() for one in model.networks]
             assert model.made_with["validation"] == {**measured, "extractors": compared}
-    assert model.extractor == max(ORDER, key=lambda name: (compared[name]["accuracy"], -compared[name]["loss"]))
+    assert model.extractor == max(FOR_GRAY, key=lambda name: (compared[name]["accuracy"], -compared[name]["loss"]))
     assert heard[:60] == list(range(60))
     model.save(tmp_path / "m.npz")
     assert fastmlp.load(tmp_path / "m.npz").made_with["validation"]["extractors"] == compared
@@ -64,6 +65,34 @@ def test_what_is_taken_is_trained_as_if_it_had_been_asked_for(textures, method, 
 def test_gray_is_best_on_textures(textures):
     model = train_folder(textures, extractor="auto", hidden=(8,), epochs=100, seed=0, validation=0.25)
     assert model.extractor == "gray" and model.made_with["validation"]["accuracy"] >= 0.9
+
+
+def tile(number, reddish):
+    """A texture of red or green, whose grays are as those of the other: equal light, and noise."""
+    rng = np.random.default_rng([number, reddish])
+    light = rng.uniform(90, 140) + rng.normal(scale=15, size=(24, 24))
+    weights = (1.4, 0.832, 0.816) if reddish else (0.6, 1.168, 1.184)  # whose luma is that of 1, 1, 1
+    return (light[..., np.newaxis] * weights).clip(0, 255).round().astype(np.uint8)
+
+
+@pytest.fixture
+def tiles(tmp_path):
+    folder = tmp_path / "tiles"
+    for reddish, name in enumerate(("green", "red")):
+        (folder / name).mkdir(parents=True)
+        for number in range(24):
+            (folder / name / f"{number}.png").write_bytes(png(tile(number, reddish), 2))
+    return folder
+
+
+def test_colour_is_best_where_grays_are_alike(tiles):
+    model = train_folder(tiles, extractor="auto", hidden=(8,), epochs=100, seed=0, validation=0.5)
+    compared = model.made_with["validation"]["extractors"]
+    assert tuple(compared) == ORDER and model.extractor == "colour"
+    assert compared["colour"]["accuracy"] == 1 and all(compared[name]["accuracy"] < 0.8 for name in FOR_GRAY)
+    verdicts = classify_folder(model, tiles)
+    assert [model.classes[k] for k in verdicts.scores.argmax(axis=1)] == [path.split("/")[0] for path in verdicts.paths]
+    assert model.predict([tile(99, False), tile(99, True)]).tolist() == ["green", "red"]
 
 
 @pytest.mark.parametrize(
@@ -78,10 +107,12 @@ def test_gray_is_best_on_textures(textures):
 def test_accuracy_decides_then_the_loss_then_the_order(figures, taken, why, monkeypatch):
     found, told = iter(figures), []
     monkeypatch.setattr(choosing, "_measured_by", lambda *_: next(found))
+    monkeypatch.setattr(choosing, "_has_colours", lambda _: False)
     choice = choose_extractor("auto", lambda name: name, {"validation": 0.2}, told.append)
     assert (choice.extractor, choice.data) == (taken, taken)
-    assert told[0] == f"extractor strokes: accuracy {figures[0][0]:.4g}, loss {figures[0][1]:.4g}" and len(told) == 5
-    assert told[4].startswith(f"extractor {taken} is taken: {why}")
+    assert told[0] == f"extractor strokes: accuracy {figures[0][0]:.4g}, loss {figures[0][1]:.4g}" and len(told) == 6
+    assert told[2] == "extractor colour: all images are gray"
+    assert told[5].startswith(f"extractor {taken} is taken: {why}")
 
 
 def test_an_estimator_chooses_among_images_and_its_clone_anew(class_folders):

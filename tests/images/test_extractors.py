@@ -369,6 +369,39 @@ def test_values_of_whole_pages_lie_between_zero_and_one():
     assert values.min() >= 0 and values.max() == 1
 
 
+# -- colour: three pages -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("shape", SHAPES)
+def test_colours_equal_the_reference_bit_for_bit(shape):
+    images = [noise((*shape, 3), levels) for levels in (1, 2, 100, 256)]
+    images += [(image * weight).astype(np.uint8) for image in images for weight in ((1, 0, 0), (0.2, 1, 0.5))]
+    assert np.array_equal(extract(images, "colour"), [reference.colour_features(image) for image in images])
+
+
+def test_directions_are_those_of_each_colour_and_grays_relative_to_the_lightest_cell_of_all():
+    image = noise((30, 20, 3), 200)
+    image[..., 2] //= 4
+    found = extract([image], "colour").reshape(3, 36, 9)
+    alone = extract(np.moveaxis(image, 2, 0), "gray").reshape(3, 36, 9)
+    assert np.array_equal(found[..., 1:], alone[..., 1:])
+    assert found[:2, :, 0].max() == 1 and found[2, :, 0].max() < 0.3 and (alone[..., 0].max(axis=1) == 1).all()
+
+
+def test_a_uniform_page_has_its_colour_worked_out_by_hand():
+    ends = [28 / 32, 1, 1, 1, 1, 28 / 32]  # the outer blocks lack the weights 1 and 3 of 32
+    cells = extract([np.full((7, 30, 3), (200, 50, 0), np.uint8)], "colour").reshape(3, 6, 6, 9)
+    assert np.array_equal(cells[..., 0], np.multiply.outer([1, 1 / 4, 0], np.outer(ends, ends))) and not cells[..., 1:].any()
+    assert not extract([np.zeros((5, 4, 3), np.uint8)], "colour").any()
+
+
+def test_gray_levels_are_three_equal_colours():
+    image = noise((20, 30), 256)
+    gray, (plain, coloured) = extract([image], "gray")[0], extract([image, np.stack([image] * 3, axis=2)], "colour")
+    assert np.array_equal(plain, np.tile(gray, 3)) and np.array_equal(plain, coloured)
+
+
 # -- What extract takes ------------------------------------------------------------------------------------------------
 
 
@@ -377,7 +410,7 @@ def test_shapes_and_names():
     assert extract(np.stack([page()] * 5), "pixels").shape == (5, 256)
     assert extract([], "pixels").shape == (0, 256)
     assert EXTRACTORS["ink"].columns == ["feature1", "feature2", "feature3"]
-    sizes = {"ink": 3, "pixels": 256, "strokes": 324, "gray": 324}
+    sizes = {"ink": 3, "pixels": 256, "strokes": 324, "gray": 324, "colour": 972}
     assert {name: len(extractor.columns) for name, extractor in EXTRACTORS.items()} == sizes
 
 
@@ -391,12 +424,41 @@ def test_any_memory_layout_and_read_only_images(extractor):
     assert (rows == rows[0]).all()
 
 
+def test_any_memory_layout_of_colours():
+    image = noise((9, 12, 3), 256)
+    locked = image.copy()
+    locked.flags.writeable = False
+    same = [
+        image,
+        locked,
+        np.asfortranarray(image),
+        image[:, ::-1].copy()[:, ::-1],
+        np.moveaxis(np.moveaxis(image, 2, 0).copy(), 0, 2),
+    ]
+    rows = extract(same, "colour")
+    assert (rows == rows[0]).all()
+    assert np.array_equal(extract(np.stack([image, image]), "colour"), rows[:2])
+
+
 @pytest.mark.parametrize("bad", [page().astype(float), page()[0], np.stack([page()] * 3), page()[:0], [["a"]], 7])
 def test_what_is_no_gray_image_is_refused(bad):
     with pytest.raises(ValueError, match=r"^images\[1\] must be an array \(H, W\) of uint8 gray levels; got "):
         extract([page(), bad])
 
 
+def test_colours_are_refused_where_gray_levels_are_seen_and_the_extractor_for_them_is_named():
+    with pytest.raises(ValueError, match=r"gray levels; got uint8 \(4, 5, 3\); extractor='colour' takes colours$"):
+        extract([noise((4, 5, 3), 256)], "gray")
+
+
+@pytest.mark.parametrize("bad", [noise((4, 5, 4), 9), noise((3, 4, 5), 9), noise((4, 5, 3), 9) / 1, noise((0, 5, 3), 9), page()[0]])
+def test_what_is_no_coloured_image_is_refused(bad):
+    with pytest.raises(
+        ValueError, match=r"^images\[1\] must be an array \(H, W, 3\) of uint8 colours, or \(H, W\) of gray levels; got "
+    ):
+        extract([page(), bad], "colour")
+
+
 def test_an_unknown_extractor_is_refused():
-    with pytest.raises(ValueError, match=r"'gray', 'ink', 'pixels', 'strokes'; got 'pixel' \(did you mean 'pixels'\?\)"):
+    with pytest.raises(ValueError, match=r"'colour', 'gray', 'ink', 'pixels', 'strokes'; got 'pixel' \(did you mean 'pixels'\?\)"):
         extract([page()], "pixel")

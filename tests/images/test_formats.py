@@ -54,10 +54,10 @@ def saved(image, kind, **options):
     return file.getvalue()
 
 
-def by_pillow(data):
-    """The gray levels as Pillow has them: on white, of 16 bits the high byte, and upright; of a JPEG its luma, as it is stored."""
+def by_pillow(data, mode="L"):
+    """The levels as Pillow has them: on white, of 16 bits the high byte, and upright; of a JPEG the luma is as it is stored."""
     image = Image.open(io.BytesIO(data))
-    image.draft("L", None)
+    image.draft(mode, None)
     image = ImageOps.exif_transpose(image)
     if image.mode in ("P", "PA", "LA", "La", "RGBA"):
         image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
@@ -65,8 +65,8 @@ def by_pillow(data):
         page.paste(image, mask=image)
         image = page
     if image.mode.startswith("I"):
-        return (np.asarray(image) >> 8).astype(np.uint8)
-    return np.asarray(image.convert("L"))
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return np.asarray(image.convert(mode))
 
 
 SAVED = {
@@ -120,13 +120,16 @@ def no_warnings():
         yield
 
 
-def test_every_format_and_mode_is_gray_as_pillow_converts_it(files):
+def test_every_format_and_mode_is_gray_and_coloured_as_pillow_converts_it(files):
     for name, data in files.items():
         assert image_format_of(data[:32]) == name.split()[0]
         gray = read_image(data)
         assert gray.dtype == np.uint8 and gray.flags.writeable, name
         expected = by_pillow(data)
         assert np.array_equal(gray, expected), name
+        coloured = read_image(data, colour=True)
+        assert coloured.dtype == np.uint8 and coloured.flags.writeable, name
+        assert np.array_equal(coloured, by_pillow(data, "RGB")), name
     colours = np.asarray(Image.open(io.BytesIO(files["jpeg RGB"])).convert("L"))  # whose luma is computed of rounded ones
     assert np.abs(read_image(files["jpeg RGB"]).astype(int) - colours).mean() < 0.5
 
@@ -158,6 +161,7 @@ def test_each_of_the_eight_orientations_is_obeyed(kind):
         exif[0x0112] = orientation
         data = saved(picture().convert("L"), kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
         gray = read_image(data)
+        assert np.array_equal(read_image(data, colour=True), np.stack([gray] * 3, axis=2))
         assert gray.shape == ((HEIGHT, WIDTH) if orientation < 5 else (WIDTH, HEIGHT))
         assert np.array_equal(gray, by_pillow(data))
 
@@ -380,7 +384,9 @@ def test_a_jpeg_is_reduced_by_its_size_alone():
     for size, by in [((640, 480), 2), ((640, 479), 1), ((2000, 1999), 2), ((2000, 2000), 4), ((4000, 3000), 4), ((4000, 6000), 8)]:
         assert reduction(*size) == reduction(*size[::-1]) == by
     data = saved(picture(641, 483), "JPEG")
-    whole, reduced = read_image(data), read_image(data, reduced=True)
+    whole, reduced, coloured = read_image(data), read_image(data, reduced=True), read_image(data, reduced=True, colour=True)
+    assert coloured.shape == (242, 321, 3)
+    assert np.array_equal(decode(content_of_bytes("x", data), channels=3), coloured)
     assert whole.shape == (483, 641) and reduced.shape == (242, 321)
     assert np.array_equal(decode(content_of_bytes("x", data)), reduced)  # which is what classifiers see
     means = whole[:482, :640].reshape(241, 2, 320, 2).mean(axis=(1, 3))

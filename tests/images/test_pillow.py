@@ -17,6 +17,7 @@ from pngs import (
     gray_of,
     gray_png,
     header,
+    on_white,
     packed_lines,
     png,
     random_samples,
@@ -37,14 +38,17 @@ def palette_for(depth):
     return np.random.default_rng(depth).integers(0, 256, (2**depth, 3))
 
 
-def expected_gray(samples, colour_type, depth):
-    """What reading must give, without any one transparent colour and for an opaque palette."""
+def expected_colours(samples, colour_type, depth):
+    """What reading must give, without any one transparent colour and for an opaque palette (H, W, 3)."""
     if colour_type == 3:
-        return gray_of(palette_for(depth)[samples[..., 0]])
+        return palette_for(depth)[samples[..., 0]]
     samples = to_8_bits(samples, depth)
     alpha = samples[..., -1] if colour_type in (4, 6) else 255
-    colours = samples[..., :3] if colour_type in (2, 6) else samples[..., [0, 0, 0]]
-    return gray_of(colours, alpha)
+    return on_white(samples[..., :3] if colour_type in (2, 6) else samples[..., [0, 0, 0]], alpha)
+
+
+def expected_gray(samples, colour_type, depth):
+    return gray_of(expected_colours(samples, colour_type, depth))
 
 
 # -- Every kind of PNG -------------------------------------------------------------------------------------------------
@@ -55,9 +59,11 @@ def expected_gray(samples, colour_type, depth):
 def test_every_colour_type_and_depth(colour_type, depth, interlaced):
     samples = random_samples(colour_type, depth)
     palette = palette_for(depth) if colour_type == 3 else None
-    gray = read_image(png(samples, colour_type, depth, interlaced=interlaced, palette=palette))
-    assert gray.dtype == np.uint8
+    file = png(samples, colour_type, depth, interlaced=interlaced, palette=palette)
+    gray, colours = read_image(file), read_image(file, colour=True)
+    assert gray.dtype == colours.dtype == np.uint8
     assert np.array_equal(gray, expected_gray(samples, colour_type, depth))
+    assert np.array_equal(colours, expected_colours(samples, colour_type, depth))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
@@ -68,16 +74,19 @@ def test_palette_alpha_is_composited_on_white(depth):
     file = png(samples, 3, depth, palette=palette, transparent=alphas[:-1].astype(np.uint8).tobytes())
     index = samples[..., 0]
     assert np.array_equal(read_image(file), gray_of(palette[index], alphas[index]))
+    assert np.array_equal(read_image(file, colour=True), on_white(palette[index], alphas[index]))
 
 
 @pytest.mark.parametrize(("colour_type", "depth"), [kind for kind in KINDS if kind[0] in (0, 2)])
 def test_the_one_transparent_colour_becomes_white(colour_type, depth):
     samples = random_samples(colour_type, depth)
     for colour in samples[:, 5]:
-        gray = read_image(png(samples, colour_type, depth, transparent=colour.astype(">u2").tobytes()))
+        file = png(samples, colour_type, depth, transparent=colour.astype(">u2").tobytes())
         opaque = (samples != colour).any(axis=-1)
         assert opaque.any()
-        assert np.array_equal(gray, np.where(opaque, expected_gray(samples, colour_type, depth), 255))
+        assert np.array_equal(read_image(file), np.where(opaque, expected_gray(samples, colour_type, depth), 255))
+        expected = np.where(opaque[..., np.newaxis], expected_colours(samples, colour_type, depth), 255)
+        assert np.array_equal(read_image(file, colour=True), expected)
 
 
 @pytest.mark.parametrize("interlaced", [False, True])

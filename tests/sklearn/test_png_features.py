@@ -28,7 +28,7 @@ def paths(tmp_path):
     return [tmp_path / label / f"{number:03}.png" for label in ("upright", "lying") for number in NUMBERS]
 
 
-@pytest.mark.parametrize("extractor", ["ink", "pixels", "strokes", "gray"])
+@pytest.mark.parametrize("extractor", ["ink", "pixels", "strokes", "gray", "colour"])
 def test_features_are_those_of_the_extractor_in_the_order_given(paths, extractor):
     expected = extract(IMAGES, extractor)
     texts = [str(path) for path in paths]
@@ -70,7 +70,7 @@ def test_what_is_neither_paths_nor_images_is_refused(paths):
 
 def test_parameters_are_checked_when_it_is_fitted():
     for parameters, message in [
-        ({"extractor": "inc"}, "extractor must be one of 'gray', 'ink', 'pixels', 'strokes'; got 'inc'"),
+        ({"extractor": "inc"}, "extractor must be one of 'colour', 'gray', 'ink', 'pixels', 'strokes'; got 'inc'"),
         ({"errors": "ignore"}, "errors must be one of 'nan', 'raise'; got 'ignore'"),
     ]:
         for method in ("fit", "transform"):

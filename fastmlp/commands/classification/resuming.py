@@ -24,7 +24,7 @@ from fastmlp.checks import shown
 from fastmlp.commands.classification.rows import RowFormat, as_written, decimals
 from fastmlp.commands.console import TEXT
 from fastmlp.images.classifier import ImageClassifier
-from fastmlp.images.extractors import extract
+from fastmlp.images.extractors import extract, extractor_of
 from fastmlp.images.pillow import MAX_PIXELS, read_image
 from fastmlp.images.sources.chunk import Chosen
 from fastmlp.images.verdicts import Verdicts
@@ -143,7 +143,7 @@ class Samples:
         """A ValueError if the model says something else of these images, as far as they are still there, than their rows do."""
         for _, name, written in (*self._first, *self._least_certain):
             try:
-                image = read_image(read(name), max_pixels, reduced=True)
+                image = read_image(read(name), max_pixels, reduced=True, colour=extractor_of(model.extractor).channels == 3)
             except (OSError, ValueError):
                 continue
             scores = as_written(model.scores(extract([image], model.extractor))[0])

@@ -1,7 +1,8 @@
-"""From one gray image to one row of features; fastmlp/images/extractors.py says what the features are.
+"""From one image to one row of features; fastmlp/images/extractors.py says what the features are.
 
-image holds height * width levels, row by row; scratch is a FeatureScratch for as many pixels or more; row (size,) float64 is
-written in place. Whatever is summed is an integer below 2^53, so the sums are exact in any order.
+image holds height * width levels, row by row, and for COLOUR as many of red, of green and of blue; scratch is a FeatureScratch
+for as many pixels or more; row (size,) float64 is written in place. Whatever is summed is an integer below 2^53, so the sums are
+exact in any order.
 
 Pixels are marked 1 for ink and 0 for paper, all in one loop, as a loop over the few pixels of a line would not be vectorised; then
 they are looked at eight by eight. Cells are bits, 64 in a number, which are four rows: the first cell is the lowest bit, the one
@@ -16,7 +17,7 @@ from fastmlp.kernels.compile import jit, jit_inline, jit_part
 from fastmlp.kernels.images.bytes import eight, item, set_eight
 from fastmlp.kernels.images.gradients import BORDERED, LINE, LINES, SIDE
 
-INK, PIXELS, STROKES, GRAY = range(4)  # the extractors' codes
+INK, PIXELS, STROKES, GRAY, COLOUR = range(5)  # the extractors' codes
 GRID = 16  # cells along each side
 CONTRAST = 64  # a pixel is ink where it differs from the ground by at least this
 CENTRE = (6, 10)  # rows and columns of the central block, the end not included

@@ -14,7 +14,7 @@ from numba import types
 
 from fastmlp.kernels.compile import jit, jit_part
 from fastmlp.kernels.images import png
-from fastmlp.kernels.images.features import INK, PIXELS, STROKES, feature_scratch, ink_features, pixel_features
+from fastmlp.kernels.images.features import COLOUR, INK, PIXELS, STROKES, feature_scratch, ink_features, pixel_features
 from fastmlp.kernels.images.gray import gray_features
 from fastmlp.kernels.images.strokes import stroke_features
 from fastmlp.kernels.numba_internals import call
@@ -167,11 +167,12 @@ def read_files(features, outcomes, scratch, stop, in_folder, at_places, extracto
         if end >= start:
             outcomes[k] = NO_PNG
             if png.is_png(content, start, end):
-                height, width = png.read_png(scratch.png, content, start, end, max_pixels)
+                planes = 3 if extractor == COLOUR else 1
+                height, width = png.read_png(scratch.png, content, start, end, max_pixels, planes)
                 scratch.shape[0], scratch.shape[1] = height, width
                 outcomes[k] = REFUSED
                 if height > 0:
-                    image = scratch.png.gray[: height * width]
+                    image = scratch.png.gray[: planes * height * width]
                     if extractor == INK:
                         ink_features(features[k], scratch.features, image, height, width)
                     elif extractor == PIXELS:

@@ -89,10 +89,10 @@ def _add_columns(shares):
 
 @jit_part
 def cell_features(row, norms, histogram, shares, levels):
-    """Of each cell its gray, relative to the lightest, and the square roots of its gradients, relative to those around. row (324,).
+    """Of each cell its gray, a whole number, and the square roots of its gradients, relative to those around. row (324,).
 
-    levels (BORDERED^2,) float32, a border included; norms (324 or more,) float64, histogram (256,) int64 and
-    shares (LINES * LINE,) float32 are scratch.
+    It gives the most gray of a cell, at least 1. levels (BORDERED^2,) float32, a border included; norms (324 or more,)
+    float64, histogram (256,) int64 and shares (LINES * LINE,) float32 are scratch.
     """
     _add_rows(shares, levels)
     _add_columns(shares)
@@ -126,5 +126,13 @@ def cell_features(row, norms, histogram, shares, levels):
     n = 0
     for i in range(CELLS):
         for j in range(CELLS):
-            row[n] = np.float64(shares[LINE * (i + 1) + 4 * j]) / np.float64(most)
+            row[n] = np.float64(shares[LINE * (i + 1) + 4 * j])
             n += PER_CELL
+    return most
+
+
+@jit_part
+def to_relative_grays(row, most):
+    """Divides the gray of each cell by the most. row (324 or 972,)."""
+    for n in range(0, row.shape[0], PER_CELL):
+        row[n] /= np.float64(most)

@@ -1,4 +1,4 @@
-"""The whole page of one gray image, as gradients; fastmlp/images/extractors.py says what the features are.
+"""The whole page of one image, gray or in three colours, as gradients; fastmlp/images/extractors.py says what the features are.
 
 Lengths are in parts of a pixel, SIDE of them, so that a cell is as many tall and wide as the page has rows and columns.
 """
@@ -7,7 +7,7 @@ import numpy as np
 
 from fastmlp.kernels.compile import jit, jit_part
 from fastmlp.kernels.images.by_area import add_line, add_row
-from fastmlp.kernels.images.gradients import BORDERED, SIDE, cell_features
+from fastmlp.kernels.images.gradients import BORDERED, SIDE, SIZE, cell_features, to_relative_grays
 
 STEPS = 64  # of a level: the most of which 1024 of the lightest cells are a number of 24 bits
 
@@ -38,7 +38,14 @@ def to_means(levels, picture, area):
 
 @jit
 def gray_features(row, scratch, image, height, width):
-    """Of 6 x 6 cells of the page, each one's gray and its gradients in eight directions. row (324,)."""
-    reduce_page(scratch.picture, image, height, width)
-    to_means(scratch.levels, scratch.picture, np.float64(height * width))
-    cell_features(row, scratch.picture, scratch.histogram, scratch.shares, scratch.levels)
+    """Of 6 x 6 cells of the page, each one's gray and its gradients in eight directions, plane by plane.
+
+    row (324,), or (972,) where the image is three planes, one after another; the grays of all are relative to the lightest.
+    """
+    pixels, lightest = height * width, np.int64(1)
+    for k in range(row.shape[0] // SIZE):
+        reduce_page(scratch.picture, image[k * pixels : (k + 1) * pixels], height, width)
+        to_means(scratch.levels, scratch.picture, np.float64(pixels))
+        plane = row[k * SIZE : (k + 1) * SIZE]
+        lightest = max(lightest, cell_features(plane, scratch.picture, scratch.histogram, scratch.shares, scratch.levels))
+    to_relative_grays(row, lightest)

@@ -1,4 +1,4 @@
-"""The bytes of a PNG file to gray levels, for the kinds of image that are common (PNG specification, third edition).
+"""The bytes of a PNG file to gray levels, or those of colours, for the common kinds of image (PNG specification, third edition).
 
 It reads images of 8 bits a sample, and gray ones and palettes of 1, 2 and 4 bits, that are not interlaced and fit its scratch,
 from files where all is in order: every checksum, and just the bytes that there must be. All else it refuses, and Pillow has to
@@ -33,7 +33,7 @@ class PngScratch(NamedTuple):
     file: Any  # its bytes, where they are not in memory
     stream: Any  # the contents of the IDAT chunks
     lines: Any  # the picture, uncompressed: a line of zeros, then each line behind its filter type
-    gray: Any  # the result: H * W levels
+    gray: Any  # the result: H * W levels; or three planes of them, the red, the green, and the blue ones
     levels: Any  # the level of each palette entry, or of each sample of few bits
     codes: Any  # int32, see inflate.py
 
@@ -43,7 +43,7 @@ def png_scratch():
         np.empty(FILE_BYTES, np.uint8),
         np.empty(FILE_BYTES, np.uint8),
         np.empty(RAW_BYTES + inflate.SLACK, np.uint8),
-        np.empty(PIXELS, np.uint8),
+        np.empty(3 * PIXELS, np.uint8),
         np.empty(256, np.uint8),
         inflate.codes(),
     )
@@ -70,8 +70,10 @@ class Picture(NamedTuple):
 
 
 @jit_flat
-def read_png(scratch, data, start, stop, max_pixels):
+def read_png(scratch, data, start, stop, max_pixels, planes):
     """Fills scratch.gray from the file data[start:stop] whose signature was found right: (height, width), height 0 if refused.
+
+    planes is 1 for gray levels, or 3 for colours, of which a gray picture has three equal ones.
 
     Whatever the bytes are, only places within the arrays are touched.
     """
@@ -83,7 +85,12 @@ def read_png(scratch, data, start, stop, max_pixels):
         size = height * (line + 1)
         right = inflate.inflate(lines[line + 1 :], size, scratch.codes, scratch.stream, picture.size)
         right = right and _undo_filters(lines, height, line, max(1, picture.channels * picture.depth // 8))
-        right = right and _to_gray(scratch.gray, scratch.levels, lines, data, picture, line)
+        if planes == 3 and picture.colour_type & TRUECOLOUR:
+            right = right and _to_colours(scratch.gray, scratch.levels, lines, data, picture, line)
+        else:
+            right = right and _to_gray(scratch.gray, scratch.levels, lines, data, picture, line)
+            for k in range(1, planes):
+                copy(scratch.gray, k * height * picture.width, scratch.gray, 0, height * picture.width)
         height *= right
     return height, picture.width
 
@@ -191,6 +198,24 @@ def _to_gray(gray, levels, lines, data, picture, line):
     return _gray_of_indices(gray, levels, entries, lines, height, width, line, depth)
 
 
+@jit_part
+def _to_colours(planes, levels, lines, data, picture, line):
+    """Whether all samples have a colour, and the levels of red, green and blue, a plane of each."""
+    height, width, pixels, right = picture.height, picture.width, picture.height * picture.width, True
+    if picture.channels == 3:
+        _colours_of_samples(planes, lines, height, width, 3)
+    elif picture.channels == 4:
+        _colours_of_samples(planes, lines, height, width, 4)
+    else:
+        for k in range(3):
+            for n in range(picture.entries):
+                alpha = item(data, picture.alphas + n) if n < picture.n_alphas else 255
+                set_byte(levels, n, _on_white(item(data, picture.palette + 3 * n + k), alpha))
+            plane = planes[k * pixels :]
+            right = right and _gray_of_indices(plane, levels, picture.entries, lines, height, width, line, picture.depth)
+    return right
+
+
 @jit_inline
 def _paeth(left, above, corner):
     """Whichever is nearest to left + above - corner, in this order of preference (section 9.4).
@@ -290,6 +315,20 @@ def _gray_of_samples(gray, lines, height, width, channels):
                 for n in range(x, stop):
                     set_byte(gray, to + n, _gray_of(lines, at + channels * n, channels))
             x = stop
+
+
+@jit_part
+def _colours_of_samples(planes, lines, height, width, channels):
+    """The red, green and blue levels of pixels of a colour, or of a colour and alpha."""
+    pixels = height * width
+    for y in range(height):
+        at, to = (y + 1) * (width * channels + 1) + 1, y * width
+        for k in range(3):
+            for x in range(width):
+                level = item(lines, at + channels * x + k)
+                if channels == 4:
+                    level = _on_white(level, item(lines, at + channels * x + 3))
+                set_byte(planes, k * pixels + to + x, level)
 
 
 @jit_inline

@@ -11,7 +11,7 @@ from fastmlp.kernels.compile import jit, jit_inline, jit_part, jit_rounded
 from fastmlp.kernels.images.by_area import add_line, add_row
 from fastmlp.kernels.images.bytes import item
 from fastmlp.kernels.images.features import CONTRAST, ground_level, ink_box, mark_ink
-from fastmlp.kernels.images.gradients import BORDERED, SIDE, cell_features
+from fastmlp.kernels.images.gradients import BORDERED, SIDE, cell_features, to_relative_grays
 
 UNIT = 20  # lengths of a pixel; and cells that the longer side of a drawing fills
 FAINT = 32  # the least difference from the ground that counts within the drawing
@@ -139,4 +139,5 @@ def stroke_features(row, scratch, image, height, width):
     weigh(marks, image, ground, box[0] * width, box[1] * width)
     find_picture(scratch.picture, marks, box, width)
     to_levels(scratch.levels, scratch.picture)
-    cell_features(row, scratch.picture, histogram, scratch.shares, scratch.levels)
+    most = cell_features(row, scratch.picture, histogram, scratch.shares, scratch.levels)
+    to_relative_grays(row, most)

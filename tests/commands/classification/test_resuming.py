@@ -12,6 +12,7 @@ from itertools import accumulate
 import numpy as np
 import pytest
 from command_line import ERRORS, IMAGES, TRAINING, assert_one_sentence, classified, interrupt_after, summary_of
+from pngs import png
 from processes import PATIENCE, run, started
 from verdict_rows import CLASSES, FORMATS, PATHS, encoded, only, read, same, verdicts_of
 
@@ -122,6 +123,17 @@ def steep(factor):
     weights = factor * np.array([[1.0, -1], [2, -2], [-3, 3]])
     network = fastmlp.MLP.from_weights([weights], [np.zeros(2)], output="softmax", classes=["a", "b"])
     return fastmlp.ImageClassifier(["a", "b"], (network,), "ink", "softmax")
+
+
+def test_rows_of_a_model_that_sees_colours_are_its_own(tmp_path):
+    rng, samples = np.random.default_rng(0), Samples()
+    network = fastmlp.MLP.from_weights([rng.normal(size=(972, 2))], [np.zeros(2)], output="softmax", classes=["a", "b"])
+    model = fastmlp.ImageClassifier(["a", "b"], (network,), "colour", "softmax")
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(png(rng.integers(0, 256, (9, 8, 3)), 2))
+    verdicts = model.verdicts(next(Chunks(tmp_path)))
+    samples.add(verdicts._replace(scores=as_written(verdicts.scores)))
+    samples.check("o.csv", model, lambda path: (tmp_path / path).read_bytes())
 
 
 @pytest.mark.parametrize("place", [0, 9])

@@ -34,14 +34,20 @@ READ, LEFT, REFUSED, DIFFERENT = OUTCOMES = "read by both", "left to Pillow", "r
 
 
 def outcome(data):
-    fast = reading.read_compiled(data)
+    """What comes of a file, as gray levels and as colours."""
+    gray, coloured = outcome_in(data, False), outcome_in(data, True)
+    return gray if gray == coloured else DIFFERENT
+
+
+def outcome_in(data, colour):
+    fast = reading.read_compiled(data, colour=colour)
     try:
-        gray = pillow.read_image(data, max_pixels=MAX_PIXELS)
+        levels = pillow.read_image(data, max_pixels=MAX_PIXELS, colour=colour)
     except pillow.ImageError:
         return REFUSED if fast is None else DIFFERENT
     if fast is None:
         return LEFT
-    return READ if fast.dtype == gray.dtype and np.array_equal(fast, gray) else DIFFERENT
+    return READ if fast.dtype == levels.dtype and np.array_equal(fast, levels) else DIFFERENT
 
 
 def outcomes(some_files):
@@ -185,7 +191,7 @@ def test_the_full_run_keeps_a_file_that_is_read_wrongly(tmp_path, monkeypatch, c
     [data] = valid_files(0, 1)
     (tmp_path / "a.PNG").write_bytes(data)
     wrong = pillow.read_image(data) ^ 1
-    monkeypatch.setattr(reading, "read_compiled", lambda given: wrong if given == data else None)
+    monkeypatch.setattr(reading, "read_compiled", lambda given, colour: wrong if given == data and not colour else None)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert run(["0"]) == 0
     assert run(["50", str(tmp_path)]) == 1

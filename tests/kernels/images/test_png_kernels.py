@@ -6,7 +6,7 @@ import zlib
 import numba
 import numpy as np
 import pytest
-from pngs import CHANNELS, KINDS, SIGNATURE, chunk, gray_of, header, packed_lines, png, random_samples, to_8_bits
+from pngs import CHANNELS, KINDS, SIGNATURE, chunk, gray_of, header, on_white, packed_lines, png, random_samples, to_8_bits
 
 from benchmarks import reference
 from fastmlp.images.content import ImageError
@@ -345,12 +345,13 @@ def filtered_png(samples, colour_type, depth, kind, level=6, palette=None):
     return b"".join([*parts, *(chunk(b"IDAT", data[k : k + third]) for k in range(0, len(data), third)), chunk(b"IEND")])
 
 
-def gray_levels(samples, colour_type, depth, palette):
+def colours(samples, colour_type, depth, palette):
+    """The colours of samples on white (H, W, 3)."""
     if colour_type == 3:
-        return gray_of(palette[samples[..., 0]])
+        return palette[samples[..., 0]]
     samples = to_8_bits(samples, depth)
     alpha = samples[..., -1] if colour_type in (4, 6) else 255
-    return gray_of(samples[..., :3] if colour_type in (2, 6) else samples[..., [0, 0, 0]], alpha)
+    return on_white(samples[..., :3] if colour_type in (2, 6) else samples[..., [0, 0, 0]], alpha)
 
 
 @pytest.mark.parametrize("kind", range(6))
@@ -360,10 +361,12 @@ def test_every_colour_type_depth_and_filter_is_read_as_pillow_reads_it(colour_ty
     for height, width in [(1, 1), (7, 9), (20, 33), (64, 5)] if COMPILED else [(6, 7)]:
         samples = random_samples(colour_type, depth, height, width, seed=kind)
         file = filtered_png(samples, colour_type, depth, kind, level=kind + 3, palette=palette)
-        found = read_compiled(file)
-        assert found is not None
-        assert np.array_equal(found, read_image(file))
-        assert np.array_equal(found, gray_levels(samples, colour_type, depth, palette))
+        expected = colours(samples, colour_type, depth, palette)
+        for colour, levels in ((False, gray_of(expected)), (True, expected)):
+            found = read_compiled(file, colour=colour)
+            assert found is not None
+            assert np.array_equal(found, read_image(file, colour=colour))
+            assert np.array_equal(found, levels)
 
 
 def test_what_it_does_not_cover_is_left_to_pillow():
@@ -386,7 +389,7 @@ def test_headers_of_huge_pictures_take_no_memory_and_no_time():
 # -- Features of odd widths --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("extractor", ["ink", "pixels", "strokes", "gray"])
+@pytest.mark.parametrize("extractor", ["ink", "pixels", "strokes", "gray", "colour"])
 def test_features_of_every_width_equal_the_reference(extractor):
     """Pixels are looked at eight by eight: every width has an end of its own."""
     rng = np.random.default_rng(0)
