@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import fastmlp
 from fastmlp.commands import train_on_table
 from fastmlp.commands.console import FINE, ask, check_target, say
-from fastmlp.commands.parser import Parser, either, file_name, formats_read, number
+from fastmlp.commands.parser import Parser, either, file_name, formats_read, number, whole
 from fastmlp.commands.plotting import check_plot, declare_plot, plot_training
 from fastmlp.commands.trained import BEST_SHOWN, save_trained
 from fastmlp.commands.training_options import SINGLE, SWEPT, each_of_members, member_count_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fastmlp.images.labelled import LabelledImages
 
 HELD_OUT = 0.2  # of the images of each class, to measure by
-OF_IMAGES = ("extractor", "formats", "method", "on_error", "yes")  # options that tables do not know
+OF_IMAGES = ("extractor", "formats", "method", "on_error", "augment", "yes")  # options that tables do not know
 
 EPILOG = f"""\
 what it trains on:
@@ -81,6 +81,8 @@ def declare(parser: Parser) -> None:
     parser.add_argument("--formats", metavar="A,B", default=SUPPRESS)
     on_error = "of images that cannot be read: skip, which names them and goes on, or raise; default: skip"
     parser.add_argument("--on-error", metavar="HOW", default=SUPPRESS, help=on_error)
+    augment = "copies of each image to learn from besides: turned, scaled, shifted, thickened; none of images held out; default: 0"
+    parser.add_argument("--augment", metavar="N", type=whole, default=SUPPRESS, help=augment)
     for name, (metavar, kind) in {**SWEPT, **SINGLE}.items():
         parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, type=kind, default=SUPPRESS)
     parser.add_argument("--bootstrap", action="store_true", default=SUPPRESS)
@@ -120,6 +122,7 @@ def _explanations() -> dict[str, str]:
 def _run(args: Namespace) -> int:
     from fastmlp import checks
     from fastmlp.images.choosing import choose_extractor, read_first
+    from fastmlp.images.copies import augmentation
     from fastmlp.images.extractors import DEFAULT_EXTRACTOR
     from fastmlp.images.image_formats import chosen_formats
     from fastmlp.images.learnable import learnable_images
@@ -144,8 +147,14 @@ def _run(args: Namespace) -> int:
         return train_on_table.train_and_save(args.output, args.plot, args.source, options, swept, members)
     extractor, yes = options.pop("extractor", DEFAULT_EXTRACTOR), options.pop("yes", False)
     formats = chosen_formats(options.pop("formats", None))
+    options["seed"] = checks.seed("seed", options.get("seed"))
     read = partial(
-        learnable_images, args.source, threads=options.get("threads"), formats=formats, on_error=options.pop("on_error", "skip")
+        learnable_images,
+        args.source,
+        threads=options.get("threads"),
+        formats=formats,
+        on_error=options.pop("on_error", "skip"),
+        augmentation=augmentation(options.pop("augment", 0), options["seed"], options.get("data_seed")),
     )
     found, read_by = read_first(extractor, read)
     for message in (*found.damaged, *found.left_out):
@@ -158,7 +167,6 @@ def _run(args: Namespace) -> int:
         say("the classes are unequal, and are made to weigh the same; --class-weight none leaves them as they are")
     options["validation"] = _validation(data, options["validation"])
     options["refit"] = args.refit and options["validation"] is not None
-    options["seed"] = checks.seed("seed", options.get("seed"))
     with noted():
         choice = choose_extractor(extractor, read_by, options | {name: values[0] for name, values in swept.items()}, say)
         return _train(args.output, args.plot, choice, options, swept, members)

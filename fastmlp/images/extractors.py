@@ -99,6 +99,7 @@ class Extractor:
     size: int
     code: int
     kernel: Callable[..., None]
+    ground: bool = True  # whether it tells what is drawn from what it is drawn on
 
     @property
     def columns(self) -> list[str]:
@@ -110,7 +111,7 @@ EXTRACTORS = {
     "ink": Extractor("ink", 3, INK, ink_features),
     "pixels": Extractor("pixels", 256, PIXELS, pixel_features),
     "strokes": Extractor("strokes", 324, STROKES, stroke_features),
-    "gray": Extractor("gray", 324, GRAY, gray_features),
+    "gray": Extractor("gray", 324, GRAY, gray_features, ground=False),
 }
 DEFAULT_EXTRACTOR: ExtractorName = "strokes"  # to classify by
 

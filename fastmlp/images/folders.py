@@ -90,6 +90,7 @@ def train_folder(
     refit: bool = False,
     formats: str | Sequence[str] | None = None,
     on_error: OnError = "skip",
+    augment: int = 0,
     **options: Unpack[TrainOptions],
 ) -> ImageClassifier:
     """Train a classifier on a folder of labelled images, or an archive.
@@ -120,6 +121,11 @@ def train_folder(
         contents of a file tell its format; one of another format is no image.
     on_error : {"skip", "raise"}
         Whether images that cannot be read are left out, with a warning that names some of them, or are an error.
+    augment : int
+        How many copies of each image are learned from besides, where images are few: turned by up to 10 degrees, 0.9 to 1.1 times
+        as large, slanted, shifted by up to 0.08 of their size, and for all extractors but "gray" thickened or thinned by up to half
+        a pixel; see fastmlp/images/copies.py. A copy counts as its image does, and of images that `validation` holds out none is
+        learned from or measured. Which copies these are follows from `seed`, or `data_seed` if that is given, and the image.
     **options
         Those of `train`. With "one-vs-rest" the network of class k has the seed `seed + k`, and `on_epoch` is called with the
         losses (K,) of all networks, as `train_many` does. A fraction of `validation` is held out of each class alike, and the
@@ -150,7 +156,9 @@ def train_folder(
     checks.path("folder", folder)
     how: dict[str, Any] = {**options}
     with_rows = [how.pop(name, None) for name in ("sample_weight", "on_epoch")]
-    classifier = ImageClassifier(extractor=extractor, method=method, refit=refit, formats=formats, on_error=on_error, **how)
+    classifier = ImageClassifier(
+        extractor=extractor, method=method, refit=refit, formats=formats, on_error=on_error, augment=augment, **how
+    )
     return classifier._train(folder, None, *with_rows, balance="class_weight" not in how)
 
 

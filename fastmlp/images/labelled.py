@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastmlp import checks
 from fastmlp.images.content import ImageError
+from fastmlp.images.copies import Augmentation
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR, EXTRACTORS
 from fastmlp.images.image_formats import ALL, SUFFIXES, wanted
 from fastmlp.images.reading import read_listed
@@ -52,12 +53,20 @@ class LabelledImages(NamedTuple):
     """Why some more files are no images, though their names say so."""
     hidden: Sequence[str] = ()
     """Folders whose names say that they are no classes."""
+    copies: NDArray[np.floating] | None = None
+    """(n, copies, size), of the copies of each, where some are asked for."""
 
     def readable(self) -> LabelledImages:
         """Without the images that cannot be read."""
-        fine = [error is None for error in self.errors]
-        paths = [path for path, kept in zip(self.paths, fine, strict=True) if kept]
-        return self._replace(paths=paths, features=self.features[fine], labels=self.labels[fine], errors=[None] * len(paths))
+        return self.only(np.array([error is None for error in self.errors], bool))
+
+    def only(self, kept: NDArray[np.bool_]) -> LabelledImages:
+        """Those of the images, all of which can be read."""
+        if kept.all():
+            return self
+        paths = [path for path, is_kept in zip(self.paths, kept.tolist(), strict=False) if is_kept]
+        copies, labels = None if self.copies is None else self.copies[kept], self.labels[kept]
+        return self._replace(paths=paths, features=self.features[kept], labels=labels, errors=[None] * len(labels), copies=copies)
 
     def counts(self) -> dict[Any, int]:
         """How many images there are of each class."""
@@ -72,6 +81,7 @@ def labelled_images(
     fewest: int = 2,
     strict: bool = True,
     formats: Sequence[FormatName] = ALL,
+    augmentation: Augmentation | None = None,
 ) -> LabelledImages:
     """Read a folder of labelled images, or an archive.
 
@@ -87,6 +97,8 @@ def labelled_images(
         Whether an image that cannot be read is an error, or one of `errors`.
     formats : sequence of str
         Those of images that are read; files of others are no images.
+    augmentation : Augmentation, optional
+        Which copies of each image are made.
 
     Raises
     ------
@@ -100,7 +112,7 @@ def labelled_images(
     listing = _listed_archive(path) if os.path.isfile(path) else _listed_folder(path)
     if not listing.answers and not listing.classes:
         raise ValueError(f"{path} has neither a folder for each class nor answer files (correct-outputs-<class>.txt)")
-    images = _read(path, listing, extractor, threads, formats)
+    images = _read(path, listing, extractor, threads, formats, augmentation)
     for error in filter(None, (*images.errors, *images.misnamed.values()) if strict else ()):
         raise ImageError(error)
     data = (_answered_images if listing.answers else _images_in_classes)(path, listing, images, formats)
@@ -207,11 +219,19 @@ class _Images(NamedTuple):
     """Why some of the others are no images, though their names say so."""
     skipped: Counter[str]
     """How many things of each class were no files at all, where that is known."""
+    copies: NDArray[np.floating] | None
 
 
-def _read(folder: str, listing: _Listing, extractor: str, threads: int | None, formats: Sequence[FormatName]) -> _Images:
-    features, parts = read_listed([chunk for _, chunk in listing.chunks], extractor, threads, formats)
-    images = _Images([], features, [], [], {}, Counter())
+def _read(
+    folder: str,
+    listing: _Listing,
+    extractor: str,
+    threads: int | None,
+    formats: Sequence[FormatName],
+    augmentation: Augmentation | None,
+) -> _Images:
+    features, copies, parts = read_listed([chunk for _, chunk in listing.chunks], extractor, threads, formats, augmentation)
+    images = _Images([], features, [], [], {}, Counter(), copies)
     for (lead, chunk), part in zip(listing.chunks, parts, strict=True):
         images.paths.extend((lead + path).removeprefix(listing.base) for path in part.paths)
         images.errors.extend(part.errors)
@@ -228,11 +248,11 @@ def _read(folder: str, listing: _Listing, extractor: str, threads: int | None, f
 def _images_in_classes(folder: str, listing: _Listing, images: _Images, formats: Sequence[FormatName]) -> LabelledImages:
     """Images that lie in a folder for each class, class by class."""
     own = [path.partition("/")[0] for path in images.paths]
-    paths, errors, features = images.paths, images.errors, images.features
+    paths, errors, features, copies = images.paths, images.errors, images.features, images.copies
     if own != sorted(own):  # as "a-b/" comes before "a/"
         order = sorted(range(len(own)), key=own.__getitem__)
         own, paths, errors = [own[row] for row in order], [paths[row] for row in order], [errors[row] for row in order]
-        features = features[order]
+        features, copies = features[order], None if copies is None else copies[order]
     counts, others = Counter(own), images.skipped + Counter(path.partition("/")[0] for path in images.others)
     within = {path.partition("/")[0] for path in paths if path.count("/") > 1}
     mixed = [name for name in listing.classes if 0 < counts[name] < others[name]]
@@ -247,6 +267,7 @@ def _images_in_classes(folder: str, listing: _Listing, images: _Images, formats:
         errors,
         list(images.misnamed.values()),
         listing.hidden,
+        copies,
     )
 
 
@@ -277,6 +298,7 @@ def _answered_images(folder: str, listing: _Listing, images: _Images, formats: S
         np.array(classes, str),
         errors=[images.errors[row] for row in order],
         misnamed=list(images.misnamed.values()),
+        copies=None if images.copies is None else images.copies[order],
     )
 
 

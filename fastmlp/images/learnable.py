@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, labels
 from fastmlp.images.content import ImageError
+from fastmlp.images.copies import Augmentation
 from fastmlp.images.image_formats import ALL
 from fastmlp.images.labelled import LabelledImages, labelled_images
 from fastmlp.images.samples import feature_rows, rows_or_errors
@@ -62,10 +63,11 @@ def learnable_images(
     threads: int | None = None,
     formats: Sequence[FormatName] = ALL,
     on_error: Any = "skip",
+    augmentation: Augmentation | None = None,
 ) -> Learnable:
     """Those of a folder or an archive, as `train_folder` takes them: of two classes at least, FEWEST of each."""
     strict = checks.one_of("on_error", on_error, ON_ERROR) == "raise"
-    found = labelled_images(folder, extractor, threads, strict=strict, formats=formats)
+    found = labelled_images(folder, extractor, threads, strict=strict, formats=formats, augmentation=augmentation)
     damaged = [*filter(None, found.errors), *found.misnamed]
     readable = np.array([error is None for error in found.errors], bool)
     before, after = found.counts(), dict.fromkeys(found.counts(), 0)
@@ -84,7 +86,7 @@ def learnable_images(
         f"fewer than {FEWEST} images": [name for name, count in after.items() if 0 < count < FEWEST],
     }
     left_out = [f"left out: {', '.join(names)} ({why})" for why, names in reasons.items() if names]
-    return Learnable(_only(found, kept), kept, damaged, left_out)
+    return Learnable(found.only(kept), kept, damaged, left_out)
 
 
 def to_learn_from(
@@ -94,15 +96,16 @@ def to_learn_from(
     threads: int | None,
     formats: Sequence[FormatName],
     on_error: Any,
+    augmentation: Augmentation | None = None,
 ) -> Learnable:
     """Images with their labels beside them, or a folder or archive that has both: labels (n,) of two classes at least, which can
     name folders."""
     if _is_folder(X, y):
-        found = learnable_images(X, extractor, threads, formats, on_error)
+        found = learnable_images(X, extractor, threads, formats, on_error, augmentation)
         _check_names(found.data.labels)
         return found
     checks.one_of("on_error", on_error, ON_ERROR)
-    features, errors = rows_or_errors(X, extractor, threads, formats)
+    features, errors, copies = rows_or_errors(X, extractor, threads, formats, augmentation)
     damaged = [error for error in errors if error is not None]
     if damaged and on_error == "raise":
         raise ImageError(damaged[0])
@@ -110,11 +113,10 @@ def to_learn_from(
     known = labels.classes_of(own, n)
     own = known[labels.class_numbers("y", own, known, n, np.intp)[:, 0]]
     _check_names(known)
-    data, kept = LabelledImages("", [], features, own), np.array([error is None for error in errors], bool)
-    if damaged:
-        data = data._replace(features=features[kept], labels=own[kept])
-        if len(data.counts()) < 2:
-            raise ValueError(f"X must have images that can be read of at least two classes; {damaged[0]}")
+    kept = np.array([error is None for error in errors], bool)
+    data = LabelledImages("", [], features, own, copies=copies).only(kept)
+    if damaged and len(data.counts()) < 2:
+        raise ValueError(f"X must have images that can be read of at least two classes; {damaged[0]}")
     return Learnable(data, kept, damaged, [])
 
 
@@ -134,14 +136,6 @@ def _is_folder(X: Any, y: ArrayLike | None) -> bool:
     if y is None:
         raise ValueError("y must hold a label for each image, or row of features; got None")
     return False
-
-
-def _only(data: LabelledImages, kept: NDArray[np.bool_]) -> LabelledImages:
-    if kept.all():
-        return data
-    paths = [data.paths[row] for row in np.flatnonzero(kept).tolist()]
-    names = data.labels[kept]
-    return data._replace(paths=paths, features=data.features[kept], labels=names, errors=[None] * len(paths))
 
 
 def _check_names(names: NDArray[Any]) -> None:

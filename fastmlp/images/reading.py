@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fastmlp import checks
 from fastmlp.images.content import Content, ImageError, NoImageError, RetryError, content_of_file, end_if, not_read
+from fastmlp.images.copies import Augmentation, features_of_copies
 from fastmlp.images.extractors import EXTRACTORS, extract
 from fastmlp.images.image_formats import ALL, HEAD, SUFFIXES, image_format_of
 from fastmlp.images.pillow import MAX_PIXELS, decode, read_bytes
@@ -53,6 +54,8 @@ class FeatureRows(NamedTuple):
     """How much was no file at all."""
     retry: list[int]
     """Which rows have an error that is no fault of the file, so that another try may go well."""
+    copies: NDArray[np.float64] | None = None
+    """(n, copies, size), of the copies of each, where some are asked for."""
 
 
 def read_chunk(
@@ -62,6 +65,7 @@ def read_chunk(
     max_pixels: int,
     stop: Stop | None = None,
     formats: Sequence[FormatName] = ALL,
+    augmentation: Augmentation | None = None,
 ) -> FeatureRows:
     """The features of a chunk of files. What is no image is an error if strict, and if the caller named each file.
 
@@ -77,7 +81,7 @@ def read_chunk(
             chunk = chunk._replace(failed=tuple(failed))
     with archive or nullcontext():
         opened = _OpenChunk(chunk, chunk.paths(), archive)
-        return _read_open(opened, extractor, strict or not chunk.place, max_pixels, stop, formats)
+        return _read_open(opened, extractor, strict or not chunk.place, max_pixels, stop, formats, augmentation)
 
 
 class _OpenChunk(NamedTuple):
@@ -95,14 +99,24 @@ class _OpenChunk(NamedTuple):
 
 
 def _read_open(
-    opened: _OpenChunk, extractor: str, strict: bool, max_pixels: int, stop: Stop | None, formats: Sequence[FormatName]
+    opened: _OpenChunk,
+    extractor: str,
+    strict: bool,
+    max_pixels: int,
+    stop: Stop | None,
+    formats: Sequence[FormatName],
+    augmentation: Augmentation | None,
 ) -> FeatureRows:
     chunk, paths, _ = opened
-    features = np.full((chunk.length, EXTRACTORS[extractor].size), np.nan)
+    features, copies = _empty_rows(chunk.length, extractor, augmentation)
+    features[:] = np.nan
     outcomes = np.full(chunk.length, files.REFUSED, np.uint8)
     seem_slow = len(SLOW.findall(chunk.names)) == chunk.length  # compiled code would open them in vain
     if "png" in formats and not seem_slow and (chunk.known >= FILES_BY_PILLOW or is_compiled(files.read_files)):
-        _read_compiled(features, outcomes, opened, extractor, max_pixels, stop)
+        at_once = chunk.length if copies is None else 1
+        for index, scratch in enumerate(_read_compiled(features, outcomes, opened, extractor, max_pixels, stop, at_once)):
+            if augmentation is not None and copies is not None and outcomes[index] == files.READ:
+                copies[index] = features_of_copies(_levels_in(scratch), extractor, augmentation, stop)
     errors: list[str | None] = [None] * chunk.length
     retry = np.zeros(chunk.length, bool)
     for failure in chunk.failed:
@@ -114,7 +128,10 @@ def _read_open(
         if errors[index] is None and index not in others:
             try:
                 with opened.content(index) as content:
-                    features[index] = extract([decode(content, max_pixels, stop, formats)], extractor)[0]
+                    image = decode(content, max_pixels, stop, formats)
+                features[index] = extract([image], extractor)[0]
+                if augmentation is not None and copies is not None:
+                    copies[index] = features_of_copies(image, extractor, augmentation, stop)
             except ImageError as error:
                 errors[index], retry[index] = str(error), isinstance(error, RetryError)
                 if isinstance(error, NoImageError) and not strict:
@@ -122,8 +139,17 @@ def _read_open(
     left, passed = np.delete(np.arange(chunk.length), sorted(others)), [paths[k] for k in sorted(others)]
     again = np.flatnonzero(retry[left]).tolist()
     if not others:
-        return FeatureRows(paths, features, errors, [], chunk.skipped, again)
-    return FeatureRows([paths[k] for k in left], features[left], [errors[k] for k in left], passed, chunk.skipped, again)
+        return FeatureRows(paths, features, errors, [], chunk.skipped, again, copies)
+    of_left = None if copies is None else copies[left]
+    return FeatureRows([paths[k] for k in left], features[left], [errors[k] for k in left], passed, chunk.skipped, again, of_left)
+
+
+def _empty_rows(
+    count: int, extractor: str, augmentation: Augmentation | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Features and those of copies of so many images, to be filled."""
+    size = EXTRACTORS[extractor].size
+    return np.empty((count, size)), None if augmentation is None else np.empty((count, augmentation.copies, size))
 
 
 def read_chunks(
@@ -135,11 +161,17 @@ def read_chunks(
     return InThreads(read, Chunks(source), thread_count(threads))
 
 
-def read_source(source: Source, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL) -> FeatureRows:
+def read_source(
+    source: Source,
+    extractor: str,
+    threads: int | None = None,
+    formats: Sequence[FormatName] = ALL,
+    augmentation: Augmentation | None = None,
+) -> FeatureRows:
     """The features of a source, in one."""
     checks.one_of("extractor", extractor, EXTRACTORS)
     workers = thread_count(threads)
-    features, parts = read_listed(list(Chunks(source)), extractor, workers, formats)
+    features, copies, parts = read_listed(list(Chunks(source)), extractor, workers, formats, augmentation)
     return FeatureRows(
         [path for part in parts for path in part.paths],
         features,
@@ -147,23 +179,31 @@ def read_source(source: Source, extractor: str, threads: int | None = None, form
         [path for part in parts for path in part.others],
         sum(part.skipped for part in parts),
         in_one([(len(part.paths), part.retry) for part in parts]),
+        copies,
     )
 
 
 def read_listed(
-    chunks: Sequence[Chunk], extractor: str, threads: int | None, formats: Sequence[FormatName]
-) -> tuple[NDArray[np.float64], list[FeatureRows]]:
-    """The features of all chunks in one array, which is told if the machine has no memory for it; and what came of each chunk."""
-    count, size = sum(chunk.length for chunk in chunks), EXTRACTORS[extractor].size
-    checks.enough_memory(f"the features of {count} images", count * size * np.dtype(np.float64).itemsize)
-    features, parts, first = np.empty((count, size)), [], 0
-    read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS, formats=formats)
+    chunks: Sequence[Chunk],
+    extractor: str,
+    threads: int | None,
+    formats: Sequence[FormatName],
+    augmentation: Augmentation | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, list[FeatureRows]]:
+    """The features of all chunks in one array, and those of copies, if the machine has memory for them; and what came of each
+    chunk."""
+    count = sum(chunk.length for chunk in chunks)
+    check_memory(count, extractor, augmentation)
+    (features, copies), parts, first = _empty_rows(count, extractor, augmentation), [], 0
+    read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS, formats=formats, augmentation=augmentation)
     for part in InThreads(read, (chunk._replace(known=count) for chunk in chunks), thread_count(threads)):
         last = first + len(part.paths)
         features[first:last] = part.features
-        parts.append(part._replace(features=features[first:last]))
+        if copies is not None:
+            copies[first:last] = part.copies
+        parts.append(part._replace(features=features[first:last], copies=None))
         first = last
-    return features[:first], parts
+    return features[:first], None if copies is None else copies[:first], parts
 
 
 def in_one(parts: Sequence[tuple[int, Sequence[int]]]) -> list[int]:
@@ -202,26 +242,45 @@ def _read_compiled(
     extractor: str,
     max_pixels: int,
     stop: Stop | None,
-) -> None:
-    """Fills the rows of features that the compiled reader knows, and the outcomes."""
+    at_once: int,
+) -> Iterator[files.FileScratch]:
+    """Fills the rows of features that the compiled reader knows, and the outcomes, so many files at a time; each time with what the
+    last of them has left."""
     chunk, _, archive = opened
     code, scratch, flag = EXTRACTORS[extractor].code, files.file_scratch(), NEVER if stop is None else stop.flag
     max_pixels = min(max_pixels, png.PIXELS)  # any integer becomes one that compiled code takes
-    if not files.POSSIBLE:
-        for first in range(0, chunk.length, IN_MEMORY):
-            rows = slice(first, first + IN_MEMORY)
-            contents = _in_memory([_beginning(opened, index) for index in range(chunk.length)[rows]])
-            files.read_files(features[rows], outcomes[rows], scratch, flag, NO_FOLDER, contents, code, max_pixels)
-    elif archive is not None:
-        places = files.AtPlaces(archive.file.fileno(), NO_BYTES, chunk.members)
-        files.read_files(features, outcomes, scratch, flag, NO_FOLDER, places, code, max_pixels)
-    else:
-        names = np.frombuffer(bytearray(chunk.names), np.uint8)
-        starts = np.concatenate([[0], np.flatnonzero(names == 0)[:-1] + 1])
-        with _folder_of(opened) as folder:
-            if folder is not None:  # else each file will tell
-                named = files.InFolder(folder, names, starts)
-                files.read_files(features, outcomes, scratch, flag, named, NO_PLACES, code, max_pixels)
+    names = np.frombuffer(bytearray(chunk.names), np.uint8)
+    starts = np.concatenate([[0], np.flatnonzero(names == 0)[:-1] + 1])
+    step = at_once if files.POSSIBLE else min(at_once, IN_MEMORY)
+    with _folder_of(opened) as folder:
+        for first in range(0, chunk.length, step):
+            rows = slice(first, first + step)
+            in_folder, at_places = NO_FOLDER, NO_PLACES
+            if not files.POSSIBLE:
+                at_places = _in_memory([_beginning(opened, index) for index in range(chunk.length)[rows]])
+            elif chunk.members is not None and archive is not None:
+                at_places = files.AtPlaces(archive.file.fileno(), NO_BYTES, chunk.members[rows])
+            elif folder is not None:
+                in_folder = files.InFolder(folder, names, starts[rows])
+            else:
+                return  # each file will tell
+            files.read_files(features[rows], outcomes[rows], scratch, flag, in_folder, at_places, code, max_pixels)
+            yield scratch
+
+
+def check_memory(images: int, extractor: str, augmentation: Augmentation | None) -> None:
+    """Rejects images whose features the machine has no memory for; those of copies are held twice when they are learned from."""
+    rows, copies = 1, "" if augmentation is None else f", and of {augmentation.copies} copies of each,"
+    if augmentation is not None:
+        rows = 2 * (1 + augmentation.copies)
+    size = EXTRACTORS[extractor].size * np.dtype(np.float64).itemsize
+    checks.enough_memory(f"the features of {images} images{copies}", images * rows * size)
+
+
+def _levels_in(scratch: files.FileScratch) -> NDArray[np.uint8]:
+    """The gray levels (H, W) of the last image."""
+    height, width = scratch.shape
+    return scratch.png.gray[: height * width].reshape(height, width)
 
 
 def _others_among(indices: list[int], opened: _OpenChunk, formats: Sequence[FormatName], stop: Stop | None) -> set[int]:
@@ -294,5 +353,4 @@ def read_compiled(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8
     files.read_files(features, outcomes, scratch, NEVER, NO_FOLDER, _in_memory([data]), code, pixels)
     if outcomes[0] != files.READ:
         return None
-    height, width = scratch.shape
-    return scratch.png.gray[: height * width].reshape(height, width)
+    return _levels_in(scratch)

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks
 from fastmlp.images.content import ImageError
+from fastmlp.images.copies import Augmentation, features_of_copies
 from fastmlp.images.extractors import EXTRACTORS, extract
 from fastmlp.images.image_formats import ALL
-from fastmlp.images.reading import read_source
+from fastmlp.images.reading import check_memory, read_source
 from fastmlp.literals import FormatName
 from fastmlp.writing import StrPath
 
 Images = ArrayLike | Sequence[StrPath] | Sequence[NDArray[np.uint8]]  # or rows of features
+
+
+class Rows(NamedTuple):
+    """What came of n images."""
+
+    features: NDArray[Any]
+    """(n, size), NaN where there is an error."""
+    errors: list[str | None]
+    copies: NDArray[np.floating] | None = None
+    """(n, copies, size), of the copies of each, where some are asked for."""
 
 
 def features_of(
@@ -28,15 +39,15 @@ def features_of(
     X holds paths, (n,) or (n, 1), or gray levels (H, W) each. A file that cannot be read is an ImageError if strict, else a row
     of NaN.
     """
-    features, errors = _rows_of(X, extractor, threads, formats)
-    for error in filter(None, errors if strict else ()):
+    rows = _rows_of(X, extractor, threads, formats)
+    for error in filter(None, rows.errors if strict else ()):
         raise ImageError(error)
-    return features
+    return rows.features
 
 
 def _rows_of(
-    X: Any, extractor: str, threads: int | None, formats: Sequence[FormatName]
-) -> tuple[NDArray[np.float64], list[str | None]]:
+    X: Any, extractor: str, threads: int | None, formats: Sequence[FormatName], augmentation: Augmentation | None = None
+) -> Rows:
     """The features of n images, and why each file cannot be read, in which case its row is NaN."""
     images = X if isinstance(X, list | tuple) else np.asarray(X)
     if isinstance(images, np.ndarray):
@@ -46,31 +57,43 @@ def _rows_of(
             images = images[:, 0]
     images = list(images)
     if not images or not isinstance(images[0], str | os.PathLike):
-        return extract(images, extractor, "X"), [None] * len(images)
-    rows = read_source(images, extractor, threads, formats)
-    return rows.features, rows.errors
+        features, copies = extract(images, extractor, "X"), None
+        if augmentation is not None:
+            check_memory(len(images), extractor, augmentation)
+            copies = np.empty((len(images), augmentation.copies, features.shape[1]))
+            for own, image in zip(copies, images, strict=True):
+                own[:] = features_of_copies(np.asarray(image), extractor, augmentation)
+        return Rows(features, [None] * len(images), copies)
+    rows = read_source(images, extractor, threads, formats, augmentation)
+    return Rows(rows.features, rows.errors, rows.copies)
 
 
 def feature_rows(X: Any, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL) -> NDArray[np.floating]:
     """The same, but what is 2-D are numbers, (n, size): rows of features, which are given back."""
-    features, errors = rows_or_errors(X, extractor, threads, formats)
+    features, errors, _ = rows_or_errors(X, extractor, threads, formats)
     for error in filter(None, errors):
         raise ImageError(error)
     return features
 
 
 def rows_or_errors(
-    X: Any, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL
-) -> tuple[NDArray[np.floating], list[str | None]]:
+    X: Any,
+    extractor: str,
+    threads: int | None = None,
+    formats: Sequence[FormatName] = ALL,
+    augmentation: Augmentation | None = None,
+) -> Rows:
     """The same; and why each file cannot be read, in which case its row is NaN."""
     if not holds_features(X):
-        return _rows_of(X, extractor, threads, formats)
+        return _rows_of(X, extractor, threads, formats, augmentation)
+    if augmentation is not None:
+        raise ValueError("augment needs images to make copies of; X holds features")
     size = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)].size
     if np.shape(X)[1] != size:
         expected = f"paths of image files, images (H, W) of uint8 gray levels, or rows of {size} features for {extractor!r}"
         raise ValueError(f"X must hold {expected}; got an array {np.shape(X)}")
     rows = arrays.matrix("X", X)
-    return rows, [None] * len(rows)
+    return Rows(rows, [None] * len(rows))
 
 
 def holds_features(X: Any) -> bool:

@@ -1,0 +1,73 @@
+"""Copies of images that show nearly the same, to learn from where images are few: shifted, turned, scaled, thickened.
+
+A copy of an image of H rows and W columns is as large as that. It is turned about its middle, by an angle whose half has a tangent
+of at most 0.0875, that is by up to 10 degrees; made 0.9 to 1.1 times as tall and, by itself, as wide; slanted by up to a tenth of a
+pixel for each row; and shifted by up to 0.08 * H rows and 0.08 * W columns. Each level lies between those of the nearest four
+pixels. For extractors that see a ground, this is also what lies beyond the image, and each pixel becomes like the one beside it
+that has the most ink, by up to half of the difference, or else like the one that has the least; for others the outermost pixels go
+on. All values within the bounds are equally likely.
+
+Which copies these are follows from the seed and the gray levels of the image alone, wherever that lies and in whatever company.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp import checks
+from fastmlp.images.content import end_if
+from fastmlp.images.extractors import EXTRACTORS, extract
+from fastmlp.kernels.images import distort
+from fastmlp.threads import Stop
+
+AT_ONCE = 1 << 20  # pixels of copies that are held, or made in one call
+
+
+class Augmentation(NamedTuple):
+    """How many copies there are of each image, and the seed that they are made by."""
+
+    copies: int
+    seed: int
+
+
+def augmentation(augment: Any, seed: int, data_seed: int | None) -> Augmentation | None:
+    """The one that an option asks for, if it asks for any; networks that share their data share the copies, too."""
+    copies = checks.whole_number("augment", augment)
+    return Augmentation(copies, seed if data_seed is None else data_seed) if copies else None
+
+
+def features_of_copies(
+    image: NDArray[np.uint8], extractor: str, augmentation: Augmentation, stop: Stop | None = None
+) -> NDArray[np.float64]:
+    """Those of the copies of an image: (copies, size)."""
+    features, first = np.empty((augmentation.copies, EXTRACTORS[extractor].size)), 0
+    held = max(1, AT_ONCE // image.size)
+    some: list[NDArray[np.uint8]] = []
+    for number, copy in enumerate(copies_of(image, extractor, augmentation), 1):
+        some.append(copy)
+        if len(some) == held or number == augmentation.copies:
+            end_if(stop)
+            features[first:number] = extract(some, extractor)
+            first, some = number, []
+    return features
+
+
+def copies_of(image: NDArray[np.uint8], extractor: str, augmentation: Augmentation) -> Iterator[NDArray[np.uint8]]:
+    """The copies of an image, for an extractor."""
+    height, width = image.shape
+    levels = np.ascontiguousarray(image).reshape(-1)
+    middle = np.empty((height + 2) * (width + 2), np.uint8)
+    number, seed = zlib.crc32(levels.data), augmentation.seed - (augmentation.seed >> 63 << 64)  # as 64 bits with a sign
+    ground = distort.find_ground(np.empty(256, np.int64), levels) if EXTRACTORS[extractor].ground else -1
+    rows = max(1, AT_ONCE // width)
+    for copy in range(augmentation.copies):
+        out = np.empty(levels.size, np.uint8)
+        for top in range(0, height, rows):
+            bottom = min(top + rows, height)
+            distort.distort(out, middle, levels, ground, seed, number, copy, height, width, top, bottom)
+        yield out.reshape(height, width)
