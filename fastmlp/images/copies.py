@@ -1,10 +1,10 @@
 """Copies of images that show nearly the same, to learn from where images are few: shifted, turned, scaled, thickened.
 
 A copy of an image of H rows and W columns is as large as that. It is turned about its middle, by an angle whose half has a tangent
-of at most 0.0875, that is by up to 10 degrees; made 0.9 to 1.1 times as tall and, by itself, as wide; slanted by up to a tenth of a
+of at most 0.1316, that is by up to 15 degrees; made 0.8 to 1.2 times as tall and, by itself, as wide; slanted by up to a fifth of a
 pixel for each row; and shifted by up to 0.08 * H rows and 0.08 * W columns. Each level lies between those of the nearest four
 pixels. For extractors that see a ground, this is also what lies beyond the image, and each pixel becomes like the one beside it
-that has the most ink, by up to half of the difference, or else like the one that has the least; for others the outermost pixels go
+that has the most ink, by up to 3/4 of the difference, or else like the one that has the least; for others the outermost pixels go
 on. All values within the bounds are equally likely.
 
 Which copies these are follows from the seed and the gray levels of the image alone, wherever that lies and in whatever company.

@@ -122,10 +122,10 @@ def train_folder(
     on_error : {"skip", "raise"}
         Whether images that cannot be read are left out, with a warning that names some of them, or are an error.
     augment : int
-        How many copies of each image are learned from besides, where images are few: turned by up to 10 degrees, 0.9 to 1.1 times
-        as large, slanted, shifted by up to 0.08 of their size, and for all extractors but "gray" thickened or thinned by up to half
-        a pixel; see fastmlp/images/copies.py. A copy counts as its image does, and of images that `validation` holds out none is
-        learned from or measured. Which copies these are follows from `seed`, or `data_seed` if that is given, and the image.
+        How many copies of each image are learned from besides, where images are few: turned by up to 15 degrees, 0.8 to 1.2 times
+        as large, slanted, shifted by up to 0.08 of their size, and for all extractors but "gray" thickened or thinned by less
+        than a pixel; see fastmlp/images/copies.py. A copy counts as its image does, and of images that `validation` holds out
+        none is learned from or measured. Which copies these are follows from `seed`, or `data_seed` if given, and the image.
     **options
         Those of `train`. With "one-vs-rest" the network of class k has the seed `seed + k`, and `on_epoch` is called with the
         losses (K,) of all networks, as `train_many` does. A fraction of `validation` is held out of each class alike, and the

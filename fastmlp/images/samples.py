@@ -21,7 +21,7 @@ from fastmlp.writing import StrPath
 Images = ArrayLike | Sequence[StrPath] | Sequence[NDArray[np.uint8]]  # or rows of features
 
 
-class Rows(NamedTuple):
+class ImageRows(NamedTuple):
     """What came of n images."""
 
     features: NDArray[Any]
@@ -47,7 +47,7 @@ def features_of(
 
 def _rows_of(
     X: Any, extractor: str, threads: int | None, formats: Sequence[FormatName], augmentation: Augmentation | None = None
-) -> Rows:
+) -> ImageRows:
     """The features of n images, and why each file cannot be read, in which case its row is NaN."""
     images = X if isinstance(X, list | tuple) else np.asarray(X)
     if isinstance(images, np.ndarray):
@@ -63,9 +63,9 @@ def _rows_of(
             copies = np.empty((len(images), augmentation.copies, features.shape[1]))
             for own, image in zip(copies, images, strict=True):
                 own[:] = features_of_copies(np.asarray(image), extractor, augmentation)
-        return Rows(features, [None] * len(images), copies)
+        return ImageRows(features, [None] * len(images), copies)
     rows = read_source(images, extractor, threads, formats, augmentation)
-    return Rows(rows.features, rows.errors, rows.copies)
+    return ImageRows(rows.features, rows.errors, rows.copies)
 
 
 def feature_rows(X: Any, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL) -> NDArray[np.floating]:
@@ -82,7 +82,7 @@ def rows_or_errors(
     threads: int | None = None,
     formats: Sequence[FormatName] = ALL,
     augmentation: Augmentation | None = None,
-) -> Rows:
+) -> ImageRows:
     """The same; and why each file cannot be read, in which case its row is NaN."""
     if not holds_features(X):
         return _rows_of(X, extractor, threads, formats, augmentation)
@@ -93,7 +93,7 @@ def rows_or_errors(
         expected = f"paths of image files, images (H, W) of uint8 gray levels, or rows of {size} features for {extractor!r}"
         raise ValueError(f"X must hold {expected}; got an array {np.shape(X)}")
     rows = arrays.matrix("X", X)
-    return Rows(rows, [None] * len(rows))
+    return ImageRows(rows, [None] * len(rows))
 
 
 def holds_features(X: Any) -> bool:

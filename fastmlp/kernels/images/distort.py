@@ -13,11 +13,11 @@ from fastmlp.kernels.images.features import ground_level
 from fastmlp.kernels.simd import get, put
 
 # The bounds, between which all values are equally likely; fastmlp/images/copies.py says what they mean.
-HALF_TURN = 0.0875  # the tangent of half of the largest angle, which is 10 degrees
-SCALE = 0.1  # of each axis, by how much a copy may be larger or smaller
-SLANT = 0.1  # of a pixel for each row
+HALF_TURN = 0.1316  # the tangent of half of the largest angle, which is 15 degrees: less teaches less
+SCALE = 0.2  # of each axis, by how much a copy may be larger or smaller
+SLANT = 0.2  # of a pixel for each row
 SHIFT = 0.08  # of the height or width
-THICKEN = 128  # of 256: how far a pixel may become like the one beside it that has the most ink, or the least
+THICKEN = 192  # of 256: how far a pixel may become like the one beside it that has the most ink, or the least
 UNIT = 1 << 16  # parts of a pixel, and of what coordinates are multiplied by
 
 
