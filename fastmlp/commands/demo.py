@@ -20,7 +20,7 @@ DEMOS = ("circles", "toy")
 
 def declare(parser: Parser) -> None:
     """The arguments, and what runs."""
-    parser.add_argument("task", metavar="TASK", nargs="?", type=name_of(DEMOS), default=DEMOS[0], help=either(DEMOS))
+    parser.add_argument("task", metavar="TASK", nargs="?", type=name_of(DEMOS), help=f"{either(DEMOS)}; default: {DEMOS[0]}")
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("fastmlp-demo"), help="default: %(default)s")
     parser.add_argument("--seed", metavar="N", type=whole, default=0, help="default: %(default)s")
     notebooks = "write both as notebooks, to read, run and change, into a folder, by default this one; and nothing else"
@@ -30,6 +30,8 @@ def declare(parser: Parser) -> None:
 
 def _run(args: Namespace) -> int:
     if args.notebook is not None:
+        if args.task is not None:
+            raise ValueError(f"--notebook writes both tutorials; give it without {args.task}")
         from fastmlp.commands.notebooks import copy_notebooks
 
         return copy_notebooks(args.notebook)

@@ -7,7 +7,7 @@ from argparse import Namespace
 from typing import Any
 
 import fastmlp
-from fastmlp.commands.console import FINE, refuse_input, tell
+from fastmlp.commands.console import FINE, refuse_input, say, tell
 from fastmlp.commands.parser import DTYPES, Parser, either, file_name, name_of
 
 EPILOG = """\
@@ -84,4 +84,7 @@ def _typical(given: str | bool, model: Any) -> Any:
             return np.load(given, allow_pickle=False)
         except (ValueError, EOFError) as error:
             raise ValueError(f"{given} cannot be read as an array: {error}") from None
-    return numbers_of_table(given, getattr(model, "feature_names", None))
+    rows, others = numbers_of_table(given, getattr(model, "feature_names", None))
+    if others:
+        say(f"{given}: columns that are no numbers are left out: {', '.join(others)}")
+    return rows

@@ -22,6 +22,8 @@ def copy_notebooks(folder: Path) -> int:
     ValueError, before anything is written.
     """
     texts = {folder / source.name: source.read_bytes() for source in sorted(PLACE.glob("*.ipynb"))}
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is no folder to write notebooks into")
     folder.mkdir(parents=True, exist_ok=True)
     for path in texts:
         check_writable(path, NOTEBOOK)

@@ -123,7 +123,8 @@ def _undo(args: Namespace) -> int:
     _name(undone.left)
     kept = f", and so is {args.undo}" if undone.left and not args.dry_run else ""
     images = f"{undone.images} image{'s' * (undone.images != 1)}"
-    say(f"{images} {'would be ' * args.dry_run}taken back; {len(undone.left)} left as they are{kept}")
+    gone = f"; {undone.gone} no longer there" if undone.gone else ""
+    say(f"{images} {'would be ' * args.dry_run}taken back; {len(undone.left)} left as they are{kept}{gone}")
     return SOME_FAILED if undone.left else FINE
 
 

@@ -19,8 +19,8 @@ from fastmlp.writing import naming
 TAB = ("tab", r"\t")  # words for what is hard to type
 
 
-def numbers_of_table(table: Any, names: Sequence[str] | None = None) -> NDArray[np.float64]:
-    """The columns of these names, or all that hold numbers, as rows, with NaN where a cell is missing."""
+def numbers_of_table(table: Any, names: Sequence[str] | None = None) -> tuple[NDArray[np.float64], list[str]]:
+    """The columns of these names, or all that hold numbers, as rows, with NaN where a cell is missing; and those left out."""
     raw = read_table(table)
     chosen = {name: column for name, column in raw.columns.items() if column.numbers is not None}
     if names is not None:
@@ -29,9 +29,10 @@ def numbers_of_table(table: Any, names: Sequence[str] | None = None) -> NDArray[
                 what = "no numbers" if name in raw.columns else "not in it"
                 raise ValueError(f"{raw.name} must have a column of numbers for each input; {checks.shown(name)} is {what}")
         chosen = {name: chosen[name] for name in names}
+    others = [] if names is not None else [name for name in raw.columns if name not in chosen]
     if not chosen:
         raise ValueError(f"{raw.name} has no column of numbers")
-    return np.column_stack([column.numbers for column in chosen.values() if column.numbers is not None])
+    return np.column_stack([column.numbers for column in chosen.values() if column.numbers is not None]), others
 
 
 def read_table(table: Any, delimiter: str | None = None, decimal: str | None = None) -> RawTable:

@@ -1,5 +1,7 @@
 """The notebooks are copied out, and nothing of anybody's is written over without a word."""
 
+from pathlib import Path
+
 import pytest
 from command_line import ROOT, assert_one_sentence
 from processes import PATIENCE, at_terminal
@@ -37,6 +39,15 @@ def test_what_is_there_is_not_written_over(text, words, tmp_path, capsys):
     assert main(["demo", "--notebook", str(tmp_path)]) == 2
     assert_one_sentence(capsys.readouterr(), tmp_path / "mlp351.ipynb", words)
     assert files_in(tmp_path) == {"mlp351.ipynb": text.encode()}
+
+
+@pytest.mark.parametrize(("words", "told"), [(["--notebook", "file"], "file is no folder"), (["toy", "--notebook"], "without toy")])
+def test_what_is_no_folder_and_one_tutorial_alone_are_told(words, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("text")
+    assert main(["demo", *words]) == 2
+    assert_one_sentence(capsys.readouterr(), "--notebook" if "toy" in words else "file", told)
+    assert list(files_in(tmp_path)) == ["file"]
 
 
 def test_at_a_terminal_it_is_asked_for(tmp_path):

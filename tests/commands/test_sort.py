@@ -59,6 +59,17 @@ def test_what_cannot_be_read_is_named_and_the_code_tells(classifier, folder, tmp
     assert lines[1] == f"fastmlp: 1 image taken back; 1 left as they are, and so is {tmp_path / 'dest' / LOG}"
 
 
+def test_copies_that_are_gone_are_told_when_the_others_are_taken_back(classifier, source, tmp_path, capsys):
+    assert sort(classifier, source, tmp_path / "dest", "--copy") == 0
+    copies = sorted((tmp_path / "dest/line").iterdir())
+    copies[0].unlink()
+    copies[1].rename(copies[1].with_name("mine.png"))
+    capsys.readouterr()
+    assert sort("--undo", tmp_path / "dest" / LOG) == 0
+    assert capsys.readouterr().err == "fastmlp: 8 images taken back; 0 left as they are; 2 no longer there\n"
+    assert list(files_in(tmp_path / "dest")) == ["line/mine.png"]
+
+
 def test_a_dry_run_prints_where_images_would_go(classifier, source, tmp_path, capsys):
     before = files_in(tmp_path)
     assert sort(classifier, source, tmp_path / "dest", "--move", "--dry-run", "--threshold", "1", "--unsure", tmp_path / "u") == 0

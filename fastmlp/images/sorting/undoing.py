@@ -23,9 +23,12 @@ class Undone(NamedTuple):
     """How many copies and links were removed, or files moved back."""
     left: list[tuple[str, str]]
     """The path of each file that was left as it is, and why. Then the log is left, too."""
+    gone: int = 0
+    """How many were no longer there: removed or renamed by somebody, or taken back before."""
 
     def __repr__(self) -> str:
-        return f"<Undone {self.images} images; {len(self.left)} left as they are>"
+        gone = f"; {self.gone} no longer there" if self.gone else ""
+        return f"<Undone {self.images} images; {len(self.left)} left as they are{gone}>"
 
 
 @checks.takes_options()
@@ -46,7 +49,7 @@ def undo_sort(log: StrPath, *, dry_run: bool = False) -> Undone:
     Returns
     -------
     Undone
-        How many images were taken back, and which were left as they are, and why.
+        How many images were taken back, which were left as they are, and why, and how many were no longer there.
 
     Raises
     ------
@@ -68,11 +71,12 @@ def undo_sort(log: StrPath, *, dry_run: bool = False) -> Undone:
             if not contents.undone:
                 written.undo()
         taken = _Taking(stack, contents, written)
-        count, left = 0, []
+        count, gone, left = 0, 0, []
         for action in taken.actions():
             interrupts.raise_noted()
             try:
-                count += taken.back(action)
+                was_there = taken.back(action)
+                count, gone = count + was_there, gone + (not was_there)
             except OSError as error:
                 place = taken.targets[action.unsure].full(action.target)
                 left.append((place, f"{place} is left as it is: {error.strerror or error}"))
@@ -84,7 +88,7 @@ def undo_sort(log: StrPath, *, dry_run: bool = False) -> Undone:
                 if contents.header.get("made") is True:
                     with suppress(OSError):
                         os.rmdir(contents.header["dest"])
-        return Undone(count, left)
+        return Undone(count, left, gone)
 
 
 class _Taking:
