@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp import checks
+from fastmlp import arrays, checks
 from fastmlp.images.content import end_if
 from fastmlp.images.extractors import EXTRACTORS, extract
 from fastmlp.kernels.images import distort
@@ -60,7 +60,7 @@ def features_of_copies(
 def copies_of(image: NDArray[np.uint8], extractor: str, augmentation: Augmentation) -> Iterator[NDArray[np.uint8]]:
     """The copies of an image, for an extractor."""
     height, width = image.shape
-    levels = np.ascontiguousarray(image).reshape(-1)
+    levels = arrays.unlocked(np.ascontiguousarray(image)).reshape(-1)
     middle = np.empty((height + 2) * (width + 2), np.uint8)
     number, seed = zlib.crc32(levels.data), augmentation.seed - (augmentation.seed >> 63 << 64)  # as 64 bits with a sign
     ground = distort.find_ground(np.empty(256, np.int64), levels) if EXTRACTORS[extractor].ground else -1
