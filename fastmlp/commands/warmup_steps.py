@@ -52,7 +52,8 @@ def _train(dtype: str) -> None:
 
 
 def _train_wide(dtype: str) -> None:
-    _descend(*_data(dtype), hidden=256)  # which has kernels of its own
+    X, y = _data(dtype)
+    _descend(X, y, hidden=256).predict(X)  # by kernels of its own
 
 
 def _descend(X: Any, y: Any, hidden: int) -> MLP:
