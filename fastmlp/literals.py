@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.kernels.activations import Activation as Activation
 from fastmlp.kernels.activations import Output as Output
@@ -19,6 +20,8 @@ Monitor = Literal["loss", "accuracy"]  # what of the validation rows decides
 Task = Literal["classification", "regression"]
 Vote = Literal["mean", "majority"]
 ExtractorName = Literal["ink", "pixels", "strokes", "gray"]
+ExtractorFunction = Callable[[NDArray[np.uint8]], ArrayLike]  # of one's own: gray levels (H, W) to a vector
+AnyExtractor = ExtractorName | ExtractorFunction
 FormatName = Literal["png", "jpeg", "bmp", "gif", "webp", "tiff", "ppm"]  # of images that are read
 OnError = Literal["skip", "raise"]  # of images that cannot be read
 Method = Literal["one-vs-rest", "softmax"]  # of training an image classifier

@@ -153,10 +153,10 @@ def test_only_images_knows_pillow_and_only_kernels_know_numba():
             assert "numba" not in others, path
 
 
-def test_only_one_file_knows_pyarrow_and_one_makes_other_frames():
+def test_pyarrow_is_known_by_what_reads_and_what_writes_and_other_frames_by_one_file():
     for path, tree in sources().items():
         assert path == "networks/table.py" or not outside(path, tree) & {"pandas", "polars"}, path
-        assert path == "tables/by_arrow.py" or "pyarrow" not in outside(path, tree), path
+        assert path in ("tables/by_arrow.py", "images/arrow_rows.py") or "pyarrow" not in outside(path, tree), path
 
 
 def test_only_its_wing_needs_scikit_learn():

@@ -19,7 +19,7 @@ from fastmlp.kernels import cache, notice
 from fastmlp.kernels.apart import end_if_nobody_waits, in_own_thread
 from fastmlp.kernels.compile import jit, noticed_by
 from fastmlp.progress import Progress, clock
-from fastmlp.training import epochs, many
+from fastmlp.training import epochs, population_training
 
 X = np.random.default_rng(0).normal(size=(200, 3))
 Y = X[:, 0] > 0
@@ -225,7 +225,7 @@ def test_a_training_that_ends_early_says_when(watch):
 
 @pytest.mark.parametrize("options", [{}, {"halving": 3}, {"batch_size": None}, {"batch_size": 1, "optimizer": "sgd"}])
 def test_the_share_that_is_done_grows_from_nothing_to_all(options, monkeypatch):
-    monkeypatch.setattr(many, "WAVE_BYTES", 1)  # of those that need not go in step
+    monkeypatch.setattr(population_training, "WAVE_BYTES", 1)  # of those that need not go in step
     shares = []
 
     class Recorded(Progress):

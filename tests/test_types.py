@@ -13,7 +13,8 @@ from test_readme import blocks
 
 import fastmlp
 from fastmlp import labels, literals
-from fastmlp.images import classifier, decisions, extractors, fitting
+from fastmlp.images import decisions, extractors, fitting
+from fastmlp.images import verdicts as image_verdicts
 from fastmlp.kernels import activations, losses, optimizers, schedules
 from fastmlp.networks import population
 from fastmlp.training import initial, options
@@ -199,4 +200,4 @@ def options_of(function):
 
 def test_options_that_are_handed_on_have_the_types_of_those_who_take_them():
     own = options_of(fastmlp.ImageClassifier.classify)
-    assert {"batch_size": int, **own} == get_type_hints(classifier.ClassifyOptions)
+    assert {"batch_size": int, **own} == get_type_hints(image_verdicts.ClassifyOptions)

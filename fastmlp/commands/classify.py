@@ -7,7 +7,7 @@ import os
 import sys
 from argparse import SUPPRESS, Namespace
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +17,7 @@ from fastmlp.commands.console import (
     PATIENCE,
     SOME_FAILED,
     check_target,
-    for_reader,
     is_device,
-    opened_output,
     refuse_input,
     refuse_stdout,
     say,
@@ -30,12 +28,14 @@ from fastmlp.interrupts import noted_for, raise_noted
 from fastmlp.progress import Progress
 
 if TYPE_CHECKING:
+    from fastmlp.commands.classification.parquet_folder import ParquetFolder
+    from fastmlp.commands.classification.row_file import RowFile
     from fastmlp.commands.classification.sources_in_turn import Batch
     from fastmlp.images.classifier import ImageClassifier
     from fastmlp.images.verdicts import Verdicts
-    from fastmlp.writing import FileKind
 
-FORMATS = ("csv", "jsonl")  # those of rows.ROW_FORMATS
+PARQUET = "parquet"
+FORMATS = ("csv", "jsonl", PARQUET)  # those of rows.ROW_FORMATS, and that one
 
 SETTINGS = (
     "strict",
@@ -55,7 +55,10 @@ rows:
   score   of each class: a column each in CSV (score_NAME), an object in JSON
   status  ok, failed, or retry: failed by want of memory or the like, and tried again by --resume
   error   why it failed: then there are neither label nor scores
-  A file name that is not UTF-8 keeps its bytes in CSV; JSON has \\udcXX for each byte XX that is not.
+  A file name that is not UTF-8 keeps its bytes in CSV; JSON and Parquet have \\udcXX for each byte XX that is not.
+  verdicts.parquet is a folder of the same columns, exact: a part for each 100,000 rows, or minute, and _manifest.json, which
+  readers pass over (polars those of verdicts.parquet/*.parquet). What a killed run has not brought into a part is made
+  anew by --resume. It needs pip install 'fastmlp[tables]'.
 
 An image is known by its contents, not by its name. Other files are skipped, unless named one by one or with --strict.
 A FILE that is there is replaced at the end: until then the rows of verdicts.csv are in verdicts.unfinished.csv.
@@ -71,6 +74,7 @@ examples:
   fastmlp classify shapes.npz drawings > verdicts.csv
   fastmlp classify shapes.npz scans.tar -o verdicts.jsonl --report verdicts.html
   fastmlp classify shapes.npz drawings -o verdicts.csv --resume
+  fastmlp classify shapes.npz scans.zip -o verdicts.parquet
 """
 
 
@@ -107,8 +111,8 @@ def _explanations() -> dict[str, str]:
 def _run(args: Namespace) -> int:
     """Rows are written batch by batch, and Ctrl-C waits for the end of one: what an interrupted run wrote is whole."""
     from fastmlp.commands.classification.report import Report
-    from fastmlp.commands.classification.resuming import Samples, among, read_rows, settled, take_out
-    from fastmlp.commands.classification.rows import ROW_FORMATS, CsvRows, as_written
+    from fastmlp.commands.classification.resuming import Samples, among, settled
+    from fastmlp.commands.classification.rows import as_written
     from fastmlp.commands.classification.sources_in_turn import SourcesInTurn
     from fastmlp.commands.classification.tally import Tally
     from fastmlp.images.image_formats import chosen_formats
@@ -117,9 +121,9 @@ def _run(args: Namespace) -> int:
     args.resume |= args.retry_failed
     if "formats" in args:
         args.formats = chosen_formats(args.formats)
+    _check_parquet(args)
     model = load_image_classifier(args.model)
-    rows = ROW_FORMATS.get(args.format or _ending(args.output or ""), CsvRows)(model.classes)
-    targets, beside = _targets(args, rows.kind)
+    targets, output = _output(args, model)
     sources, tally = SourcesInTurn(args.sources), Tally(model.classes)
     report = Report(model.classes, about=_about(args, model), place=sources.place) if args.report is not None else None
 
@@ -130,43 +134,35 @@ def _run(args: Namespace) -> int:
             report.add_rows(verdicts.paths, verdicts.labels, scores, verdicts.errors, sources.read)
 
     options = {name: vars(args)[name] for name in ("threads", "strict", "max_pixels", "follow_symlinks", "formats") if name in args}
-    end, done, samples = 0, array("q"), Samples()
+    done, samples = array("q"), Samples()
     if args.resume:
-        older, again = beside or args.output, False
-        for end, verdicts in read_rows(older, rows):  # noqa: B007, as the last end counts
+        again = False
+        for verdicts in output.read():
             whole = settled(verdicts, args.retry_failed)
             again |= len(whole.paths) < len(verdicts.paths)
             done.extend(map(hash, whole.paths))
             count(whole)
             samples.add(whole)
-        samples.check(older, model, sources.read, options.get("max_pixels", MAX_PIXELS))
+        samples.check(output.older, model, sources.read, options.get("max_pixels", MAX_PIXELS))
         if again:
-            end = take_out(older, rows, args.retry_failed)
-    if args.strict:  # our own files in a folder of images are no images that fail
-        done.extend(map(hash, sources.names_of(targets)))
+            output.take_out(args.retry_failed)
+    own = list(sources.names_of(targets)) if args.strict else []  # in a folder of images they are no images that fail
+    done.extend(map(hash, own))
     tally.begin()
-    batches = sources.batches(model, among(done) if done else None, ordered=not args.unordered, **options)
+    batches = sources.batches(model, among(done, own) if done else None, ordered=not args.unordered, **options)
     try:
-        batches = _begun(batches, may_be_empty=end > 0)  # so that a wrong source is told before anything is written
-        mode = "a" if end else "x" if beside and not args.resume else "w"
-        kept = ", and --resume goes on with it"
+        batches = _begun(batches, may_be_empty=output.has_rows)  # so that a wrong source is told before anything is written
         line = Progress(sys.stderr.isatty())
-        output = opened_output(args.output, beside, mode, kept)
-        with noted_for(PATIENCE), output as file, line.of(tally.progress, stays=False) as show:
-            if end:
-                file.truncate(end)
-            else:
-                file.write(for_reader(file, rows.head))
+        with noted_for(PATIENCE), output.opened(args.resume) as add, line.of(tally.progress, stays=False) as show:
             for verdicts, tally.left in batches:
-                file.write(for_reader(file, rows.text(verdicts)))
-                file.flush()
+                on_terminal = add(verdicts)
                 count(verdicts)
-                if not file.isatty():
+                if not on_terminal:
                     show()
                 raise_noted()
     except KeyboardInterrupt:
         say(tally.summary())
-        if args.output is not None and beside is None and os.path.isfile(args.output):
+        if args.output is not None and output.beside is None and os.path.exists(args.output) and not is_device(args.output):
             say(f"--resume goes on with {args.output}")
         raise
     say(tally.summary())
@@ -197,12 +193,45 @@ def _about(args: Namespace, model: ImageClassifier) -> list[tuple[str, str]]:
     ]
 
 
-def _targets(args: Namespace, kind: FileKind) -> tuple[list[str], str | None]:
-    """The files that classify is to write; and what that of -o is called until it is whole, if not so from the beginning."""
+def _check_parquet(args: Namespace) -> None:
+    """Of a folder of Parquet, that there is a name for it, and what writes it; before anything is read."""
+    args.format = args.format or _ending(args.output or "")
+    if args.format == PARQUET:
+        from fastmlp.images.arrow_rows import need_pyarrow
+
+        if args.output is None:
+            raise ValueError("Parquet is written to a folder, which -o must name")
+        args.output = args.output.rstrip(os.sep) or os.sep
+        try:
+            need_pyarrow(args.output)
+        except ModuleNotFoundError as error:
+            raise ValueError(str(error)) from None
+
+
+def _output(args: Namespace, model: ImageClassifier) -> tuple[list[str], RowFile | ParquetFolder]:
+    """The files and folders that classify is to write, and where it adds rows."""
+    from fastmlp.commands.classification.row_file import RowFile
+    from fastmlp.commands.classification.rows import ROW_FORMATS, CsvRows
+    from fastmlp.writing import check_writable
+
+    if args.format == PARQUET:
+        from fastmlp.commands.classification.parquet_folder import ParquetFolder, check_folder, holds_verdicts
+
+        beside = _beside(args, holds_verdicts, check_folder)
+        output: RowFile | ParquetFolder = ParquetFolder(args.output, beside, model, args.model, args.sources)
+    else:
+        rows = ROW_FORMATS.get(args.format, CsvRows)(model.classes)
+        beside = _beside(args, _holds_bytes, lambda path: check_writable(path, rows.kind))
+        output = RowFile(args.output, beside, rows)
+    return [path for path in (args.output, beside, args.report) if path is not None], output
+
+
+def _beside(args: Namespace, in_use: Callable[[str], bool], check: Callable[[str], None]) -> str | None:
+    """What the output is called until it is whole, if not so from the beginning; an error if it cannot be written."""
     from fastmlp.commands.classification.report import PAGE
     from fastmlp.images.image_formats import SUFFIXES
     from fastmlp.images.labelled import ANSWER_FILE
-    from fastmlp.writing import check_writable, unfinished
+    from fastmlp.writing import unfinished
 
     output, inputs, beside = args.output, [args.model, *args.sources], None
     if args.resume and output is None:
@@ -211,11 +240,11 @@ def _targets(args: Namespace, kind: FileKind) -> tuple[list[str], str | None]:
         check_target(args.report, PAGE, inputs if output is None else [*inputs, output])
     if output is None:
         refuse_stdout(inputs)
-    elif not is_device(output):
+    elif args.format == PARQUET or not is_device(output):
         refuse_input(output, inputs)
         if f".{_ending(output)}" in SUFFIXES or ANSWER_FILE.fullmatch(os.path.basename(output)):
             raise ValueError(f"{output} cannot be written: its name is that of an image, or of an answer file")
-        if args.format is None and _ending(output) not in ("", *FORMATS):
+        if args.format not in ("", *FORMATS):
             endings = either(f".{name}" for name in FORMATS)
             raise ValueError(f"{output} cannot be written: its name must end in {endings}, or --format say what it is to hold")
         left = unfinished(output)
@@ -223,11 +252,16 @@ def _targets(args: Namespace, kind: FileKind) -> tuple[list[str], str | None]:
             if not args.resume:
                 raise ValueError(f"{left} is there, which an interrupted run has left: go on with it by --resume, or remove it")
             beside = left
-        elif os.path.exists(output) and not args.resume and (os.path.getsize(output) or os.stat(output).st_nlink > 1):
-            beside = left  # what has another name is not written to, be it empty
+        elif not args.resume and in_use(output):
+            beside = left
         if beside or not args.resume:  # else what is there has to be rows of the same classes
-            check_writable(output, kind)
-    return [path for path in (output, beside, args.report) if path is not None], beside
+            check(output)
+    return beside
+
+
+def _holds_bytes(path: str) -> bool:
+    """Whether there is a file that is not written to as it is; one that has another name is not, be it empty."""
+    return os.path.exists(path) and (os.path.getsize(path) > 0 or os.stat(path).st_nlink > 1)
 
 
 def _ending(path: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import fastmlp
 from fastmlp.commands.console import FINE, SOME_FAILED, check_target, printable, say, tell
 from fastmlp.commands.info import load_image_classifier
-from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, file_name, formats_read, positive_whole
+from fastmlp.commands.parser import ON_ERROR, ONE_FOR_EACH_CORE, Parser, file_name, formats_read, positive_whole
 from fastmlp.commands.plotting import check_plot, declare_plot, save_plot
 from fastmlp.commands.train_on_table import declare_signs
 
@@ -48,6 +48,7 @@ def declare(parser: Parser) -> None:
     parser.add_argument("--report", metavar="PAGE.html", type=file_name, default=SUPPRESS, help=report)
     parser.add_argument("--threads", metavar="N", type=positive_whole, default=SUPPRESS, help=f"for images; {ONE_FOR_EACH_CORE}")
     parser.add_argument("--formats", metavar="A,B", default=SUPPRESS)
+    parser.add_argument("--on-error", metavar="HOW", default=SUPPRESS, help=ON_ERROR)
     declare_plot(parser, "how many of each class are taken for which, or predictions over targets")
     declare_signs(parser)
     parser.set_defaults(run=_run)
@@ -63,10 +64,10 @@ def _run(args: Namespace) -> int:
     model = fastmlp.load(args.model)
     is_table = isinstance(model, fastmlp.TableModel)
     options = {name: value for name, value in vars(args).items() if name not in ("run", "model", "source", "plot")}
-    for name in ("all", "report", "threads", "formats") if is_table else ("delimiter", "decimal"):
+    for name in ("all", "report", "threads", "formats", "on_error") if is_table else ("delimiter", "decimal"):
         if name in options:
             kinds = ("image classifiers", "of tables") if is_table else ("models of tables", "an image classifier")
-            raise ValueError(f"--{name} is for {kinds[0]}; {args.model} is {'one ' * is_table}{kinds[1]}")
+            raise ValueError(f"--{name.replace('_', '-')} is for {kinds[0]}; {args.model} is {'one ' * is_table}{kinds[1]}")
     if is_table:
         return _evaluate_table(model, args.source, args.plot, **options)
     return _evaluate_images(load_image_classifier(args.model), args.source, args.plot, **options)
@@ -95,24 +96,22 @@ def _evaluate_images(
     report: str | None = None,
     threads: int | None = None,
     formats: str | None = None,
+    on_error: str = "skip",
 ) -> int:
     from fastmlp.commands.classification.mistakes import write_mistakes
     from fastmlp.commands.classification.report import PAGE
     from fastmlp.images.image_formats import chosen_formats
-    from fastmlp.images.labelled import labelled_images
+    from fastmlp.images.learnable import learnable_images
     from fastmlp.images.reviewing import Review
 
     if report is not None:
         check_target(report, PAGE, [folder])
     chosen = chosen_formats(formats)
-    found = labelled_images(folder, model.extractor, threads, fewest=1, strict=False, formats=chosen)
-    data, errors = found.readable(), [error for error in found.errors if error is not None]
-    for message in errors:
+    found = learnable_images(folder, model.extractor, threads, chosen, on_error, fewest=1, classes=1)
+    found.check_classes(model.classes)
+    data, errors = found.data, found.damaged
+    for message in (*errors, *found.left_out):
         say(message)
-    if not data.paths:
-        raise ValueError(f"{folder} has no image that can be read")
-    if strange := data.counts().keys() - set(model.classes):
-        raise ValueError(f"{folder} has images of {min(strange)}, but the model knows {', '.join(model.classes)}")
     evaluation, scores = model.evaluate(data.features, data.labels), model.scores(data.features)
     if report is not None:
         judged = Review(data.folder, data.paths, data.labels, model.classes, scores, errors, [])

@@ -48,10 +48,11 @@ def _explanations() -> dict[str, str]:
 
 def _run(args: Namespace) -> int:
     from fastmlp.formats.endings import format_of
+    from fastmlp.tables.table_loading import read_any
 
     row = format_of(args.output)  # before anything is read
     refuse_input(args.output, [args.model, *(file for file in [args.fixed_point] if isinstance(file, str))])
-    model, options = fastmlp.load(args.model), {}
+    model, options = read_any(args.model), {}
     if args.fixed_point is not None:
         options["fixed_point"] = _typical(args.fixed_point, model)
     try:

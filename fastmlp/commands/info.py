@@ -28,7 +28,9 @@ def declare(parser: Parser) -> None:
 
 
 def _run(args: Namespace) -> int:
-    model = fastmlp.load(args.model)
+    from fastmlp.tables.table_loading import read_any
+
+    model = read_any(args.model)
     if isinstance(model, fastmlp.TableModel):
         tell(columns_as_text(model.encoder))
     print_model(model)
@@ -43,7 +45,10 @@ def print_model(model: MLP | ImageClassifier | Population | TableModel) -> None:
         if measured := measured_as_text(model.made_with):
             tell(measured)
     elif isinstance(model, fastmlp.ImageClassifier):
-        tell(f"image classifier of {', '.join(model.classes)}; extractor {model.extractor}, method {model.method}")
+        from fastmlp.images.extractors import extractor_name
+
+        kind = f"extractor {extractor_name(model.extractor)}, method {model.method}"
+        tell(f"image classifier of {', '.join(model.classes)}; {kind}")
         print_networks(model)
     elif isinstance(model, fastmlp.Population):
         tell(model)

@@ -14,6 +14,7 @@ from fastmlp.commands.console import printable
 
 USAGE = 2  # the exit code after wrong usage
 DTYPES = ("float32", "float64")
+ON_ERROR = "of images that cannot be read: skip, which names them and goes on, or raise; default: skip"
 ONE_FOR_EACH_CORE = "default: one for each core that it may use"
 
 Value = TypeVar("Value")

@@ -8,7 +8,17 @@ from argparse import SUPPRESS, Namespace
 
 import fastmlp
 from fastmlp.commands.console import FINE, SOME_FAILED, check_target, for_reader, opened_output, refuse_stdout, say
-from fastmlp.commands.parser import ONE_FOR_EACH_CORE, Parser, either, file_name, layer_sizes, number, positive_whole, whole
+from fastmlp.commands.parser import (
+    ON_ERROR,
+    ONE_FOR_EACH_CORE,
+    Parser,
+    either,
+    file_name,
+    layer_sizes,
+    number,
+    positive_whole,
+    whole,
+)
 
 EPILOG = """\
 Each image is judged by a network that has learned from the others, not from itself. Those that it takes for another class than that
@@ -31,6 +41,7 @@ def declare(parser: Parser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE.csv", type=file_name, help="default: stdout")
     parser.add_argument("--report", metavar="PAGE.html", type=file_name, help="a page that shows them")
     parser.add_argument("--extractor", metavar="NAME", default=SUPPRESS)
+    parser.add_argument("--on-error", metavar="HOW", default=SUPPRESS, help=ON_ERROR)
     parser.add_argument("--cv", metavar="N", type=whole, default=SUPPRESS, help="how many networks share the work; default: 5")
     parser.add_argument("--hidden", metavar="8,8", type=layer_sizes, default=SUPPRESS)
     parser.add_argument("--l2", metavar="L2", type=number, default=SUPPRESS)
@@ -63,10 +74,8 @@ def _run(args: Namespace) -> int:
     options = {name: value for name, value in vars(args).items() if name not in ("run", "source", "output", "report")}
     with nothing_to_keep():
         review = fastmlp.review_folder(args.source, progress=sys.stderr.isatty(), **options)
-    for message in review.errors:
+    for message in (*review.errors, *review.left_out):
         say(message)
-    if review.too_few:
-        say(f"too few images to compare: {', '.join(review.too_few)}")
     if args.output is None:
         with opened_output(None) as file:
             file.write(for_reader(file, review.suspects_as_text()))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import fastmlp
 from fastmlp.commands import train_on_table
 from fastmlp.commands.console import FINE, ask, check_target, say
-from fastmlp.commands.parser import Parser, either, file_name, formats_read, number, whole
+from fastmlp.commands.parser import ON_ERROR, Parser, either, file_name, formats_read, number, whole
 from fastmlp.commands.plotting import check_plot, declare_plot, plot_training
 from fastmlp.commands.trained import BEST_SHOWN, save_trained
 from fastmlp.commands.training_options import SINGLE, SWEPT, each_of_members, member_count_of
@@ -79,8 +79,7 @@ def declare(parser: Parser) -> None:
     parser.add_argument("--extractor", metavar="NAME", default=SUPPRESS)
     parser.add_argument("--method", metavar="NAME", default=SUPPRESS)
     parser.add_argument("--formats", metavar="A,B", default=SUPPRESS)
-    on_error = "of images that cannot be read: skip, which names them and goes on, or raise; default: skip"
-    parser.add_argument("--on-error", metavar="HOW", default=SUPPRESS, help=on_error)
+    parser.add_argument("--on-error", metavar="HOW", default=SUPPRESS, help=ON_ERROR)
     augment = "copies of each image to learn from besides: turned, scaled, shifted, thickened; none of images held out; default: 0"
     parser.add_argument("--augment", metavar="N", type=whole, default=SUPPRESS, help=augment)
     for name, (metavar, kind) in {**SWEPT, **SINGLE}.items():
@@ -133,7 +132,7 @@ def _run(args: Namespace) -> int:
     for name in OF_IMAGES if is_table else train_on_table.OF_TABLES:
         if name in options:
             what, other = ("folders of images", "a table") if is_table else ("tables", "none")
-            raise ValueError(f"--{name} is for {what}; {args.source} is {other}")
+            raise ValueError(f"--{name.replace('_', '-')} is for {what}; {args.source} is {other}")
     if "cv" in options and "validation" in options:
         raise ValueError("--cv measures by folds, and holds out no rows beside them; give it without --validation")
     options.setdefault("validation", HELD_OUT)

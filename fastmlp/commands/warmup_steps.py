@@ -19,7 +19,7 @@ from fastmlp.commands.console import nothing_to_keep
 from fastmlp.commands.parser import DTYPES
 from fastmlp.images import reading
 from fastmlp.images.copies import Augmentation, features_of_copies
-from fastmlp.images.extractors import DEFAULT_EXTRACTOR, EXTRACTORS, extract
+from fastmlp.images.extractors import EXTRACTORS, extract
 from fastmlp.images.sources.archive_reading import OpenArchive
 from fastmlp.images.sources.archives import members
 from fastmlp.kernels.compile import noticed_by
@@ -93,9 +93,9 @@ def _many(dtype: str) -> None:
 
 
 def _folders() -> None:
-    for extractor in EXTRACTORS:
+    for extractor in EXTRACTORS.values():
         extract([np.zeros((16, 16), np.uint8)], extractor)
-    features_of_copies(np.zeros((16, 16), np.uint8), DEFAULT_EXTRACTOR, Augmentation(1, 0))
+    features_of_copies(np.zeros((16, 16), np.uint8), EXTRACTORS["ink"], Augmentation(1, 0), 3)
     reading.read_compiled(b"")
     names = np.frombuffer(bytearray(b"b\0a\0"), np.uint8)
     chosen_names(names, *sorted_names(names))

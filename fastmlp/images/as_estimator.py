@@ -8,8 +8,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast
 
 from fastmlp import checks
-from fastmlp.images.extractors import DEFAULT_EXTRACTOR
-from fastmlp.literals import Decision, ExtractorName, OnError
+from fastmlp.images.extractors import DEFAULT_EXTRACTOR, extractor_name
+from fastmlp.literals import AnyExtractor, Decision, OnError
 from fastmlp.networks.copied import Copied
 from fastmlp.networks.mlp import MLP
 
@@ -28,12 +28,12 @@ class AsEstimator(Copied):
 
     FIXED = frozenset((*FITTED, "extractor", "method"))
 
-    extractor: ExtractorName
+    extractor: AnyExtractor
     method: Decision
 
     def __init__(
         self,
-        extractor: ExtractorName | Literal["auto"],
+        extractor: AnyExtractor | Literal["auto"],
         method: Decision,
         refit: bool,
         formats: str | Sequence[str] | None,
@@ -43,7 +43,7 @@ class AsEstimator(Copied):
     ) -> None:
         super().__init__()
         checks.known_options("ImageClassifier", options, default_parameters().keys() if options else set())
-        self.extractor, self.method = cast(ExtractorName, extractor), method  # "auto" only until it is fitted
+        self.extractor, self.method = cast(AnyExtractor, extractor), method  # "auto" only until it is fitted
         self._options: dict[str, Any] = {**options, "refit": refit} if refit else {**options}
         if formats is not None:
             self._options["formats"] = formats
@@ -133,6 +133,15 @@ def changed(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Those that are not as by default."""
     default = default_parameters()
     return {name: value for name, value in parameters.items() if not isinstance(value, checks.SCALARS) or value != default[name]}
+
+
+def as_text(parameters: Mapping[str, Any]) -> str:
+    """Those as they would be given; a function of one's own by its name."""
+    texts = changed(parameters)
+    texts = {
+        name: extractor_name(value) if name == "extractor" and callable(value) else repr(value) for name, value in texts.items()
+    }
+    return ", ".join(f"{name}={text}" for name, text in texts.items())
 
 
 def trained_with(networks: Sequence[MLP], made_with: Mapping[str, Any]) -> dict[str, Any]:

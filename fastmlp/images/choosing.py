@@ -14,7 +14,7 @@ from fastmlp.images.fitting import Fitted, train_labelled
 from fastmlp.images.labelled import LabelledImages
 from fastmlp.images.learnable import Learnable, to_learn_from
 from fastmlp.images.samples import holds_features
-from fastmlp.literals import ExtractorName, FormatName, OnError
+from fastmlp.literals import AnyExtractor, ExtractorName, FormatName, OnError
 
 AUTO: Final = "auto"
 ORDER: tuple[ExtractorName, ...] = ("strokes", "gray", "pixels", "ink")  # the first of equals is taken
@@ -25,7 +25,7 @@ OF_MANY = ("members", "halving", "ensemble", "refit", "keep_state", "on_epoch") 
 class Choice(NamedTuple):
     """An extractor, and the images as it sees them."""
 
-    extractor: ExtractorName
+    extractor: AnyExtractor
     data: LabelledImages
     compared: dict[str, dict[str, float]]
     """Of each extractor the accuracy and loss on the images held out, if it was chosen by these."""
@@ -48,8 +48,8 @@ class Choice(NamedTuple):
 
 
 def choose_extractor(
-    extractor: str,
-    read: Callable[[ExtractorName], LabelledImages],
+    extractor: AnyExtractor | Literal["auto"],
+    read: Callable[[AnyExtractor], LabelledImages],
     options: Mapping[str, Any],
     tell: Callable[[str], Any] | None = None,
 ) -> Choice:
@@ -64,9 +64,8 @@ def choose_extractor(
     ValueError
         If there is no such extractor, or none can be chosen, as no fraction of the images is held out.
     """
-    name = checks.one_of("extractor", extractor, CHOICES)
-    if name != AUTO:
-        return Choice(name, read(name), {})
+    if extractor != AUTO:
+        return Choice(extractor, read(extractor), {})
     if options.get("validation") is None or isinstance(options["validation"], list | tuple):
         raise ValueError("extractor='auto' needs validation, a fraction of the images to hold out")
     how = {option: value for option, value in options.items() if option not in OF_MANY}
@@ -99,9 +98,12 @@ def _measured_by(data: LabelledImages, extractor: ExtractorName, options: dict[s
     return found["accuracy"], sum(losses) / len(losses)
 
 
-def read_first(extractor: Any, read: Callable[[str], Learnable]) -> tuple[Learnable, Callable[[ExtractorName], LabelledImages]]:
+def read_first(
+    extractor: Any, read: Callable[[AnyExtractor], Learnable]
+) -> tuple[Learnable, Callable[[AnyExtractor], LabelledImages]]:
     """The images as the extractor sees them, or for "auto" the first one; and how any sees them, for `choose_extractor`."""
-    first = ORDER[0] if checks.one_of("extractor", extractor, CHOICES) == AUTO else extractor
+    chosen = extractor if callable(extractor) else checks.one_of("extractor", extractor, CHOICES)
+    first: AnyExtractor = ORDER[0] if chosen == AUTO else chosen
     found = read(first)
     return found, lambda name: found.data if name == first else read(name).data
 
@@ -109,7 +111,7 @@ def read_first(extractor: Any, read: Callable[[str], Learnable]) -> tuple[Learna
 def train_on_images(
     X: Any,
     y: ArrayLike | None,
-    extractor: str,
+    extractor: AnyExtractor | Literal["auto"],
     formats: Sequence[FormatName],
     on_error: OnError,
     *,

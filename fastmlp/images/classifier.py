@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import checks
-from fastmlp.images.as_estimator import AsEstimator, changed, trained_with
+from fastmlp.images.as_estimator import AsEstimator, as_text, changed, trained_with
 from fastmlp.images.decisions import check_networks, scores_by
-from fastmlp.images.extractors import DEFAULT_EXTRACTOR
+from fastmlp.images.extractors import DEFAULT_EXTRACTOR, GivenExtractor, extractor_name, of_size
 from fastmlp.images.image_formats import ALL, chosen_formats
-from fastmlp.images.learnable import with_labels
+from fastmlp.images.learnable import to_judge
 from fastmlp.images.pillow import MAX_PIXELS
 from fastmlp.images.reading import read_chunk
 from fastmlp.images.samples import Images, feature_rows
 from fastmlp.images.sources.chunk import LARGEST_CHUNK, Chosen, Chunk
 from fastmlp.images.sources.source import Chunks, Source
-from fastmlp.images.verdicts import Batches, Verdicts
+from fastmlp.images.verdicts import CLASSES_SHOWN, Batches, Verdicts
 from fastmlp.labels import short
-from fastmlp.literals import Decision, ExtractorName, FormatName, OnError
+from fastmlp.literals import AnyExtractor, Decision, FormatName, OnError
 from fastmlp.networks import records
 from fastmlp.networks.exported import Exportable, formula_of
 from fastmlp.networks.history import History
@@ -36,8 +36,6 @@ from fastmlp.writing import StrPath
 
 if TYPE_CHECKING:
     from fastmlp.training.option_types import EstimatorOptions
-
-CLASSES_SHOWN = 24  # in a notebook
 
 
 @dataclass(init=False, eq=False, repr=False)
@@ -63,7 +61,7 @@ class ImageClassifier(AsEstimator, Exportable):
     networks : tuple of MLP
         One for the method "softmax"; one for each class, in their order, for "one-vs-rest"; any number for "ensemble", each as
         that of "softmax".
-    extractor : {"ink", "pixels", "strokes", "gray"}
+    extractor : {"ink", "pixels", "strokes", "gray"} or function
         What was chosen, once a classifier of "auto" is fitted.
     method : {"ensemble", "one-vs-rest", "softmax"}
     made_with : dict
@@ -88,7 +86,7 @@ class ImageClassifier(AsEstimator, Exportable):
 
     classes: list[str]
     networks: tuple[MLP, ...]
-    extractor: ExtractorName
+    extractor: AnyExtractor
     method: Decision
     made_with: dict[str, Any]
     classes_: NDArray[Any] = field(init=False)
@@ -97,7 +95,7 @@ class ImageClassifier(AsEstimator, Exportable):
         self,
         classes: Sequence[Any] | None = None,
         networks: Sequence[MLP] | None = None,
-        extractor: ExtractorName | Literal["auto"] = DEFAULT_EXTRACTOR,
+        extractor: AnyExtractor | Literal["auto"] = DEFAULT_EXTRACTOR,
         method: Decision = "softmax",
         made_with: dict[str, Any] | None = None,
         *,
@@ -119,8 +117,8 @@ class ImageClassifier(AsEstimator, Exportable):
 
     def __repr__(self) -> str:
         if self.__sklearn_is_fitted__():
-            return f"<ImageClassifier of {listing(map(short, self.classes))}; {self.extractor}, {self.method}>"
-        return f"ImageClassifier({', '.join(f'{name}={value!r}' for name, value in changed(self.get_params()).items())})"
+            return f"<ImageClassifier of {listing(map(short, self.classes))}; {extractor_name(self.extractor)}, {self.method}>"
+        return f"ImageClassifier({as_text(self.get_params())})"
 
     def _repr_html_(self) -> str:
         if not self.__sklearn_is_fitted__():
@@ -208,7 +206,12 @@ class ImageClassifier(AsEstimator, Exportable):
         return self._scores_of(X)
 
     def _scores_of(self, X: Any) -> NDArray[np.floating]:
-        return scores_by(self.networks, self.method, feature_rows(X, self.extractor, self._options.get("threads"), self._formats()))
+        rows = feature_rows(X, self._extractor(), self._options.get("threads"), self._formats())
+        return scores_by(self.networks, self.method, rows)
+
+    def _extractor(self) -> GivenExtractor:
+        """Of what its networks take, whatever a function would give."""
+        return of_size(self.extractor, self.networks[0].layer_sizes[0])
 
     def _formats(self) -> tuple[FormatName, ...]:
         return chosen_formats(self._options.get("formats"))
@@ -242,7 +245,8 @@ class ImageClassifier(AsEstimator, Exportable):
         formats: Sequence[FormatName] = ALL,
     ) -> Verdicts:
         """Classify one chunk of files; see reading.read_chunk."""
-        paths, features, errors, others, skipped, retry, _ = read_chunk(chunk, self.extractor, strict, max_pixels, stop, formats)
+        rows = read_chunk(chunk, self._extractor(), strict, max_pixels, stop, formats)
+        paths, features, errors, others, skipped, retry, _ = rows
         skipped += len(others)
         fine = np.array([error is None for error in errors], bool)
         known = self._scores_or_nan(features if fine.all() else features[fine])
@@ -252,11 +256,11 @@ class ImageClassifier(AsEstimator, Exportable):
                 errors[row] = f"{paths[row]} has scores that are not finite"
             fine[fine], known = finite, known[finite]
         if fine.all():
-            return Verdicts(paths, self._labels(known), known, errors, skipped, retry)
+            return Verdicts(paths, self._labels(known), known, errors, skipped, retry, self.classes)
         scores = np.full((len(paths), len(self.classes)), np.nan, known.dtype)
         scores[fine] = known
-        labels = iter(self._labels(known))
-        return Verdicts(paths, [next(labels) if error is None else None for error in errors], scores, errors, skipped, retry)
+        found = iter(self._labels(known))
+        return Verdicts(paths, [next(found) if ok else None for ok in fine.tolist()], scores, errors, skipped, retry, self.classes)
 
     @property
     def histories(self) -> list[History]:
@@ -337,7 +341,8 @@ class ImageClassifier(AsEstimator, Exportable):
         Parameters
         ----------
         X, y
-            As `fit` takes them, of one class at least.
+            As `fit` takes them, of one class at least. What cannot be read is left out with a warning, as `on_error` has it, and
+            so are folders that are no classes.
         sample_weight : (n,), optional
             What each image counts.
 
@@ -351,14 +356,20 @@ class ImageClassifier(AsEstimator, Exportable):
         FileNotFoundError, NotADirectoryError, ImageError
             As `train_folder` does for a folder.
         ValueError
-            As `train_folder` does for a folder, and `MLP.evaluate` for rows; if a label is not among the classes.
+            As `train_folder` does for a folder, and `MLP.evaluate` for rows; if a label is not among the classes; if no image
+            can be read.
         """
-        networks, data = self.networks, with_labels(X, y, self.extractor, self._options.get("threads"), self._formats())
-        scores, labels = scores_by(networks, self.method, data.features), data.labels
+        how = self._options.get("threads"), self._formats(), self._options.get("on_error", "skip")
+        found = to_judge(X, y, self._extractor(), *how)
+        found.warn()
+        found.check_classes(self.classes)
+        scores, labels = self.scores(found.data.features), found.data.labels
         if labels.dtype.kind == "U" != self.classes_.dtype.kind:  # names, as folders have them
             by_name = dict(zip(self.classes, self.classes_.tolist(), strict=True))
             labels = np.array([by_name.get(name, name) for name in labels.tolist()])
-        return of_classes(scores, labels, self.classes_, sample_weight, probabilities=self.method != "one-vs-rest")
+        return of_classes(
+            scores, labels, self.classes_, found.weights_kept(sample_weight), probabilities=self.method != "one-vs-rest"
+        )
 
     def save(self, path: StrPath) -> None:
         """Save to an .npz file, which `fastmlp.load` and `classify_folder` read; only a model is written over."""
@@ -367,7 +378,7 @@ class ImageClassifier(AsEstimator, Exportable):
     def _record(self) -> Record:
         own = {
             "classes": self.classes_.tolist(),
-            "extractor": self.extractor,
+            "extractor": extractor_name(self.extractor),
             "method": self.method,
             **records.made_with_entry(self),
         }
@@ -386,15 +397,3 @@ class ImageClassifier(AsEstimator, Exportable):
         outputs = partial(scores_by, alike, self.method)
         columns, own = self.method == "one-vs-rest", [(network, network.theta) for network in alike]
         return formula_of(own, outputs, text=repr(self)[1:-1], columns=columns, classes=self.classes_, dtype=alike[0].dtype)
-
-
-class ClassifyOptions(TypedDict, total=False):
-    """The options of `ImageClassifier.classify`."""
-
-    batch_size: int
-    ordered: bool
-    strict: bool
-    max_pixels: int
-    follow_symlinks: bool
-    done: Chosen | None
-    formats: str | Sequence[str] | None

@@ -1,11 +1,15 @@
-"""Image classifiers as records of a model's file: what is expected of one, and the classifier that it makes."""
+"""Image classifiers as records of a model's file: what is expected of one, the classifier that it makes; and its digest."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
+
+import numpy as np
 
 from fastmlp import checks
 from fastmlp.images.classifier import ImageClassifier
+from fastmlp.images.own_extractor import NotInFile, is_function_name
 from fastmlp.images.sources.source import can_name_a_file
 from fastmlp.networks import records
 from fastmlp.networks.mlp import MLP
@@ -33,7 +37,17 @@ def _of_record(record: Record) -> ImageClassifier:
     if len({type(label) for label in header["classes"]}) > 1:
         raise ValueError(f"the classes in its header must be of one type; got {checks.shown(header['classes'])}")
     networks = tuple(MLP(**records.network_arguments(record, index)) for index in range(len(header["networks"])))
-    return ImageClassifier(header["classes"], networks, header["extractor"], header["method"], header.get("made_with", {}))
+    extractor = NotInFile(header["extractor"]) if is_function_name(header["extractor"]) else header["extractor"]
+    return ImageClassifier(header["classes"], networks, extractor, header["method"], header.get("made_with", {}))
 
 
 KIND = ModelKind({"classes": list, "extractor": str, "method": str}, records.MADE_WITH_FIELDS, _expected, _of_record)
+
+
+def model_digest(model: ImageClassifier) -> str:
+    """By what a model is known again."""
+    digest = hashlib.sha256(repr((model.classes, model.extractor, model.method)).encode())
+    for network in model.networks:
+        digest.update(repr((network.layer_sizes, network.activations, network.output)).encode())
+        digest.update(np.ascontiguousarray(network.theta).tobytes())
+    return digest.hexdigest()[:32]

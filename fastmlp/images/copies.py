@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,8 @@ from numpy.typing import NDArray
 
 from fastmlp import arrays, checks
 from fastmlp.images.content import end_if
-from fastmlp.images.extractors import EXTRACTORS, extract
+from fastmlp.images.extractors import Extractor, extract
+from fastmlp.images.own_extractor import OwnExtractor
 from fastmlp.kernels.images import distort
 from fastmlp.threads import Stop
 
@@ -42,28 +44,45 @@ def augmentation(augment: Any, seed: int, data_seed: int | None) -> Augmentation
 
 
 def features_of_copies(
-    image: NDArray[np.uint8], extractor: str, augmentation: Augmentation, stop: Stop | None = None
+    image: NDArray[np.uint8],
+    extractor: Extractor | OwnExtractor,
+    augmentation: Augmentation,
+    size: int,
+    name: str = "the image",
+    stop: Stop | None = None,
 ) -> NDArray[np.float64]:
-    """Those of the copies of an image: (copies, size)."""
-    features, first = np.empty((augmentation.copies, EXTRACTORS[extractor].size)), 0
+    """Those of the copies of an image, of which there are so many as of itself: (copies, size)."""
+    features, first = np.empty((augmentation.copies, size)), 0
+    if isinstance(extractor, OwnExtractor):
+        extractor = replace(extractor, size=size)
     held = max(1, AT_ONCE // image.size)
     some: list[NDArray[np.uint8]] = []
     for number, copy in enumerate(copies_of(image, extractor, augmentation), 1):
         some.append(copy)
         if len(some) == held or number == augmentation.copies:
             end_if(stop)
-            features[first:number] = extract(some, extractor)
+            features[first:number] = extract(some, extractor, f"copies of {name}")
             first, some = number, []
     return features
 
 
-def copies_of(image: NDArray[np.uint8], extractor: str, augmentation: Augmentation) -> Iterator[NDArray[np.uint8]]:
+def check_memory(images: int, size: int, augmentation: Augmentation | None) -> None:
+    """Rejects images whose features the machine has no memory for; those of copies are held twice when they are put together."""
+    rows, copies = 1, ""
+    if augmentation is not None:
+        rows, copies = 2 * (1 + augmentation.copies), f", and of {augmentation.copies} copies of each,"
+    checks.enough_memory(f"the features of {images} images{copies}", images * rows * size * np.dtype(np.float64).itemsize)
+
+
+def copies_of(
+    image: NDArray[np.uint8], extractor: Extractor | OwnExtractor, augmentation: Augmentation
+) -> Iterator[NDArray[np.uint8]]:
     """The copies of an image, for an extractor."""
     height, width = image.shape
     levels = arrays.unlocked(np.ascontiguousarray(image)).reshape(-1)
     middle = np.empty((height + 2) * (width + 2), np.uint8)
     number, seed = zlib.crc32(levels.data), augmentation.seed - (augmentation.seed >> 63 << 64)  # as 64 bits with a sign
-    ground = distort.find_ground(np.empty(256, np.int64), levels) if EXTRACTORS[extractor].ground else -1
+    ground = distort.find_ground(np.empty(256, np.int64), levels) if isinstance(extractor, Extractor) and extractor.ground else -1
     rows = max(1, AT_ONCE // width)
     for copy in range(augmentation.copies):
         out = np.empty(levels.size, np.uint8)

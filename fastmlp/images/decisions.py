@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
-from fastmlp.images.extractors import EXTRACTORS
-from fastmlp.literals import Decision, ExtractorName
+from fastmlp.images.extractors import extractor_of
+from fastmlp.literals import AnyExtractor, Decision
 from fastmlp.networks.mlp import MLP
 
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
 
 
-def check_networks(classes: list[Any], networks: Sequence[MLP], extractor: ExtractorName, method: Decision) -> None:
+def check_networks(classes: list[Any], networks: Sequence[MLP], extractor: AnyExtractor, method: Decision) -> None:
     """A ValueError if the networks do not fit the classes, the extractor and the method."""
-    size = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)].size
+    size = extractor_of(extractor).size or (networks[0].layer_sizes[0] if networks else 0)  # whatever one's own gives
     counts = {"softmax": 1, "one-vs-rest": len(classes), "ensemble": max(1, len(networks))}
     count = counts[checks.one_of("method", method, DECISIONS)]
     found = [network.layer_sizes[0] for network in networks]

@@ -85,10 +85,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import arrays, checks
+from fastmlp.images.own_extractor import OwnExtractor, function_name
 from fastmlp.kernels.images.features import GRAY, INK, PIXELS, STROKES, feature_scratch, ink_features, pixel_features
 from fastmlp.kernels.images.gray import gray_features
 from fastmlp.kernels.images.strokes import stroke_features
-from fastmlp.literals import ExtractorName
+from fastmlp.literals import AnyExtractor, ExtractorName
 
 
 @dataclass(frozen=True)
@@ -114,17 +115,35 @@ EXTRACTORS = {
     "gray": Extractor("gray", 324, GRAY, gray_features, ground=False),
 }
 DEFAULT_EXTRACTOR: ExtractorName = "strokes"  # to classify by
+GivenExtractor = AnyExtractor | Extractor | OwnExtractor
 
 
-def extract(images: Iterable[NDArray[np.uint8]], extractor: str = "ink", name: str = "images") -> NDArray[np.float64]:
+def extractor_of(given: Any) -> Extractor | OwnExtractor:
+    """The extractor of that name, or a function as one; a ValueError for anything else."""
+    if isinstance(given, Extractor | OwnExtractor):
+        return given
+    return OwnExtractor(given) if callable(given) else EXTRACTORS[checks.one_of("extractor", given, EXTRACTORS)]
+
+
+def of_size(given: AnyExtractor, size: int) -> GivenExtractor:
+    """The same, but a function is to give so many numbers of each image."""
+    return OwnExtractor(given, size) if callable(given) else given
+
+
+def extractor_name(given: AnyExtractor) -> str:
+    """What it is called: a function by its module and its name in there."""
+    return given if isinstance(given, str) else function_name(given)
+
+
+def extract(images: Iterable[NDArray[np.uint8]], extractor: GivenExtractor = "ink", name: str = "images") -> NDArray[np.float64]:
     """Extract the features of gray images.
 
     Parameters
     ----------
     images : iterable of (H, W) uint8 arrays
         Gray levels from 0, black, to 255, white. The sizes may differ.
-    extractor : {"ink", "pixels", "strokes", "gray"}
-        What to extract; the text at the head of this file defines them.
+    extractor : {"ink", "pixels", "strokes", "gray"} or function
+        What to extract; the text at the head of this file defines them. A function is given a copy of each image.
     name : str
         What the images are called in messages.
 
@@ -136,10 +155,13 @@ def extract(images: Iterable[NDArray[np.uint8]], extractor: str = "ink", name: s
     Raises
     ------
     ValueError
-        If an image is not a two-dimensional uint8 array, or is empty, or no extractor has that name.
+        If an image is not a two-dimensional uint8 array, or is empty, or no extractor has that name; if a function gives
+        something else than a vector of finite numbers, or not as many as of the first image.
     """
-    chosen = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)]
+    chosen = extractor_of(extractor)
     checked = [_gray_image(f"{name}[{index}]", image) for index, image in enumerate(images)]
+    if isinstance(chosen, OwnExtractor):
+        return chosen.features(checked, name)
     features = np.empty((len(checked), chosen.size))
     scratch = feature_scratch(max((image.size for image in checked), default=0))
     for row, image in zip(features, checked, strict=True):

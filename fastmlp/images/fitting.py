@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from fastmlp import arrays, checks
 from fastmlp.images.decisions import scores_by
 from fastmlp.images.labelled import LabelledImages
+from fastmlp.images.own_extractor import function_name
 from fastmlp.interrupts import put_off
-from fastmlp.literals import Decision, ExtractorName, Method
+from fastmlp.literals import AnyExtractor, Decision, Method
 from fastmlp.networks.history import History
 from fastmlp.networks.metrics import of_classes
 from fastmlp.networks.mlp import MLP
@@ -31,7 +32,7 @@ class Fitted(NamedTuple):
 
     classes: list[Any]
     networks: tuple[MLP, ...]
-    extractor: ExtractorName
+    extractor: AnyExtractor
     method: Decision
     made_with: dict[str, Any]
     measured: tuple[MLP, ...]
@@ -43,7 +44,7 @@ class Fitted(NamedTuple):
 
 
 def train_labelled(
-    data: LabelledImages, extractor: ExtractorName, *, method: Method = "softmax", refit: bool = False, **options: Any
+    data: LabelledImages, extractor: AnyExtractor, *, method: Method = "softmax", refit: bool = False, **options: Any
 ) -> Fitted:
     """Train on labelled images; see `train_folder`."""
     checks.one_of("method", method, METHODS)
@@ -72,7 +73,7 @@ def train_labelled(
 
 
 def train_members(
-    data: LabelledImages, extractor: ExtractorName, members: int, *, ensemble: bool = False, refit: bool = False, **options: Any
+    data: LabelledImages, extractor: AnyExtractor, members: int, *, ensemble: bool = False, refit: bool = False, **options: Any
 ) -> tuple[Fitted, Population]:
     """Train many networks on labelled images, as `train_many` does: of the best, or of all that are left; and all.
 
@@ -94,7 +95,7 @@ def train_members(
 def _measured(
     data: LabelledImages,
     targets: NDArray[Any],
-    extractor: ExtractorName,
+    extractor: AnyExtractor,
     method: Decision,
     trained: MLP | Population,
     held: NDArray[np.integer] | None,
@@ -104,7 +105,8 @@ def _measured(
     """Trained networks, with what the images say that were held out; if refit, such that were trained on all."""
     networks = (trained,) if isinstance(trained, MLP) else tuple(trained)
     made = trained.made_with if method == "ensemble" else networks[0].made_with
-    fitted = Fitted(list(data.counts()), networks, extractor, method, _record(data, made, options), networks)
+    own = {"extractor": function_name(extractor)} if callable(extractor) else {}
+    fitted = Fitted(list(data.counts()), networks, extractor, method, own | _record(data, made, options), networks)
     if held is None or any(history.epochs == 0 for history in fitted.histories):  # after Ctrl-C
         return fitted
     with put_off():  # or what was trained would be lost

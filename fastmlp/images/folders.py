@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import checks
-from fastmlp.images.classifier import ClassifyOptions, ImageClassifier
+from fastmlp.images.classifier import ImageClassifier
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR
 from fastmlp.images.image_formats import chosen_formats
 from fastmlp.images.loading import load_model
 from fastmlp.images.reading import in_one, read_source
 from fastmlp.images.sources.source import Source, nothing_in
-from fastmlp.images.verdicts import Verdicts
-from fastmlp.literals import ExtractorName, Method, OnError
+from fastmlp.images.verdicts import ClassifyOptions, Verdicts
+from fastmlp.literals import AnyExtractor, Method, OnError
 from fastmlp.training.option_types import TrainOptions
 from fastmlp.training.train import train
 from fastmlp.writing import StrPath
@@ -40,7 +40,7 @@ class Features(NamedTuple):
 @checks.takes_options()
 def extract_features(
     source: Source,
-    extractor: ExtractorName = "ink",
+    extractor: AnyExtractor = "ink",
     threads: int | None = None,
     formats: str | Sequence[str] | None = None,
 ) -> Features:
@@ -50,8 +50,8 @@ def extract_features(
     ----------
     source : path of a folder, of a tar or zip archive, or of one file; or an iterable of paths of files
         See `ImageClassifier.classify`.
-    extractor : {"ink", "pixels", "strokes", "gray"}
-        See fastmlp/images/extractors.py for what they are.
+    extractor : {"ink", "pixels", "strokes", "gray"} or function
+        See fastmlp/images/extractors.py for what they are, and `train_folder` for a function.
     threads : int, optional
         By default as many as there are cores. The results do not depend on it.
     formats : str or list of str, optional
@@ -68,7 +68,8 @@ def extract_features(
     FileNotFoundError
         If the source is a path and nothing is there.
     OSError, ValueError
-        As `classify` does; if the folder or archive holds no image, or no extractor has that name.
+        As `classify` does; if the folder or archive holds no image, or no extractor has that name; if a function gives something
+        else than a vector of finite numbers, or not as many as of the first image.
     """
     chosen = chosen_formats(formats)
     paths, features, errors, *_ = read_source(source, extractor, threads, chosen)
@@ -85,7 +86,7 @@ def extract_features(
 def train_folder(
     folder: StrPath,
     *,
-    extractor: ExtractorName | Literal["auto"] = DEFAULT_EXTRACTOR,
+    extractor: AnyExtractor | Literal["auto"] = DEFAULT_EXTRACTOR,
     method: Method = "softmax",
     refit: bool = False,
     formats: str | Sequence[str] | None = None,
@@ -106,10 +107,14 @@ def train_folder(
         answer file is `name,1` or `name,0`, after an optional header `file_name,correct_answer`. Where there are answer
         files they decide, and the first one's order is the order of the samples. In an archive all of this may lie in
         one folder.
-    extractor : {"ink", "pixels", "strokes", "gray", "auto"}
+    extractor : {"ink", "pixels", "strokes", "gray", "auto"} or function
         See fastmlp/images/extractors.py for what they are. "auto" reads the images with each, trains a network by each without
         those that `validation`, a fraction, holds out, and takes the one of the highest accuracy on these; of equals that of the
         smallest loss. The training itself follows, as if that one had been asked for; `on_epoch` hears of it alone.
+
+        A function of one's own is given the gray levels of an image, (H, W) uint8, in an array of its own, and gives a vector of
+        finite numbers, as long for all images. It is called by the threads that read, several at a time; what it raises ends the
+        training. Of the classifier's file it is no part, but for its name: `fastmlp.load(path, extractor=function)`.
     method : {"softmax", "one-vs-rest"}
         One network with an output for each class, or for each class a network with one output, trained towards 1 for
         the images of its class and 0 for all others.
@@ -150,8 +155,8 @@ def train_folder(
         If an image cannot be read, with on_error="raise".
     ValueError
         If there are not two images that can be read of each of two classes, there is no memory for their features, an answer
-        file and the images do not match, an image has no class or two; if "auto" has nothing held out to choose by; or for
-        what `train` rejects.
+        file and the images do not match, an image has no class or two; if "auto" has nothing held out to choose by; if a
+        function gives no vector, or vectors of several lengths; or for what `train` rejects.
     """
     checks.path("folder", folder)
     how: dict[str, Any] = {**options}
@@ -178,4 +183,5 @@ def classify_folder(
         [error for batch in batches for error in batch.errors],
         sum(batch.skipped for batch in batches),
         in_one([(len(batch.paths), batch.retry) for batch in batches]),
+        classifier.classes,
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fastmlp import checks
 from fastmlp.images.content import ImageError
 from fastmlp.images.copies import Augmentation
-from fastmlp.images.extractors import DEFAULT_EXTRACTOR, EXTRACTORS
+from fastmlp.images.extractors import DEFAULT_EXTRACTOR, GivenExtractor, extractor_of
 from fastmlp.images.image_formats import ALL, SUFFIXES, wanted
 from fastmlp.images.reading import read_listed
 from fastmlp.images.sources.archive_reading import open_archive, read_member
@@ -56,10 +56,6 @@ class LabelledImages(NamedTuple):
     copies: NDArray[np.floating] | None = None
     """(n, copies, size), of the copies of each, where some are asked for."""
 
-    def readable(self) -> LabelledImages:
-        """Without the images that cannot be read."""
-        return self.only(np.array([error is None for error in self.errors], bool))
-
     def only(self, kept: NDArray[np.bool_]) -> LabelledImages:
         """Those of the images, all of which can be read."""
         if kept.all():
@@ -76,7 +72,7 @@ class LabelledImages(NamedTuple):
 
 def labelled_images(
     folder: StrPath,
-    extractor: str = DEFAULT_EXTRACTOR,
+    extractor: GivenExtractor = DEFAULT_EXTRACTOR,
     threads: int | None = None,
     fewest: int = 2,
     strict: bool = True,
@@ -105,14 +101,14 @@ def labelled_images(
     FileNotFoundError, NotADirectoryError, ImageError, ValueError
         As `train_folder` does for the folder and the extractor.
     """
-    checks.one_of("extractor", extractor, EXTRACTORS)
+    chosen = extractor_of(extractor)
     path = os.fsdecode(checks.path("folder", folder))
     if not os.path.exists(path):
         raise FileNotFoundError(f"{path} does not exist")
     listing = _listed_archive(path) if os.path.isfile(path) else _listed_folder(path)
     if not listing.answers and not listing.classes:
         raise ValueError(f"{path} has neither a folder for each class nor answer files (correct-outputs-<class>.txt)")
-    images = _read(path, listing, extractor, threads, formats, augmentation)
+    images = _read(path, listing, chosen, threads, formats, augmentation)
     for error in filter(None, (*images.errors, *images.misnamed.values()) if strict else ()):
         raise ImageError(error)
     data = (_answered_images if listing.answers else _images_in_classes)(path, listing, images, formats)
@@ -225,7 +221,7 @@ class _Images(NamedTuple):
 def _read(
     folder: str,
     listing: _Listing,
-    extractor: str,
+    extractor: GivenExtractor,
     threads: int | None,
     formats: Sequence[FormatName],
     augmentation: Augmentation | None,

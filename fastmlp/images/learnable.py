@@ -1,4 +1,4 @@
-"""Labelled images that can be learned from: what is damaged, hidden, empty or alone in its class is left out, and named."""
+"""Labelled images to learn from, or to judge by: what is damaged, hidden, empty or alone in its class is left out, and named."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import arrays, checks, labels
 from fastmlp.images.content import ImageError
 from fastmlp.images.copies import Augmentation
+from fastmlp.images.extractors import GivenExtractor
 from fastmlp.images.image_formats import ALL
 from fastmlp.images.labelled import LabelledImages, labelled_images
-from fastmlp.images.samples import feature_rows, rows_or_errors
+from fastmlp.images.samples import ImageRows, rows_or_errors
 from fastmlp.images.sources.source import can_name_a_file
 from fastmlp.literals import FormatName, OnError
+from fastmlp.networks.metrics import listing
 from fastmlp.warning import warn
 
 ON_ERROR: tuple[OnError, ...] = get_args(OnError)
@@ -35,6 +37,8 @@ class Learnable(NamedTuple):
     """Why images cannot be read: a sentence for each, which names it."""
     left_out: list[str]
     """Folders that are no classes, and why."""
+    too_few: list[str]
+    """Those that have images, but fewer than are wanted."""
 
     def warn(self) -> None:
         """Tell of all that has been left out, in one warning."""
@@ -44,6 +48,12 @@ class Learnable(NamedTuple):
             warn(f"{len(self.damaged)} {many} left out: {'; '.join(self.damaged[:NAMED])}{more}")
         if self.left_out:
             warn("; ".join(self.left_out))
+
+    def check_classes(self, known: Sequence[str]) -> None:
+        """A ValueError that names the classes of a folder which are none of those."""
+        strange = sorted(set(self.data.labels.tolist()) - set(known)) if self.data.folder else []
+        if strange:
+            raise ValueError(f"{self.data.folder} has images of {', '.join(strange)}, but the model knows {listing(known)}")
 
     def weights_kept(self, sample_weight: ArrayLike | None) -> ArrayLike | None:
         """Those of the images that are still there, of weights for all."""
@@ -59,40 +69,43 @@ class Learnable(NamedTuple):
 
 def learnable_images(
     folder: Any,
-    extractor: str,
+    extractor: GivenExtractor,
     threads: int | None = None,
     formats: Sequence[FormatName] = ALL,
     on_error: Any = "skip",
     augmentation: Augmentation | None = None,
+    fewest: int = FEWEST,
+    classes: int = 2,
 ) -> Learnable:
-    """Those of a folder or an archive, as `train_folder` takes them: of two classes at least, FEWEST of each."""
+    """Those of a folder or an archive, as `train_folder` takes them: of so many classes at least, so many of each."""
     strict = checks.one_of("on_error", on_error, ON_ERROR) == "raise"
-    found = labelled_images(folder, extractor, threads, strict=strict, formats=formats, augmentation=augmentation)
+    found = labelled_images(folder, extractor, threads, classes, strict, formats, augmentation)
     damaged = [*filter(None, found.errors), *found.misnamed]
     readable = np.array([error is None for error in found.errors], bool)
     before, after = found.counts(), dict.fromkeys(found.counts(), 0)
     names, counts = np.unique(found.labels[readable], return_counts=True)
     after |= dict(zip(names.tolist(), counts.tolist(), strict=True))
-    enough = [name for name, count in after.items() if count >= FEWEST]
-    if len(enough) < 2:
-        expected = f"must have {FEWEST} images that can be read of each of two classes at least"
+    enough = [name for name, count in after.items() if count >= fewest]
+    too_few = [name for name, count in after.items() if 0 < count < fewest]
+    if len(enough) < classes:
+        expected = f"must have {fewest} images that can be read of each of two classes at least; got {_listed(after)}"
         because = f"; {damaged[0]}" if damaged else ""
-        raise ValueError(f"{found.folder} {expected}; got {_listed(after)}{because}")
+        raise ValueError(f"{found.folder} {expected if classes > 1 else 'has no image that can be read'}{because}")
     kept = readable & np.isin(found.labels, enough)
     reasons = {
         "hidden": found.hidden,
         "no image file is in them": found.empty,
         "none of their images can be read": [name for name in before if not after[name]],
-        f"fewer than {FEWEST} images": [name for name, count in after.items() if 0 < count < FEWEST],
+        f"fewer than {fewest} images": too_few,
     }
     left_out = [f"left out: {', '.join(names)} ({why})" for why, names in reasons.items() if names]
-    return Learnable(found.only(kept), kept, damaged, left_out)
+    return Learnable(found.only(kept), kept, damaged, left_out, too_few)
 
 
 def to_learn_from(
     X: Any,
     y: ArrayLike | None,
-    extractor: str,
+    extractor: GivenExtractor,
     threads: int | None,
     formats: Sequence[FormatName],
     on_error: Any,
@@ -104,27 +117,53 @@ def to_learn_from(
         found = learnable_images(X, extractor, threads, formats, on_error, augmentation)
         _check_names(found.data.labels)
         return found
-    checks.one_of("on_error", on_error, ON_ERROR)
-    features, errors, copies = rows_or_errors(X, extractor, threads, formats, augmentation)
-    damaged = [error for error in errors if error is not None]
-    if damaged and on_error == "raise":
-        raise ImageError(damaged[0])
-    n, own = len(features), arrays.as_array("y", y)
+    rows = _rows_of(X, extractor, threads, formats, on_error, augmentation)
+    n, own = len(rows.features), arrays.as_array("y", y)
     known = labels.classes_of(own, n)
     own = known[labels.class_numbers("y", own, known, n, np.intp)[:, 0]]
     _check_names(known)
-    kept = np.array([error is None for error in errors], bool)
-    data = LabelledImages("", [], features, own, copies=copies).only(kept)
-    if damaged and len(data.counts()) < 2:
-        raise ValueError(f"X must have images that can be read of at least two classes; {damaged[0]}")
-    return Learnable(data, kept, damaged, [])
+    found = _with_labels(rows, own)
+    if found.damaged and len(found.data.counts()) < 2:
+        raise ValueError(f"X must have images that can be read of at least two classes; {found.damaged[0]}")
+    return found
 
 
-def with_labels(X: Any, y: ArrayLike | None, extractor: str, threads: int | None, formats: Sequence[FormatName]) -> LabelledImages:
-    """The same, to be evaluated: of any class, and every image has to be read."""
+def to_judge(
+    X: Any, y: ArrayLike | None, extractor: GivenExtractor, threads: int | None, formats: Sequence[FormatName], on_error: Any
+) -> Learnable:
+    """The same, to be evaluated: one image at least, of any class."""
     if _is_folder(X, y):
-        return labelled_images(X, extractor, threads, fewest=1, formats=formats)
-    return LabelledImages("", [], feature_rows(X, extractor, threads, formats), arrays.as_array("y", y))
+        return learnable_images(X, extractor, threads, formats, on_error, fewest=1, classes=1)
+    rows = _rows_of(X, extractor, threads, formats, on_error)
+    own = labels.row_labels("y", arrays.as_array("y", y))
+    arrays.same_length("y", own, len(rows.features))
+    found = _with_labels(rows, own)
+    if found.damaged and not len(found.data.labels):
+        raise ValueError(f"X has no image that can be read; {found.damaged[0]}")
+    return found
+
+
+def _rows_of(
+    X: Any,
+    extractor: GivenExtractor,
+    threads: int | None,
+    formats: Sequence[FormatName],
+    on_error: Any,
+    augmentation: Augmentation | None = None,
+) -> ImageRows:
+    """Rows of features, and why images cannot be read, of which one is an ImageError with on_error="raise"."""
+    strict = checks.one_of("on_error", on_error, ON_ERROR) == "raise"
+    rows = rows_or_errors(X, extractor, threads, formats, augmentation)
+    for error in filter(None, rows.errors if strict else ()):
+        raise ImageError(error)
+    return rows
+
+
+def _with_labels(rows: ImageRows, own: NDArray[Any]) -> Learnable:
+    """Rows of features with their labels, without those of images that cannot be read."""
+    damaged = [error for error in rows.errors if error is not None]
+    kept = np.array([error is None for error in rows.errors], bool)
+    return Learnable(LabelledImages("", [], rows.features, own, copies=rows.copies).only(kept), kept, damaged, [], [])
 
 
 def _is_folder(X: Any, y: ArrayLike | None) -> bool:

@@ -17,11 +17,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp import checks
 from fastmlp.images.content import Content, ImageError, NoImageError, RetryError, content_of_file, end_if, not_read
-from fastmlp.images.copies import Augmentation, features_of_copies
-from fastmlp.images.extractors import EXTRACTORS, extract
+from fastmlp.images.copies import Augmentation, check_memory, features_of_copies
+from fastmlp.images.extractors import EXTRACTORS, Extractor, GivenExtractor, extract, extractor_of
 from fastmlp.images.image_formats import ALL, HEAD, SUFFIXES, image_format_of
+from fastmlp.images.own_extractor import OwnExtractor
 from fastmlp.images.pillow import MAX_PIXELS, decode, read_bytes
 from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
 from fastmlp.images.sources.archives import members
@@ -60,7 +60,7 @@ class FeatureRows(NamedTuple):
 
 def read_chunk(
     chunk: Chunk,
-    extractor: str,
+    extractor: GivenExtractor,
     strict: bool,
     max_pixels: int,
     stop: Stop | None = None,
@@ -92,15 +92,20 @@ class _OpenChunk(NamedTuple):
     archive: OpenArchive | None  # that they are in
 
     def content(self, index: int) -> AbstractContextManager[Content]:
-        place, path = self.chunk.place, self.paths[index]
+        name = _full_name(self.chunk, self.paths[index])
         if self.archive is None or self.chunk.members is None:
-            return content_of_file(os.path.join(place, path))
-        return nullcontext(self.archive.content(self.chunk.members[index], f"{place}: {path}"))
+            return content_of_file(name)
+        return nullcontext(self.archive.content(self.chunk.members[index], name))
+
+
+def _full_name(chunk: Chunk, path: str) -> str:
+    """What messages call a file of a chunk."""
+    return os.path.join(chunk.place, path) if chunk.members is None else f"{chunk.place}: {path}"
 
 
 def _read_open(
     opened: _OpenChunk,
-    extractor: str,
+    extractor: GivenExtractor,
     strict: bool,
     max_pixels: int,
     stop: Stop | None,
@@ -108,15 +113,17 @@ def _read_open(
     augmentation: Augmentation | None,
 ) -> FeatureRows:
     chunk, paths, _ = opened
-    features, copies = _empty_rows(chunk.length, extractor, augmentation)
-    features[:] = np.nan
+    chosen = extractor_of(extractor)
+    features = np.full((chunk.length, chosen.size), np.nan)
     outcomes = np.full(chunk.length, files.REFUSED, np.uint8)
     seem_slow = len(SLOW.findall(chunk.names)) == chunk.length  # compiled code would open them in vain
+    scratch = None  # where copies are made, or one's own extractor is given what the compiled reader makes of files
+    copies: dict[int, NDArray[np.float64]] = {}
     if "png" in formats and not seem_slow and (chunk.known >= FILES_BY_PILLOW or is_compiled(files.read_files)):
-        at_once = chunk.length if copies is None else 1
-        for index, scratch in enumerate(_read_compiled(features, outcomes, opened, extractor, max_pixels, stop, at_once)):
-            if augmentation is not None and copies is not None and outcomes[index] == files.READ:
-                copies[index] = features_of_copies(_levels_in(scratch), extractor, augmentation, stop)
+        if isinstance(chosen, Extractor) and augmentation is None:
+            _read_compiled(features, outcomes, opened, chosen, max_pixels, stop)
+        else:
+            scratch = files.file_scratch()
     errors: list[str | None] = [None] * chunk.length
     retry = np.zeros(chunk.length, bool)
     for failure in chunk.failed:
@@ -128,50 +135,51 @@ def _read_open(
         if errors[index] is None and index not in others:
             try:
                 with opened.content(index) as content:
-                    image = decode(content, max_pixels, stop, formats)
-                features[index] = extract([image], extractor)[0]
-                if augmentation is not None and copies is not None:
-                    copies[index] = features_of_copies(image, extractor, augmentation, stop)
+                    image = None if scratch is None else _levels_by_compiled(content, max_pixels, scratch)
+                    image = decode(content, max_pixels, stop, formats) if image is None else image
             except ImageError as error:
                 errors[index], retry[index] = str(error), isinstance(error, RetryError)
                 if isinstance(error, NoImageError) and not strict:
                     others.add(index)
+                continue
+            if isinstance(chosen, OwnExtractor):  # whose errors are no damage of the file
+                name = _full_name(chunk, paths[index])
+                features = chosen.put(features, index, chosen.vector(image, name), name)
+            else:
+                features[index] = extract([image], chosen)[0]
+            if augmentation is not None:
+                name = _full_name(chunk, paths[index])
+                copies[index] = features_of_copies(image, chosen, augmentation, features.shape[1], name, stop)
     left, passed = np.delete(np.arange(chunk.length), sorted(others)), [paths[k] for k in sorted(others)]
     again = np.flatnonzero(retry[left]).tolist()
+    of_left = None
+    if augmentation is not None:
+        of_left = np.full((len(left), augmentation.copies, features.shape[1]), np.nan)
+        for row, index in enumerate(left.tolist()):
+            of_left[row] = copies.pop(index, np.nan)
     if not others:
-        return FeatureRows(paths, features, errors, [], chunk.skipped, again, copies)
-    of_left = None if copies is None else copies[left]
+        return FeatureRows(paths, features, errors, [], chunk.skipped, again, of_left)
     return FeatureRows([paths[k] for k in left], features[left], [errors[k] for k in left], passed, chunk.skipped, again, of_left)
 
 
-def _empty_rows(
-    count: int, extractor: str, augmentation: Augmentation | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Features and those of copies of so many images, to be filled."""
-    size = EXTRACTORS[extractor].size
-    return np.empty((count, size)), None if augmentation is None else np.empty((count, augmentation.copies, size))
-
-
 def read_chunks(
-    source: Source, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL
+    source: Source, extractor: GivenExtractor, threads: int | None = None, formats: Sequence[FormatName] = ALL
 ) -> Iterator[FeatureRows]:
     """The features of a source, chunk by chunk."""
-    checks.one_of("extractor", extractor, EXTRACTORS)
-    read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS, formats=formats)
+    read = partial(read_chunk, extractor=extractor_of(extractor), strict=False, max_pixels=MAX_PIXELS, formats=formats)
     return InThreads(read, Chunks(source), thread_count(threads))
 
 
 def read_source(
     source: Source,
-    extractor: str,
+    extractor: GivenExtractor,
     threads: int | None = None,
     formats: Sequence[FormatName] = ALL,
     augmentation: Augmentation | None = None,
 ) -> FeatureRows:
     """The features of a source, in one."""
-    checks.one_of("extractor", extractor, EXTRACTORS)
-    workers = thread_count(threads)
-    features, copies, parts = read_listed(list(Chunks(source)), extractor, workers, formats, augmentation)
+    chosen, workers = extractor_of(extractor), thread_count(threads)
+    features, copies, parts = read_listed(list(Chunks(source)), chosen, workers, formats, augmentation)
     return FeatureRows(
         [path for part in parts for path in part.paths],
         features,
@@ -185,25 +193,35 @@ def read_source(
 
 def read_listed(
     chunks: Sequence[Chunk],
-    extractor: str,
+    extractor: GivenExtractor,
     threads: int | None,
     formats: Sequence[FormatName],
     augmentation: Augmentation | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, list[FeatureRows]]:
-    """The features of all chunks in one array, and those of copies, if the machine has memory for them; and what came of each
-    chunk."""
-    count = sum(chunk.length for chunk in chunks)
-    check_memory(count, extractor, augmentation)
-    (features, copies), parts, first = _empty_rows(count, extractor, augmentation), [], 0
-    read = partial(read_chunk, extractor=extractor, strict=False, max_pixels=MAX_PIXELS, formats=formats, augmentation=augmentation)
-    for part in InThreads(read, (chunk._replace(known=count) for chunk in chunks), thread_count(threads)):
+    """The features of all chunks in one array, which is told if the machine has no memory for it, as those of copies; and what came
+    of each chunk."""
+    count, chosen = sum(chunk.length for chunk in chunks), extractor_of(extractor)
+    check_memory(count, chosen.size, augmentation)
+    features, parts, first = np.empty((count, chosen.size)), [], 0
+    copies: list[NDArray[np.float64]] = []
+    read = partial(read_chunk, extractor=chosen, strict=False, max_pixels=MAX_PIXELS, formats=formats, augmentation=augmentation)
+    rows = InThreads(read, (chunk._replace(known=count) for chunk in chunks), thread_count(threads))
+    for chunk, part in zip(chunks, rows, strict=True):
         last = first + len(part.paths)
-        features[first:last] = part.features
-        if copies is not None:
-            copies[first:last] = part.copies
+        if part.features.shape[1] == features.shape[1]:
+            features[first:last] = part.features
+        elif isinstance(chosen, OwnExtractor) and part.features.shape[1]:  # or none of its images could be read
+            name = _full_name(chunk, part.paths[part.errors.index(None)])
+            features = chosen.put(features, slice(first, last), part.features, name)
         parts.append(part._replace(features=features[first:last], copies=None))
+        if part.copies is not None:
+            copies.append(part.copies)
         first = last
-    return features[:first], None if copies is None else copies[:first], parts
+    if augmentation is None:
+        return features[:first], None, parts
+    known = [part if part.size else np.full((*part.shape[:2], features.shape[1]), np.nan) for part in copies]
+    none = np.empty((0, augmentation.copies, features.shape[1]))
+    return features[:first], np.concatenate([none, *known]), parts
 
 
 def in_one(parts: Sequence[tuple[int, Sequence[int]]]) -> list[int]:
@@ -239,48 +257,29 @@ def _read_compiled(
     features: NDArray[np.float64],
     outcomes: NDArray[np.uint8],
     opened: _OpenChunk,
-    extractor: str,
+    extractor: Extractor,
     max_pixels: int,
     stop: Stop | None,
-    at_once: int,
-) -> Iterator[files.FileScratch]:
-    """Fills the rows of features that the compiled reader knows, and the outcomes, so many files at a time; each time with what the
-    last of them has left."""
+) -> None:
+    """Fills the rows of features that the compiled reader knows, and the outcomes."""
     chunk, _, archive = opened
-    code, scratch, flag = EXTRACTORS[extractor].code, files.file_scratch(), NEVER if stop is None else stop.flag
+    code, scratch, flag = extractor.code, files.file_scratch(), NEVER if stop is None else stop.flag
     max_pixels = min(max_pixels, png.PIXELS)  # any integer becomes one that compiled code takes
-    names = np.frombuffer(bytearray(chunk.names), np.uint8)
-    starts = np.concatenate([[0], np.flatnonzero(names == 0)[:-1] + 1])
-    step = at_once if files.POSSIBLE else min(at_once, IN_MEMORY)
-    with _folder_of(opened) as folder:
-        for first in range(0, chunk.length, step):
-            rows = slice(first, first + step)
-            in_folder, at_places = NO_FOLDER, NO_PLACES
-            if not files.POSSIBLE:
-                at_places = _in_memory([_beginning(opened, index) for index in range(chunk.length)[rows]])
-            elif chunk.members is not None and archive is not None:
-                at_places = files.AtPlaces(archive.file.fileno(), NO_BYTES, chunk.members[rows])
-            elif folder is not None:
-                in_folder = files.InFolder(folder, names, starts[rows])
-            else:
-                return  # each file will tell
-            files.read_files(features[rows], outcomes[rows], scratch, flag, in_folder, at_places, code, max_pixels)
-            yield scratch
-
-
-def check_memory(images: int, extractor: str, augmentation: Augmentation | None) -> None:
-    """Rejects images whose features the machine has no memory for; those of copies are held twice when they are learned from."""
-    rows, copies = 1, "" if augmentation is None else f", and of {augmentation.copies} copies of each,"
-    if augmentation is not None:
-        rows = 2 * (1 + augmentation.copies)
-    size = EXTRACTORS[extractor].size * np.dtype(np.float64).itemsize
-    checks.enough_memory(f"the features of {images} images{copies}", images * rows * size)
-
-
-def _levels_in(scratch: files.FileScratch) -> NDArray[np.uint8]:
-    """The gray levels (H, W) of the last image."""
-    height, width = scratch.shape
-    return scratch.png.gray[: height * width].reshape(height, width)
+    if not files.POSSIBLE:
+        for first in range(0, chunk.length, IN_MEMORY):
+            rows = slice(first, first + IN_MEMORY)
+            contents = _in_memory([_beginning(opened, index) for index in range(chunk.length)[rows]])
+            files.read_files(features[rows], outcomes[rows], scratch, flag, NO_FOLDER, contents, code, max_pixels)
+    elif archive is not None:
+        places = files.AtPlaces(archive.file.fileno(), NO_BYTES, chunk.members)
+        files.read_files(features, outcomes, scratch, flag, NO_FOLDER, places, code, max_pixels)
+    else:
+        names = np.frombuffer(bytearray(chunk.names), np.uint8)
+        starts = np.concatenate([[0], np.flatnonzero(names == 0)[:-1] + 1])
+        with _folder_of(opened) as folder:
+            if folder is not None:  # else each file will tell
+                named = files.InFolder(folder, names, starts)
+                files.read_files(features, outcomes, scratch, flag, named, NO_PLACES, code, max_pixels)
 
 
 def _others_among(indices: list[int], opened: _OpenChunk, formats: Sequence[FormatName], stop: Stop | None) -> set[int]:
@@ -346,11 +345,23 @@ def _in_memory(contents: Sequence[bytes | None]) -> files.AtPlaces:
     return files.AtPlaces(-1, np.frombuffer(bytearray().join(filter(None, contents)), np.uint8), places)
 
 
-def read_compiled(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8] | None:
-    """The gray levels (H, W) that the compiled reader makes of a file's contents; None where it leaves the answer to Pillow."""
-    features, outcomes, scratch = np.empty((1, EXTRACTORS["ink"].size)), np.empty(1, np.uint8), files.file_scratch()
+def _levels_by_compiled(content: Content, max_pixels: int, scratch: files.FileScratch) -> NDArray[np.uint8] | None:
+    """The same of a file, in memory of their own."""
+    try:
+        data = content.first(min(content.size, png.FILE_BYTES))
+    except (OSError, MemoryError):
+        return None
+    levels = read_compiled(data, max_pixels, scratch)
+    return None if levels is None else levels.copy()
+
+
+def read_compiled(data: bytes, max_pixels: int = MAX_PIXELS, scratch: files.FileScratch | None = None) -> NDArray[np.uint8] | None:
+    """The gray levels (H, W), in the scratch, that the compiled reader makes of a file's contents; None where it leaves the answer
+    to Pillow."""
+    features, outcomes, scratch = np.empty((1, EXTRACTORS["ink"].size)), np.empty(1, np.uint8), scratch or files.file_scratch()
     code, pixels = EXTRACTORS["ink"].code, min(max_pixels, png.PIXELS)
     files.read_files(features, outcomes, scratch, NEVER, NO_FOLDER, _in_memory([data]), code, pixels)
     if outcomes[0] != files.READ:
         return None
-    return _levels_in(scratch)
+    height, width = scratch.shape
+    return scratch.png.gray[: height * width].reshape(height, width)

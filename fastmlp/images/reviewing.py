@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from fastmlp import checks
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR
-from fastmlp.images.labelled import labelled_images
-from fastmlp.literals import ExtractorName
+from fastmlp.images.learnable import learnable_images
+from fastmlp.literals import AnyExtractor, OnError
 from fastmlp.networks.metrics import Evaluation, of_classes
 from fastmlp.training.calibration import at_temperature, best_temperature
 from fastmlp.training.cross_validation import cross_validate
@@ -24,7 +24,6 @@ from fastmlp.writing import FileKind, StrPath, replacing
 
 FIELDS = "path", "label", "suggested", "score_of_label", "score_of_suggested"
 SUSPECTS = FileKind("suspects as CSV", (".csv",), rb"path,label,suggested\b")
-FEWEST = 2  # images of a class, of which one is judged by what the others teach
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,6 +46,8 @@ class Review:
         Why some more images could not be read.
     too_few : list of str
         Classes of which no image could be judged, as there is no other one of them.
+    left_out : list of str
+        Folders that are no classes, those among them, and why.
     """
 
     folder: str
@@ -56,6 +57,7 @@ class Review:
     scores: NDArray[np.floating]
     errors: list[str]
     too_few: list[str]
+    left_out: Sequence[str] = ()
 
     def __repr__(self) -> str:
         return f"<Review of {len(self.paths)} images: {len(self.suspects)} suspects>"
@@ -110,8 +112,9 @@ class Review:
 def review_folder(
     folder: StrPath,
     *,
-    extractor: ExtractorName = DEFAULT_EXTRACTOR,
+    extractor: AnyExtractor = DEFAULT_EXTRACTOR,
     cv: int = 5,
+    on_error: OnError = "skip",
     **options: Unpack[TrainOptions],
 ) -> Review:
     """Find images of a folder whose labels may be wrong.
@@ -126,41 +129,30 @@ def review_folder(
         As `train_folder` has them.
     cv : int
         How many folds.
+    on_error : {"skip", "raise"}
+        Whether images that cannot be read are left out, or are an error.
     **options
         Those of `train`.
 
     Returns
     -------
     Review
-        Whose `suspects` are the images to look at. What cannot be read is among its `errors`.
+        Whose `suspects` are the images to look at. What cannot be read is among its `errors`, and what else has been left out is
+        in `left_out`.
 
     Raises
     ------
-    FileNotFoundError, NotADirectoryError, ValueError
+    FileNotFoundError, NotADirectoryError, ImageError, ValueError
         As `train_folder` does.
     """
     given: dict[str, Any] = {**options}
     if options.get("task") == "regression":
         raise ValueError("task must be classification for images that have classes; got 'regression'")
-    found = labelled_images(folder, extractor, options.get("threads"), strict=False)
-    data = found.readable()
-    counts = data.counts()
-    enough = [name for name, count in counts.items() if count >= FEWEST]
-    if len(enough) < FEWEST:
-        expected = f"{FEWEST} images of each of {FEWEST} classes at least, to compare"
-        raise ValueError(f"{os.fspath(folder)} must have {expected}; got {counts}")
-    kept = np.isin(data.labels, enough)
-    X, labels = data.features[kept], data.labels[kept]
+    found = learnable_images(folder, extractor, options.get("threads"), on_error=on_error)
+    data = found.data
     given["seed"] = checks.seed("seed", options.get("seed"))
-    said = cross_validate(X, labels, cv=cv, **{"output": "softmax", **given})
-    classes, numbers = [str(name) for name in enough], np.searchsorted(enough, labels)
-    temperature = best_temperature([said.predictions], numbers)
-    return Review(
-        data.folder,
-        [path for path, is_kept in zip(data.paths, kept.tolist(), strict=True) if is_kept],
-        labels,
-        classes,
-        at_temperature(said.predictions, temperature),
-        [error for error in found.errors if error is not None],
-        sorted(counts.keys() - set(enough)),
-    )
+    said = cross_validate(data.features, data.labels, cv=cv, **{"output": "softmax", **given})
+    classes = [str(name) for name in data.counts()]
+    temperature = best_temperature([said.predictions], np.searchsorted(classes, data.labels))
+    scores = at_temperature(said.predictions, temperature)
+    return Review(data.folder, data.paths, data.labels, classes, scores, found.damaged, found.too_few, found.left_out)

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks
 from fastmlp.images.content import ImageError
-from fastmlp.images.copies import Augmentation, features_of_copies
-from fastmlp.images.extractors import EXTRACTORS, extract
+from fastmlp.images.copies import Augmentation, check_memory, features_of_copies
+from fastmlp.images.extractors import GivenExtractor, extract, extractor_of
 from fastmlp.images.image_formats import ALL
-from fastmlp.images.reading import check_memory, read_source
+from fastmlp.images.reading import read_source
 from fastmlp.literals import FormatName
 from fastmlp.writing import StrPath
 
@@ -32,21 +32,25 @@ class ImageRows(NamedTuple):
 
 
 def features_of(
-    X: Any, extractor: str, *, threads: int | None = None, strict: bool = True, formats: Sequence[FormatName] = ALL
+    X: Any, extractor: GivenExtractor, *, threads: int | None = None, strict: bool = True, formats: Sequence[FormatName] = ALL
 ) -> NDArray[np.float64]:
     """The features (n, size) of n images.
 
     X holds paths, (n,) or (n, 1), or gray levels (H, W) each. A file that cannot be read is an ImageError if strict, else a row
     of NaN.
     """
-    rows = _rows_of(X, extractor, threads, formats)
-    for error in filter(None, rows.errors if strict else ()):
+    features, errors, _ = _rows_of(X, extractor, threads, formats)
+    for error in filter(None, errors if strict else ()):
         raise ImageError(error)
-    return rows.features
+    return features
 
 
 def _rows_of(
-    X: Any, extractor: str, threads: int | None, formats: Sequence[FormatName], augmentation: Augmentation | None = None
+    X: Any,
+    extractor: GivenExtractor,
+    threads: int | None,
+    formats: Sequence[FormatName],
+    augmentation: Augmentation | None = None,
 ) -> ImageRows:
     """The features of n images, and why each file cannot be read, in which case its row is NaN."""
     images = X if isinstance(X, list | tuple) else np.asarray(X)
@@ -57,18 +61,22 @@ def _rows_of(
             images = images[:, 0]
     images = list(images)
     if not images or not isinstance(images[0], str | os.PathLike):
-        features, copies = extract(images, extractor, "X"), None
+        chosen = extractor_of(extractor)
+        features, copies = extract(images, chosen, "X"), None
         if augmentation is not None:
-            check_memory(len(images), extractor, augmentation)
-            copies = np.empty((len(images), augmentation.copies, features.shape[1]))
-            for own, image in zip(copies, images, strict=True):
-                own[:] = features_of_copies(np.asarray(image), extractor, augmentation)
+            size = features.shape[1]
+            check_memory(len(images), size, augmentation)
+            copies = np.empty((len(images), augmentation.copies, size))
+            for row, image in enumerate(images):
+                copies[row] = features_of_copies(np.asarray(image), chosen, augmentation, size, f"X[{row}]")
         return ImageRows(features, [None] * len(images), copies)
     rows = read_source(images, extractor, threads, formats, augmentation)
     return ImageRows(rows.features, rows.errors, rows.copies)
 
 
-def feature_rows(X: Any, extractor: str, threads: int | None = None, formats: Sequence[FormatName] = ALL) -> NDArray[np.floating]:
+def feature_rows(
+    X: Any, extractor: GivenExtractor, threads: int | None = None, formats: Sequence[FormatName] = ALL
+) -> NDArray[np.floating]:
     """The same, but what is 2-D are numbers, (n, size): rows of features, which are given back."""
     features, errors, _ = rows_or_errors(X, extractor, threads, formats)
     for error in filter(None, errors):
@@ -78,7 +86,7 @@ def feature_rows(X: Any, extractor: str, threads: int | None = None, formats: Se
 
 def rows_or_errors(
     X: Any,
-    extractor: str,
+    extractor: GivenExtractor,
     threads: int | None = None,
     formats: Sequence[FormatName] = ALL,
     augmentation: Augmentation | None = None,
@@ -88,9 +96,11 @@ def rows_or_errors(
         return _rows_of(X, extractor, threads, formats, augmentation)
     if augmentation is not None:
         raise ValueError("augment needs images to make copies of; X holds features")
-    size = EXTRACTORS[checks.one_of("extractor", extractor, EXTRACTORS)].size
-    if np.shape(X)[1] != size:
-        expected = f"paths of image files, images (H, W) of uint8 gray levels, or rows of {size} features for {extractor!r}"
+    chosen = extractor_of(extractor)
+    if chosen.size not in (0, np.shape(X)[1]):
+        expected = (
+            f"paths of image files, images (H, W) of uint8 gray levels, or rows of {chosen.size} features for {chosen.name!r}"
+        )
         raise ValueError(f"X must hold {expected}; got an array {np.shape(X)}")
     rows = arrays.matrix("X", X)
     return ImageRows(rows, [None] * len(rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,11 @@ from fastmlp.images.sources.chunk import Chosen, Chunk
 from fastmlp.images.sources.source import Chunks, Source, nothing_in
 from fastmlp.labels import short
 from fastmlp.literals import FormatName
+from fastmlp.networks.html import html_table
 from fastmlp.networks.metrics import listing
 from fastmlp.threads import InThreads
+
+CLASSES_SHOWN = 24  # in a notebook
 
 
 class Verdicts(NamedTuple):
@@ -32,11 +35,48 @@ class Verdicts(NamedTuple):
     """How many other files there were, that are no images."""
     retry: Sequence[int] = ()
     """Which rows have an error that is no fault of the file: memory, descriptors or a disk failed, and another try may go well."""
+    classes: Sequence[str] = ()
+    """The names of the K classes."""
+
+    def to_arrow(self) -> Any:
+        """A table of pyarrow, with the columns that `fastmlp classify -o verdicts.csv` writes: path, label, a score_NAME of each
+        class, status ("ok", "failed" or "retry") and error; null is what an image does not have.
+
+        Labels are of a dictionary type, scores as exact as they are. For a byte of a name that is not UTF-8 stands \\udcXX.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            Without pyarrow, which `pip install 'fastmlp[tables]'` brings.
+        """
+        from fastmlp.images.arrow_rows import arrow_table
+
+        return arrow_table(self, self.classes)
 
     def __repr__(self) -> str:
         counts = Counter(label for label in self.labels if label is not None)
         labels = listing([f"{short(label)} {count}" for label, count in counts.most_common()])
         return f"<Verdicts on {counts.total()} images: {labels}; {self.skipped} skipped, {len(self.paths) - counts.total()} failed>"
+
+    def _repr_html_(self) -> str:
+        counts = Counter(label for label in self.labels if label is not None)
+        rows = [[short(label), str(count)] for label, count in counts.most_common(CLASSES_SHOWN)]
+        failed, more = [error for error in self.errors if error is not None], len(counts) - len(rows)
+        notes = [f"... and {more} more classes"] if more else []
+        notes += [f"{self.skipped} skipped, {len(failed)} failed{f', the first: {failed[0]}' if failed else ''}"]
+        return html_table(["class", "images"], rows, f"Verdicts on {counts.total()} images", "; ".join(notes))
+
+
+class ClassifyOptions(TypedDict, total=False):
+    """The options of `ImageClassifier.classify`."""
+
+    batch_size: int
+    ordered: bool
+    strict: bool
+    max_pixels: int
+    follow_symlinks: bool
+    done: Chosen | None
+    formats: str | Sequence[str] | None
 
 
 class Batches(Iterator[Verdicts]):

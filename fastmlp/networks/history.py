@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastmlp.networks.html import html_table
+
+SHOWN = 5  # of the last epochs, in a notebook
 
 
 @dataclass
@@ -41,6 +46,14 @@ class History:
         last = ", ".join(f"{name} {values[-1]:.6g}" for name, values in losses.items() if values is not None and len(values))
         return f"<History of {self.epochs} epochs: {last or 'no loss'}; stopped by {self.stopped_by}>"
 
+    def _repr_html_(self) -> str:
+        measured = {"validation loss": self.validation_loss, "validation accuracy": self.validation_accuracy}
+        columns = {"loss": self.loss} | {name: values for name, values in measured.items() if values is not None}
+        html = html_of_last(columns, "epoch", f"History of {self.epochs} epochs, stopped by {self.stopped_by}")
+        if self.validation_loss is None or not self.epochs:
+            return html
+        return html + html_table((), (), note=f"the best epoch is {best_epoch(self) + 1}")
+
 
 @dataclass
 class PopulationHistory:
@@ -69,6 +82,14 @@ class PopulationHistory:
     def __repr__(self) -> str:
         ends = ", ".join(f"{reason} {count}" for reason, count in Counter(self.stopped_by).items())
         return f"<PopulationHistory of {len(self.epochs)} members, at most {self.loss.shape[1]} epochs: stopped by {ends}>"
+
+
+def html_of_last(columns: Mapping[str, Sequence[float] | NDArray[np.float64]], what: str, caption: str) -> str:
+    """A table of the last values of columns that are as long, with their numbers, from 1 on, in a column called `what`."""
+    count = min(map(len, columns.values()))
+    numbers = range(max(0, count - SHOWN), count)
+    rows = [[f"{k + 1}", *(f"{values[k]:.6g}" for values in columns.values())] for k in numbers]
+    return html_table([what, *columns], rows, caption)
 
 
 def best_epoch(history: History) -> int:

@@ -240,7 +240,13 @@ def _begun(trial: Trial, folds: _Folds, key: Any) -> _Member | None:
 
 
 def train_candidates(
-    estimator: Any, candidates: Sequence[dict[str, Any]], x: Any, y: Any, params: dict[str, Any], trains: Sequence[Any]
+    estimator: Any,
+    candidates: Sequence[dict[str, Any]],
+    x: Any,
+    y: Any,
+    params: dict[str, Any],
+    trains: Sequence[Any],
+    executor: Any = None,
 ) -> list[Trial]:
     """Each candidate on each fold: those of the first candidate, then those of the next one.
 
@@ -258,7 +264,7 @@ def train_candidates(
             member = _begun(of_one[-1], folds, key)
             if member is not None:
                 populations[member.population()].append(member)
-    unfinished = sum(map(_train, populations.values()))
+    unfinished = sum(_train(members, executor) for members in populations.values())
     if unfinished:
         every = sum(map(len, populations.values()))
         message = f"{unfinished} of {every} trainings came to max_iter epochs before the optimization had converged"
@@ -269,12 +275,12 @@ def train_candidates(
 # -- populations ----------------------------------------------------------------------------------------------------------------
 
 
-def _train(members: list[_Member]) -> int:
+def _train(members: list[_Member], executor: Any) -> int:
     """Trains the members of a population, and gives the number of those that have not converged."""
     began, unfinished = time.perf_counter(), 0
     own = {name: [member.own[name] for member in members] for name in members[0].own}
     try:
-        population = train_begun(**_data_of(members), **own, **members[0].shared)
+        population = train_begun(**_data_of(members), **own, **members[0].shared, executor=executor)
     except DivergedError:
         for member in members:
             member.end(member.network.model_.theta, 0, "diverged")

@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from fastmlp import checks
+from fastmlp.executors import Engine
 from fastmlp.sklearn.candidates import Trial, train_candidates
 
 Candidates = list[dict[str, Any]]
@@ -62,6 +63,9 @@ class PopulationSearchCV(BaseSearchCV):
         Whether to score the rows that were learned from, too.
     verbose : int
         As for `GridSearchCV`.
+    executor : concurrent.futures.Executor or dask.distributed.Client
+        Who trains the populations, as for `fastmlp.train_many`; the estimator is then without `threads`. Steps of pipelines, and
+        networks that are fitted one by one, are fitted here. Clones share it; pickles and deep copies are without it.
 
     Attributes
     ----------
@@ -89,6 +93,7 @@ class PopulationSearchCV(BaseSearchCV):
         error_score: Any = np.nan,
         return_train_score: bool = False,
         verbose: int = 0,
+        executor: Any = None,
     ) -> None:
         super().__init__(
             estimator, scoring=scoring, n_jobs=n_jobs, refit=refit, cv=cv, verbose=verbose, error_score=error_score,
@@ -99,6 +104,23 @@ class PopulationSearchCV(BaseSearchCV):
         self.n_iter = n_iter
         self.halving = halving
         self.random_state = random_state
+        self.executor = executor
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "executor": None}
+
+    def __copy__(self) -> Self:
+        other = type(self).__new__(type(self))
+        other.__dict__.update(vars(self))
+        return other
+
+    def __sklearn_clone__(self) -> Self:
+        """Another one with the same executor, which has no copy."""
+        without = copy(self)
+        without.executor = None
+        other: Self = super(PopulationSearchCV, without).__sklearn_clone__()
+        other.executor = self.executor
+        return other
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
         """Train and score all candidates on all folds, and fit the best one on all rows.
@@ -133,6 +155,8 @@ class PopulationSearchCV(BaseSearchCV):
         if self.halving is not None:
             checks.ways("halving", self.halving)
         self._check_scorers_have_what_they_ask_for()
+        if self.executor is not None:
+            Engine(self.executor)  # or a TypeError
         search = copy(self)
         search.n_jobs = 1
         search.cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
@@ -163,7 +187,7 @@ class PopulationSearchCV(BaseSearchCV):
                 raise ValueError(f"param_grid must hold candidates; got {checks.shown(self.param_grid)}")
         else:
             candidates = list(ParameterSampler(self.param_distributions, self.n_iter, random_state=self.random_state))
-        splitter = _TrainingSplitter(self.cv, self.estimator)
+        splitter = _TrainingSplitter(self.cv, self.estimator, self.executor)
 
         def evaluate(some: Candidates, more: dict[str, Any] | None = None) -> Results:
             splitter.candidates = some
@@ -251,8 +275,8 @@ class _TrainedBefore:
 class _TrainingSplitter:
     """A splitter that has the candidates trained when it is asked; each time it gives the same splits."""
 
-    def __init__(self, splitter: Any, trained: _TrainedBefore) -> None:
-        self.splitter, self.trained = splitter, trained
+    def __init__(self, splitter: Any, trained: _TrainedBefore, executor: Any) -> None:
+        self.splitter, self.trained, self.executor = splitter, trained, executor
         self.candidates: Candidates = []
         self.splits: list[tuple[Any, Any]] = []
         self.seconds = np.zeros(0)  # for a fold of each candidate so far, on the average
@@ -260,7 +284,7 @@ class _TrainingSplitter:
     def split(self, X: Any, y: Any = None, **params: Any) -> list[tuple[Any, Any]]:
         self.splits = self.splits or list(self.splitter.split(X, y, **params))
         trains = [train for train, _ in self.splits]
-        trials = train_candidates(self.trained.estimator, self.candidates, X, y, self.trained.params, trains)
+        trials = train_candidates(self.trained.estimator, self.candidates, X, y, self.trained.params, trains, self.executor)
         self.trained.trials = iter(trials)
         seconds = np.reshape([trial.seconds for trial in trials], (len(self.candidates), -1))
         self.seconds = np.concatenate([self.seconds, seconds.mean(axis=1)])

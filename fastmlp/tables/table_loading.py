@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastmlp.images.loading import KINDS, load_model
+from fastmlp.images.loading import KINDS, model_of_file, with_extractor
+from fastmlp.literals import ExtractorFunction
 from fastmlp.tables import table_records
 from fastmlp.writing import StrPath
 
 
-def load_any(path: StrPath) -> Any:
+def load_any(path: StrPath, *, extractor: ExtractorFunction | None = None) -> Any:
     """Load a model that `save` wrote, or `export` as .json, exactly as it was: an MLP, an ImageClassifier, a TableModel or a
     Population.
 
@@ -18,11 +19,25 @@ def load_any(path: StrPath) -> Any:
     Nothing in the file is executed, and nothing is allocated before its declared size has been checked against the
     file's own.
 
+    Parameters
+    ----------
+    path
+        Of the file.
+    extractor : function, optional
+        That which an ImageClassifier was trained with, if it was one of one's own: the file has no more than its name. Any
+        function is taken that gives as many numbers.
+
     Raises
     ------
     FileNotFoundError
         There is no such file.
     ValueError
-        The file is not a model, is damaged, or was written by a newer fastmlp.
+        The file is not a model, is damaged, or was written by a newer fastmlp; an extractor is needed and not given, or given
+        and not needed.
     """
-    return load_model(path, {**KINDS, "table-model": table_records.KIND})
+    return with_extractor(path, read_any(path), extractor)
+
+
+def read_any(path: StrPath) -> Any:
+    """The same, but an extractor of one's own is a function of that name that cannot be called."""
+    return model_of_file(path, {**KINDS, "table-model": table_records.KIND})

@@ -130,7 +130,8 @@ def train_table(
         Of several networks keep all that halving has not dropped and that have not diverged, instead of the best.
     **options
         Those of `train`, of `train_many` if there are `members` or `halving`: then several values of an option, as `grid` gives
-        them, are those of the members. Medians, levels and ranges of columns are those of all rows.
+        them, are those of the members. With these, or with `cv`, an `executor` may train them. Medians, levels and ranges of
+        columns are those of all rows.
 
     Returns
     -------
@@ -236,6 +237,7 @@ def _by_folds(data: TableTask, cv: int, options: dict[str, Any]) -> TableModel:
             networks = (result.members[member],)
             scores.append(_compared(data, networks, held))
             importances.append(permutation_importance(networks, data.X[held], data.y[held], data.encoder.places(), options["seed"]))
+    how.pop("executor", None)
     network = train(data.X, data.y, **how)
     if network.history.epochs == 0:
         raise KeyboardInterrupt

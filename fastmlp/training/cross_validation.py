@@ -67,7 +67,12 @@ class CrossValidation:
 
 @checks.takes_options(train)
 def cross_validate(
-    X: ArrayLike, y: ArrayLike, *, cv: int | Iterable[tuple[ArrayLike, ArrayLike]] = 5, **options: Unpack[TrainOptions]
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    cv: int | Iterable[tuple[ArrayLike, ArrayLike]] = 5,
+    executor: Any = None,
+    **options: Unpack[TrainOptions],
 ) -> CrossValidation:
     """Train a network for each fold on the rows of all others, and measure it on those of the fold.
 
@@ -82,6 +87,8 @@ def cross_validate(
     cv : int or iterable of (train, test)
         How many folds: the rows are shuffled by `data_seed`, or else by `seed`, and each class is spread over all folds. Or for
         each fold the rows to learn from and those to measure, as row numbers or as masks of N booleans.
+    executor : concurrent.futures.Executor or dask.distributed.Client
+        Who trains the networks, as for `train_many`; small ones of several folds take no longer than one, and are sent together.
     **options
         Those of `train`. `on_epoch` is called as by `train_many`.
 
@@ -98,6 +105,8 @@ def cross_validate(
         If cv names rows that X does not have.
     DivergedError
         If all networks diverge.
+    RuntimeError, TypeError
+        As `train_many` does, of an executor.
     """
     x = arrays.matrix("X", X, checks.dtype(options.get("dtype")))
     targets = arrays.as_array("y", y)
@@ -108,7 +117,7 @@ def cross_validate(
     numbers = None if classes is None else labels.class_numbers("y", targets, classes, len(x), np.intp)[:, 0]
     data_seed = options.get("data_seed")
     splits = _splits(cv, len(x), numbers, seed if data_seed is None else data_seed)
-    many: dict[str, Any] = {**options, "seed": seed, "rows": [rows for rows, _ in splits]}
+    many: dict[str, Any] = {**options, "seed": seed, "rows": [rows for rows, _ in splits], "executor": executor}
     if isinstance(many.get("validation"), tuple | list) and len(many["validation"]) == 2:
         beside, answers = many["validation"]
         many["validation"] = beside, _of_every_member(arrays.as_array("validation[1]", answers))

@@ -270,13 +270,13 @@ class Dataset:
 
     def _rows_beside(self, network: MLP, member: int, outputs: Scaling | None) -> MeasuredRows:
         """Rows to measure that the caller has."""
-        x, y = self._once(("validation", network.feature_names), partial(self._validation, network))
+        x, y = self._once(("validation", network.feature_names), partial(self.given_beside, network))
         given = y if not self.by_member or y.ndim == 1 else y[:, member if self.own_targets else 0]
         rows = self._once("measured", partial(every_row, len(x)))
         return MeasuredRows(x, scaled(network.targets(given, len(x), "validation[1]"), outputs), rows)
 
-    def _validation(self, network: MLP) -> tuple[NDArray[Any], ArrayLike]:
-        """The rows that the caller has, checked as far as they concern all members."""
+    def given_beside(self, network: MLP) -> tuple[NDArray[Any], ArrayLike]:
+        """The rows to measure that the caller has, checked as far as they concern all members."""
         y = self.options.validation[1]
         x = inputs_beside(network, self.options.validation[0])
         if not self.by_member:

@@ -81,6 +81,9 @@ class Training:
                 self._to_the_end(wave)
             if self.interrupted:
                 interrupts.forget()
+        self._tell_of_interrupt()
+
+    def _tell_of_interrupt(self) -> None:
         message = self._told_after_interrupt() if self.interrupted else None
         if message is not None:
             warn(message, RuntimeWarning)

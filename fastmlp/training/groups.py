@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from itertools import chain, repeat
@@ -168,6 +169,25 @@ class Outcomes:
     def diverge(self, places: NDArray[np.intp]) -> None:
         """Notes that the members at those places have come to nothing."""
         self.stopped_by[places], self.scores[places] = "diverged", np.nan
+
+    def take(self, places: NDArray[np.intp], others: Outcomes) -> None:
+        """Notes of the members at those places what is noted of others."""
+        for mine, theirs in (
+            (self.loss, others.loss),
+            (self.validation_loss, others.validation_loss),
+            (self.validation_accuracy, others.validation_accuracy),
+        ):
+            if mine is not None and theirs is not None:
+                mine[places, : theirs.shape[1]] = theirs
+        self.epochs[places], self.scores[places], self.stopped_by[places] = others.epochs, others.scores, others.stopped_by
+
+    def until(self, epochs: int) -> Outcomes:
+        """The same without room for more epochs."""
+        others = copy(self)
+        for name in ("loss", "validation_loss", "validation_accuracy"):
+            values = getattr(self, name)
+            setattr(others, name, None if values is None else values[:, :epochs].copy())
+        return others
 
     def note(self, place: int, history: History) -> None:
         """The losses of a member so far."""

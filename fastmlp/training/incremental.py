@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp import arrays, checks, interrupts, labels
 from fastmlp.kernels import optimizers
 from fastmlp.literals import Task
-from fastmlp.networks.history import DivergedError, History
+from fastmlp.networks.history import DivergedError, History, html_of_last
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.provenance import made_with
 from fastmlp.training.data import shuffled_rows
@@ -93,6 +93,9 @@ class Trainer:
     def __repr__(self) -> str:
         so_far = "before its first rows" if self._state is None else f"of {self._state.network} after {self.rows} rows"
         return f"<Trainer {so_far}>"
+
+    def _repr_html_(self) -> str:
+        return html_of_last({"loss": self.losses}, "call", repr(self).strip("<>"))
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train on these rows, once.

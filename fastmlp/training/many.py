@@ -1,15 +1,15 @@
-"""train_many: many networks at once, as many at a time as memory allows, those that are left after each rung."""
+"""train_many: many networks at once, and the population that comes of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks
+from fastmlp.executors import Engine
 from fastmlp.kernels.optimizers import SOLVERS
 from fastmlp.literals import Activation, Dtype, Init, Loss, LossFunction, Monitor, Optimizer, Output, Schedule, Task
 from fastmlp.networks.ensemble import Group
@@ -20,24 +20,18 @@ from fastmlp.networks.provenance import made_with
 from fastmlp.threads import thread_count
 from fastmlp.training.data import Dataset, RowSets
 from fastmlp.training.defaults import BATCH_SIZE, default_rate, wanted_dtype
-from fastmlp.training.epochs import InTraining, Training
-from fastmlp.training.groups import Architecture, Outcomes, SamplesAsLanes, TrainingGroup, architectures
-from fastmlp.training.initial import ask_what_is_meant, dropped_by, first_thetas
-from fastmlp.training.lanes import NetworksAsLanes
-from fastmlp.training.loss_check import check_custom_loss
-from fastmlp.training.memory import OF_A_MEMBER, WAVE_BYTES, WAVE_MEMBERS, check_members
-from fastmlp.training.one_network import Stopping, check_monitor, divergence
+from fastmlp.training.groups import Outcomes, architectures
+from fastmlp.training.initial import ask_what_is_meant
+from fastmlp.training.memory import check_members
+from fastmlp.training.one_network import check_monitor, divergence
 from fastmlp.training.options import Options
-from fastmlp.training.scaling import fold, is_standardized, unfold
-from fastmlp.training.trainers import TRAINERS, check_solvable
-
-MEMBER_BYTES = 4096  # generators and the like
-LARGE_BATCH = 256  # samples
-LARGE_NETWORK = 20_000  # bytes of parameters
+from fastmlp.training.population_tasks import TrainingInTasks
+from fastmlp.training.population_training import OnEpochOfMany, TrainingOfMany, drops_unbegun, given_thetas
+from fastmlp.training.scaling import is_standardized
+from fastmlp.training.trainers import check_solvable
 
 Value = TypeVar("Value")
 Each = Sequence[Value] | NDArray[Any]  # a value for each member
-OnEpochOfMany = Callable[[int, NDArray[np.float64], NDArray[np.float64] | None], Any]
 
 
 @checks.takes_options()
@@ -91,6 +85,7 @@ def train_many(
     threads: int | None = None,
     on_epoch: OnEpochOfMany | None = None,
     progress: bool = False,
+    executor: Any = None,
 ) -> Population:
     """Train many networks at once: seeds, sweeps, ensembles, one-vs-rest.
 
@@ -132,6 +127,12 @@ def train_many(
     on_epoch : callable
         Called after each epoch with (epoch, losses (M,), validation losses (M,) or None), NaN for those that have ended; returning
         True stops all.
+    executor : concurrent.futures.Executor or dask.distributed.Client
+        Who trains the members, in tasks of some of them for at least about a second each, on one thread; X, y and the options are
+        sent once to each worker. The population has the same bits as that of one machine with processors of that kind. It has no
+        place for `threads` and `on_epoch`, which are of this machine; with `halving`, members that go on are trained anew from
+        their beginning, which takes up to halving / (halving - 1) times as long; `progress` counts members that have ended. A loss
+        that is a function is sent as Python and compiled by the workers.
     others
         As for `train`, for all members.
 
@@ -139,7 +140,8 @@ def train_many(
     -------
     Population
         Members in the order given. One whose loss stops being finite ends with stopped_by "diverged", and disturbs none of the
-        others. After Ctrl-C, the networks as they were after their last whole epochs, with a RuntimeWarning.
+        others. After Ctrl-C, the networks as they were after their last whole epochs, with a RuntimeWarning; those in tasks that
+        have not ended, as they began.
 
     Raises
     ------
@@ -149,8 +151,13 @@ def train_many(
         If rows are not among those of X.
     DivergedError
         If all members diverge.
+    RuntimeError
+        If the executor has lost its workers for good.
+    TypeError
+        If executor is neither.
     """
     given = locals()
+    engine = None if executor is None else _engine(executor, threads, on_epoch)
     wanted = wanted_dtype(optimizer, dtype)
     x = arrays.matrix("X", X, wanted)
     own_rows = None if rows is None else arrays.rows_by_member(rows, len(x))
@@ -180,24 +187,37 @@ def train_many(
             rates[kind.members] = default_rate(optimizer, kind.network)
     numbers = np.column_stack([rates, _each_number(count, options.momentum), _each_number(count, options.l2)])
     thetas = [np.zeros((len(kind.members), kind.network.theta.size), kind.network.dtype) for kind in kinds]
-    training = TrainingOfMany(dataset, numbers, thread_count(options.threads), on_epoch)
-    training.go(training.waves(kinds, thetas, lockstep))
+    given_thetas(options.init, kinds, thetas)
+    training: TrainingOfMany
+    if engine is None:
+        training = TrainingOfMany(dataset, numbers, thread_count(options.threads), on_epoch)
+        training.go(training.waves(kinds, thetas, lockstep))
+    else:
+        training = TrainingInTasks(dataset, numbers, kinds, engine)
+        training.go_in_tasks(thetas)
     groups = [Group(kind.network, np.array(kind.members), theta, kind.own) for kind, theta in zip(kinds, thetas, strict=True)]
     told = {*GIVEN, *kinds[0].own}
     record = {name: value for name, value in options.record("train_many").items() if name not in told}
     return _population(dataset, numbers, groups, training.outcomes, made_with(len(x), record))
 
 
-_drops_unbegun = ContextVar("whether the caller drops members that have not begun when Ctrl-C comes", default=False)
-
-
 def train_begun(X: ArrayLike, y: ArrayLike, **options: Any) -> Population:
     """As `train_many`; but after Ctrl-C, members that had not begun have parameters that mean nothing, as these take their time."""
-    token = _drops_unbegun.set(True)
+    token = drops_unbegun.set(True)
     try:
         return train_many(X, y, **options)
     finally:
-        _drops_unbegun.reset(token)
+        drops_unbegun.reset(token)
+
+
+def _engine(executor: Any, threads: Any, on_epoch: Any) -> Engine:
+    if threads is not None:
+        raise ValueError(
+            f"threads must be left out where there is an executor, whose tasks have one each; got {checks.shown(threads)}"
+        )
+    if on_epoch is not None:
+        raise ValueError("on_epoch must be left out where there is an executor: no epoch is that of all members at once")
+    return Engine(executor)
 
 
 def _each_seed(count: int, seed: Any, counting: bool) -> Sequence[int]:
@@ -242,156 +262,3 @@ def _population(
 def _first(losses: NDArray[np.float64], epochs: int) -> NDArray[np.float64]:
     """Those of so many epochs, without the room for those that nobody came to."""
     return losses if epochs == losses.shape[1] else losses[:, :epochs].copy()
-
-
-# -- all members through their epochs -------------------------------------------------------------------------------------------
-
-
-def rungs(count: int, epochs: int, ways: int | None) -> list[int]:
-    """The epochs after which all but one in so many ways are left behind, and the last."""
-    halvings = 0
-    while ways and ways ** (halvings + 1) <= min(count, epochs):
-        halvings += 1
-    return [epochs // (ways or 1) ** (halvings - rung) for rung in range(halvings + 1)]
-
-
-def in_training(group: TrainingGroup, outcomes: Outcomes, threads: int) -> InTraining:
-    """Networks as lanes, or samples as lanes. What a member becomes does not depend on the others, nor on how many there are: the
-    choice follows from its own architecture, batches and rows alone.
-
-    Measured with 32 members and batches of 32: in float32 networks as lanes are 1.6 times as fast for 64-8-10, 1.25 times for
-    64-32-10 and 1.05 times for 64-64-10 (4810 parameters), in float64 1.6 times for 3-5-1, 1.2 times for 64-8-10 and 0.9 times for
-    64-32-10; where all see the same rows in the same order, 3.1, 1.5 and 1.2 times, and 2.0, 1.7 and 1.1 times. The parameters,
-    gradients and moments of all lanes have to stay in the cache. For batches of 256 and more a few members would pay for all lanes.
-    Single samples have no other lanes.
-    """
-    small = group.batch_size < LARGE_BATCH and group.network.theta.nbytes <= LARGE_NETWORK
-    lanes_are_networks = group.online or (small and group.method.optimizer not in TRAINERS)
-    return (NetworksAsLanes if lanes_are_networks else SamplesAsLanes)(group, outcomes, threads)
-
-
-class TrainingOfMany(Training):
-    """The members of a population through their epochs."""
-
-    def __init__(self, dataset: Dataset, numbers: NDArray[np.float64], threads: int, on_epoch: OnEpochOfMany | None) -> None:
-        options = self.options = dataset.options
-        self.dataset, self.numbers, self.on_epoch = dataset, numbers, on_epoch
-        self.outcomes = Outcomes(
-            len(numbers), options.most_epochs, options.validation is not None, by_accuracy=options.monitor == "accuracy"
-        )
-        steps = rungs(len(numbers), options.most_epochs, options.halving)
-        super().__init__(steps, threads, on_epoch is not None, options.progress)
-
-    def waves(self, kinds: list[Architecture], thetas: list[NDArray[Any]], lockstep: bool) -> Iterator[list[InTraining]]:
-        """The members, as many at a time as the bytes allow that they need while they are trained; or all of them."""
-        for wave in self._parts(kinds, thetas, lockstep):
-            self.dataset.made.clear()
-            if self.interrupted and _drops_unbegun.get():
-                for kind, _, part in wave:
-                    self.outcomes.leave(np.array(kind.members[part]))
-                continue
-            groups = [self._members(*part) for part in wave]
-            if self.interrupted:
-                for group in groups:
-                    self.outcomes.leave(group.places)
-            else:
-                if not self.begun:
-                    for group in groups:
-                        check_custom_loss(group.network, group.theta[0], self.dataset.x, group.data_of(0))
-                yield [in_training(group, self.outcomes, self.threads) for group in groups]
-            for group in groups:  # whose training has ended
-                _unscale(group, self.outcomes)
-
-    def _parts(
-        self, kinds: list[Architecture], thetas: list[NDArray[Any]], lockstep: bool
-    ) -> Iterator[list[tuple[Architecture, NDArray[Any], slice]]]:
-        own = len(self.dataset.x) * self.dataset.own_columns
-        wave: list[tuple[Architecture, NDArray[Any], slice]] = []
-        used = 0
-        for kind, theta in zip(kinds, thetas, strict=True):
-            each = MEMBER_BYTES + (OF_A_MEMBER * kind.network.theta.size + own) * theta.itemsize
-            start = 0
-            while start < len(theta):
-                count = len(theta) if lockstep else max(WAVE_MEMBERS, (WAVE_BYTES - used) // each // WAVE_MEMBERS * WAVE_MEMBERS)
-                part = slice(start, min(start + count, len(theta)))
-                wave.append((kind, theta[part], part))
-                used += (part.stop - start) * each
-                start = part.stop
-                if used >= WAVE_BYTES - WAVE_MEMBERS * each and not lockstep:
-                    yield wave
-                    wave, used = [], 0
-        if wave:
-            yield wave
-
-    def _members(self, kind: Architecture, theta: NDArray[Any], part: slice) -> TrainingGroup:
-        """Some of one architecture, at their beginning."""
-        dataset, network, members = self.dataset, kind.network, kind.members[part]
-        options = self.options.of_group(kind.own)
-        own = dataset.own(members)
-        if len(set(own)) == 1:
-            own = own[:1]
-        data = [dataset.learned(network, kind.batch_size, one, kind.number) for one in own]
-        if isinstance(options.init, str):
-            first_thetas(options.init, network, [dataset.seeds[member] for member in members], theta)
-        elif isinstance(options.init, MLP):
-            theta[:] = options.init.theta
-        elif isinstance(options.init, Population):
-            theta[:] = options.init.thetas(members)
-        else:
-            theta[:] = [options.init[member].theta for member in members]
-        rows = len(data[0].rows)
-        group = TrainingGroup(
-            network, np.array(members), theta, self.numbers[members].astype(theta.dtype), options.method(kind.epochs, rows),
-            min(kind.batch_size or rows, rows), Stopping.of(options, kind.epochs), data,
-            dropped_by(options, network, [dataset.seeds[member] for member in members]),
-        )  # fmt: skip
-        if not isinstance(options.init, str):
-            for alike, one in group.alike():
-                theta[alike] = unfold(network, theta[alike], one.inputs, one.outputs)
-        return group
-
-    def _state(self) -> tuple[str, float]:
-        running = [epochs for part in self.at_work for epochs in part.epochs_done()]
-        words = f"{self.begun - len(running)} of {len(self.outcomes.epochs)} networks done"
-        ended, last = self.outcomes.epochs.clip(0), self.rungs[-1]
-        epoch = max(running) if running else ended.max()
-        done = sum(running) + int(ended.sum())
-        left = (len(ended) - self.begun) * last
-        for rung in self.rungs if running else ():
-            left += max(0, rung * len(running) - sum(running))
-            running = [rung] * -(-len(running) // (self.options.halving or 1))
-        return f"epoch {epoch}/{last}  {words}", done / max(1, done + left)
-
-    def _after_epoch(self, epoch: int) -> bool:
-        measured = self.outcomes.validation_loss
-        losses = self.outcomes.loss[:, epoch].copy(), None if measured is None else measured[:, epoch].copy()
-        return self.on_epoch is not None and bool(self.on_epoch(epoch, *losses))
-
-    def _after_rung(self, epochs: int) -> None:
-        """All but the best are left behind."""
-        places = sorted(place for part in self.at_work for place in part.running())
-        scores = self.outcomes.score(places, epochs, bool(self.options.patience))
-        worse = np.argsort(scores, kind="stable")[-(-len(places) // (self.options.halving or 1)) :]
-        for part in self.at_work:
-            part.drop({places[k] for k in worse.tolist()}, "halving")
-
-    def _told_after_interrupt(self) -> str | None:
-        epochs = self.outcomes.epochs[self.outcomes.stopped_by == "interrupt"]
-        if not len(epochs):
-            return None
-        least, most = epochs.min(), epochs.max()
-        done = most if least == most else f"{least} to {most}"
-        best = ", each of its best epoch" if self.options.patience else ""
-        so_far = f"these are the networks so far{best}" if most else "the networks are as they began"
-        every = len(self.outcomes.epochs)
-        which = "training" if len(epochs) == every else f"training of {len(epochs)} of {every} networks"
-        return f"{which} was interrupted after {done} of {self.rungs[-1]} epochs; {so_far}"
-
-
-def _unscale(group: TrainingGroup, outcomes: Outcomes) -> None:
-    """The scaling is folded into the networks' first and last layers."""
-    for rows, data in group.alike():
-        theta = group.theta[rows]
-        fold(group.network, theta, data.inputs, data.outputs)
-        group.theta[rows] = theta
-    outcomes.diverge(group.places[~np.isfinite(group.theta).all(axis=1)])

@@ -70,7 +70,8 @@ def _fit_again(
 ) -> tuple[MLP, ...]:
     """A KeyboardInterrupt unless all are whole."""
     if isinstance(trained, MLP):
-        return _whole([train(X, targets, **{**options, "epochs": _best_epoch(trained)})])
+        here = {name: value for name, value in options.items() if name != "executor"}
+        return _whole([train(X, targets, **{**here, "epochs": _best_epoch(trained)})])
     fitted: dict[int, MLP] = {}
     best = np.array([_best_epoch(network) for network in trained])
     for epochs in np.unique(best).tolist():

@@ -44,7 +44,29 @@ def test_evaluate_tells_of_damaged_images_and_of_names_that_a_terminal_would_obe
     for path in folder.rglob("*.png"):
         path.write_bytes(damaged.read_bytes())
     assert main(["evaluate", str(classifier), str(folder)]) == 2
-    assert capsys.readouterr().err.endswith(f"fastmlp: {folder} has no image that can be read\n")
+    assert_one_sentence(capsys.readouterr(), f"{folder} has no image that can be read; ", "is truncated")
+
+
+def test_evaluate_names_what_is_no_class_and_may_stop_at_the_first_damaged_image(classifier, tmp_path, capsys):
+    folder = some_of_each(tmp_path / "lab", circle=2, line=2)
+    for name in ("__MACOSX", "empty"):
+        (folder / name).mkdir()
+    (folder / "line" / "note.png").write_text("a text")
+    for options in [], ["--on-error", "skip"]:
+        assert main(["evaluate", str(classifier), str(folder), *options]) == 1
+        captured = capsys.readouterr()
+        damaged, *left_out = captured.err.splitlines()
+        assert captured.out.startswith("4 rows") and damaged.startswith(f"fastmlp: {folder / 'line' / 'note.png'} is no image file")
+        left = ["__MACOSX (hidden)", "empty (no image file is in them)"]
+        assert left_out == [f"fastmlp: left out: {name}" for name in left]
+    assert main(["evaluate", str(classifier), str(folder), "--on-error", "raise"]) == 2
+    assert_one_sentence(capsys.readouterr(), "note.png")
+    assert main(["evaluate", str(classifier), str(folder), "--on-error", "stop"]) == 2
+    assert_one_sentence(capsys.readouterr(), "on_error must be one of 'raise', 'skip'; got 'stop'")
+    assert main(["review", str(folder), "--on-error", "raise"]) == 2
+    assert_one_sentence(capsys.readouterr(), "note.png")
+    assert main(["review", str(folder), "--extractor", "ink", "--cv", "2", "--epochs", "2", "--hidden", "4", "--seed", "0"]) == 1
+    assert capsys.readouterr().err.splitlines()[1:-1] == left_out
 
 
 def test_scores_that_are_no_probabilities_have_no_log_loss(tmp_path, capsys):
@@ -74,7 +96,10 @@ def test_evaluate_shows_the_whole_confusion_of_ten_classes(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("counts", "parts"),
-    [({}, ["neither a folder for each class nor answer files"]), ({"square": 1, "line": 1}, ["square", "circle, line"])],
+    [
+        ({}, ["neither a folder for each class nor answer files"]),
+        ({"square": 1, "arc": 1, "line": 1}, ["has images of arc, square, but the model knows circle, line"]),
+    ],
     ids=["unlabelled", "strange class"],
 )
 def test_what_cannot_be_evaluated_is_one_sentence(counts, parts, classifier, tmp_path, capsys):

@@ -53,3 +53,21 @@ def test_info_shows_a_population(tmp_path, capsys):
     assert captured.err == "" and captured.out.startswith(f"{population!r}\n{population.table}\nrows: 20\noptions: ")
     assert classified(tmp_path / "p.npz", IMAGES) == 2
     assert_one_sentence(capsys.readouterr(), tmp_path / "p.npz", "not an image classifier")
+
+
+def test_a_model_with_an_extractor_of_ones_own_is_told_of_and_exported_and_left_to_python(tmp_path, capsys):
+    path, module = tmp_path / "m.npz", tmp_path / "m.py"
+    fastmlp.train_folder(TRAINING, extractor=len_of, hidden=(2,), epochs=2, seed=0).save(path)
+    assert main(["info", str(path)]) == 0
+    name = f"{__name__}:len_of"
+    assert f"extractor {name}, method softmax" in capsys.readouterr().out
+    assert main(["export", str(path), "-o", str(module)]) == 0
+    assert "2 inputs" in capsys.readouterr().out and module.exists()
+    for command in (["classify"], ["evaluate"], ["sort", "--dry-run"]):
+        to = [str(tmp_path / "sorted")] if command[0] == "sort" else []
+        assert main([*command, str(path), str(TRAINING), *to]) == 2
+        assert_one_sentence(capsys.readouterr(), path, "an extractor of one's own", name, "give it in Python: fastmlp.load")
+
+
+def len_of(image):
+    return image.shape

@@ -27,7 +27,10 @@ THREE = Augmentation(3, QUICK["seed"])
 
 def rows_of(images, extractor="ink", how=THREE):
     """Those of images, each with its copies behind it."""
-    rows = [[extract([image], extractor), features_of_copies(image, extractor, how)] for image in images]
+    rows = [
+        [extract([image], extractor), features_of_copies(image, EXTRACTORS[extractor], how, EXTRACTORS[extractor].size)]
+        for image in images
+    ]
     return np.concatenate([part for both in rows for part in both])
 
 
@@ -37,13 +40,13 @@ def test_copies_are_those_of_the_reference_as_the_extractor_sees_the_ground(extr
     image[:, 3:9] = 211
     ground, number = None if extractor == "gray" else 211, checksum(image.tobytes())
     for seed in (0, 2**64 - 1):
-        for copy, found in enumerate(copies_of(image, extractor, Augmentation(4, seed))):
+        for copy, found in enumerate(copies_of(image, EXTRACTORS[extractor], Augmentation(4, seed))):
             assert np.array_equal(found, reference.distort(image, ground, seed, number, copy))
-    expected = extract(list(copies_of(image, extractor, THREE)), extractor)
-    assert features_of_copies(image, extractor, THREE).tobytes() == expected.tobytes()
+    expected = extract(list(copies_of(image, EXTRACTORS[extractor], THREE)), extractor)
+    assert features_of_copies(image, EXTRACTORS[extractor], THREE, EXTRACTORS[extractor].size).tobytes() == expected.tobytes()
     image.flags.writeable = False
     for same in (image, np.asfortranarray(image)):
-        assert features_of_copies(same, extractor, THREE).tobytes() == expected.tobytes()
+        assert features_of_copies(same, EXTRACTORS[extractor], THREE, EXTRACTORS[extractor].size).tobytes() == expected.tobytes()
 
 
 def checksum(data):
@@ -60,8 +63,8 @@ def test_large_images_are_copied_a_few_rows_at_a_time():
     image = np.full((1100, 1000), 255, np.uint8)
     image[200:900, 480:520] = 0
     assert image.size > AT_ONCE
-    rows = features_of_copies(image, "pixels", Augmentation(2, 1))
-    assert rows.tobytes() == extract(list(copies_of(image, "pixels", Augmentation(2, 1))), "pixels").tobytes()
+    rows = features_of_copies(image, EXTRACTORS["pixels"], Augmentation(2, 1), 256)
+    assert rows.tobytes() == extract(list(copies_of(image, EXTRACTORS["pixels"], Augmentation(2, 1))), "pixels").tobytes()
     assert not np.array_equal(*rows) and rows.max() == 1
 
 
@@ -72,7 +75,7 @@ def test_an_image_has_the_same_copies_wherever_it_lies(class_folders, threads):
         archive.add(class_folders, "drawings")
     archived = class_folders.parent / "drawings.tar"
     archived.write_bytes(packed.getvalue())
-    expected = np.stack([features_of_copies(image, "ink", THREE) for image in IMAGES])
+    expected = np.stack([features_of_copies(image, EXTRACTORS["ink"], THREE, 3) for image in IMAGES])
     for source in (class_folders, archived):
         data = labelled_images(source, "ink", threads, augmentation=THREE)
         assert data.labels.tolist() == LABELS and data.copies.tobytes() == expected.tobytes()
@@ -145,6 +148,23 @@ def test_one_vs_rest_learns_copies_too_and_takes_weights_where_images_are_held_o
         own |= {"validation": (features[held], targets[held]), "patience": 1000, "task": "regression"}
         population = train_many(X, np.repeat(targets[kept], 1 + augment, axis=0), members=2, **without_extractor(HOW), **own)
         assert [one.theta.tobytes() for one in model.networks] == [one.theta.tobytes() for one in population]
+
+
+def test_an_extractor_of_ones_own_is_given_copies(class_folders):
+    def rows(gray):
+        return gray.mean(axis=1)
+
+    how = {**HOW, "extractor": rows, "augment": 3}
+    model = train_folder(class_folders, **how)
+    for X in (IMAGES, sorted(map(str, class_folders.glob("*/*.png")))):
+        same = ImageClassifier(**how).fit(X, LABELS)
+        assert same.networks[0].theta.tobytes() == model.networks[0].theta.tobytes()
+    (class_folders / "lying" / "000.png").write_bytes(b"")
+    with pytest.warns(UserWarning, match="1 image"):
+        assert train_folder(class_folders, **how).made_with["rows"] == 27
+    number = iter(range(10**6))
+    with pytest.raises(ValueError, match=r"must give as many numbers for each image, 1; of copies of X\[0\]\[0\] it gave 2"):
+        ImageClassifier(**how | {"extractor": lambda gray: [1.0] * (1 + (next(number) >= 28))}).fit(IMAGES, LABELS)
 
 
 def test_auto_compares_with_copies(class_folders):

@@ -188,3 +188,35 @@ def test_a_class_may_be_a_link_to_a_folder(class_folders, tmp_path_factory):
     (class_folders / "lying").symlink_to(elsewhere)
     classifier = train_folder(class_folders, **{**HOW, **QUICK, "extractor": "pixels"})
     assert classifier.predict([bar(False, 3), bar(True, 4)]).tolist() == ["lying", "upright"]
+
+
+def test_evaluating_leaves_out_what_training_does(damaged):
+    for path in (damaged / "lying" / "001.png", damaged / "upright" / "note.png"):
+        path.rename(damaged / path.name)
+    classifier = train_folder(damaged, **HOW)
+    whole = classifier.evaluate(damaged)
+    (damaged / "001.png").rename(damaged / "lying" / "001.png")
+    (damaged / ".hidden").mkdir()
+    (damaged / "empty").mkdir()
+    with pytest.warns(UserWarning, match=r"001\.png is truncated$|^left out: \.hidden \(hidden\); left out: empty"):
+        assert classifier.evaluate(damaged).confusion.tolist() == whole.confusion.tolist()
+    paths = [damaged / "lying" / f"{number:03}.png" for number in range(3)]
+    with pytest.warns(UserWarning, match=r"^1 image that cannot be read is left out: .*001\.png"):
+        some = classifier.evaluate(paths, ["lying"] * 3, sample_weight=[1.0, 2.0, 3.0])
+    assert some.support.tolist() == [4, 0]
+    with pytest.raises(ValueError, match=r"^X has no image that can be read; .*001\.png"):
+        classifier.evaluate(paths[1:2], ["lying"])
+    with pytest.raises(ValueError, match="X and y must have the same number of rows"):
+        classifier.evaluate(paths, ["lying"] * 2)
+    classifier.set_params(on_error="raise")
+    for source in ((damaged,), (paths, ["lying"] * 3)):
+        with pytest.raises(fastmlp.ImageError, match=r"001\.png is truncated"):
+            classifier.score(*source)
+
+
+def test_all_classes_that_a_classifier_does_not_know_are_named(class_folders):
+    classifier = train_folder(class_folders, **HOW)
+    for name in ("cross", "arc"):
+        write_bars(class_folders / name, True, [1])
+    with pytest.raises(ValueError, match=r"has images of arc, cross, but the model knows lying, upright$"):
+        classifier.evaluate(class_folders)

@@ -60,6 +60,15 @@ def test_what_cannot_be_read_or_compared_is_told(class_folders):
     review = fastmlp.review_folder(class_folders, **HOW)
     assert len(review.errors) == 1 and "999.png" in review.errors[0]
     assert review.too_few == ["alone"] and len(review.paths) == 28
+    (class_folders / ".hidden").mkdir()
+    (class_folders / "empty").mkdir()
+    assert list(fastmlp.review_folder(class_folders, **HOW).left_out) == [
+        "left out: .hidden (hidden)",
+        "left out: empty (no image file is in them)",
+        "left out: alone (fewer than 2 images)",
+    ]
+    with pytest.raises(fastmlp.ImageError, match="999"):
+        fastmlp.review_folder(class_folders, on_error="raise", **HOW)
 
 
 def test_bad_folders_and_options_are_one_sentence(tmp_path, class_folders):
@@ -67,7 +76,7 @@ def test_bad_folders_and_options_are_one_sentence(tmp_path, class_folders):
         fastmlp.review_folder(tmp_path / "none")
     for name in ("one", "two"):
         write_bars(tmp_path / "few" / name, True, [1])
-    with pytest.raises(ValueError, match="must have 2 images of each of 2 classes at least"):
+    with pytest.raises(ValueError, match=r"must have 2 images that can be read of each of two classes at least; got one 1, two 1$"):
         fastmlp.review_folder(tmp_path / "few", **QUICK)
     with pytest.raises(ValueError, match="task must be classification"):
         fastmlp.review_folder(class_folders, task="regression")

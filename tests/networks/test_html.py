@@ -93,6 +93,39 @@ def test_cross_validations_tell_the_score_of_each_fold():
     assert "CrossValidation of 4 folds" in result._repr_html_()
 
 
+def test_verdicts_tell_how_many_images_of_each_class_there_are():
+    labels = ["<b>"] * 3 + ["a", None, "a"] + [f"c{k}" for k in range(30)]
+    errors = ["<i> is truncated" if label is None else None for label in labels]
+    verdicts = fastmlp.Verdicts([""] * len(labels), labels, np.zeros((len(labels), 32)), errors, 4)
+    header, *rows = cells(verdicts._repr_html_())
+    assert header == ["class", "images"] and rows[:2] == [["<b>", "3"], ["a", "2"]] and len(rows) == 24
+    assert "Verdicts on 35 images" in verdicts._repr_html_()
+    assert "... and 8 more classes; 4 skipped, 1 failed, the first: &lt;i&gt; is truncated" in verdicts._repr_html_()
+    none = fastmlp.Verdicts([], [], np.zeros((0, 2)), [])
+    assert cells(none._repr_html_()) == [header] and "0 skipped, 0 failed<" in none._repr_html_()
+
+
+def test_histories_and_trainers_tell_their_last_losses_and_why_it_ended():
+    history = fastmlp.train(X, Y, hidden=3, epochs=12, seed=0, validation=0.25, monitor="accuracy").history
+    header, *rows = cells(history._repr_html_())
+    assert header == ["epoch", "loss", "validation loss", "validation accuracy"] and [row[0] for row in rows] == [
+        *"89",
+        "10",
+        "11",
+        "12",
+    ]
+    assert rows[-1][1:3] == [f"{history.loss[-1]:.6g}", f"{history.validation_loss[-1]:.6g}"]
+    best = int(history.validation_accuracy.argmax()) + 1
+    assert "12 epochs, stopped by epochs" in history._repr_html_() and f"the best epoch is {best}<" in history._repr_html_()
+    trainer = fastmlp.Trainer(hidden=2, seed=0)
+    assert cells(trainer._repr_html_()) == [["call", "loss"]] and "before its first rows" in trainer._repr_html_()
+    for _ in range(7):
+        trainer.partial_fit(X, Y)
+    assert [row[0] for row in cells(trainer._repr_html_())[1:]] == [*"34567"] and "after 280 rows" in trainer._repr_html_()
+    plain = trainer.finish().history
+    assert cells(plain._repr_html_())[0] == ["epoch", "loss"] and "best" not in plain._repr_html_()
+
+
 def test_a_table_is_read_by_rows_and_columns():
     table = fastmlp.train_many(X, Y, learning_rate=[0.1, 0.2], hidden=[2, (3, 4)], epochs=1, seed=0).table
     assert len(table) == 2 and table["learning_rate"] == [0.1, 0.2]

@@ -2,6 +2,8 @@
 
 import pickle
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy, deepcopy
 from functools import partial
 
 import numpy as np
@@ -16,7 +18,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.metrics import get_scorer
-from sklearn.model_selection import GridSearchCV, GroupKFold, HalvingGridSearchCV, RandomizedSearchCV, ShuffleSplit
+from sklearn.model_selection import GridSearchCV, GroupKFold, HalvingGridSearchCV, RandomizedSearchCV, ShuffleSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
@@ -384,3 +386,39 @@ def test_it_is_copied_and_shown():
     assert search.classes_.tolist() == [0, 1, 2]
     assert search.n_features_in_ == 4
     assert search._repr_html_()
+
+
+# -- Executors -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("halving", [None, 2])
+def test_the_workers_of_an_executor_train_to_the_same_bits(halving):
+    estimator = make_pipeline(StandardScaler(), network())
+    grid = {"mlpclassifier__alpha": [0, 1e-2], "mlpclassifier__learning_rate_init": [0.001, 0.02]}
+    alone = PopulationSearchCV(estimator, grid, cv=3, halving=halving).fit(X, SPECIES)
+    with ThreadPoolExecutor(2) as executor:
+        search = PopulationSearchCV(estimator, grid, cv=3, halving=halving, executor=executor).fit(X, SPECIES)
+    for name, values in alone.cv_results_.items():
+        if "time" not in name:
+            np.testing.assert_equal(search.cv_results_[name], values)
+    assert search.best_estimator_[-1].model_.theta.tobytes() == alone.best_estimator_[-1].model_.theta.tobytes()
+
+
+def test_an_executor_is_shared_by_clones_and_left_out_of_copies():
+    with ThreadPoolExecutor(2) as executor:
+        search = PopulationSearchCV(network(), {"alpha": [0, 1]}, cv=2, executor=executor)
+        assert search.get_params()["executor"] is clone(search).executor is copy(search).executor is executor
+        assert clone(make_pipeline(StandardScaler(), search))[-1].executor is executor
+        search.fit(X, SPECIES)
+        for other in pickle.loads(pickle.dumps(search)), deepcopy(search):
+            assert other.executor is None and search.executor is executor
+            assert np.array_equal(other.predict(X), search.predict(X))
+        scores = cross_val_score(search, X, SPECIES, cv=2)
+    assert np.array_equal(scores, cross_val_score(clone(search).set_params(executor=None), X, SPECIES, cv=2))
+
+
+def test_what_is_no_executor_and_threads_beside_one_are_told():
+    with one_sentence(["executor must be", "got 3"], TypeError):
+        PopulationSearchCV(network(), {"alpha": [0]}, executor=3).fit(X, SPECIES)
+    with ThreadPoolExecutor(1) as executor, one_sentence(["threads", "executor", "got 2"]):
+        PopulationSearchCV(network(threads=2), {"alpha": [0]}, executor=executor).fit(X, SPECIES)

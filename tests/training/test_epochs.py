@@ -15,7 +15,7 @@ from members import BATCH_SIZES, check_ends, regression
 
 import fastmlp
 from fastmlp.networks import objective
-from fastmlp.training import descent, lanes, many, pace
+from fastmlp.training import descent, lanes, many, pace, population_training
 from fastmlp.training.epochs import Training
 
 # -- One network ---------------------------------------------------------------------------------------------------------------
@@ -240,8 +240,8 @@ def test_members_that_have_not_begun_are_as_they_began(batch_size, monkeypatch):
     X, y = toy(400)
     options = {"members": 6, "seed": 0, "batch_size": batch_size, "hidden": 4, "init": "he"}
     whole, still = (fastmlp.train_many(X, y, epochs=2, learning_rate=rate, **options) for rate in (None, 1e-300))
-    monkeypatch.setattr(many, "WAVE_MEMBERS", 2)
-    monkeypatch.setattr(many, "WAVE_BYTES", 1)
+    monkeypatch.setattr(population_training, "WAVE_MEMBERS", 2)
+    monkeypatch.setattr(population_training, "WAVE_BYTES", 1)
     to_last_epoch = Training._to_last_epoch
 
     def interrupted(self, threads):

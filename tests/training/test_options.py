@@ -16,6 +16,7 @@ from fastmlp.training.options import OPTIONS, Options, explanation
 
 FUNCTIONS = {"train": fastmlp.train, "train_many": fastmlp.train_many}
 DATA = ["X", "y", "batches"]
+BESIDE = ["executor"]  # who trains: nothing that a network is made by
 X, Y = toy()
 BY_FUNCTION = pytest.mark.parametrize("function", FUNCTIONS)
 
@@ -34,7 +35,7 @@ def described(function):
 @BY_FUNCTION
 def test_signatures_have_the_names_and_defaults_of_the_table(function):
     parameters = inspect.signature(FUNCTIONS[function]).parameters
-    given = {name: parameter.default for name, parameter in parameters.items() if name not in DATA}
+    given = {name: parameter.default for name, parameter in parameters.items() if name not in [*DATA, *BESIDE]}
     assert given == {name: option.default for name, option in options_of(function).items()}
     assert {parameters[name].kind for name in given} == {inspect.Parameter.KEYWORD_ONLY}
 
@@ -47,7 +48,7 @@ def test_the_docstring_of_train_many_describes_what_is_not_as_for_train():
     told = described(fastmlp.train_many)
     own = {name for name, option in OPTIONS.items() if option.own is not None or name == "sample_weight"}
     only = options_of("train_many").keys() - options_of("train").keys()
-    assert {*DATA[:2], *own, *only} <= told.keys() <= {*DATA[:2], *options_of("train_many"), "others"}
+    assert {*DATA[:2], *own, *only} <= told.keys() <= {*DATA[:2], *BESIDE, *options_of("train_many"), "others"}
     assert "As for `train`" in told["others"]
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import os
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from heapq import nsmallest
 from operator import attrgetter
 from typing import IO, NamedTuple
@@ -159,16 +159,20 @@ class Samples:
                 )
 
 
-def among(hashes: array[int]) -> Chosen:
-    """A function that says which of some paths have one of these 64-bit hashes.
+def among(hashes: array[int], folders: Sequence[str] = ()) -> Chosen:
+    """A function that says which of some paths have one of these 64-bit hashes, or lie in one of these folders.
 
     A million paths are 8 MB. That one of another million is taken for one of them has a chance of 1 to ten million.
     """
     known = np.asarray(hashes)
     known.sort()
+    beginnings = tuple(f"{folder}/" for folder in folders)
 
     def are_known(paths: list[str]) -> NDArray[np.bool_]:
         own = np.fromiter(map(hash, paths), np.int64, len(paths))
-        return np.searchsorted(known, own, "left") < np.searchsorted(known, own, "right")
+        found = np.searchsorted(known, own, "left") < np.searchsorted(known, own, "right")
+        if beginnings:
+            found |= np.fromiter((path.startswith(beginnings) for path in paths), bool, len(paths))
+        return found
 
     return are_known

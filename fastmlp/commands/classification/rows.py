@@ -65,23 +65,7 @@ class RowFormat:
 
     def verdicts(self, text: str) -> Verdicts:
         """What some whole rows say; for text that is something else, an exception of many a kind."""
-        paths, labels, scores, statuses, errors = self._columns(text)
-        fine = [status == "ok" for status in statuses]
-        of_fine = {label for label, ok in zip(labels, fine, strict=True) if ok}
-        words = {*map(type, paths), *(type(error) for error, ok in zip(errors, fine, strict=True) if not ok)}
-        if words != {str} or not set(statuses) <= STATUSES:
-            raise ValueError("a row has other words")
-        if not of_fine <= self._labels.keys() or scores.shape[1] != len(self.classes):
-            raise ValueError("a row does not fit the classes")
-        if not np.isfinite(scores[fine]).all():
-            raise ValueError("a row lacks scores")
-        return Verdicts(
-            list(paths),
-            [label if ok else None for label, ok in zip(labels, fine, strict=True)],
-            scores,
-            [None if ok else error for error, ok in zip(errors, fine, strict=True)],
-            retry=[index for index, status in enumerate(statuses) if status == "retry"],
-        )
+        return read_again(self._columns(text), self.classes)
 
     def _quoted(self, texts: list[str]) -> list[str]:
         raise NotImplementedError
@@ -146,6 +130,27 @@ class JsonRows(RowFormat):
 
 
 ROW_FORMATS: dict[str, type[CsvRows] | type[JsonRows]] = {"csv": CsvRows, "jsonl": JsonRows}  # by the endings of files
+
+
+def read_again(columns: Columns, classes: list[str]) -> Verdicts:
+    """What some rows say; a ValueError if they are no verdicts of these classes."""
+    paths, labels, scores, statuses, errors = columns
+    fine = [status == "ok" for status in statuses]
+    of_fine = {label for label, ok in zip(labels, fine, strict=True) if ok}
+    words = {*map(type, paths), *(type(error) for error, ok in zip(errors, fine, strict=True) if not ok)}
+    if words != {str} or not set(statuses) <= STATUSES:
+        raise ValueError("a row has other words")
+    if not of_fine <= set(classes) or scores.shape[1] != len(classes):
+        raise ValueError("a row does not fit the classes")
+    if not np.isfinite(scores[fine]).all():
+        raise ValueError("a row lacks scores")
+    return Verdicts(
+        list(paths),
+        [label if ok else None for label, ok in zip(labels, fine, strict=True)],
+        scores,
+        [None if ok else error for error, ok in zip(errors, fine, strict=True)],
+        retry=[index for index, status in enumerate(statuses) if status == "retry"],
+    )
 
 
 def features_head(extractor: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 from collections import Counter
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastmlp import checks, interrupts
 from fastmlp.images.classifier import ImageClassifier
+from fastmlp.images.classifier_records import model_digest
 from fastmlp.images.loading import load_model
 from fastmlp.images.pillow import MAX_PIXELS
 from fastmlp.images.sorting.carrying import Carrier, Member, other_file_system
@@ -293,7 +293,7 @@ class SortRun:
         """What has to be alike where a run goes on."""
         status = os.stat(self._source)
         return {
-            "model": _digest(self._model),
+            "model": model_digest(self._model),
             "dest": self._dest,
             "how": self._how,
             "threshold": self._threshold,
@@ -354,12 +354,3 @@ class SortRun:
 
 def _is_in(path: str, folder: str) -> bool:
     return path.startswith(os.path.join(folder, ""))
-
-
-def _digest(model: ImageClassifier) -> str:
-    """By what a model is known again."""
-    digest = hashlib.sha256(repr((model.classes, model.extractor, model.method)).encode())
-    for network in model.networks:
-        digest.update(repr((network.layer_sizes, network.activations, network.output)).encode())
-        digest.update(np.ascontiguousarray(network.theta).tobytes())
-    return digest.hexdigest()[:32]

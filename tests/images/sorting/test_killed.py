@@ -3,12 +3,10 @@
 import os
 import random
 import shutil
-import signal
-import threading
 import time
-import warnings
 
 import pytest
+from killed import came_through, kill_before
 from sorted_folders import files_in, folders_in, make_source, write
 
 from fastmlp.images.sorting import carrying, placing
@@ -23,41 +21,12 @@ LEFT = 200  # kills of one test at most, until a run is through
 
 def forked(function, step=None, seconds=None):
     """Whether a child came through a function, and was not killed before a step of its main thread, or after some time."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads, which the child is without
-        child = os.fork()
-    if not child:
-        status = 1
-        try:
-            if step is not None:
-                kill_before(step)
-            function()
-            status = 0
-        finally:
-            os._exit(status)
-    if seconds is not None:
-        time.sleep(seconds)
-        os.kill(child, signal.SIGKILL)
-    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert ended in (0, -signal.SIGKILL)
-    return ended == 0
 
+    def kill_before_step():
+        rename = kill_before(step, STEPS)(placing._renameat2())
+        placing._renameat2 = lambda: rename
 
-def kill_before(step):
-    left, main = iter(range(step)), threading.current_thread()
-
-    def counted(function):
-        def call(*args, **more):
-            if threading.current_thread() is main and next(left, None) is None:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*args, **more)
-
-        return call
-
-    for name in STEPS:
-        setattr(os, name, counted(getattr(os, name)))
-    rename = counted(placing._renameat2())
-    placing._renameat2 = lambda: rename
+    return came_through(function, None if step is None else kill_before_step, seconds)
 
 
 @pytest.fixture(params=["copy", "link", "move", "move across file systems"])
