@@ -738,6 +738,51 @@ EXTRACTORS = {
 }
 
 
+# The largest of what makes copies differ: the tangent of half of the angle, scale, slant, shift, and share of 256.
+HALF_TURN, SCALE, SLANT, SHIFT, THICKEN = 0.1316, 0.2, 0.2, 0.08, 192
+
+
+def distort(gray, ground, seed, number, copy):
+    """A copy of an image, of so many: turned, scaled, slanted and shifted; with a ground, not None, thickened or thinned, too.
+
+    Coordinates are whole numbers of 2^-16 pixel, of which sampling takes eight bits.
+    """
+    key = _hash(_hash(_hash(np.array([seed], np.uint64), number), copy), np.arange(7))
+    tangent, tall, wide, slant, down, right, thicker = (key.view(np.int64) >> 11 & 2**53 - 1) / 2**52 - 1
+    tangent *= HALF_TURN
+    cosine, sine = (1 - tangent * tangent) / (1 + tangent * tangent), 2 * tangent / (1 + tangent * tangent)
+    turn = np.array([[cosine, -sine], [sine, cosine]])
+    lean = np.array([[1, 0], [SLANT * slant, 1]])
+    size = np.diag([1 / (1 + SCALE * tall), 1 / (1 + SCALE * wide)])
+    shape = np.array(gray.shape)
+    (a, b), (c, d) = _to_whole(2**16 * (turn @ lean @ size))
+    top, left = _to_whole(2**16 * (0.5 * shape - 0.5 + SHIFT * shape * [down, right]))
+    u, v = np.ogrid[1 - shape[0] : shape[0] : 2, 1 - shape[1] : shape[1] : 2]  # twice the way from the middle
+    y, x = (2 * top + a * u + b * v) >> 1, (2 * left + c * u + d * v) >> 1
+    lower, right = y >> 8 & 255, x >> 8 & 255
+
+    def level(i, j):
+        inside = (i >= 0) & (i < shape[0]) & (j >= 0) & (j < shape[1])
+        nearest = gray[i.clip(0, shape[0] - 1), j.clip(0, shape[1] - 1)].astype(int)
+        return nearest if ground is None else np.where(inside, nearest, ground)
+
+    i, j = y >> 16, x >> 16
+    above = (256 - right) * level(i, j) + right * level(i, j + 1)
+    below = (256 - right) * level(i + 1, j) + right * level(i + 1, j + 1)
+    out = ((256 - lower) * above + lower * below + 2**15) >> 16
+    if ground is not None:
+        share = int(_to_whole((THICKEN + 0.5) * thicker))
+        around = np.pad(out, 1, mode="edge")
+        cross = np.stack([out, around[:-2, 1:-1], around[1:-1, :-2], around[1:-1, 2:], around[2:, 1:-1]])
+        most = np.take_along_axis(cross, (np.sign(share) * abs(cross - ground)).argmax(axis=0)[None], axis=0)[0]
+        out = out + ((abs(share) * (most - out) + 128) >> 8)
+    return out.astype(np.uint8)
+
+
+def _to_whole(values):
+    return np.floor(values + 0.5).astype(int)
+
+
 def classify_files(paths, network, theta, classes):
     """The class of each PNG, by its three ink features and the largest output."""
     grays = []

@@ -149,6 +149,16 @@ def positive_int(name: str, value: Any) -> int:
     return number
 
 
+def whole_number(name: str, value: Any) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = -1
+    if not 0 <= number <= MOST or isinstance(value, bool):
+        raise ValueError(f"{name} must be a whole number from 0 to 2**53; got {shown(value)}")
+    return number
+
+
 def positive_number(name: str, value: Any) -> float:
     number = _number(name, value, "a positive number")
     if not number > 0:

@@ -21,6 +21,7 @@ Result = TypeVar("Result")
 
 WAITING = 1  # tasks for each worker beside the one at work, so that it need not wait for the next
 PICKLE = pickle.HIGHEST_PROTOCOL
+GONE = 30.0  # seconds without its scheduler, after which a client of Dask is not waited for
 COUNTED = 1.0  # seconds that a count of workers is good for, as some may come late
 LOCAL = ("loky", "joblib")  # packages whose executors have their workers on this machine
 IN_GRAPH = 1 << 23  # bytes of a value that Dask can make again, at most, when all workers are lost that had it
@@ -38,9 +39,12 @@ def _lost_if(*kinds: type[Exception]) -> Iterator[None]:
         yield
     except Exception as error:
         if isinstance(error, kinds) or type(error).__module__.partition(".")[0] in ENGINES:
-            what = str(error) or "it was cancelled, or whoever schedules it is gone"
-            raise LostWorkError(f"the executor has lost the work that it was given, and gives no more results: {what}") from error
+            raise _lost(str(error) or "it was cancelled, or whoever schedules it is gone") from error
         raise
+
+
+def _lost(why: str) -> LostWorkError:
+    return LostWorkError(f"the executor has lost the work that it was given, and gives no more results: {why}")
 
 
 class Engine:
@@ -58,7 +62,7 @@ class Engine:
             raise TypeError(f"executor must be a concurrent.futures.Executor or a Dask client; got {checks.shown(executor)}")
         self._executor = executor.get_executor(pure=False) if is_client else executor
         self._client = executor if is_client else getattr(executor, "_client", None)  # as executors of Dask have it
-        self._count, self._counted = 0, -COUNTED
+        self._count, self._counted, self._seen = 0, -COUNTED, monotonic()
 
     def workers(self) -> int:
         """How many tasks it does at a time, as far as it tells."""
@@ -93,6 +97,13 @@ class Engine:
         else:  # as bytes, or Dask would look through all of it: half the time of 20,000 names and their verdicts
             future = self._executor.submit(_pickled_task, function, shared, pickle.dumps(item, PICKLE), os.getpid())
         return future
+
+    def check_is_there(self) -> None:
+        """A LostWorkError if a client of Dask has lost its scheduler: some of its tasks then have no end."""
+        if self._client is None or self._client.status == "running":
+            self._seen = monotonic()
+        elif self._client.status == "closed" or monotonic() - self._seen > GONE:
+            raise _lost("its scheduler is gone")
 
     def result(self, future: Future[Any]) -> Any:
         """What has come of it."""
@@ -203,9 +214,9 @@ def _in_tasks(
             for item in items:
                 jobs.append(engine.submit(function, shared, item))
                 while len(jobs) >= (1 + WAITING) * engine.workers() or (jobs and jobs[0].done()):
-                    yield engine.result(_next_done(jobs, ordered))
+                    yield engine.result(_next_done(jobs, ordered, engine))
             while jobs:
-                yield engine.result(_next_done(jobs, ordered))
+                yield engine.result(_next_done(jobs, ordered, engine))
     finally:
         for job in jobs:
             job.cancel()
@@ -215,8 +226,9 @@ def _in_tasks(
                 os.remove(shared.path)
 
 
-def _next_done(jobs: list[Future[Any]], ordered: bool) -> Future[Any]:
+def _next_done(jobs: list[Future[Any]], ordered: bool, engine: Engine) -> Future[Any]:
     while not wait(jobs[:1] if ordered else jobs, interrupts.LOOK, FIRST_COMPLETED).done:
         interrupts.raise_noted()
+        engine.check_is_there()
     interrupts.raise_noted()
     return jobs.pop(0 if ordered else next(k for k, job in enumerate(jobs) if job.done()))

@@ -13,7 +13,7 @@ import fastmlp
 from fastmlp.commands import train_on_table
 from fastmlp.commands.cluster import dask_client, declare_dask
 from fastmlp.commands.console import FINE, ask, check_target, say
-from fastmlp.commands.parser import ON_ERROR, Parser, either, file_name, formats_read, number
+from fastmlp.commands.parser import ON_ERROR, Parser, either, file_name, formats_read, number, whole
 from fastmlp.commands.plotting import check_plot, declare_plot, plot_training
 from fastmlp.commands.trained import BEST_SHOWN, save_trained
 from fastmlp.commands.training_options import SINGLE, SWEPT, each_of_members, member_count_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fastmlp.images.labelled import LabelledImages
 
 HELD_OUT = 0.2  # of the images of each class, to measure by
-OF_IMAGES = ("dask", "extractor", "formats", "method", "on_error", "yes")  # options that tables do not know
+OF_IMAGES = ("augment", "dask", "extractor", "formats", "method", "on_error", "yes")  # options that tables do not know
 
 EPILOG = f"""\
 what it trains on:
@@ -81,6 +81,8 @@ def declare(parser: Parser) -> None:
     parser.add_argument("--method", metavar="NAME", default=SUPPRESS)
     parser.add_argument("--formats", metavar="A,B", default=SUPPRESS)
     parser.add_argument("--on-error", metavar="HOW", default=SUPPRESS, help=ON_ERROR)
+    augment = "copies of each image to learn from besides: turned, scaled, shifted, thickened; none of images held out; default: 0"
+    parser.add_argument("--augment", metavar="N", type=whole, default=SUPPRESS, help=augment)
     for name, (metavar, kind) in {**SWEPT, **SINGLE}.items():
         parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, type=kind, default=SUPPRESS)
     parser.add_argument("--bootstrap", action="store_true", default=SUPPRESS)
@@ -126,6 +128,7 @@ def _run(args: Namespace) -> int:
 def _read_and_train(args: Namespace, client: Any) -> int:
     from fastmlp import checks
     from fastmlp.images.choosing import choose_extractor, read_first
+    from fastmlp.images.copies import augmentation
     from fastmlp.images.extractors import DEFAULT_EXTRACTOR
     from fastmlp.images.image_formats import chosen_formats
     from fastmlp.images.learnable import learnable_images
@@ -151,8 +154,16 @@ def _read_and_train(args: Namespace, client: Any) -> int:
     extractor, yes = options.pop("extractor", DEFAULT_EXTRACTOR), options.pop("yes", False)
     formats = chosen_formats(options.pop("formats", None))
     threads = options.get("threads") if options.pop("dask", None) is None else None  # or they only train
-    on_error = options.pop("on_error", "skip")
-    read = partial(learnable_images, args.source, threads=threads, formats=formats, on_error=on_error, executor=client)
+    options["seed"] = checks.seed("seed", options.get("seed"))
+    read = partial(
+        learnable_images,
+        args.source,
+        threads=threads,
+        formats=formats,
+        on_error=options.pop("on_error", "skip"),
+        augmentation=augmentation(options.pop("augment", 0), options["seed"], options.get("data_seed")),
+        executor=client,
+    )
     found, read_by = read_first(extractor, read)
     for message in (*found.damaged, *found.left_out):
         say(message)
@@ -164,7 +175,6 @@ def _read_and_train(args: Namespace, client: Any) -> int:
         say("the classes are unequal, and are made to weigh the same; --class-weight none leaves them as they are")
     options["validation"] = _validation(data, options["validation"])
     options["refit"] = args.refit and options["validation"] is not None
-    options["seed"] = checks.seed("seed", options.get("seed"))
     with noted():
         choice = choose_extractor(extractor, read_by, options | {name: values[0] for name, values in swept.items()}, say)
         return _train(args.output, args.plot, choice, options, swept, members)

@@ -19,6 +19,7 @@ from fastmlp import checks
 from fastmlp.commands.console import nothing_to_keep
 from fastmlp.commands.parser import DTYPES
 from fastmlp.images import reading
+from fastmlp.images.copies import Augmentation, features_of_copies
 from fastmlp.images.extractors import EXTRACTORS, extract
 from fastmlp.images.sources.archive_reading import OpenArchive
 from fastmlp.images.sources.archives import members
@@ -53,7 +54,8 @@ def _train(dtype: str) -> None:
 
 
 def _train_wide(dtype: str) -> None:
-    _descend(*_data(dtype), hidden=256)  # which has kernels of its own
+    X, y = _data(dtype)
+    _descend(X, y, hidden=256).predict(X)  # by kernels of its own
 
 
 def _descend(X: Any, y: Any, hidden: int) -> MLP:
@@ -95,6 +97,7 @@ def _many(dtype: str) -> None:
 def _folders() -> None:
     for extractor in EXTRACTORS.values():
         extract([np.zeros((16, 16), np.uint8)], extractor)
+    features_of_copies(np.zeros((16, 16), np.uint8), EXTRACTORS["ink"], Augmentation(1, 0), 3)
     reading.read_compiled(b"")
     names = np.frombuffer(bytearray(b"b\0a\0"), np.uint8)
     chosen_names(names, *sorted_names(names))
@@ -131,6 +134,7 @@ PARTS = {
                 "features.pixel_features",
                 "strokes.stroke_features",
                 "gray.gray_features",
+                "distort.distort",
                 "files.read_files",
                 "names.sort_names",
             ),

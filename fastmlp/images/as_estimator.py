@@ -38,6 +38,7 @@ class AsEstimator(Copied):
         refit: bool,
         formats: str | Sequence[str] | None,
         on_error: OnError,
+        augment: int,
         **options: Unpack[EstimatorOptions],
     ) -> None:
         super().__init__()
@@ -48,6 +49,8 @@ class AsEstimator(Copied):
             self._options["formats"] = formats
         if on_error != "skip":
             self._options["on_error"] = on_error
+        if augment != 0 or isinstance(augment, bool):
+            self._options["augment"] = augment
 
     if not TYPE_CHECKING:  # a type checker would take any attribute for one
 
@@ -122,7 +125,7 @@ def default_parameters() -> dict[str, Any]:
     from fastmlp.training.option_types import EstimatorOptions  # which nobody needs who only classifies
     from fastmlp.training.options import DEFAULTS
 
-    how = {"extractor": DEFAULT_EXTRACTOR, "method": "softmax", "refit": False, "formats": None, "on_error": "skip"}
+    how = {"extractor": DEFAULT_EXTRACTOR, "method": "softmax", "refit": False, "formats": None, "on_error": "skip", "augment": 0}
     return how | {name: DEFAULTS[name] for name in EstimatorOptions.__annotations__}
 
 

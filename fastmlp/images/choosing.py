@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp import checks
+from fastmlp.images.copies import augmentation
 from fastmlp.images.fitting import Fitted, train_labelled
 from fastmlp.images.labelled import LabelledImages
 from fastmlp.images.learnable import Learnable, to_learn_from
@@ -127,13 +128,15 @@ def train_on_images(
     *,
     balance: bool,
     sample_weight: ArrayLike | None,
+    augment: Any = 0,
     **options: Any,
 ) -> Fitted:
     """Train on images as `ImageClassifier.fit` takes them, with an extractor or "auto"; if balance, as `train_folder` does."""
     options["seed"] = checks.seed("seed", options.get("seed"))
     if extractor == AUTO and holds_features(X):
         raise ValueError("extractor='auto' needs images to choose by; X holds features")
-    found, read = read_first(extractor, lambda name: to_learn_from(X, y, name, options.get("threads"), formats, on_error))
+    copies = augmentation(augment, options["seed"], options.get("data_seed"))
+    found, read = read_first(extractor, lambda name: to_learn_from(X, y, name, options.get("threads"), formats, on_error, copies))
     found.warn()
     if balance and sample_weight is None and options["method"] == "softmax":
         options["class_weight"] = found.weights_by_default()

@@ -49,7 +49,7 @@ class ImageClassifier(AsEstimator, Exportable):
     ----------
     classes, networks, made_with
         Those of a trained classifier, see below.
-    extractor, method, refit, formats, on_error, **options
+    extractor, method, refit, formats, on_error, augment, **options
         How `fit` trains, and what is read, see `train_folder`: all options of `train` but `sample_weight` and `on_epoch`, which
         `fit` takes. `class_weight` is None by default.
 
@@ -103,9 +103,10 @@ class ImageClassifier(AsEstimator, Exportable):
         refit: bool = False,
         formats: str | Sequence[str] | None = None,
         on_error: OnError = "skip",
+        augment: int = 0,
         **options: Unpack[EstimatorOptions],
     ) -> None:
-        super().__init__(extractor, method, refit, formats, on_error, **options)
+        super().__init__(extractor, method, refit, formats, on_error, augment, **options)
         if classes is not None or networks is not None:
             self._learn(list(classes or ()), tuple(networks or ()), made_with or {})
             self._options = trained_with(self.networks, self.made_with) | self._options
@@ -229,8 +230,7 @@ class ImageClassifier(AsEstimator, Exportable):
         except ValueError:  # of the first of them
             if len(features) == 1:
                 return np.full((1, len(self.classes)), np.nan, self.networks[0].dtype)
-            half = len(features) // 2
-            return np.concatenate([self._scores_or_nan(part) for part in (features[:half], features[half:])])
+            return np.concatenate([self._scores_or_nan(part) for part in np.array_split(features, 2)])
 
     @checks.takes_options()
     def verdicts(
@@ -242,7 +242,8 @@ class ImageClassifier(AsEstimator, Exportable):
         formats: Sequence[FormatName] = ALL,
     ) -> Verdicts:
         """Classify one chunk of files; see reading.read_chunk."""
-        paths, features, errors, others, skipped, retry = read_chunk(chunk, self._extractor(), strict, max_pixels, stop, formats)
+        rows = read_chunk(chunk, self._extractor(), strict, max_pixels, stop, formats)
+        paths, features, errors, others, skipped, retry, _ = rows
         skipped += len(others)
         fine = np.array([error is None for error in errors], bool)
         known = self._scores_or_nan(features if fine.all() else features[fine])

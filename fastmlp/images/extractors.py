@@ -107,6 +107,8 @@ class Extractor:
     kernel: Callable[..., None]
     channels: int = 1
     """How many levels of a pixel it sees: its gray, or its red, green and blue."""
+    ground: bool = True
+    """Whether it tells what is drawn from what it is drawn on."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return extractor_of, (self.name,)  # compiled code is never sent
@@ -121,8 +123,8 @@ EXTRACTORS = {
     "ink": Extractor("ink", 3, INK, ink_features),
     "pixels": Extractor("pixels", 256, PIXELS, pixel_features),
     "strokes": Extractor("strokes", 324, STROKES, stroke_features),
-    "gray": Extractor("gray", 324, GRAY, gray_features),
-    "colour": Extractor("colour", 972, COLOUR, gray_features, channels=3),
+    "gray": Extractor("gray", 324, GRAY, gray_features, ground=False),
+    "colour": Extractor("colour", 972, COLOUR, gray_features, channels=3, ground=False),
 }
 DEFAULT_EXTRACTOR: ExtractorName = "strokes"  # to classify by
 GivenExtractor = AnyExtractor | Extractor | OwnExtractor

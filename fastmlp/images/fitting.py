@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp import checks
+from fastmlp import arrays, checks
 from fastmlp.images.decisions import scores_by
 from fastmlp.images.labelled import LabelledImages
 from fastmlp.images.own_extractor import function_name
@@ -48,7 +48,7 @@ def train_labelled(
 ) -> Fitted:
     """Train on labelled images; see `train_folder`."""
     checks.one_of("method", method, METHODS)
-    X, y = data.features, data.labels
+    y = data.labels
     options["seed"] = checks.seed("seed", options.get("seed"))
     targets: NDArray[Any] = y
     if method == "softmax":
@@ -65,11 +65,10 @@ def train_labelled(
     if refit and held is None:
         raise ValueError("refit=True needs validation, a fraction of the images to hold out")
     how = options if held is None else keeping_best(options)
-    if held is None or method == "softmax":
-        trained = _fit(X, targets, how)
-    else:  # a fraction of each class is to be held out, and these targets name none
-        kept = np.delete(np.arange(len(y)), held)
-        trained = _fit(X[kept], targets[kept], how | {"validation": (X[held], targets[held])})
+    if held is not None and method != "softmax":  # a fraction of each class is to be held out, and these targets name none
+        trained = _fit(*_without(held, data, targets, how))
+    else:
+        trained = _fit(*_learned(data, targets, how, held))
     return _measured(data, targets, extractor, method, trained, held, refit, options)
 
 
@@ -83,7 +82,8 @@ def train_members(
     options.setdefault("data_seed", options["seed"])
     held = held_out_rows(len(data.labels), data.labels, options)
     how = options if held is None else keeping_best(options)
-    population = train_begun(data.features, data.labels, members=members, **how)
+    X, y, how = _learned(data, data.labels, how, held)
+    population = train_begun(X, y, members=members, **how)
     trained = members_kept(population, ensemble)
     if ensemble:
         options["progress"] = False  # of training anew, which is a step for each number of epochs
@@ -112,12 +112,44 @@ def _measured(
     with put_off():  # or what was trained would be lost
         fitted.made_with["validation"] = _validated(fitted, data.features[held], data.labels[held])
         temperature = _temperature(fitted, data.features[held], data.labels[held], options)
-    fitted = _refitted(fitted, trained, data.features, targets, options) if refit else fitted
+    fitted = _refitted(fitted, trained, *_learned(data, targets, options)) if refit else fitted
     if temperature is not None:
         fitted.made_with["validation"]["temperature"] = temperature
         for network in fitted.networks:
             set_temperature(network, temperature)
     return fitted
+
+
+Learned = tuple[NDArray[np.floating], NDArray[Any], dict[str, Any]]  # X, targets and options
+
+
+def _learned(
+    data: LabelledImages, targets: NDArray[Any], options: dict[str, Any], held: NDArray[np.integer] | None = None
+) -> Learned:
+    """What all images teach but those held out, which training holds out by itself unless there are copies."""
+    if data.copies is None:
+        return data.features, targets, options
+    if held is not None:
+        return _without(held, data, targets, options)
+    return _with_copies(data, targets, options, np.arange(len(targets)))
+
+
+def _without(held: NDArray[np.integer], data: LabelledImages, targets: NDArray[Any], options: dict[str, Any]) -> Learned:
+    """What images teach of which some are held out, as those that the caller has."""
+    options = options | {"validation": (data.features[held], targets[held])}
+    return _with_copies(data, targets, options, np.delete(np.arange(len(targets)), held))
+
+
+def _with_copies(data: LabelledImages, targets: NDArray[Any], options: dict[str, Any], rows: NDArray[np.integer]) -> Learned:
+    """What these images teach, each with its copies behind it, which count as much as it does."""
+    X, weights = data.features[rows], options.get("sample_weight")
+    if weights is not None:
+        weights = arrays.unscaled_weights(weights, len(targets))[rows]
+    if data.copies is not None:
+        X = np.concatenate([X[:, None], data.copies[rows]], axis=1)
+        each, X = X.shape[1], X.reshape(-1, X.shape[2])
+        rows, weights = np.repeat(rows, each), weights if weights is None else np.repeat(weights, each)
+    return X, targets[rows], options if weights is None else options | {"sample_weight": weights}
 
 
 def _temperature(fitted: Fitted, X: NDArray[np.floating], labels: NDArray[Any], options: Mapping[str, Any]) -> float | None:
@@ -134,7 +166,8 @@ def _record(data: LabelledImages, made: Mapping[str, Any], options: Mapping[str,
     asked = made_with(len(data.labels), {name: options.get(name) for name in ("validation", "patience")})
     counts = {str(label): count for label, count in data.counts().items()}
     record = {"images": counts, "seed": options["seed"], **made, "rows": asked["rows"]}
-    return record | {"options": made["options"] | asked["options"]}
+    augment = {} if data.copies is None else {"augment": data.copies.shape[1]}
+    return record | {"options": made["options"] | asked["options"] | augment}
 
 
 def _validated(fitted: Fitted, X: NDArray[np.floating], labels: NDArray[Any]) -> dict[str, Any]:

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from fastmlp import checks
 from fastmlp.executors import Engine, threads_or_engine
 from fastmlp.images.content import ImageError
+from fastmlp.images.copies import Augmentation
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR, GivenExtractor, extractor_of
 from fastmlp.images.image_formats import ALL, SUFFIXES, wanted
-from fastmlp.images.reading import full_name, read_listed
+from fastmlp.images.reading import read_listed
+from fastmlp.images.rows_of_features import full_name, only_rows
 from fastmlp.images.sources.archive_reading import open_archive, read_member
 from fastmlp.images.sources.chunk import Chunk
 from fastmlp.images.sources.fetching import content_at
@@ -56,6 +58,18 @@ class LabelledImages(NamedTuple):
     """Why some more files are no images, though their names say so."""
     hidden: Sequence[str] = ()
     """Folders whose names say that they are no classes."""
+    copies: NDArray[np.floating] | None = None
+    """(n, copies, size), of the copies of each, where some are asked for."""
+
+    def only(self, kept: NDArray[np.bool_]) -> LabelledImages:
+        """Those of the images, all of which can be read."""
+        if kept.all():
+            return self
+        paths = [path for path, is_kept in zip(self.paths, kept.tolist(), strict=False) if is_kept]
+        copies, labels = None if self.copies is None else only_rows(self.copies, kept), self.labels[kept]
+        return self._replace(
+            paths=paths, features=only_rows(self.features, kept), labels=labels, errors=[None] * len(labels), copies=copies
+        )
 
     def counts(self) -> dict[Any, int]:
         """How many images there are of each class."""
@@ -70,6 +84,7 @@ def labelled_images(
     fewest: int = 2,
     strict: bool = True,
     formats: Sequence[FormatName] = ALL,
+    augmentation: Augmentation | None = None,
     executor: Any = None,
 ) -> LabelledImages:
     """Read a folder of labelled images, or an archive, also behind a URL.
@@ -86,6 +101,8 @@ def labelled_images(
         Whether an image that cannot be read is an error, or one of `errors`.
     formats : sequence of str
         Those of images that are read; files of others are no images.
+    augmentation : Augmentation, optional
+        Which copies of each image are made.
     executor : Executor or Dask client, optional
         Whose workers read the images, in place of threads.
 
@@ -104,7 +121,7 @@ def labelled_images(
         listing = _listed_whole(path) if os.path.isfile(path) else _listed_folder(path)
     if not listing.answers and not listing.classes:
         raise ValueError(f"{path} has neither a folder for each class nor answer files (correct-outputs-<class>.txt)")
-    images = _read(listing, chosen, workers, formats)
+    images = _read(listing, chosen, workers, formats, augmentation)
     for error in filter(None, (*images.errors, *images.misnamed.values()) if strict else ()):
         raise ImageError(error)
     data = (_answered_images if listing.answers else _images_in_classes)(path, listing, images, formats)
@@ -216,11 +233,18 @@ class _Images(NamedTuple):
     """Why some of the others are no images, though their names say so."""
     skipped: Counter[str]
     """How many things of each class were no files at all, where that is known."""
+    copies: NDArray[np.floating] | None
 
 
-def _read(listing: _Listing, extractor: GivenExtractor, workers: int | Engine, formats: Sequence[FormatName]) -> _Images:
-    features, parts = read_listed([chunk for _, chunk in listing.chunks], extractor, workers, formats)
-    images = _Images([], features, [], [], {}, Counter())
+def _read(
+    listing: _Listing,
+    extractor: GivenExtractor,
+    workers: int | Engine,
+    formats: Sequence[FormatName],
+    augmentation: Augmentation | None,
+) -> _Images:
+    features, copies, parts = read_listed([chunk for _, chunk in listing.chunks], extractor, workers, formats, augmentation)
+    images = _Images([], features, [], [], {}, Counter(), copies)
     parts.reverse()
     for lead, chunk in listing.chunks:
         part = parts.pop()  # its names become others, and are not kept beside them
@@ -238,11 +262,11 @@ def _read(listing: _Listing, extractor: GivenExtractor, workers: int | Engine, f
 def _images_in_classes(folder: str, listing: _Listing, images: _Images, formats: Sequence[FormatName]) -> LabelledImages:
     """Images that lie in a folder for each class, class by class."""
     own = [sys.intern(path.partition("/")[0]) for path in images.paths]  # a name for each class, not for each image
-    paths, errors, features = images.paths, images.errors, images.features
+    paths, errors, features, copies = images.paths, images.errors, images.features, images.copies
     if own != sorted(own):  # as "a-b/" comes before "a/"
         order = sorted(range(len(own)), key=own.__getitem__)
         own, paths, errors = [own[row] for row in order], [paths[row] for row in order], [errors[row] for row in order]
-        features = features[order]
+        features, copies = features[order], None if copies is None else copies[order]
     counts, others = Counter(own), images.skipped + Counter(path.partition("/")[0] for path in images.others)
     within = {path.partition("/")[0] for path in paths if path.count("/") > 1}
     mixed = [name for name in listing.classes if 0 < counts[name] < others[name]]
@@ -257,6 +281,7 @@ def _images_in_classes(folder: str, listing: _Listing, images: _Images, formats:
         errors,
         list(images.misnamed.values()),
         listing.hidden,
+        copies,
     )
 
 
@@ -287,6 +312,7 @@ def _answered_images(folder: str, listing: _Listing, images: _Images, formats: S
         np.array(classes, str),
         errors=[images.errors[row] for row in order],
         misnamed=list(images.misnamed.values()),
+        copies=None if images.copies is None else images.copies[order],
     )
 
 

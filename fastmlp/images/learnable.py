@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks, labels
 from fastmlp.images.content import ImageError
+from fastmlp.images.copies import Augmentation
 from fastmlp.images.extractors import GivenExtractor
 from fastmlp.images.image_formats import ALL
 from fastmlp.images.labelled import LabelledImages, labelled_images
-from fastmlp.images.reading import only_rows
-from fastmlp.images.samples import rows_or_errors
+from fastmlp.images.samples import ImageRows, rows_or_errors
 from fastmlp.images.sources.source import can_name_a_file
 from fastmlp.literals import FormatName, OnError
 from fastmlp.networks.metrics import listing
@@ -73,13 +73,14 @@ def learnable_images(
     threads: int | None = None,
     formats: Sequence[FormatName] = ALL,
     on_error: Any = "skip",
+    augmentation: Augmentation | None = None,
     fewest: int = FEWEST,
     classes: int = 2,
     executor: Any = None,
 ) -> Learnable:
     """Those of a folder or an archive, as `train_folder` takes them: of so many classes at least, so many of each."""
     strict = checks.one_of("on_error", on_error, ON_ERROR) == "raise"
-    found = labelled_images(folder, extractor, threads, classes, strict, formats, executor)
+    found = labelled_images(folder, extractor, threads, classes, strict, formats, augmentation, executor)
     damaged = [*filter(None, found.errors), *found.misnamed]
     readable = np.array([error is None for error in found.errors], bool)
     before, after = found.counts(), dict.fromkeys(found.counts(), 0)
@@ -99,7 +100,7 @@ def learnable_images(
         f"fewer than {fewest} images": too_few,
     }
     left_out = [f"left out: {', '.join(names)} ({why})" for why, names in reasons.items() if names]
-    return Learnable(_only(found, kept), kept, damaged, left_out, too_few)
+    return Learnable(found.only(kept), kept, damaged, left_out, too_few)
 
 
 def to_learn_from(
@@ -109,19 +110,20 @@ def to_learn_from(
     threads: int | None,
     formats: Sequence[FormatName],
     on_error: Any,
+    augmentation: Augmentation | None = None,
 ) -> Learnable:
     """Images with their labels beside them, or a folder or archive that has both: labels (n,) of two classes at least, which can
     name folders."""
     if _is_folder(X, y):
-        found = learnable_images(X, extractor, threads, formats, on_error)
+        found = learnable_images(X, extractor, threads, formats, on_error, augmentation)
         _check_names(found.data.labels)
         return found
-    features, errors = _rows_of(X, extractor, threads, formats, on_error)
-    n, own = len(features), arrays.as_array("y", y)
+    rows = _rows_of(X, extractor, threads, formats, on_error, augmentation)
+    n, own = len(rows.features), arrays.as_array("y", y)
     known = labels.classes_of(own, n)
     own = known[labels.class_numbers("y", own, known, n, np.intp)[:, 0]]
     _check_names(known)
-    found = _with_labels(features, errors, own)
+    found = _with_labels(rows, own)
     if found.damaged and len(found.data.counts()) < 2:
         raise ValueError(f"X must have images that can be read of at least two classes; {found.damaged[0]}")
     return found
@@ -133,32 +135,36 @@ def to_judge(
     """The same, to be evaluated: one image at least, of any class."""
     if _is_folder(X, y):
         return learnable_images(X, extractor, threads, formats, on_error, fewest=1, classes=1)
-    features, errors = _rows_of(X, extractor, threads, formats, on_error)
+    rows = _rows_of(X, extractor, threads, formats, on_error)
     own = labels.row_labels("y", arrays.as_array("y", y))
-    arrays.same_length("y", own, len(features))
-    found = _with_labels(features, errors, own)
+    arrays.same_length("y", own, len(rows.features))
+    found = _with_labels(rows, own)
     if found.damaged and not len(found.data.labels):
         raise ValueError(f"X has no image that can be read; {found.damaged[0]}")
     return found
 
 
 def _rows_of(
-    X: Any, extractor: GivenExtractor, threads: int | None, formats: Sequence[FormatName], on_error: Any
-) -> tuple[NDArray[np.floating], list[str | None]]:
+    X: Any,
+    extractor: GivenExtractor,
+    threads: int | None,
+    formats: Sequence[FormatName],
+    on_error: Any,
+    augmentation: Augmentation | None = None,
+) -> ImageRows:
     """Rows of features, and why images cannot be read, of which one is an ImageError with on_error="raise"."""
     strict = checks.one_of("on_error", on_error, ON_ERROR) == "raise"
-    features, errors = rows_or_errors(X, extractor, threads, formats)
-    for error in filter(None, errors if strict else ()):
+    rows = rows_or_errors(X, extractor, threads, formats, augmentation)
+    for error in filter(None, rows.errors if strict else ()):
         raise ImageError(error)
-    return features, errors
+    return rows
 
 
-def _with_labels(features: NDArray[np.floating], errors: list[str | None], own: NDArray[Any]) -> Learnable:
+def _with_labels(rows: ImageRows, own: NDArray[Any]) -> Learnable:
     """Rows of features with their labels, without those of images that cannot be read."""
-    damaged = [error for error in errors if error is not None]
-    kept = np.array([error is None for error in errors], bool)
-    data = LabelledImages("", [], features[kept], own[kept]) if damaged else LabelledImages("", [], features, own)
-    return Learnable(data, kept, damaged, [], [])
+    damaged = [error for error in rows.errors if error is not None]
+    kept = np.array([error is None for error in rows.errors], bool)
+    return Learnable(LabelledImages("", [], rows.features, own, copies=rows.copies).only(kept), kept, damaged, [], [])
 
 
 def _is_folder(X: Any, y: ArrayLike | None) -> bool:
@@ -170,14 +176,6 @@ def _is_folder(X: Any, y: ArrayLike | None) -> bool:
     if y is None:
         raise ValueError("y must hold a label for each image, or row of features; got None")
     return False
-
-
-def _only(data: LabelledImages, kept: NDArray[np.bool_]) -> LabelledImages:
-    if kept.all():
-        return data
-    paths = [data.paths[row] for row in np.flatnonzero(kept).tolist()]
-    names = data.labels[kept]
-    return data._replace(paths=paths, features=only_rows(data.features, kept), labels=names, errors=[None] * len(paths))
 
 
 def _check_names(names: NDArray[Any]) -> None:

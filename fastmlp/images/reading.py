@@ -17,22 +17,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp import checks
 from fastmlp.executors import Engine, threads_or_engine
 from fastmlp.images.content import Content, ImageError, NoImageError, RetryError, content_of_file, end_if, not_read
+from fastmlp.images.copies import Augmentation, check_memory, features_of_copies
 from fastmlp.images.extractors import EXTRACTORS, Extractor, GivenExtractor, extract, extractor_of
 from fastmlp.images.image_formats import ALL, HEAD, SUFFIXES, image_format_of
 from fastmlp.images.own_extractor import OwnExtractor
 from fastmlp.images.pillow import MAX_PIXELS, decode, read_bytes
+from fastmlp.images.rows_of_features import FeatureRows, copies_in_one, full_name, parts_in_one, put_rows
 from fastmlp.images.sharing_out import each_chunk
 from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
 from fastmlp.images.sources.archives import members
-from fastmlp.images.sources.chunk import LARGEST_CHUNK, SLOW, Chunk, Failure
+from fastmlp.images.sources.chunk import SLOW, Chunk, Failure
 from fastmlp.images.sources.fetching import Fetched, content_at, fetched
 from fastmlp.images.sources.remote import is_remote_folder
 from fastmlp.images.sources.remote_file import RemoteFile
 from fastmlp.images.sources.source import Chunks, Source
-from fastmlp.images.sources.urls import is_url, name_within, without_secrets
+from fastmlp.images.sources.urls import is_url, without_secrets
 from fastmlp.kernels.compile import is_compiled
 from fastmlp.kernels.images import files, png
 from fastmlp.literals import FormatName
@@ -47,21 +48,6 @@ NO_PLACES = files.AtPlaces(-1, NO_BYTES, np.empty((0, 4), np.int64))
 NEVER = np.zeros(1, np.uint8)
 
 
-class FeatureRows(NamedTuple):
-    """What came of the files of a chunk, or of a source."""
-
-    paths: list[str]
-    features: NDArray[np.float64]
-    """(n, size), NaN where there is an error."""
-    errors: list[str | None]
-    others: list[str]
-    """Files that are no images of the formats wanted, and have no row."""
-    skipped: int
-    """How much was no file at all."""
-    retry: list[int]
-    """Which rows have an error that is no fault of the file, so that another try may go well."""
-
-
 def read_chunk(
     chunk: Chunk,
     extractor: GivenExtractor,
@@ -69,6 +55,7 @@ def read_chunk(
     max_pixels: int,
     stop: Stop | None = None,
     formats: Sequence[FormatName] = ALL,
+    augmentation: Augmentation | None = None,
 ) -> FeatureRows:
     """The features of a chunk of files. What is no image is an error if strict, and if the caller named each file.
 
@@ -85,16 +72,17 @@ def read_chunk(
     with archive or nullcontext():
         strict = strict or not chunk.place
         if not chunk.remote:
-            return _read_open(_OpenChunk(chunk, chunk.paths(), archive), extractor, strict, max_pixels, stop, formats)
+            opened = _OpenChunk(chunk, chunk.paths(), archive)
+            return _read_open(opened, extractor, strict, max_pixels, stop, formats, augmentation)
         chosen = extractor_of(extractor)
         features, parts, first = np.empty((chunk.length, chosen.size)), list[FeatureRows](), 0
         for some in fetched(chunk, archive):
             end_if(stop)
             opened = _OpenChunk(some.chunk, some.chunk.paths(), archive, some)
-            parts.append(_read_open(opened, chosen, strict, max_pixels, stop, formats))
-            features = _put(parts[-1], features, first, chosen, chunk)
+            parts.append(_read_open(opened, chosen, strict, max_pixels, stop, formats, augmentation))
+            features = put_rows(parts[-1], features, first, chosen, chunk)
             first += len(parts[-1].paths)
-        return _joined(parts, features[:first])
+        return parts_in_one(parts, features[:first], copies_in_one([part.copies for part in parts], features, augmentation))
 
 
 class _OpenChunk(NamedTuple):
@@ -114,24 +102,24 @@ class _OpenChunk(NamedTuple):
         return nullcontext(self.archive.content(self.chunk.members[index], name))
 
 
-def full_name(chunk: Chunk, path: str) -> str:
-    """What messages call a file of a chunk."""
-    if chunk.members is not None:
-        return f"{without_secrets(chunk.place)}: {path}"
-    return name_within(chunk.place, path) if chunk.remote and chunk.place else os.path.join(chunk.place, path)
-
-
 def _read_open(
-    opened: _OpenChunk, extractor: GivenExtractor, strict: bool, max_pixels: int, stop: Stop | None, formats: Sequence[FormatName]
+    opened: _OpenChunk,
+    extractor: GivenExtractor,
+    strict: bool,
+    max_pixels: int,
+    stop: Stop | None,
+    formats: Sequence[FormatName],
+    augmentation: Augmentation | None,
 ) -> FeatureRows:
     chunk, paths = opened.chunk, opened.paths
     chosen = extractor_of(extractor)
     features = np.full((chunk.length, chosen.size), np.nan)
     outcomes = np.full(chunk.length, files.REFUSED, np.uint8)
     seem_slow = len(SLOW.findall(chunk.names)) == chunk.length  # compiled code would open them in vain
-    scratch = None  # where one's own extractor is given what the compiled reader makes of files
+    scratch = None  # where copies are made, or one's own extractor is given what the compiled reader makes of files
+    copies: dict[int, NDArray[np.float64]] = {}
     if "png" in formats and not seem_slow and (chunk.known >= FILES_BY_PILLOW or is_compiled(files.read_files)):
-        if isinstance(chosen, Extractor):
+        if isinstance(chosen, Extractor) and augmentation is None:
             _read_compiled(features, outcomes, opened, chosen, max_pixels, stop)
         else:
             scratch = files.file_scratch()
@@ -146,7 +134,7 @@ def _read_open(
         if errors[index] is None and index not in others:
             try:
                 with opened.content(index) as content:
-                    image = None if scratch is None else _levels_by_compiled(content, max_pixels, scratch)
+                    image = None if scratch is None or chosen.channels > 1 else _levels_by_compiled(content, max_pixels, scratch)
                     image = decode(content, max_pixels, stop, formats, channels=chosen.channels) if image is None else image
             except ImageError as error:
                 errors[index], retry[index] = str(error), isinstance(error, RetryError)
@@ -158,11 +146,19 @@ def _read_open(
                 features = chosen.put(features, index, chosen.vector(image, name), name)
             else:
                 features[index] = extract([image], chosen)[0]
+            if augmentation is not None:
+                name = full_name(chunk, paths[index])
+                copies[index] = features_of_copies(image, chosen, augmentation, features.shape[1], name, stop)
     left, passed = np.delete(np.arange(chunk.length), sorted(others)), [paths[k] for k in sorted(others)]
     again = np.flatnonzero(retry[left]).tolist()
+    of_left = None
+    if augmentation is not None:
+        of_left = np.full((len(left), augmentation.copies, features.shape[1]), np.nan)
+        for row, index in enumerate(left.tolist()):
+            of_left[row] = copies.pop(index, np.nan)
     if not others:
-        return FeatureRows(paths, features, errors, [], chunk.skipped, again)
-    return FeatureRows([paths[k] for k in left], features[left], [errors[k] for k in left], passed, chunk.skipped, again)
+        return FeatureRows(paths, features, errors, [], chunk.skipped, again, of_left)
+    return FeatureRows([paths[k] for k in left], features[left], [errors[k] for k in left], passed, chunk.skipped, again, of_left)
 
 
 def read_chunks(
@@ -174,72 +170,41 @@ def read_chunks(
 
 
 def read_source(
-    source: Source, extractor: GivenExtractor, threads: int | None = None, formats: Sequence[FormatName] = ALL, executor: Any = None
+    source: Source,
+    extractor: GivenExtractor,
+    threads: int | None = None,
+    formats: Sequence[FormatName] = ALL,
+    augmentation: Augmentation | None = None,
+    executor: Any = None,
 ) -> FeatureRows:
     """The features of a source, in one."""
     chosen, workers = extractor_of(extractor), threads_or_engine(threads, executor)
-    features, parts = read_listed(list(Chunks(source)), chosen, workers, formats)
-    return _joined(parts, features)
-
-
-def _joined(parts: Sequence[FeatureRows], features: NDArray[np.float64]) -> FeatureRows:
-    """Parts in one, with the features of all."""
-    return FeatureRows(
-        [path for part in parts for path in part.paths],
-        features,
-        [error for part in parts for error in part.errors],
-        [path for part in parts for path in part.others],
-        sum(part.skipped for part in parts),
-        in_one([(len(part.paths), part.retry) for part in parts]),
-    )
+    features, copies, parts = read_listed(list(Chunks(source)), chosen, workers, formats, augmentation)
+    return parts_in_one(parts, features, copies)
 
 
 def read_listed(
-    chunks: Sequence[Chunk], extractor: GivenExtractor, workers: int | Engine, formats: Sequence[FormatName]
-) -> tuple[NDArray[np.float64], list[FeatureRows]]:
-    """The features of all chunks in one array, which is told if the machine has no memory for it; and what came of each chunk."""
+    chunks: Sequence[Chunk],
+    extractor: GivenExtractor,
+    workers: int | Engine,
+    formats: Sequence[FormatName],
+    augmentation: Augmentation | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, list[FeatureRows]]:
+    """The features of all chunks in one array, which is told if the machine has no memory for it, as those of copies; and what came
+    of each chunk."""
     count, chosen = sum(chunk.length for chunk in chunks), extractor_of(extractor)
-    checks.enough_memory(f"the features of {count} images", count * chosen.size * np.dtype(np.float64).itemsize)
+    check_memory(count, chosen.size, augmentation)
     features, parts, first = np.empty((count, chosen.size)), [], 0
-    read = partial(read_chunk, extractor=chosen, strict=False, max_pixels=MAX_PIXELS, formats=formats)
+    copies: list[NDArray[np.float64] | None] = []
+    read = partial(read_chunk, extractor=chosen, strict=False, max_pixels=MAX_PIXELS, formats=formats, augmentation=augmentation)
     rows = each_chunk(read, (chunk._replace(known=count) for chunk in chunks), workers)
     for chunk, part in zip(chunks, rows, strict=True):
         last = first + len(part.paths)
-        features = _put(part, features, first, chosen, chunk)
-        parts.append(part._replace(features=features[first:last]))
+        features = put_rows(part, features, first, chosen, chunk)
+        parts.append(part._replace(features=features[first:last], copies=None))
+        copies.append(part.copies)
         first = last
-    return features[:first], parts
-
-
-def _put(
-    part: FeatureRows, features: NDArray[np.float64], first: int, chosen: Extractor | OwnExtractor, chunk: Chunk
-) -> NDArray[np.float64]:
-    """The features (n, size) of all with those of a part in its rows, from the first on."""
-    rows = slice(first, first + len(part.paths))
-    if part.features.shape[1] == features.shape[1]:
-        features[rows] = part.features
-    elif isinstance(chosen, OwnExtractor):
-        if part.features.shape[1]:  # or none of its images could be read
-            return chosen.put(features, rows, part.features, full_name(chunk, part.paths[part.errors.index(None)]))
-        features[rows] = np.nan
-    return features
-
-
-def only_rows(features: NDArray[Any], kept: NDArray[np.bool_]) -> NDArray[Any]:
-    """The rows that are kept, in the memory of all, whose own rows are lost: there may be none for a copy."""
-    if kept.all():
-        return features
-    rows = np.flatnonzero(kept)
-    for first in range(0, len(rows), LARGEST_CHUNK):
-        part = rows[first : first + LARGEST_CHUNK]
-        features[first : first + len(part)] = features[part]
-    return features[: len(rows)]
-
-
-def in_one(parts: Sequence[tuple[int, Sequence[int]]]) -> list[int]:
-    """The rows that parts name, each of so many rows of which it names some, counted from the first part on."""
-    firsts = accumulate((length for length, _ in parts), initial=0)
-    return [first + row for first, (_, rows) in zip(firsts, parts, strict=False) for row in rows]
+    return features[:first], copies_in_one(copies, features, augmentation), parts
 
 
 def reader(source: str) -> Callable[[str], bytes]:

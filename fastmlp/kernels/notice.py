@@ -26,6 +26,7 @@ EXPECTED = {
     "features.pixel_features": ("features of images", 2),
     "strokes.stroke_features": ("features of images", 6),
     "gray.gray_features": ("features of images", 4),
+    "distort.distort": ("copies of images", 4),
     "names.sort_names": ("sorting of names", 3),
     "lbfgs.minimize": ("L-BFGS", 9),
     "lbfgs.minimize_wide": ("L-BFGS of wide layers", 12),

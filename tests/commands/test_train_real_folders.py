@@ -32,6 +32,30 @@ def test_damaged_images_are_named_and_left_out(tmp_path, capsys):
     assert_one_sentence(capsys.readouterr(), "on_error must be one of 'raise', 'skip'")
 
 
+def test_copies_are_learned_from_as_by_train_folder(tmp_path, capsys):
+    folder, model = some_of_each(tmp_path / "drawings", circle=4, line=4), tmp_path / "m.npz"
+    command = ["train", str(folder), "-o", str(model), "--validation", "0.25", *HOW]
+    for own in [], ["--augment", "3"]:
+        assert main([*command, *own]) == 0
+        trained = fastmlp.load(model)
+        options = {"extractor": "ink", "hidden": 2, "epochs": 2, "seed": 0, "validation": 0.25, "refit": True}
+        same = fastmlp.train_folder(folder, augment=3 if own else 0, **options)
+        assert trained.networks[0].theta.tobytes() == same.networks[0].theta.tobytes()
+        assert trained.made_with["options"].get("augment") == (3 if own else None)
+    best = [["--members", "2"], ["--members", "2", "--ensemble"], ["--method", "one-vs-rest"], ["--extractor", "auto"]]
+    for own in best:
+        assert main([*command, "--augment", "2", *own]) == 0
+        found = fastmlp.load(model).made_with
+        assert found["options"]["augment"] == 2 and found["rows"] == 8 and found["validation"]["images"] == 2
+    capsys.readouterr()
+    assert main([*command, "--augment", "-1"]) == 2
+    assert_one_sentence(capsys.readouterr(), "augment must be a whole number from 0 to 2**53; got -1")
+    table = tmp_path / "t.csv"
+    table.write_text("a,b\n1,2\n")
+    assert main(["train", str(table), "-o", str(model), "--target", "b", "--augment", "1"]) == 2
+    assert_one_sentence(capsys.readouterr(), "--augment is for folders of images")
+
+
 def test_unequal_classes_are_told_once(tmp_path, capsys):
     folder = some_of_each(tmp_path / "drawings", circle=2, line=7)
     command = ["train", str(folder), "-o", str(tmp_path / "m.npz"), *HOW]

@@ -165,7 +165,7 @@ with noticed_by(Heard()):
             fastmlp.train(X, y, epochs=2, hidden=5, optimizer="levenberg-marquardt", loss="squared_error", dtype="float64")
             model.loss(X, y), model.gradient(X, y), population.spread(X), population.best()[0].predict(X)
     for extractor, method in ("ink", "softmax"), ("pixels", "one-vs-rest"):
-        classifier = fastmlp.train_folder(TRAINING, extractor=extractor, method=method, epochs=2)
+        classifier = fastmlp.train_folder(TRAINING, extractor=extractor, method=method, epochs=2, augment=1)
         for source in IMAGES, *sources:
             fastmlp.classify_folder(classifier, source, done=lambda paths: np.array([path.endswith("1.png") for path in paths]))
             fastmlp.extract_features(source, extractor)

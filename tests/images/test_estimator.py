@@ -103,7 +103,7 @@ def test_each_epoch_is_told():
 def test_parameters_are_the_options_of_training():
     classifier = ImageClassifier(hidden=8, seed=0)
     parameters = classifier.get_params()
-    beside = {"extractor": "strokes", "method": "softmax", "refit": False, "formats": None, "on_error": "skip"}
+    beside = {"extractor": "strokes", "method": "softmax", "refit": False, "formats": None, "on_error": "skip", "augment": 0}
     of_train = {name: option.default for name, option in OPTIONS.items() if "train" in option.of}
     assert parameters | {"sample_weight": None, "on_epoch": None} == beside | of_train | {"hidden": 8, "seed": 0}
     assert repr(classifier) == "ImageClassifier(hidden=8, seed=0)"

@@ -120,6 +120,13 @@ def test_drawings_of_ten_digits_are_told_apart_by_default(tmp_path):
     assert by_ink.score(tmp_path / "test") < 0.6  # three numbers do not do
 
 
+def test_copies_help_where_drawings_are_few(tmp_path):
+    write_digits(tmp_path / "train", 3, seed=1)
+    write_digits(tmp_path / "test", 10, seed=2)
+    plain, augmented = (train_folder(tmp_path / "train", extractor="pixels", augment=augment, seed=0) for augment in (0, 8))
+    assert augmented.score(tmp_path / "test") > plain.score(tmp_path / "test") + 0.03
+
+
 def circle_or_line(circle, rng):
     """A page of some size and shape with a circle, not quite round or closed, or a line; with some pen, on some ground."""
     height, width = rng.choice([16, 28, 64, 150]) * rng.uniform(0.8, 1.5, 2)
@@ -139,11 +146,13 @@ def circle_or_line(circle, rng):
 
 
 def test_drawings_of_others_with_other_pens_and_pages_are_told_apart_by_default():
-    classifier, rng = train_folder(ROOT / "data", seed=0), np.random.default_rng(0)
-    labels = ["circle", "line"] * 100
-    assert classifier.score([circle_or_line(label == "circle", rng) for label in labels], labels) >= 0.95
-    verdicts = classify_folder(classifier, ROOT / "test-images")
-    assert [label[0] for label in verdicts.labels] == [path[1] for path in verdicts.paths]
+    labels, rng = ["circle", "line"] * 100, np.random.default_rng(0)
+    images = [circle_or_line(label == "circle", rng) for label in labels]
+    for augment in (0, 4):
+        classifier = train_folder(ROOT / "data", augment=augment, seed=0)
+        assert classifier.score(images, labels) >= 0.95
+        verdicts = classify_folder(classifier, ROOT / "test-images")
+        assert [label[0] for label in verdicts.labels] == [path[1] for path in verdicts.paths]
 
 
 def test_an_unreadable_file_becomes_a_row_with_its_error(classifier, class_folders):

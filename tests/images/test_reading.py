@@ -23,7 +23,8 @@ from fastmlp import classify_folder, train_folder
 from fastmlp.images.content import ImageError
 from fastmlp.images.extractors import EXTRACTORS, extract
 from fastmlp.images.pillow import read_image
-from fastmlp.images.reading import only_rows, read_chunk
+from fastmlp.images.reading import read_chunk
+from fastmlp.images.rows_of_features import only_rows
 from fastmlp.images.sources.archive_reading import open_archive, read_member
 from fastmlp.images.sources.archives import members
 from fastmlp.images.sources.chunk import LARGEST_CHUNK
