@@ -86,7 +86,7 @@ def test_a_run_that_is_resumed_has_the_rows_of_an_undisturbed_one(classifier, fo
 def test_what_the_machine_failed_is_tried_again(classifier, folder, tmp_path, monkeypatch):
     output = tmp_path / "o.parquet"
 
-    def fail(path):
+    def fail(path, base):
         raise MemoryError
 
     with monkeypatch.context() as patch:

@@ -57,7 +57,7 @@ def test_names_in_the_help_are_those_of_the_tables(monkeypatch, capsys):
 
 
 def test_formats_of_rows_are_those_that_there_are():
-    assert tuple(ROW_FORMATS) == FORMATS
+    assert (*ROW_FORMATS, "parquet") == FORMATS
 
 
 def test_options_that_take_several_values_are_those_of_each_network():
@@ -106,7 +106,7 @@ def test_wrong_usage_is_told_before_anything_heavy_is_imported():
         ("train folder -o m --seed 1.5", ["--seed must be a whole number; got '1.5'"]),
         ("train folder -o m --validation some", ["--validation must be a number; got 'some'"]),
         ("train folder -o m --dtype float23", ["--dtype must be float32 or float64; got 'float23' (did you mean float32?)"]),
-        ("classify m folder --format jsnl", ["--format must be csv or jsonl; got 'jsnl' (did you mean jsonl?)"]),
+        ("classify m folder --format jsnl", ["--format must be csv, jsonl or parquet; got 'jsnl' (did you mean jsonl?)"]),
         ("demo circle", ["TASK must be circles or toy; got 'circle' (did you mean circles?)"]),
         ("demo --seed x", ["--seed must be a whole number; got 'x'"]),
     ],

@@ -92,7 +92,7 @@ def test_files_that_cannot_be_opened_for_want_of_descriptors_are_worth_another_t
 
 def test_a_file_that_there_is_no_memory_for_is_worth_another_try(tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(gray_png(page(5, 5)))
-    monkeypatch.setattr("fastmlp.images.png_pictures._gray_levels", raise_memory_error)
+    monkeypatch.setattr("fastmlp.images.png_pictures._levels", raise_memory_error)
     (rows,) = rows_of(by_pillow, Chunks(tmp_path))
     assert (rows.errors, rows.retry) == ([f"{tmp_path / 'a.png'} cannot be read: there is not enough memory"], [0])
 

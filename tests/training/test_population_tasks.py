@@ -48,7 +48,7 @@ class Interrupted(Here):
         self.until = until  # some epoch, or any
 
     def submit(self, *args):
-        if len(self.tasks) < 2 or self.until not in (None, args[-1].until):
+        if len(self.tasks) < 2 or self.until not in (None, args[3].until):
             return super().submit(*args)
         future = Future()
         future.set_exception(KeyboardInterrupt())

@@ -52,7 +52,7 @@ def test_what_the_machine_failed_is_tried_again_by_resume(suffix, classifier, fo
     assert classified(classifier, folder, "-o", whole) == 1
     capsys.readouterr()
 
-    def fail(path):
+    def fail(path, base):
         raise MemoryError
 
     with monkeypatch.context() as patch:
