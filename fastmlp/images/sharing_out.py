@@ -58,7 +58,7 @@ def joined(chunks: Iterable[Chunk], engine: Engine) -> Iterator[list[Chunk]]:
 
 def _one_task(work: Callable[[Chunk], Result], chunks: list[Chunk]) -> list[Any]:
     """By a worker. What is a folder or an archive for the caller must be there for it, too."""
-    for place in dict.fromkeys(os.path.join(chunk.base, chunk.place) for chunk in chunks if chunk.place):
+    for place in dict.fromkeys(os.path.join(chunk.base, chunk.place) for chunk in chunks if chunk.place and not chunk.remote):
         if not os.path.exists(place):
             raise FileNotFoundError(f"{place} is not there for a worker on {socket.gethostname()}: all workers must see the source")
     return [work(chunk) for chunk in chunks]

@@ -90,6 +90,14 @@ def test_an_archive_that_was_changed_is_told_by_its_name(classifier, class_folde
     assert set(found.errors) == {"one.tar was changed after it was listed"} and len(found.retry) == 14
 
 
+def test_urls_are_read_by_workers(classifier, class_folders, pool):
+    pytest.importorskip("fsspec")
+    for source in f"file://{class_folders}", [f"file://{path}" for path in sorted(class_folders.rglob("*.*"))]:
+        expected = fastmlp.classify_folder(classifier, source)
+        assert len(expected.paths) == 28
+        same(fastmlp.classify_folder(classifier, source, executor=pool), expected)
+
+
 def test_a_source_that_workers_do_not_see_is_an_error(classifier, class_folders, pool):
     archive = shutil.make_archive(str(class_folders / "one"), "tar", class_folders, "upright")
     batches = classifier.classify(archive, executor=pool)
