@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,7 +36,8 @@ CONFIG = {
     "distributed.admin.tick.limit": "1h",
     "logging.distributed": "critical",
 }
-WORKERS, FILES, KILLS, PATIENCE = 2, 400, 10, 60
+WORKERS, FILES, KILLS, PATIENCE = 4, 400, 10, 60
+NET1, NET2 = "10.213.77.1", "10.213.77.2"
 
 
 @pytest.fixture(scope="module")
@@ -192,15 +194,15 @@ def test_dask_that_is_not_installed_is_told(folder, capsys, monkeypatch):
     assert "pip install 'fastmlp[dask]'" in said(capsys, "features", folder, "--dask", "127.0.0.1:9")
 
 
-@pytest.fixture
-def alone():
-    """A scheduler of its own with one worker: its process, and its address."""
+@contextmanager
+def scheduler_and_worker(host="127.0.0.1", within=()):
+    """A scheduler of its own with one worker, which may be within something: the process of the first, and its address."""
     quiet = os.environ | {"DASK_DISTRIBUTED__ADMIN__TICK__LIMIT": "1h"}
-    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", host, "--port", "0", "--no-dashboard"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=quiet) as scheduler:
         address = next(filter(None, (re.search(r"Scheduler at:\s+(\S+)", line) for line in scheduler.stderr)))[1]
-        worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
-        with subprocess.Popen(worker, stderr=subprocess.DEVNULL) as process:
+        worker = [*within, sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"]
+        with subprocess.Popen([*worker, "--no-dashboard"], stderr=subprocess.DEVNULL) as process:
             try:
                 yield scheduler, address
             finally:
@@ -208,9 +210,42 @@ def alone():
                 scheduler.kill()
 
 
-def test_a_scheduler_that_goes_is_told_in_a_sentence(classifier, folder, alone):
-    scheduler, address = alone
-    with dask.config.set(CONFIG), distributed.Client(address, timeout=2, set_as_default=False) as client:
+@pytest.fixture
+def name_space():
+    """A network of its own, at NET2 alone, which sees this machine at NET1 alone; what runs in it begins so."""
+    name, here, there = (f"fastmlp{os.getpid()}{end}" for end in "nab")
+    if os.geteuid() or shutil.which("ip") is None:
+        pytest.skip("to make a network needs root, and ip")
+    try:
+        for words in (
+            f"netns add {name}",
+            f"link add {here} type veth peer name {there} netns {name}",
+            f"addr add {NET1}/30 dev {here}",
+            f"link set {here} up",
+            f"-n {name} addr add {NET2}/30 dev {there}",
+            f"-n {name} link set {there} up",
+        ):
+            if subprocess.run(["ip", *words.split()], stderr=subprocess.DEVNULL).returncode:
+                pytest.skip(f"the system does not let us: ip {words}")
+        yield ["ip", "netns", "exec", name]
+    finally:
+        subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL)
+
+
+def test_a_worker_with_a_network_of_its_own(classifier, folder, name_space):
+    how = {"timeout": PATIENCE, "set_as_default": False}
+    with scheduler_and_worker(NET1, name_space) as (_, address), distributed.Client(address, **how) as client:
+        client.wait_for_workers(1, timeout=PATIENCE)
+        assert [name.startswith(f"tcp://{NET2}:") for name in client.nthreads()] == [True]
+        same(fastmlp.classify_folder(classifier, folder, executor=client), fastmlp.classify_folder(classifier, folder, threads=1))
+
+
+def test_a_scheduler_that_goes_is_told_in_a_sentence(classifier, folder):
+    with (
+        dask.config.set(CONFIG),
+        scheduler_and_worker() as (scheduler, address),
+        distributed.Client(address, timeout=2, set_as_default=False) as client,
+    ):
         client.wait_for_workers(1, timeout=PATIENCE)
         batches = classifier.classify(folder, batch_size=2, executor=client)
         next(batches)
