@@ -1,4 +1,4 @@
-"""--dask: a cluster that somebody else runs, whose workers read the images for a command."""
+"""--dask: a cluster that somebody else runs, whose workers read the images for a command, or train its networks."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from fastmlp.commands.parser import Parser
 ANSWER = 8  # seconds that a scheduler has to answer
 
 
-def declare_dask(parser: Parser) -> None:
-    """The argument."""
-    text = "the workers of a Dask cluster read the images, which all of them must see; needs pip install 'fastmlp[dask]'"
-    parser.add_argument("--dask", metavar="HOST:PORT", default=SUPPRESS, help=text)
+def declare_dask(parser: Parser, more: str = "") -> None:
+    """The argument, and what else they do."""
+    text = "the workers of a Dask cluster read the images, which all of them must see{}; needs pip install 'fastmlp[dask]'"
+    parser.add_argument("--dask", metavar="HOST:PORT", default=SUPPRESS, help=text.format(more))
 
 
 @contextmanager

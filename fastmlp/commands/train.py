@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fastmlp.images.labelled import LabelledImages
 
 HELD_OUT = 0.2  # of the images of each class, to measure by
-OF_IMAGES = ("augment", "dask", "extractor", "formats", "method", "on_error", "yes")  # options that tables do not know
+OF_IMAGES = ("augment", "extractor", "formats", "method", "on_error", "yes")  # options that tables do not know
 
 EPILOG = f"""\
 what it trains on:
@@ -95,7 +95,7 @@ def declare(parser: Parser) -> None:
     yes = "do not ask whether the classes found are those that were meant"
     parser.add_argument("--yes", action="store_true", default=SUPPRESS, help=yes)
     declare_plot(parser, "the losses of the epochs, or of several networks what each value came to")
-    declare_dask(parser)
+    declare_dask(parser, ", and train, if there are several networks")
     train_on_table.declare_options(parser)
 
 
@@ -149,11 +149,16 @@ def _read_and_train(args: Namespace, client: Any) -> int:
     swept = {name: options.pop(name) for name in SWEPT if name in options}
     members = member_count_of(options, math.prod(map(len, swept.values())))
     options["progress"] = sys.stderr.isatty()
+    options.pop("dask", None)
     if is_table:
+        if client is not None:
+            if members is None and "cv" not in options:
+                raise ValueError("--dask trains several networks on a table: give it with --members, --halving or --cv")
+            options["executor"] = client
         return train_on_table.train_and_save(args.output, args.plot, args.source, options, swept, members)
     extractor, yes = options.pop("extractor", DEFAULT_EXTRACTOR), options.pop("yes", False)
     formats = chosen_formats(options.pop("formats", None))
-    threads = options.get("threads") if options.pop("dask", None) is None else None  # or they only train
+    threads = options.get("threads") if client is None else None  # or they only train
     options["seed"] = checks.seed("seed", options.get("seed"))
     read = partial(
         learnable_images,
@@ -177,7 +182,7 @@ def _read_and_train(args: Namespace, client: Any) -> int:
     options["refit"] = args.refit and options["validation"] is not None
     with noted():
         choice = choose_extractor(extractor, read_by, options | {name: values[0] for name, values in swept.items()}, say)
-        return _train(args.output, args.plot, choice, options, swept, members)
+        return _train(args.output, args.plot, choice, options, swept, members, client)
 
 
 def _train(
@@ -187,6 +192,7 @@ def _train(
     options: dict[str, Any],
     swept: dict[str, Any],
     members: int | None,
+    client: Any,
 ) -> int:
     """After Ctrl-C, what has been trained so far is saved under another name."""
     from fastmlp.images.fitting import train_labelled, train_members
@@ -201,7 +207,7 @@ def _train(
     else:
         options.pop("method", None)
         options |= each_of_members(swept, members)
-        fitted, population = train_members(data, extractor, members, **options)
+        fitted, population = train_members(data, extractor, members, executor=client, **options)
         model = _classifier(choice.record(fitted))
     code = save_trained(output, model, population)
     if plot is not None and code == FINE:

@@ -148,6 +148,22 @@ def test_images_to_train_on_are_read_by_workers(class_folders, cluster, client, 
     capsys.readouterr()
 
 
+@pytest.mark.parametrize("options", [["--members", "4"], ["--learning-rate", "0.01,0.1", "--halving", "2"], ["--cv", "3"]])
+def test_several_networks_are_trained_by_workers(options, class_folders, cluster, client, tmp_path, capsys):
+    table, address = tmp_path / "t.csv", ["--dask", cluster.scheduler_address]
+    rows = np.random.default_rng(0).normal(size=(60, 2)).round(3)
+    table.write_text("a,b,y\n" + "".join(f"{a},{b},{'u' if a > b else 'v'}\n" for a, b in rows.tolist()))
+    how = ["--hidden", "4", "--epochs", "4", "--seed", "1", *options]
+    for source in [[table, "--target", "y"]] + ([[class_folders]] if "--cv" not in options else []):
+        for model, more in (("one.npz", []), ("two.npz", address)):
+            assert main(["train", *map(str, source), "-o", str(tmp_path / model), *how, *more]) == 0
+        one, two = (fastmlp.load(tmp_path / model).networks for model in ("one.npz", "two.npz"))
+        assert [network.theta.tobytes() for network in one] == [network.theta.tobytes() for network in two]
+    capsys.readouterr()
+    assert main(["train", str(table), "--target", "y", "-o", str(tmp_path / "m.npz"), *address]) == 2
+    assert "--dask trains several networks on a table: give it with --members, --halving or --cv" in capsys.readouterr().err
+
+
 def test_ctrl_c_leaves_whole_rows_and_cancels_what_is_under_way(classifier, folder, cluster, client, tmp_path, capsys, monkeypatch):
     model, one, two = tmp_path / "model.npz", tmp_path / "one.csv", tmp_path / "two.csv"
     classifier.save(model)
