@@ -28,6 +28,7 @@ from fastmlp.commands.console import say
 from fastmlp.images.arrow_rows import arrow_table, read_parquet, score_columns, write_parquet
 from fastmlp.images.classifier import ImageClassifier
 from fastmlp.images.classifier_records import model_digest
+from fastmlp.images.sources.urls import without_secrets
 from fastmlp.images.verdicts import Verdicts
 from fastmlp.writing import naming, replace
 
@@ -67,13 +68,13 @@ class ParquetFolder:
         self._run = {
             "model": model_path,
             "model_digest": model_digest(model),
-            "sources": [source.rstrip("/") or source for source in sources],
+            "sources": [without_secrets(source).rstrip("/") or source for source in sources],
             "classes": self._classes,
             "columns": ["path", "label", *score_columns(self._classes), "status", "error"],
         }
         self._parts: list[_Part] = []
         self._tables: list[Any] = []
-        self._full_at = 0.0
+        self._rows, self._bytes, self._full_at = 0, 0, 0.0  # of these tables, and when they become a part in any case
 
     @property
     def has_rows(self) -> bool:
@@ -121,17 +122,20 @@ class ParquetFolder:
     def take_out(self, retry_failed: bool) -> None:
         """Leave only settled rows. A part is not in the manifest while it is replaced by one without the others."""
         with interrupts.noted(), naming(self._place):
-            for place, part in enumerate(self._parts):
+            done, rest = list[_Part](), list(self._parts)
+            while rest:
+                part = rest.pop(0)
                 verdicts = self._verdicts_in(part)
                 left = settled(verdicts, retry_failed)
                 if len(left.paths) == len(verdicts.paths):
+                    done.append(part)
                     continue
-                others = self._parts[:place], self._parts[place + 1 :]
-                self._write_manifest([*others[0], *others[1]])
-                new = [self._write_part(part.name, [self._table(left)])] if left.paths else []
-                if not new:
+                self._write_manifest([*done, *rest])
+                if left.paths:
+                    done.append(self._write_part(part.name, [self._table(left)]))
+                else:
                     os.remove(os.path.join(self._place, part.name))
-                self._parts = [*others[0], *new, *others[1]]
+                self._parts = [*done, *rest]
                 self._write_manifest(self._parts)
 
     @contextmanager
@@ -169,15 +173,16 @@ class ParquetFolder:
 
     def _add(self, verdicts: Verdicts) -> bool:
         if verdicts.paths:
-            self._tables.append(self._table(verdicts))
-        rows, size = sum(map(len, self._tables)), sum(table.nbytes for table in self._tables)
-        if rows >= PART_ROWS or size >= PART_BYTES or time.monotonic() >= self._full_at:
+            self._tables.append(table := self._table(verdicts))
+            self._rows, self._bytes = self._rows + len(table), self._bytes + table.nbytes
+        if self._rows >= PART_ROWS or self._bytes >= PART_BYTES or time.monotonic() >= self._full_at:
             self._end_part()
         return False
 
     def _end_part(self) -> None:
         """Write the rows that have come; whatever comes of that, they are not written again."""
-        tables, self._tables, self._full_at = self._tables, [], time.monotonic() + PART_SECONDS
+        tables, self._tables, self._rows, self._bytes = self._tables, [], 0, 0
+        self._full_at = time.monotonic() + PART_SECONDS
         if tables:
             number = int(self._parts[-1].name[5:13]) + 1 if self._parts else 0
             with interrupts.noted():

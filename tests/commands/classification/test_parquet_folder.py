@@ -122,6 +122,32 @@ def test_taking_out_rows_is_killed_before_any_step(retry_failed, tmp_path):
             return
 
 
+def test_parts_of_which_nothing_is_left_are_taken_out_and_all_others_stay(tmp_path):
+    path, failed = tmp_path / "o.parquet", [0, 1, 2, 4]  # all of the first part, one of the second, none of the third
+    healed = ALL._replace(labels=[CLASSES[0]] * 10, scores=np.full((10, len(CLASSES)), 0.25), errors=[None] * 10)
+    older = healed._replace(scores=healed.scores.copy(), labels=list(healed.labels), errors=list(healed.errors))
+    for row in failed:
+        older.errors[row], older.labels[row], older.scores[row] = "broken", None, np.nan
+    with folder_of(path).opened(resumed=False) as add:
+        for rows in (0, 1, 2), (3, 4, 5), (6, 7, 8, 9):
+            add(only(older, [row in rows for row in range(10)]))
+    folder = folder_of(path)
+    assert len(list(folder.read())) == 3
+    folder.take_out(retry_failed=True)
+    assert [name for part in read(path) for name in part.paths] == [ALL.paths[row] for row in range(10) if row not in failed]
+    write(path, None, healed)
+    assert sorted(name for part in read(path) for name in part.paths) == sorted(ALL.paths) and len(rows_seen(path)) == 10
+
+
+def test_what_is_secret_in_a_url_is_not_in_the_manifest(tmp_path):
+    url = "https://me:PASSWORD@host/scans?sig=SECRET"
+    with folder_of(tmp_path / "o.parquet", sources=[url]).opened(resumed=False):
+        pass
+    assert json.loads((tmp_path / "o.parquet" / MANIFEST).read_text())["sources"] == ["https://host/scans?sig=..."]
+    renewed = folder_of(tmp_path / "o.parquet", sources=[url.replace("SECRET", "OTHER")])
+    assert list(renewed.read()) == []
+
+
 def test_an_older_folder_is_replaced_wholly_whenever_it_is_killed(tmp_path):
     older = only(ALL, [row < 5 for row in range(10)])
     for step in count():
