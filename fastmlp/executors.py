@@ -86,6 +86,7 @@ class Engine:
             with _lost_if(OSError):
                 if len(pickled) <= IN_GRAPH:
                     return self._client.submit(pickle.loads, pickled, pure=False)
+                del pickled
                 return self._client.scatter(value, broadcast=True, hash=False)
         own = type(self._executor).__module__.partition(".")[0]
         return _InFile.of(value) if isinstance(self._executor, ProcessPoolExecutor) or own in LOCAL else value
@@ -135,8 +136,12 @@ class _InFile(NamedTuple):
     def of(value: Any) -> _InFile:
         pickled = _pickled(value)
         descriptor, path = tempfile.mkstemp(prefix="fastmlp-", suffix=".pickle")
-        with open(descriptor, "wb") as file:
-            file.write(pickled)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(pickled)
+        except BaseException:
+            os.remove(path)
+            raise
         return _InFile(path)
 
 
@@ -218,16 +223,17 @@ def _in_tasks(
             while jobs:
                 yield engine.result(_next_done(jobs, ordered, engine))
     finally:
-        for job in jobs:
-            job.cancel()
+        begun = [job for job in jobs if not job.cancel()]
         if isinstance(shared, _InFile):
-            wait(jobs)  # which may have to read it
+            wait(begun)  # which may have to read it
             with suppress(OSError):
                 os.remove(shared.path)
 
 
 def _next_done(jobs: list[Future[Any]], ordered: bool, engine: Engine) -> Future[Any]:
-    while not wait(jobs[:1] if ordered else jobs, interrupts.LOOK, FIRST_COMPLETED).done:
+    waited = jobs[:1] if ordered else jobs
+    while not any(job.done() for job in waited):  # what an executor cancels itself is not waited for to its end
+        wait(waited, interrupts.LOOK, FIRST_COMPLETED)
         interrupts.raise_noted()
         engine.check_is_there()
     interrupts.raise_noted()

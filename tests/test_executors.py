@@ -37,9 +37,10 @@ def ends_at_five(value, item):
 @pytest.mark.parametrize("ordered", [True, False])
 def test_results_come_in_order(pool, ordered):
     value = np.arange(10.0)
-    for executor in pool, ThreadPoolExecutor(2):
-        found = list(InTasks(Engine(executor), sum_and, range(20), value, ordered))
-        assert (found if ordered else sorted(found)) == [45.0 + item for item in range(20)]
+    with ThreadPoolExecutor(2) as threads:
+        for executor in pool, threads:
+            found = list(InTasks(Engine(executor), sum_and, range(20), value, ordered))
+            assert (found if ordered else sorted(found)) == [45.0 + item for item in range(20)]
 
 
 def test_no_more_tasks_are_under_way_than_workers_need(pool):
@@ -50,6 +51,15 @@ def test_no_more_tasks_are_under_way_than_workers_need(pool):
     tasks.close()
     with pytest.raises(StopIteration):
         next(tasks)
+
+
+def test_what_an_executor_cancels_itself_is_told():
+    with ThreadPoolExecutor(1) as executor:
+        tasks = InTasks(Engine(executor), sum_and, [0, 0, 0], np.zeros(1))
+        next(tasks)
+        executor.shutdown(wait=False, cancel_futures=True)
+        with pytest.raises(RuntimeError, match=r"the executor has lost the work|after shutdown"):
+            list(tasks)
 
 
 def test_an_error_of_a_task_is_that_of_the_map(pool):

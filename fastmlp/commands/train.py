@@ -150,6 +150,8 @@ def _read_and_train(args: Namespace, client: Any) -> int:
     members = member_count_of(options, math.prod(map(len, swept.values())))
     options["progress"] = sys.stderr.isatty()
     options.pop("dask", None)
+    if client is not None and "threads" in options and (members is not None or "cv" in options):
+        raise ValueError("--threads is of this machine; with --dask several networks are trained by workers, on one thread each")
     if is_table:
         if client is not None:
             if members is None and "cv" not in options:

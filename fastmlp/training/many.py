@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import arrays, checks
-from fastmlp.executors import Engine
+from fastmlp.executors import Engine, threads_or_engine
 from fastmlp.kernels.optimizers import SOLVERS
 from fastmlp.literals import Activation, Dtype, Init, Loss, LossFunction, Monitor, Optimizer, Output, Schedule, Task
 from fastmlp.networks.ensemble import Group
@@ -17,7 +17,6 @@ from fastmlp.networks.history import PopulationHistory
 from fastmlp.networks.mlp import MLP
 from fastmlp.networks.population import GIVEN, Population
 from fastmlp.networks.provenance import made_with
-from fastmlp.threads import thread_count
 from fastmlp.training.data import Dataset, RowSets
 from fastmlp.training.defaults import BATCH_SIZE, default_rate, wanted_dtype
 from fastmlp.training.groups import Outcomes, architectures
@@ -129,10 +128,10 @@ def train_many(
         True stops all.
     executor : concurrent.futures.Executor or dask.distributed.Client
         Who trains the members, in tasks of some of them for at least about a second each, on one thread; X, y and the options are
-        sent once to each worker. The population has the same bits as that of one machine with processors of that kind. It has no
-        place for `threads` and `on_epoch`, which are of this machine; with `halving`, members that go on are trained anew from
-        their beginning, which takes up to halving / (halving - 1) times as long; `progress` counts members that have ended. A loss
-        that is a function is sent as Python and compiled by the workers.
+        sent once to each worker, with `halving` for each rung. The population has the same bits as that of one machine with
+        processors of that kind. It has no place for `threads` and `on_epoch`, which are of this machine; with `halving`, members
+        that go on are trained anew from their beginning, which takes up to halving / (halving - 1) times as long; `progress`
+        counts members that have ended. A loss that is a function is sent as Python and compiled by the workers.
     others
         As for `train`, for all members.
 
@@ -157,7 +156,9 @@ def train_many(
         If executor is neither.
     """
     given = locals()
-    engine = None if executor is None else _engine(executor, threads, on_epoch)
+    workers = threads_or_engine(threads, executor)
+    if executor is not None and on_epoch is not None:
+        raise ValueError("on_epoch must be left out where there is an executor: no epoch is that of all members at once")
     wanted = wanted_dtype(optimizer, dtype)
     x = arrays.matrix("X", X, wanted)
     own_rows = None if rows is None else arrays.rows_by_member(rows, len(x))
@@ -189,11 +190,11 @@ def train_many(
     thetas = [np.zeros((len(kind.members), kind.network.theta.size), kind.network.dtype) for kind in kinds]
     given_thetas(options.init, kinds, thetas)
     training: TrainingOfMany
-    if engine is None:
-        training = TrainingOfMany(dataset, numbers, thread_count(options.threads), on_epoch)
+    if not isinstance(workers, Engine):
+        training = TrainingOfMany(dataset, numbers, workers, on_epoch)
         training.go(training.waves(kinds, thetas, lockstep))
     else:
-        training = TrainingInTasks(dataset, numbers, kinds, engine)
+        training = TrainingInTasks(dataset, numbers, kinds, workers)
         training.go_in_tasks(thetas)
     groups = [Group(kind.network, np.array(kind.members), theta, kind.own) for kind, theta in zip(kinds, thetas, strict=True)]
     told = {*GIVEN, *kinds[0].own}
@@ -208,16 +209,6 @@ def train_begun(X: ArrayLike, y: ArrayLike, **options: Any) -> Population:
         return train_many(X, y, **options)
     finally:
         drops_unbegun.reset(token)
-
-
-def _engine(executor: Any, threads: Any, on_epoch: Any) -> Engine:
-    if threads is not None:
-        raise ValueError(
-            f"threads must be left out where there is an executor, whose tasks have one each; got {checks.shown(threads)}"
-        )
-    if on_epoch is not None:
-        raise ValueError("on_epoch must be left out where there is an executor: no epoch is that of all members at once")
-    return Engine(executor)
 
 
 def _each_seed(count: int, seed: Any, counting: bool) -> Sequence[int]:
