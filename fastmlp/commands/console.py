@@ -43,11 +43,13 @@ def let_go() -> None:
 
 
 def say(message: object) -> None:
-    """Print a message on stderr; whatever that leads to, the work goes on."""
+    """Print a message on stderr, without what is secret in URLs; whatever that leads to, the work goes on."""
+    from fastmlp.images.sources.urls import without_secrets
+
     with suppress(OSError, ValueError):
         if is_watched():
             wipe_line()
-        print(f"fastmlp: {printable(str(message))}", file=sys.stderr, flush=True)
+        print(f"fastmlp: {printable(without_secrets(str(message)))}", file=sys.stderr, flush=True)
 
 
 def tell(text: object) -> None:

@@ -62,12 +62,13 @@ class Members(NamedTuple):
 
 
 def kind(path: StrPath) -> str | None:
-    """Whether a file is an archive, by its contents: "tar", "zip" or None. OSError if it cannot be read."""
+    """Whether a file is an archive, by its contents: "tar", "zip" or None. OSError if it cannot be read; of a URL an
+    ImageError."""
     return _kind(*_both_ends(path))
 
 
 def compression(path: StrPath) -> str | None:
-    """What a file is compressed by, as a whole: "gzip", "bzip2", "xz", "zstd" or None. OSError if it cannot be read."""
+    """What a file is compressed by, as a whole: "gzip", "bzip2", "xz", "zstd" or None. Errors as of `kind`."""
     return _compression(_both_ends(path)[0])
 
 

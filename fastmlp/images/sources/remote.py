@@ -69,7 +69,7 @@ class RemoteWalk:
             raise_noted()
             if len(waiting) < most:
                 self.total = before + len(waiting)
-            if not waiting and (before or not self._skipped):
+            if not waiting and not self._skipped:
                 return
             names = [name for name, *_ in waiting]
             count = names_that_fit(b"".join(name + b"\0" for name in names), len(names)) if names else 0

@@ -38,7 +38,7 @@ class Chunks(Iterator[Chunk]):
     ordered : bool
         If not, the names come as the system or the archive lists them.
     strict : bool
-        Whether what is no regular file is a failure; else it is skipped.
+        Whether what is no regular file is a failure; else, and behind a URL, it is skipped.
     follow_symlinks : bool
         Whether links to folders are followed; not those that lead to a folder that they lie in.
     size : int
@@ -157,7 +157,9 @@ def _given(paths: Iterable[StrPath], size: int) -> Generator[Chunk]:
             return
         listed += len(names)
         failed = tuple(
-            Failure(k, name, f"{name!r} cannot be the name of a file") for k, name in enumerate(names) if not can_name_a_file(name)
+            Failure(k, told, f"{told!r} cannot be the name of a file")
+            for k, told in enumerate(map(without_secrets, names))
+            if not can_name_a_file(names[k])
         )
         for failure in failed:
             names[failure.row] = ""

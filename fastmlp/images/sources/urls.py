@@ -6,9 +6,9 @@ import os
 import re
 from typing import Any
 
-URL = re.compile(r"[a-z0-9+.-]+(?:::[a-z0-9+.-]+)*://")
+URL = re.compile(r"[a-z0-9+.-]+(?:::[a-z0-9+.-]+)*://", re.IGNORECASE)
 USER = re.compile(r"(?<=://)[^/\s]*@")  # and password
-SECRET = re.compile(r"([?&][^=&\s]*(?:sig|key|token|secret|passw|credential)[^=&\s]*=)[^&\s]*", re.IGNORECASE)
+SECRET = re.compile(r"([?&#][^=&\s]*(?:sig|key|token|secret|passw|pwd|auth|credential)[^=&\s]*=)[^&\s]*", re.IGNORECASE)
 
 
 def is_url(source: Any) -> bool:
@@ -18,7 +18,7 @@ def is_url(source: Any) -> bool:
 
 def is_web(source: str) -> bool:
     """Whether it is a URL that a browser follows."""
-    return source.startswith(("http://", "https://"))
+    return source.lower().startswith(("http://", "https://"))
 
 
 def is_web_folder(url: str) -> bool:
