@@ -150,7 +150,7 @@ class ImageClassifier(AsEstimator, Exportable):
         Parameters
         ----------
         X : n paths of image files, n images of uint8 levels, (n, size) features, or the path of a folder or archive
-            As `train_folder` takes it; images are (H, W), or for "colour" also (H, W, 3).
+            As `train_folder` takes it; images are (H, W), or for "colour" also (H, W, 3), which "auto" knows of files alone.
         y : (n,), optional
             Their labels: text, numbers or booleans. Those of a folder's images it tells itself.
         sample_weight : (n,), optional

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastmlp import checks
 from fastmlp.images.classifier import ImageClassifier
+from fastmlp.images.extractors import extractor_name
 from fastmlp.images.own_extractor import NotInFile, is_function_name
 from fastmlp.images.sources.source import can_name_a_file
 from fastmlp.networks import records
@@ -46,7 +47,7 @@ KIND = ModelKind({"classes": list, "extractor": str, "method": str}, records.MAD
 
 def model_digest(model: ImageClassifier) -> str:
     """By what a model is known again."""
-    digest = hashlib.sha256(repr((model.classes, model.extractor, model.method)).encode())
+    digest = hashlib.sha256(repr((model.classes, extractor_name(model.extractor), model.method)).encode())
     for network in model.networks:
         digest.update(repr((network.layer_sizes, network.activations, network.output)).encode())
         digest.update(np.ascontiguousarray(network.theta).tobytes())

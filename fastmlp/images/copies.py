@@ -40,7 +40,7 @@ class Augmentation(NamedTuple):
 def augmentation(augment: Any, seed: int, data_seed: int | None) -> Augmentation | None:
     """The one that an option asks for, if it asks for any; networks that share their data share the copies, too."""
     copies = checks.whole_number("augment", augment)
-    return Augmentation(copies, seed if data_seed is None else data_seed) if copies else None
+    return Augmentation(copies, seed if data_seed is None else checks.seed("data_seed", data_seed)) if copies else None
 
 
 def features_of_copies(
@@ -79,7 +79,7 @@ def copies_of(
 ) -> Iterator[NDArray[np.uint8]]:
     """The copies of an image, for an extractor."""
     height, width, *channels = image.shape
-    planes = np.moveaxis(image, -1, 0) if channels else image[None]  # all of which are distorted alike
+    planes = np.moveaxis(image, -1, 0) if channels else image[None].repeat(extractor.channels, axis=0)  # which are distorted alike
     levels = arrays.unlocked(np.ascontiguousarray(planes)).reshape(len(planes), -1)
     middle = np.empty((height + 2) * (width + 2), np.uint8)
     number, seed = zlib.crc32(levels.data), augmentation.seed - (augmentation.seed >> 63 << 64)  # as 64 bits with a sign
@@ -93,4 +93,5 @@ def copies_of(
             for top in range(0, height, rows):
                 bottom = min(top + rows, height)
                 distort.distort(of_copy, middle, plane, ground, seed, number, copy, height, width, top, bottom)
-        yield np.moveaxis(out.reshape(-1, height, width), 0, -1).reshape(image.shape)
+        copied = out.reshape(-1, height, width)
+        yield copied[0] if len(copied) == 1 else np.moveaxis(copied, 0, -1)

@@ -140,7 +140,7 @@ def train_folder(
         Whether images that cannot be read are left out, with a warning that names some of them, or are an error.
     augment : int
         How many copies of each image are learned from besides, where images are few: turned by up to 15 degrees, 0.8 to 1.2 times
-        as large, slanted, shifted by up to 0.08 of their size, and for all extractors but "gray" thickened or thinned by less
+        as large, slanted, shifted by up to 0.08 of their size, and for "ink", "pixels" and "strokes" thickened or thinned by less
         than a pixel; see fastmlp/images/copies.py. A copy counts as its image does, and of images that `validation` holds out
         none is learned from or measured. Which copies these are follows from `seed`, or `data_seed` if given, and the image.
     **options

@@ -121,7 +121,7 @@ def _read_open(
     if "png" in formats and not seem_slow and (chunk.known >= FILES_BY_PILLOW or is_compiled(files.read_files)):
         if isinstance(chosen, Extractor) and augmentation is None:
             _read_compiled(features, outcomes, opened, chosen, max_pixels, stop)
-        else:
+        elif chosen.channels == 1:
             scratch = files.file_scratch()
     errors: list[str | None] = [None] * chunk.length
     retry = np.zeros(chunk.length, bool)
@@ -134,7 +134,7 @@ def _read_open(
         if errors[index] is None and index not in others:
             try:
                 with opened.content(index) as content:
-                    image = None if scratch is None or chosen.channels > 1 else _levels_by_compiled(content, max_pixels, scratch)
+                    image = None if scratch is None else _levels_by_compiled(content, max_pixels, scratch)
                     image = decode(content, max_pixels, stop, formats, channels=chosen.channels) if image is None else image
             except ImageError as error:
                 errors[index], retry[index] = str(error), isinstance(error, RetryError)
@@ -199,8 +199,10 @@ def read_listed(
     read = partial(read_chunk, extractor=chosen, strict=False, max_pixels=MAX_PIXELS, formats=formats, augmentation=augmentation)
     rows = each_chunk(read, (chunk._replace(known=count) for chunk in chunks), workers)
     for chunk, part in zip(chunks, rows, strict=True):
-        last = first + len(part.paths)
+        last, size = first + len(part.paths), features.shape[1]
         features = put_rows(part, features, first, chosen, chunk)
+        if features.shape[1] != size:  # as a function has told by now
+            check_memory(count, features.shape[1], augmentation)
         parts.append(part._replace(features=features[first:last], copies=None))
         copies.append(part.copies)
         first = last

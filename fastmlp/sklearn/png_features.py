@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 
 from fastmlp import checks
-from fastmlp.images.extractors import DEFAULT_EXTRACTOR, extractor_of, feature_columns
+from fastmlp.images.extractors import DEFAULT_EXTRACTOR, extractor_of, feature_columns, of_size
 from fastmlp.images.samples import features_of
 from fastmlp.literals import AnyExtractor
 
@@ -82,14 +82,19 @@ class PNGFeatures(TransformerMixin, BaseEstimator):
             If X is a single path, or neither paths nor images; if a parameter is wrong.
         """
         self.fit(X)
-        features = features_of(X, self.extractor, threads=self.threads, strict=self.errors == "raise")
-        self._size = features.shape[1]
+        extractor = of_size(self.extractor, self._known_size())
+        features = features_of(X, extractor, threads=self.threads, strict=self.errors == "raise")
+        self._sized = self.extractor, features.shape[1]
         return features
+
+    def _known_size(self) -> int:
+        """How many features there are, of a function as it has given them; 0 while nobody knows."""
+        extractor, size = vars(self).get("_sized", (None, 0))
+        return extractor_of(self.extractor).size or (size if extractor is self.extractor else 0)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """The names of the features, "feature1" and so on, as a features CSV has them; `input_features` is left aside."""
-        size = extractor_of(self.extractor).size or vars(self).get("_size")
-        if not size:
+        if not (size := self._known_size()):
             raise ValueError("how many features a function gives is known after transform")
         return np.array(feature_columns(size), object)
 
