@@ -34,8 +34,10 @@ def test_many_workers_by_hand(monkeypatch):
 def test_the_simulation_is_near_the_model(name, workers):
     job = JOBS[name][0](10**7, MEASURED)
     seconds, limit = modelled(job, workers, MEASURED)
-    assert limit == ("workers" if workers < most_workers(job, MEASURED) else limit)
-    assert simulated(job, workers, MEASURED) == pytest.approx(seconds, rel=0.2)
+    assert (limit == "workers") == (workers < most_workers(job, MEASURED))
+    # The client lists and hands out while the workers begin, which the model does not know.
+    least = seconds if limit == "workers" else seconds - MEASURED.begin
+    assert 0.99 * least <= simulated(job, workers, MEASURED) <= 1.01 * seconds
 
 
 def test_a_store_limits_and_costs():

@@ -76,9 +76,7 @@ def test_archives_are_trained_on_evaluated_and_reviewed(zipped, tmp_path, capsys
     told = capsys.readouterr()
     assert "accuracy" in told.out and told.err == ""
     text = page.read_text()
-    assert (
-        'class="gone"' not in text and ("<img" in text) == ("figure" in text.split("<main>")[1]) and 'href="drawings.zip"' in text
-    )
+    assert 'class="gone"' not in text and "<img" in text and 'href="drawings.zip"' in text
     assert main(["review", zipped, "--extractor", "ink", "--epochs", "2", "--seed", "0"]) == 0
     assert "of 40 images" in capsys.readouterr().err
 

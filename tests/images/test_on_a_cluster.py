@@ -37,7 +37,8 @@ CONFIG = {
     "logging.distributed": "critical",
 }
 WORKERS, FILES, KILLS, PATIENCE = 4, 400, 10, 60
-NET1, NET2 = "10.213.77.1", "10.213.77.2"
+NET = f"10.213.{os.getpid() >> 6 & 255}."  # of which each process has four addresses
+NET1, NET2 = (f"{NET}{(os.getpid() & 63) * 4 + end}" for end in (1, 2))
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +103,10 @@ def test_same_bits_as_of_one_thread(classifier, folder, client):
 
 def test_nothing_is_lost_or_doubled_when_workers_are_killed(classifier, folder, cluster, client):
     expected, runs = fastmlp.classify_folder(classifier, folder, threads=1, batch_size=20), 0
+    end = time.monotonic() + PATIENCE
     with killing(cluster, KILLS) as enough:
         while not enough.is_set() or not runs:
+            assert time.monotonic() < end
             same(fastmlp.classify_folder(classifier, folder, executor=client, batch_size=20), expected)
             runs += 1
 
@@ -118,6 +121,7 @@ def test_a_worker_that_comes_late_takes_its_share(classifier, folder, cluster, c
     found += batches
     assert [path for batch in found for path in batch.paths] == expected.paths
     assert np.concatenate([batch.scores for batch in found]).tobytes() == expected.scores.tobytes()
+    assert min(client.run(lambda dask_worker: dask_worker.state.executed_count).values()) > 0
     cluster.scale(WORKERS)
 
 
@@ -216,14 +220,17 @@ def scheduler_and_worker(host="127.0.0.1", within=()):
     quiet = os.environ | {"DASK_DISTRIBUTED__ADMIN__TICK__LIMIT": "1h"}
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", host, "--port", "0", "--no-dashboard"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=quiet) as scheduler:
-        address = next(filter(None, (re.search(r"Scheduler at:\s+(\S+)", line) for line in scheduler.stderr)))[1]
-        worker = [*within, sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"]
-        with subprocess.Popen([*worker, "--no-dashboard"], stderr=subprocess.DEVNULL) as process:
-            try:
-                yield scheduler, address
-            finally:
-                process.kill()
-                scheduler.kill()
+        try:
+            found = next(filter(None, (re.search(r"Scheduler at:\s+(\S+)", line) for line in scheduler.stderr)), None)
+            assert found, "the scheduler has ended"
+            worker = [*within, sys.executable, "-m", "distributed.cli.dask_worker", found[1], "--nthreads", "1", "--no-nanny"]
+            with subprocess.Popen([*worker, "--no-dashboard"], stderr=subprocess.DEVNULL) as process:
+                try:
+                    yield scheduler, found[1]
+                finally:
+                    process.kill()
+        finally:
+            scheduler.kill()
 
 
 @pytest.fixture
