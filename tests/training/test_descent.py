@@ -20,6 +20,7 @@ from cases import (
     toy,
     without_bias,
 )
+from pairs import in_pairs
 
 import fastmlp
 from benchmarks import reference
@@ -63,11 +64,13 @@ def compare(network, dtype=np.float64, rows=ROWS, epochs=EPOCHS, **options):
 
 @pytest.mark.versions
 @pytest.mark.kernels
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("batch_size", [1, 7, 32, None])
-@pytest.mark.parametrize("optimizer", RATES)
-@pytest.mark.parametrize("network", [BINARY, SOFTMAX, REGRESSOR], ids=["binary", "softmax", "regressor"])
+@in_pairs(
+    network=[BINARY, SOFTMAX, REGRESSOR],
+    optimizer=RATES,
+    batch_size=[1, 7, 32, None],
+    bias=[True, False],
+    dtype=[np.float32, np.float64],
+)
 def test_training_is_that_of_the_reference(network, optimizer, batch_size, bias, dtype):
     network = network if bias else without_bias(network)
     options = {"optimizer": optimizer, "learning_rate": RATES[optimizer], "batch_size": batch_size}
