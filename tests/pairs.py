@@ -12,10 +12,10 @@ def in_pairs(**parameters):
 
 
 def pairs(*parameters):
-    """A list of tuples, each a value of each parameter; always the one with the most pairs that are missing yet."""
-    every = list(product(*parameters))
+    """A list of tuples, each a value of each parameter: always one with the most pairs that are missing yet, any of these."""
     places = np.array(list(product(*(range(len(values)) for values in parameters))))
-    numbers, count = [], 0  # of the pairs of values that each tuple has
+    places = np.random.default_rng(0).permutation(places)
+    numbers, count = [], 0  # of the pairs that each tuple has
     for one, other in combinations(range(len(parameters)), 2):
         numbers.append(count + places[:, one] * len(parameters[other]) + places[:, other])
         count += len(parameters[one]) * len(parameters[other])
@@ -23,8 +23,8 @@ def pairs(*parameters):
     while missing.any():
         best = missing[numbers].sum(axis=1).argmax()
         missing[numbers[best]] = False
-        chosen.append(every[best])
-    return chosen
+        chosen.append(tuple(places[best].tolist()))
+    return [tuple(values[k] for values, k in zip(parameters, one, strict=True)) for one in sorted(chosen)]
 
 
 def _name(value):

@@ -18,7 +18,7 @@ from pairs import in_pairs
 
 from benchmarks import reference
 
-pytestmark = [pytest.mark.kernels, pytest.mark.versions]
+pytestmark = [pytest.mark.kernels, pytest.mark.versions(dtype=np.float64)]
 
 ROWS = (1, 2, 7, 33) if numba.config.DISABLE_JIT else (1, 2, 7, 33, 257, 1000)  # odd ends of lanes and of blocks
 

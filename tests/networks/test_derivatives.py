@@ -62,7 +62,7 @@ def by_autograd(network, theta, X):
 
 
 @pytest.mark.kernels
-@pytest.mark.versions
+@pytest.mark.versions(dtype=np.float64)
 @in_pairs(kind=KINDS, hidden=DEPTHS, bias=[True, False], dtype=[np.float32, np.float64])
 def test_every_derivative_is_that_of_autograd(kind, hidden, bias, dtype):
     net = network(*kind, hidden, bias=bias)

@@ -62,7 +62,7 @@ def compare(network, dtype=np.float64, rows=ROWS, epochs=EPOCHS, **options):
 # -- The same numbers as the reference -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.versions
+@pytest.mark.versions(dtype=np.float64)
 @pytest.mark.kernels
 @in_pairs(
     network=[BINARY, SOFTMAX, REGRESSOR],

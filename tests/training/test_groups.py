@@ -11,7 +11,7 @@ from pairs import in_pairs
 import fastmlp
 
 
-@pytest.mark.versions
+@pytest.mark.versions(dtype=np.float64)
 @pytest.mark.kernels
 @in_pairs(network=[BINARY, SOFTMAX, REGRESSOR], optimizer=RATES, batch_size=[1, 7, None], dtype=[np.float32, np.float64])
 def test_members_are_what_train_makes(network, optimizer, batch_size, dtype):
