@@ -138,16 +138,19 @@ def test_processes_compile_each_kernel_once_and_keep_it(tmp_path):
 
 AFTER_WARMUP = """
 import sys
+import warnings
 import numpy as np
 import fastmlp
 from fastmlp.kernels.compile import noticed_by
 from fastmlp.kernels.notice import Notice
+from fastmlp.sklearn import MLPClassifier
 
 class Heard(Notice):
     def begin(self, kernel, dtype):
         print(kernel, dtype)
 
 TRAINING, IMAGES, *sources = sys.argv[1:]
+warnings.simplefilter("ignore")  # that scikit-learn would go on
 rng = np.random.default_rng(0)
 with noticed_by(Heard()):
     for dtype in np.float32, np.float64:
@@ -169,6 +172,7 @@ with noticed_by(Heard()):
                 population = fastmlp.train_many(fixed, targets, members=3, epochs=4, halving=2, **options)
             if y.ndim == 1:
                 model.update(X[0], y[0], 0.1)
+                MLPClassifier(5, max_iter=2, n_iter_no_change=2, dtype=dtype).fit(X, y)
             model.jit(jacobian=True), model.jit(update=True).theta
             weights = np.ones((300, model.layer_sizes[-1]), dtype)
             model.jacobian(X), model.parameter_jacobian(X[:5]), model.jvp(X, X), model.vjp(X, weights)
