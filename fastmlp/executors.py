@@ -74,9 +74,10 @@ class Engine:
         if self._client is not None:
             with _lost_if(OSError):
                 return max(1, sum(self._client.nthreads().values()))
-        for name in ("_max_workers", "num_workers"):
-            if isinstance(count := getattr(self._executor, name, None), int):
-                return max(1, count)
+        with interrupts.raised_at_once():  # as an executor of MPI, that is asked, waits until its workers have begun
+            for name in ("_max_workers", "num_workers"):
+                if isinstance(count := getattr(self._executor, name, None), int):
+                    return max(1, count)
         return os.cpu_count() or 1
 
     def shared(self, value: Any) -> Any:
