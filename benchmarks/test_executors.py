@@ -14,7 +14,7 @@ import pytest
 import fastmlp
 from benchmarks.test_images import DATA, folder_of
 from benchmarks.work import Side
-from fastmlp.executors import Engine, InTasks
+from fastmlp.executors import InTasks, engine_of
 from fastmlp.images.sharing_out import joined
 from fastmlp.images.sources.source import Chunks
 
@@ -79,15 +79,15 @@ def handed_back(verdicts, _):
 def test_overhead(benchmark, measured, classifier, folder, engine, short):
     """What it takes to send a task and to get its verdicts, beside what a worker has to do; the one is not hidden by the other."""
     name, executor = engine
-    tasks = list(joined(Chunks(folder), Engine(executor)))
+    tasks = list(joined(Chunks(folder), engine_of(executor)))
     task = max(tasks, key=lambda chunks: sum(chunk.length for chunk in chunks))
     verdicts = [classifier.verdicts(chunk) for chunk in task]
 
     def send(count):
-        assert len(list(InTasks(Engine(executor), handed_back, [task] * count, verdicts))) == count
+        assert len(list(InTasks(engine_of(executor), handed_back, [task] * count, verdicts))) == count
 
     send(WORKERS)
-    work = min(InTasks(Engine(executor), at_work, [task] * (2 if short else 6), classifier.verdicts))
+    work = min(InTasks(engine_of(executor), at_work, [task] * (2 if short else 6), classifier.verdicts))
     count = 4 if short else 20
     benchmark.pedantic(send, (count,), rounds=1 if short else 7)
     overhead = benchmark.stats.stats.median / count

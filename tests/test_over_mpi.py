@@ -26,7 +26,7 @@ import json, os, sys
 import numpy as np
 from mpi4py.futures import MPIPoolExecutor
 import fastmlp
-from fastmlp.executors import Engine
+from fastmlp.executors import engine_of
 from fastmlp.images import sharing_out
 from fastmlp.training import population_tasks
 
@@ -49,7 +49,7 @@ if __name__ == "__main__":
             fastmlp.extract_features(sys.argv[1], fails, executor=executor)
         except ValueError as error:
             failed = str(error)
-        print(json.dumps({"processes": len(processes), "workers": Engine(executor).workers(), "same": same, "failed": failed}))
+        print(json.dumps({"processes": len(processes), "workers": engine_of(executor).workers(), "same": same, "failed": failed}))
 """
 
 
