@@ -209,7 +209,7 @@ def seconds_of_a_task(count):
     """For a client and a scheduler to have a task done that does nothing, where workers are not what they wait for."""
     from distributed import Client, LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
         return seconds_of(lambda: list(InTasks(engine_of(client), nothing, range(count))), 3) / count
 
 

@@ -45,7 +45,7 @@ NET1, NET2 = (f"{NET}{(os.getpid() & 63) * 4 + end}" for end in (1, 2))
 
 @pytest.fixture(scope="module")
 def cluster():
-    how = {"processes": True, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
+    how = {"processes": True, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
     with dask.config.set(CONFIG), distributed.LocalCluster(n_workers=WORKERS, **how) as local:
         yield local
 
