@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import os
 import pickle
-import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import ExitStack, closing, contextmanager, suppress
-from functools import lru_cache
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from math import inf
 from time import monotonic
-from typing import Any, NamedTuple, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, TypeVar
 
 from fastmlp import checks, interrupts
-from fastmlp.kernels.notice import asked_for
-from fastmlp.threads import one_thread, thread_count
+from fastmlp.tasks import Asked, InFile, Sent, do_pickled_task, do_task, pickled
+from fastmlp.threads import thread_count
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 WAITING = 1  # tasks for each worker beside the one at work, so that it need not wait for the next
-PICKLE = pickle.HIGHEST_PROTOCOL
 GONE = 30.0  # seconds without its scheduler, after which a client of Dask is not waited for
 COUNTED = 1.0  # seconds that a count of workers is good for, as some may come late
 LOCAL = ("loky", "joblib")  # packages whose executors have their workers on this machine
@@ -52,17 +48,29 @@ def _lost(why: str) -> LostWorkError:
     return LostWorkError(f"the executor has lost the work that it was given, and gives no more results: {why}")
 
 
-class SharedValue(NamedTuple):
+@dataclass
+class SharedValue:
     """A value that all tasks need and that reaches each worker once, until it is closed."""
 
     stand_in: Any
     """What tasks carry for it."""
+    times_whole: float = inf
+    """How many more tasks carry it with the value, where they may carry its name alone."""
+
+    def for_task(self) -> Any:
+        """What the next task carries."""
+        self.times_whole -= 1
+        return self.stand_in if self.times_whole >= 0 else self.stand_in._replace(pickled=b"")
+
+    def asked_for(self) -> None:
+        """One more task has to carry it whole."""
+        self.times_whole = max(0, self.times_whole) + 1
 
     def close(self) -> None:
         """Tasks are done with it."""
-        if isinstance(self.stand_in, _InFile):
+        if isinstance(self.stand_in, InFile):
             with suppress(OSError):
-                os.remove(self.stand_in.path)
+                os.remove(self.stand_in.name)
 
 
 class Engine:
@@ -81,13 +89,16 @@ class Engine:
 
     def shared(self, value: Any) -> SharedValue:
         """A value that tasks are to share."""
-        own = type(self._executor).__module__.partition(".")[0]
-        in_file = isinstance(self._executor, ProcessPoolExecutor) or own in LOCAL
-        return SharedValue(_InFile.of(value) if in_file else value)
+        package = type(self._executor).__module__.partition(".")[0]
+        if package == "mpi4py":
+            sent = Sent.of(value)
+            return SharedValue(sent, inf if len(sent.pickled) <= WITH_EACH else self.workers())
+        in_file = isinstance(self._executor, ProcessPoolExecutor) or package in LOCAL
+        return SharedValue(InFile.of(value) if in_file else value)
 
     def submit(self, function: Callable[[Any, Any], Any], shared: SharedValue, item: Any) -> Future[Any]:
         """function(value, item), done by a worker."""
-        return self._executor.submit(_task, function, shared.stand_in, item, os.getpid())
+        return self._executor.submit(do_task, function, shared.for_task(), item, os.getpid())
 
     def result(self, future: Future[Any]) -> Any:
         """What has come of it."""
@@ -113,25 +124,24 @@ class _DaskEngine(Engine):
 
     def shared(self, value: Any) -> SharedValue:
         """Dask gives a task to a worker that has what it needs, even where others are idle: so none is to have a value, or all."""
-        pickled = _pickled(value)
-        if len(pickled) <= WITH_EACH:
-            return SharedValue(_Pickled(pickled))
         from dask import config
 
+        sent = Sent.of(value)
+        if (size := len(sent.pickled)) <= WITH_EACH:
+            return SharedValue(sent)
+
         with _lost_if(OSError), config.set({"distributed.admin.large-graph-warning-threshold": IN_GRAPH << 1}):
-            if len(pickled) > IN_GRAPH:
-                del pickled
+            if size > IN_GRAPH:
+                del sent
                 return SharedValue(self._client.scatter(value, broadcast=True, hash=False))
-            future = self._client.submit(pickle.loads, pickled, pure=False)
+            future = self._client.submit(pickle.loads, sent.pickled, pure=False)
             if self._client.nthreads():  # else workers come because there are tasks
                 with suppress(TimeoutError):
                     self._client.sync(self._client._replicate, [future], callback_timeout=COPIED)
             return SharedValue(future)
 
     def submit(self, function: Callable[[Any, Any], Any], shared: SharedValue, item: Any) -> Future[Any]:
-        """As an array: Dask would look through other things, and copies even bytes several times."""
-        pickled = np.frombuffer(pickle.dumps(item, PICKLE), np.uint8)
-        job: Future[Any] = self._executor.submit(_pickled_task, function, shared.stand_in, pickled, os.getpid())
+        job: Future[Any] = self._executor.submit(do_pickled_task, function, shared.for_task(), pickled(item), os.getpid())
         return job
 
     def result(self, future: Future[Any]) -> Any:
@@ -167,69 +177,6 @@ def threads_or_engine(threads: int | None, executor: Any) -> int | Engine:
     if threads is not None:
         raise ValueError(f"threads must be left out where executor is given, whose tasks have one; got {checks.shown(threads)}")
     return engine_of(executor)
-
-
-def _pickled(value: Any) -> bytes:
-    try:
-        return pickle.dumps(value, PICKLE)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise ValueError(f"what is given to an executor must be such as can be sent to workers: {error}") from error
-
-
-class _Pickled(NamedTuple):
-    """A value that each task carries, to be unpickled once by each process."""
-
-    pickled: bytes
-
-    def read(self) -> bytes:
-        return self.pickled
-
-
-class _InFile(NamedTuple):
-    """A value that lies in a file of this machine, to be read once by each process."""
-
-    path: str
-
-    @staticmethod
-    def of(value: Any) -> _InFile:
-        pickled = _pickled(value)
-        descriptor, path = tempfile.mkstemp(prefix="fastmlp-", suffix=".pickle")
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(pickled)
-        except BaseException:
-            os.remove(path)
-            raise
-        return _InFile(path)
-
-    def read(self) -> bytes:
-        with open(self.path, "rb") as file:
-            return file.read()
-
-
-@lru_cache(maxsize=1)
-def _value_of(stand_in: _Pickled | _InFile) -> Any:
-    return pickle.loads(stand_in.read())
-
-
-_for_life = ExitStack()  # of what a process is in as a worker
-
-
-@lru_cache(maxsize=1)
-def _tell_what_compiles() -> None:
-    """On the stderr of this process, once for each kernel that its cache does not hold."""
-    _for_life.enter_context(asked_for(True))
-
-
-def _task(function: Callable[[Any, Any], Result], stand_in: Any, item: Any, sender: int) -> Result:
-    if os.getpid() != sender:
-        _tell_what_compiles()
-    with one_thread():
-        return function(_value_of(stand_in) if isinstance(stand_in, _Pickled | _InFile) else stand_in, item)
-
-
-def _pickled_task(function: Callable[[Any, Any], Any], stand_in: Any, item: NDArray[np.uint8], sender: int) -> bytes:
-    return pickle.dumps(_task(function, stand_in, pickle.loads(item.data), sender), PICKLE)
 
 
 class InTasks(Iterator[Result]):
@@ -299,22 +246,34 @@ class _UnderWay:
         return bool(self.jobs) and self.jobs[0].done()
 
     def add(self, item: Any) -> None:
-        self.jobs.append(self._engine.submit(self._function, self._shared, item))
+        self.jobs.append(self._begun(item))
+
+    def _begun(self, item: Any) -> Future[Any]:
+        return self._engine.submit(self._function, self._shared, item)
 
     def next_result(self) -> Any:
         """Of the first task, or of any that is done; it is waited for."""
+        while True:
+            place = self._next_done()
+            result = self._engine.result(self.jobs.pop(place))
+            if not isinstance(result, Asked):
+                return result
+            self._shared.asked_for()
+            self.jobs.insert(place, self._begun(result.item))
+
+    def _next_done(self) -> int:
         waited = self.jobs[:1] if self._ordered else self.jobs
         while not any(job.done() for job in waited):  # what an executor cancels itself is not waited for to its end
             wait(waited, interrupts.LOOK, FIRST_COMPLETED)
             interrupts.raise_noted()
             self._engine.check_is_there()
         interrupts.raise_noted()
-        return self._engine.result(self.jobs.pop(next(k for k, job in enumerate(waited) if job.done())))
+        return next(place for place, job in enumerate(waited) if job.done())
 
     def close(self) -> None:
         """What has not begun is cancelled."""
         begun = [job for job in self.jobs if not job.cancel()]
-        if isinstance(self._shared.stand_in, _InFile):
+        if isinstance(self._shared.stand_in, InFile):
             wait(begun)  # which may have to read it
         if self._is_own:
             self._shared.close()

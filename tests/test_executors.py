@@ -1,6 +1,7 @@
 """Work that is handed to executors of others."""
 
 import os
+import pickle
 import signal
 import time
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -9,7 +10,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from fastmlp.executors import InTasks, engine_of
+from fastmlp.executors import Engine, InTasks, engine_of
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +102,35 @@ def test_ctrl_c_ends_the_wait_for_workers_that_never_begin():
     with pytest.raises(KeyboardInterrupt):
         list(InTasks(engine_of(executor), sum_and, [1], np.zeros(1)))
     assert not executor.waited
+
+
+class Weighing:
+    """Tells how many bytes it is given for each task; it is taken for one of mpi4py, of which a test would need an MPI."""
+
+    __module__ = "mpi4py.futures"
+
+    def __init__(self, executor):
+        self._executor, self._max_workers, self.sizes = executor, 2, []
+
+    def submit(self, *args):
+        self.sizes.append(len(pickle.dumps(args)))
+        return self._executor.submit(*args)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_value_is_in_few_messages_of_an_mpi(pool, ordered):
+    values = [np.full(100_000, number) for number in range(2)]
+    engine = Engine(executor := Weighing(pool))
+    shared = [engine.shared(value) for value in values]
+    for number in (0, 0, 1, 0):  # a process keeps the last one, so that it has to ask for the first one again
+        executor.sizes.clear()
+        found = list(InTasks(engine, sum_and, range(20), shared[number], ordered))
+        assert (found if ordered else sorted(found)) == [100_000.0 * number + item for item in range(20)]
+        large = sum(size > 100_000 for size in executor.sizes)
+        assert large <= 10
+    assert large > 0
+
+
+def test_what_cannot_be_sent_by_an_mpi_is_told(pool):
+    with pytest.raises(ValueError, match="what is given to an executor must be such as can be sent to workers: "):
+        list(InTasks(Engine(Weighing(pool)), sum_and, [1], lambda: 0))
