@@ -52,7 +52,8 @@ class FarFileSystem(AsyncFileSystem):
 
     async def _ls(self, path, detail=True, **_):
         await self._far(path)
-        return fsspec.filesystem("memory").ls(path, detail=detail)
+        found = fsspec.filesystem("memory").ls(path, detail=detail)
+        return [about | ({"type": "other"} if about["name"].endswith(".socket") else {}) for about in found]
 
     async def _cat_file(self, path, start=None, end=None, **_):
         await self._far(path)
@@ -199,6 +200,14 @@ def test_files_and_folders_far_away_are_asked_for_at_the_same_time(folder):
     FarFileSystem.most_at_once = 0
     extract_features("far://bars/a/deep", threads=1)
     assert FarFileSystem.most_at_once == 5
+
+
+def test_what_is_no_file_is_counted_where_it_is_met_though_folders_are_listed_ahead(memory):
+    for number in range(3):
+        memory.pipe(f"/some/{number}/a.png", b"")
+        for other in range(number + 1):
+            memory.pipe(f"/some/{number}/{other}.socket", b"")
+    assert [chunk.skipped for chunk in Chunks("far://some", size=1)] == [1, 2, 3]
 
 
 def test_paths_and_urls_may_be_in_one_list(folder, classifier):
