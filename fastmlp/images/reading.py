@@ -133,8 +133,9 @@ def _read_open(
         end_if(stop)
         if errors[index] is None and index not in others:
             try:
+                seems_png = suffix_format(paths[index]) in (None, "png")  # else compiled code would read it in vain
                 with opened.content(index) as content:
-                    image = None if scratch is None else _levels_by_compiled(content, max_pixels, scratch)
+                    image = _levels_by_compiled(content, max_pixels, scratch) if scratch is not None and seems_png else None
                     image = decode(content, max_pixels, stop, formats, channels=chosen.channels) if image is None else image
             except ImageError as error:
                 errors[index], retry[index] = str(error), isinstance(error, RetryError)
