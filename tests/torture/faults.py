@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tests.torture.attack import Base, Found
-from tests.torture.written import PARQUET, files_in
+from tests.torture.written import PARQUET, content_of, files_in
 
 ROOT = Path(__file__).parents[2]
 WRITES, READS, THREADS = 1, 2, 4  # kinds of calls, as faults.c has them
@@ -201,7 +201,7 @@ class Attack(Base):
 
     def _files_before(self, scenario: Scenario) -> dict[str, bytes]:
         named = [name.split(":") for name in ("model.npz:model.npz", *scenario.before)]
-        return {name: (self.first / source).read_bytes() for name, source in named}
+        return {name: content_of(self.first / source) for name, source in named}
 
     def _run(self, scenario: Scenario, fault: tuple[int, int, int, bool], limits: dict[str, int]) -> Outcome:
         shutil.rmtree(self.folder, ignore_errors=True)

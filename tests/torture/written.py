@@ -1,6 +1,7 @@
 """What commands have written, as bytes that are alike where it is."""
 
 import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,9 +10,10 @@ MANIFEST, SORT_LOG = "_manifest.json", "sort-log.jsonl"
 
 
 def content_of(path: Path) -> bytes:
-    """That of a file; of a folder of Parquet a line for each row of the parts that its manifest names."""
+    """That of a file, of a page without the minute when it was made; of a folder of Parquet a line for each row of the parts that
+    its manifest names."""
     if not path.is_dir():
-        return path.read_bytes()
+        return re.sub(rb"(?<=<dt>Made</dt><dd>)[^<]*", b"", path.read_bytes())
     if not (path / MANIFEST).exists():
         return b""
     from pyarrow import parquet
@@ -30,5 +32,5 @@ def files_in(folder: Path) -> dict[str, bytes]:
             found[name] = content_of(path)
             found |= {f"{name}/{left.name}": left.read_bytes() for left in path.glob(".*")}
         elif path.is_file() and path.parent.suffix != ".parquet":
-            found[name] = b"" if path.name == SORT_LOG else path.read_bytes()
+            found[name] = b"" if path.name == SORT_LOG else content_of(path)
     return found
