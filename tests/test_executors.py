@@ -8,7 +8,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from fastmlp.executors import Engine, InTasks
+from fastmlp.executors import InTasks, engine_of
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +39,13 @@ def test_results_come_in_order(pool, ordered):
     value = np.arange(10.0)
     with ThreadPoolExecutor(2) as threads:
         for executor in pool, threads:
-            found = list(InTasks(Engine(executor), sum_and, range(20), value, ordered))
+            found = list(InTasks(engine_of(executor), sum_and, range(20), value, ordered))
             assert (found if ordered else sorted(found)) == [45.0 + item for item in range(20)]
 
 
 def test_no_more_tasks_are_under_way_than_workers_need(pool):
     taken = []
-    tasks = InTasks(Engine(pool), sum_and, (taken.append(item) or item for item in range(100)), np.zeros(1))
+    tasks = InTasks(engine_of(pool), sum_and, (taken.append(item) or item for item in range(100)), np.zeros(1))
     next(tasks)
     assert len(taken) <= 4
     tasks.close()
@@ -55,7 +55,7 @@ def test_no_more_tasks_are_under_way_than_workers_need(pool):
 
 def test_what_an_executor_cancels_itself_is_told():
     with ThreadPoolExecutor(1) as executor:
-        tasks = InTasks(Engine(executor), sum_and, [0, 0, 0], np.zeros(1))
+        tasks = InTasks(engine_of(executor), sum_and, [0, 0, 0], np.zeros(1))
         next(tasks)
         executor.shutdown(wait=False, cancel_futures=True)
         with pytest.raises(RuntimeError, match=r"the executor has lost the work|after shutdown"):
@@ -64,17 +64,17 @@ def test_what_an_executor_cancels_itself_is_told():
 
 def test_an_error_of_a_task_is_that_of_the_map(pool):
     with pytest.raises(ValueError, match="five"):
-        list(InTasks(Engine(pool), fails_at_five, range(20)))
+        list(InTasks(engine_of(pool), fails_at_five, range(20)))
 
 
 def test_workers_that_are_lost_are_told_in_a_sentence():
     with ProcessPoolExecutor(1, get_context("spawn")) as executor:
         for _ in range(2):
             with pytest.raises(RuntimeError, match="the executor has lost the work that it was given"):
-                list(InTasks(Engine(executor), ends_at_five, range(20)))
+                list(InTasks(engine_of(executor), ends_at_five, range(20)))
 
 
 @pytest.mark.parametrize("wrong", [None, 4, "processes"])
 def test_what_is_no_executor_is_told(wrong):
     with pytest.raises(TypeError, match=r"executor must be a concurrent.*Executor or a Dask client; got"):
-        Engine(wrong)
+        engine_of(wrong)
