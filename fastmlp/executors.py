@@ -73,9 +73,10 @@ class Engine:
 
     def workers(self) -> int:
         """How many tasks it does at a time, as far as it tells."""
-        for name in ("_max_workers", "num_workers"):
-            if isinstance(count := getattr(self._executor, name, None), int):
-                return max(1, count)
+        with interrupts.raised_at_once():  # as an executor of MPI, that is asked, waits until its workers have begun
+            for name in ("_max_workers", "num_workers"):
+                if isinstance(count := getattr(self._executor, name, None), int):
+                    return max(1, count)
         return os.cpu_count() or 1
 
     def shared(self, value: Any) -> SharedValue:

@@ -1,8 +1,9 @@
 """Work that is handed to executors of others."""
 
 import os
+import signal
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 import numpy as np
@@ -78,3 +79,25 @@ def test_workers_that_are_lost_are_told_in_a_sentence():
 def test_what_is_no_executor_is_told(wrong):
     with pytest.raises(TypeError, match=r"executor must be a concurrent.*Executor or a Dask client; got"):
         engine_of(wrong)
+
+
+class NeverBegins(Executor):
+    """Somebody presses Ctrl-C while it waits for its workers."""
+
+    waited = False
+
+    @property
+    def num_workers(self):
+        signal.raise_signal(signal.SIGINT)
+        self.waited = True
+        return 2
+
+    def submit(self, function, *args):
+        return ThreadPoolExecutor(1).submit(function, *args)
+
+
+def test_ctrl_c_ends_the_wait_for_workers_that_never_begin():
+    executor = NeverBegins()
+    with pytest.raises(KeyboardInterrupt):
+        list(InTasks(engine_of(executor), sum_and, [1], np.zeros(1)))
+    assert not executor.waited
