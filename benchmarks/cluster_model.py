@@ -38,7 +38,7 @@ from PIL import Image
 
 import fastmlp
 from fastmlp.commands.classification.rows import CsvRows
-from fastmlp.executors import Engine, InTasks
+from fastmlp.executors import InTasks, engine_of
 from fastmlp.images.sources.source import Chunks
 
 IN_FLIGHT = 2  # tasks for each worker, as fastmlp/executors.py has them
@@ -209,8 +209,8 @@ def seconds_of_a_task(count):
     """For a client and a scheduler to have a task done that does nothing, where workers are not what they wait for."""
     from distributed import Client, LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
-        return seconds_of(lambda: list(InTasks(Engine(client), nothing, range(count))), 3) / count
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
+        return seconds_of(lambda: list(InTasks(engine_of(client), nothing, range(count))), 3) / count
 
 
 def a_population(members):

@@ -9,23 +9,27 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
 
+import numpy as np
 import pytest
 
 import fastmlp
 from benchmarks.test_images import DATA, folder_of
+from benchmarks.test_population import UNIT, FromSeeds, sized
 from benchmarks.work import Side
-from fastmlp.executors import Engine, InTasks
+from fastmlp.executors import InTasks, engine_of
 from fastmlp.images.sharing_out import joined
 from fastmlp.images.sources.source import Chunks
 
 FILES = 200_000
+POPULATION = FromSeeds((64, 32, 10), "relu", 1000, 10, 32, "adam", 0.001, members=4096)
 WORKERS = 2
+BESIDE = "itself, two threads, bar 0.87x"
 
 
 @contextmanager
 def dask_client():
     distributed = pytest.importorskip("distributed")
-    how = {"n_workers": WORKERS, "threads_per_worker": 1, "dashboard_address": None}
+    how = {"n_workers": WORKERS, "threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.LocalCluster(**how) as cluster, distributed.Client(cluster) as client:
         yield client
 
@@ -60,9 +64,18 @@ def test_classify_folder(versus, classifier, folder, engine):
         assert found.scores.tobytes() == expected.scores.tobytes()
 
     count = len(expected.paths)
-    rivals = {"itself, two threads, bar 0.87x": lambda: [Side(partial(classify, threads=WORKERS), count)]}
+    rivals = {BESIDE: lambda: [Side(partial(classify, threads=WORKERS), count)]}
     ours = Side(partial(classify, executor=executor), count)
     versus(f"classify_folder by {name}, two processes, PNGs 16x16", ours, rivals, "file")
+
+
+def test_train_many(versus, engine, short):
+    name, executor = engine
+    work = sized(POPULATION, short)
+    ours, threads = work.fastmlp(executor=executor), work.fastmlp(threads=WORKERS)
+    np.testing.assert_array_equal(ours.function(), threads.function())
+    named = f"train_many by {name}, two processes, batches of {work.batch_size}, Adam, {work}"
+    versus(named, ours, {BESIDE: lambda: [threads]}, UNIT)
 
 
 def at_work(work, chunks):
@@ -79,15 +92,15 @@ def handed_back(verdicts, _):
 def test_overhead(benchmark, measured, classifier, folder, engine, short):
     """What it takes to send a task and to get its verdicts, beside what a worker has to do; the one is not hidden by the other."""
     name, executor = engine
-    tasks = list(joined(Chunks(folder), Engine(executor)))
+    tasks = list(joined(Chunks(folder), engine_of(executor)))
     task = max(tasks, key=lambda chunks: sum(chunk.length for chunk in chunks))
     verdicts = [classifier.verdicts(chunk) for chunk in task]
 
     def send(count):
-        assert len(list(InTasks(Engine(executor), handed_back, [task] * count, verdicts))) == count
+        assert len(list(InTasks(engine_of(executor), handed_back, [task] * count, verdicts))) == count
 
     send(WORKERS)
-    work = min(InTasks(Engine(executor), at_work, [task] * (2 if short else 6), classifier.verdicts))
+    work = min(InTasks(engine_of(executor), at_work, [task] * (2 if short else 6), classifier.verdicts))
     count = 4 if short else 20
     benchmark.pedantic(send, (count,), rounds=1 if short else 7)
     overhead = benchmark.stats.stats.median / count

@@ -3,11 +3,9 @@
 A rival's name tells the bar: the least ratio that fastmlp is to reach on two cores.
 """
 
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +54,6 @@ class FromSeeds(Trainings):
         return Side(self.ours(fastmlp.train_many, "glorot", members=self.members, **shape, **options), self.units)
 
 
-FOR_WORKERS = FromSeeds((64, 32, 10), "relu", 1000, 10, 32, "adam", 0.001, members=4096)
 TUTORIAL_A = Circles((3, 3, 1), "sigmoid", 40, 100, 1, "sgd", 0.4, members=1000)
 
 
@@ -124,13 +121,3 @@ def test_sweep(versus, short):
 
     rival = {"scikit-learn GridSearchCV, bar 30x": grid_search}
     versus(f"sweep of {points**2} points, {len(train[0])} digits, 64-32-10 relu, float32", Side(ours, points**2), rival, "point")
-
-
-@pytest.mark.parametrize(("workers", "bar"), [(1, "0.98x"), (2, "0.87x")])  # overhead of 2 %, and 1.15 times the time
-def test_executor(versus, short, workers, bar):
-    work = sized(FOR_WORKERS, short)
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        ours, threads = work.fastmlp(executor=pool), work.fastmlp(threads=workers).function
-        rival = {f"itself, as many threads, bar {bar}": lambda: [Side(threads, work.units)]}
-        np.testing.assert_array_equal(ours.function(), threads())
-        versus(f"worker processes: {workers}, batches of {work.batch_size}, Adam, {work}", ours, rival, UNIT)

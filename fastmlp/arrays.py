@@ -77,7 +77,7 @@ def numbers(name: str, value: ArrayLike) -> NDArray[Any]:
         if odd is not None:
             names = column_names(value)
             column = f"column {names[odd[1]]!r} of {name}" if names and len(odd) == 2 else name
-            raise ValueError(f"{column} must hold real numbers; {_place(name, odd)} is {shown(array[odd])}")
+            raise ValueError(f"{column} must hold real numbers; {place_in(name, odd)} is {shown(array[odd])}")
         array = _as_floats(name, array)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold real numbers; got dtype {array.dtype}")
@@ -95,13 +95,13 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
     family = _family(type(array[origin]))
     odd = _first(array, lambda kind: family is None or _family(kind) != family)
     if odd is not None:
-        places = " and ".join(f"{_place(name, place)} is {shown(array[place])}" for place in dict.fromkeys((origin, odd)))
+        places = " and ".join(f"{place_in(name, place)} is {shown(array[place])}" for place in dict.fromkeys((origin, odd)))
         raise ValueError(f"{name} must hold numbers alone, strings alone or bytes alone; {places}")
     if family != "numbers":
         end = "\0" if family == "strings" else b"\0"
         for place, text in np.ndenumerate(array):
             if text.endswith(end):
-                where = f"{_place(name, place)} is {shown(text)}"
+                where = f"{place_in(name, place)} is {shown(text)}"
                 raise ValueError(f"{name} must not hold strings that end in NUL, which NumPy would drop; {where}")
     found = np.array(array.tolist())
     if found.dtype.kind != "O":
@@ -184,8 +184,11 @@ def _first(array: NDArray[Any], is_meant: Callable[[type], bool]) -> tuple[int, 
     return next((place for place, one in np.ndenumerate(array) if type(one) in meant), None) if meant else None
 
 
-def _place(name: str, place: tuple[int, ...]) -> str:
-    return f"{name}[{', '.join(map(str, place))}]" if place else name
+def place_in(name: str, place: Iterable[int]) -> str:
+    """A place in an array as messages call it: "X[3, 1] of batch 2" in "X of batch 2"."""
+    own, of, whole = name.partition(" of ")
+    where = ", ".join(map(str, place))
+    return f"{own}[{where}]{of}{whole}" if where else name
 
 
 def column_names(value: Any) -> tuple[str, ...] | None:
@@ -277,10 +280,9 @@ def finite(name: str, array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
         if not all_finite(part):
             place = np.argwhere(~np.isfinite(part))[0]
             place[0] += block.start
-            where = ", ".join(str(i) for i in place)
             value = array[tuple(place)]
             reason = f", too large for {np.dtype(dtype)}" if np.isfinite(value) else ""
-            raise ValueError(f"{name} must be finite; {name}[{where}] is {value}{reason}")
+            raise ValueError(f"{name} must be finite; {place_in(name, place)} is {value}{reason}")
     return array
 
 
@@ -338,7 +340,7 @@ def weights_of_some(name: str, value: ArrayLike, n: int) -> NDArray[np.float64]:
     weights = finite(name, weights, np.float64).astype(np.float64)
     if weights.min(initial=0) < 0:
         row = int(np.argmax(weights < 0))
-        raise ValueError(f"{name} must not be negative; {name}[{row}] is {weights[row]}")
+        raise ValueError(f"{name} must not be negative; {place_in(name, [row])} is {weights[row]}")
     return weights
 
 

@@ -86,12 +86,16 @@ def takes_options(*others: Callable[..., Any]) -> Callable[[Callable[P, R]], Cal
     return decorate
 
 
-def known_options(owner: str, given: Iterable[str], known: Set[str]) -> None:
-    """A TypeError that names the first option that its owner does not know."""
+OF_TRAIN = frozenset({"batches"})  # which is no misspelled batch_size
+
+
+def known_options(owner: str, given: Iterable[str], known: Set[str], of_train: Set[str] = OF_TRAIN) -> None:
+    """A TypeError that names the first option that its owner does not know, and `train` perhaps does."""
     for strange in given:
         if strange not in known:
             nearest = difflib.get_close_matches(strange, known, n=1)
             hint = f"did you mean {nearest[0]!r}?" if nearest else f"it has {', '.join(sorted(known - {'self', 'cls'}))}"
+            hint = "train has" if strange in of_train else hint
             raise TypeError(f"{owner} has no option {strange!r} ({hint})")
 
 

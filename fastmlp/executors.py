@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import os
 import pickle
-import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import ExitStack, contextmanager, suppress
-from functools import lru_cache
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from math import inf
 from time import monotonic
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from fastmlp import checks, interrupts
-from fastmlp.kernels.notice import asked_for
-from fastmlp.threads import one_thread, thread_count
+from fastmlp.tasks import Asked, InFile, Sent, do_pickled_task, do_task, pickled
+from fastmlp.threads import thread_count
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 WAITING = 1  # tasks for each worker beside the one at work, so that it need not wait for the next
-PICKLE = pickle.HIGHEST_PROTOCOL
 GONE = 30.0  # seconds without its scheduler, after which a client of Dask is not waited for
 COUNTED = 1.0  # seconds that a count of workers is good for, as some may come late
 LOCAL = ("loky", "joblib")  # packages whose executors have their workers on this machine
-IN_GRAPH = 1 << 23  # bytes of a value that Dask can make again, at most, when all workers are lost that had it
+WITH_EACH = 1 << 18  # bytes of a value, at most, that each task of Dask carries: some tenths of a millisecond
+IN_GRAPH = 1 << 26  # bytes of a value, at most, that Dask can make again when all workers are lost that had it
+COPIED = 10.0  # seconds, at most, that are waited until all workers have a value; later they get it with their first task
 ENGINES = ("concurrent", "distributed", "loky", "joblib", "mpi4py")  # packages whose errors are of workers, not of what they do
 
 
@@ -47,68 +48,126 @@ def _lost(why: str) -> LostWorkError:
     return LostWorkError(f"the executor has lost the work that it was given, and gives no more results: {why}")
 
 
+@dataclass
+class SharedValue:
+    """A value that all tasks need and that reaches each worker once, until it is closed."""
+
+    stand_in: Any
+    """What tasks carry for it."""
+    times_whole: float = inf
+    """How many more tasks carry it with the value, where they may carry its name alone."""
+
+    def for_task(self) -> Any:
+        """What the next task carries."""
+        self.times_whole -= 1
+        return self.stand_in if self.times_whole >= 0 else self.stand_in._replace(pickled=b"")
+
+    def asked_for(self) -> None:
+        """One more task has to carry it whole."""
+        self.times_whole = max(0, self.times_whole) + 1
+
+    def close(self) -> None:
+        """Tasks are done with it."""
+        if isinstance(self.stand_in, InFile):
+            with suppress(OSError):
+                os.remove(self.stand_in.name)
+
+
 class Engine:
-    """An executor, or a client of Dask, to hand tasks to.
+    """An executor of Python's own kind, to hand tasks to."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def workers(self) -> int:
+        """How many tasks it does at a time, as far as it tells."""
+        with interrupts.raised_at_once():  # as an executor of MPI, that is asked, waits until its workers have begun
+            for name in ("_max_workers", "num_workers"):
+                if isinstance(count := getattr(self._executor, name, None), int):
+                    return max(1, count)
+        return os.cpu_count() or 1
+
+    def shared(self, value: Any) -> SharedValue:
+        """A value that tasks are to share."""
+        package = type(self._executor).__module__.partition(".")[0]
+        if package == "mpi4py":
+            sent = Sent.of(value)
+            return SharedValue(sent, inf if len(sent.pickled) <= WITH_EACH else self.workers())
+        in_file = isinstance(self._executor, ProcessPoolExecutor) or package in LOCAL
+        return SharedValue(InFile.of(value) if in_file else value)
+
+    def submit(self, function: Callable[[Any, Any], Any], shared: SharedValue, item: Any) -> Future[Any]:
+        """function(value, item), done by a worker."""
+        return self._executor.submit(do_task, function, shared.for_task(), item, os.getpid())
+
+    def result(self, future: Future[Any]) -> Any:
+        """What has come of it."""
+        return future.result()
+
+    def check_is_there(self) -> None:
+        """A LostWorkError if it is gone and does not tell: some of its tasks then have no end."""
+
+
+class _DaskEngine(Engine):
+    """A client of Dask, or an executor of one."""
+
+    def __init__(self, executor: Any, client: Any) -> None:
+        super().__init__(executor)
+        self._client = client
+        self._count, self._counted, self._seen = 0, -COUNTED, monotonic()
+
+    def workers(self) -> int:
+        if monotonic() - self._counted >= COUNTED:
+            with _lost_if(OSError):
+                self._count, self._counted = sum(self._client.nthreads().values()), monotonic()
+        return max(1, self._count)
+
+    def shared(self, value: Any) -> SharedValue:
+        """Dask gives a task to a worker that has what it needs, even where others are idle: so none is to have a value, or all."""
+        from dask import config
+
+        sent = Sent.of(value)
+        if (size := len(sent.pickled)) <= WITH_EACH:
+            return SharedValue(sent)
+
+        with _lost_if(OSError), config.set({"distributed.admin.large-graph-warning-threshold": IN_GRAPH << 1}):
+            if size > IN_GRAPH:
+                del sent
+                return SharedValue(self._client.scatter(value, broadcast=True, hash=False))
+            future = self._client.submit(pickle.loads, sent.pickled, pure=False)
+            if self._client.nthreads():  # else workers come because there are tasks
+                with suppress(TimeoutError):
+                    self._client.sync(self._client._replicate, [future], callback_timeout=COPIED)
+            return SharedValue(future)
+
+    def submit(self, function: Callable[[Any, Any], Any], shared: SharedValue, item: Any) -> Future[Any]:
+        job: Future[Any] = self._executor.submit(do_pickled_task, function, shared.for_task(), pickled(item), os.getpid())
+        return job
+
+    def result(self, future: Future[Any]) -> Any:
+        return pickle.loads(future.result())
+
+    def check_is_there(self) -> None:
+        if self._client.status == "running":
+            self._seen = monotonic()
+        elif self._client.status == "closed" or monotonic() - self._seen > GONE:
+            raise _lost("its scheduler is gone")
+
+
+def engine_of(executor: Any) -> Engine:
+    """What hands tasks to an executor, or to a client of Dask.
 
     Raises
     ------
     TypeError
         If it is neither.
     """
-
-    def __init__(self, executor: Any) -> None:
-        is_client = hasattr(executor, "get_executor") and hasattr(executor, "scatter")
-        if not is_client and not isinstance(executor, Executor):
-            raise TypeError(f"executor must be a concurrent.futures.Executor or a Dask client; got {checks.shown(executor)}")
-        self._executor = executor.get_executor(pure=False) if is_client else executor
-        self._client = executor if is_client else getattr(executor, "_client", None)  # as executors of Dask have it
-        self._count, self._counted, self._seen = 0, -COUNTED, monotonic()
-
-    def workers(self) -> int:
-        """How many tasks it does at a time, as far as it tells."""
-        if monotonic() - self._counted >= COUNTED:
-            self._count, self._counted = self._workers_now(), monotonic()
-        return self._count
-
-    def _workers_now(self) -> int:
-        if self._client is not None:
-            with _lost_if(OSError):
-                return max(1, sum(self._client.nthreads().values()))
-        for name in ("_max_workers", "num_workers"):
-            if isinstance(count := getattr(self._executor, name, None), int):
-                return max(1, count)
-        return os.cpu_count() or 1
-
-    def shared(self, value: Any) -> Any:
-        """What stands for a value that all tasks need, and reaches each worker once."""
-        if self._client is not None:
-            pickled = _pickled(value)
-            with _lost_if(OSError):
-                if len(pickled) <= IN_GRAPH:
-                    return self._client.submit(pickle.loads, pickled, pure=False)
-                del pickled
-                return self._client.scatter(value, broadcast=True, hash=False)
-        own = type(self._executor).__module__.partition(".")[0]
-        return _InFile.of(value) if isinstance(self._executor, ProcessPoolExecutor) or own in LOCAL else value
-
-    def submit(self, function: Callable[[Any, Any], Any], shared: Any, item: Any) -> Future[Any]:
-        """function(value, item), done by a worker; `shared` stands for the value."""
-        if self._client is None:
-            future: Future[Any] = self._executor.submit(_task, function, shared, item, os.getpid())
-        else:  # as bytes, or Dask would look through all of it: half the time of 20,000 names and their verdicts
-            future = self._executor.submit(_pickled_task, function, shared, pickle.dumps(item, PICKLE), os.getpid())
-        return future
-
-    def check_is_there(self) -> None:
-        """A LostWorkError if a client of Dask has lost its scheduler: some of its tasks then have no end."""
-        if self._client is None or self._client.status == "running":
-            self._seen = monotonic()
-        elif self._client.status == "closed" or monotonic() - self._seen > GONE:
-            raise _lost("its scheduler is gone")
-
-    def result(self, future: Future[Any]) -> Any:
-        """What has come of it."""
-        return future.result() if self._client is None else pickle.loads(future.result())
+    if hasattr(executor, "get_executor") and hasattr(executor, "scatter"):
+        return _DaskEngine(executor.get_executor(pure=False), executor)
+    if not isinstance(executor, Executor):
+        raise TypeError(f"executor must be a concurrent.futures.Executor or a Dask client; got {checks.shown(executor)}")
+    client = getattr(executor, "_client", None)  # as executors of Dask have it
+    return Engine(executor) if client is None else _DaskEngine(executor, client)
 
 
 def threads_or_engine(threads: int | None, executor: Any) -> int | Engine:
@@ -117,66 +176,15 @@ def threads_or_engine(threads: int | None, executor: Any) -> int | Engine:
         return thread_count(threads)
     if threads is not None:
         raise ValueError(f"threads must be left out where executor is given, whose tasks have one; got {checks.shown(threads)}")
-    return Engine(executor)
-
-
-def _pickled(value: Any) -> bytes:
-    try:
-        return pickle.dumps(value, PICKLE)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise ValueError(f"what is given to an executor must be such as can be sent to workers: {error}") from error
-
-
-class _InFile(NamedTuple):
-    """A value that lies in a file of this machine, to be read once by each process."""
-
-    path: str
-
-    @staticmethod
-    def of(value: Any) -> _InFile:
-        pickled = _pickled(value)
-        descriptor, path = tempfile.mkstemp(prefix="fastmlp-", suffix=".pickle")
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(pickled)
-        except BaseException:
-            os.remove(path)
-            raise
-        return _InFile(path)
-
-
-@lru_cache(maxsize=1)
-def _value_in(path: str) -> Any:
-    with open(path, "rb") as file:
-        return pickle.load(file)
-
-
-_for_life = ExitStack()  # of what a process is in as a worker
-
-
-@lru_cache(maxsize=1)
-def _tell_what_compiles() -> None:
-    """On the stderr of this process, once for each kernel that its cache does not hold."""
-    _for_life.enter_context(asked_for(True))
-
-
-def _task(function: Callable[[Any, Any], Result], shared: Any, item: Any, sender: int) -> Result:
-    if os.getpid() != sender:
-        _tell_what_compiles()
-    with one_thread():
-        return function(_value_in(shared.path) if isinstance(shared, _InFile) else shared, item)
-
-
-def _pickled_task(function: Callable[[Any, Any], Any], shared: Any, item: bytes, sender: int) -> bytes:
-    return pickle.dumps(_task(function, shared, pickle.loads(item), sender), PICKLE)
+    return engine_of(executor)
 
 
 class InTasks(Iterator[Result]):
     """function(value, item) for all items by the workers of an engine, with a bounded number of tasks under way.
 
     Results come in the order of the items; if not ordered, as they are done. Functions are such as can be imported, and the value,
-    the items and the results such as can be sent. When nobody waits for results any more, what has not begun is cancelled. Ctrl-C
-    is noted while one is waited for, and not between.
+    the items and the results such as can be sent; what an engine has shared already is not sent again. When nobody waits for
+    results any more, what has not begun is cancelled. Ctrl-C is noted while one is waited for, and not between.
 
     Raises
     ------
@@ -211,30 +219,61 @@ class InTasks(Iterator[Result]):
 def _in_tasks(
     engine: Engine, function: Callable[[Any, Item], Result], items: Iterable[Item], value: Any, ordered: bool
 ) -> Generator[Result]:
-    jobs: list[Future[Any]] = []
-    shared: Any = None
-    try:
-        shared = engine.shared(value)
-        with _lost_if(CancelledError):
-            for item in items:
-                jobs.append(engine.submit(function, shared, item))
-                while len(jobs) >= (1 + WAITING) * engine.workers() or (jobs and jobs[0].done()):
-                    yield engine.result(_next_done(jobs, ordered, engine))
-            while jobs:
-                yield engine.result(_next_done(jobs, ordered, engine))
-    finally:
-        begun = [job for job in jobs if not job.cancel()]
-        if isinstance(shared, _InFile):
-            wait(begun)  # which may have to read it
-            with suppress(OSError):
-                os.remove(shared.path)
+    with _lost_if(CancelledError), closing(_UnderWay(engine, function, value, ordered)) as under_way:
+        for item in items:
+            under_way.add(item)
+            while under_way.are_enough or under_way.is_first_done:
+                yield under_way.next_result()
+        while under_way.jobs:
+            yield under_way.next_result()
 
 
-def _next_done(jobs: list[Future[Any]], ordered: bool, engine: Engine) -> Future[Any]:
-    waited = jobs[:1] if ordered else jobs
-    while not any(job.done() for job in waited):  # what an executor cancels itself is not waited for to its end
-        wait(waited, interrupts.LOOK, FIRST_COMPLETED)
+class _UnderWay:
+    """The tasks that an engine has."""
+
+    def __init__(self, engine: Engine, function: Callable[[Any, Any], Any], value: Any, ordered: bool) -> None:
+        self._engine, self._function, self._ordered = engine, function, ordered
+        self._is_own = not isinstance(value, SharedValue)
+        self._shared = engine.shared(value) if self._is_own else value
+        self.jobs: list[Future[Any]] = []
+
+    @property
+    def are_enough(self) -> bool:
+        return len(self.jobs) >= (1 + WAITING) * self._engine.workers()
+
+    @property
+    def is_first_done(self) -> bool:
+        return bool(self.jobs) and self.jobs[0].done()
+
+    def add(self, item: Any) -> None:
+        self.jobs.append(self._begun(item))
+
+    def _begun(self, item: Any) -> Future[Any]:
+        return self._engine.submit(self._function, self._shared, item)
+
+    def next_result(self) -> Any:
+        """Of the first task, or of any that is done; it is waited for."""
+        while True:
+            place = self._next_done()
+            result = self._engine.result(self.jobs.pop(place))
+            if not isinstance(result, Asked):
+                return result
+            self._shared.asked_for()
+            self.jobs.insert(place, self._begun(result.item))
+
+    def _next_done(self) -> int:
+        waited = self.jobs[:1] if self._ordered else self.jobs
+        while not any(job.done() for job in waited):  # what an executor cancels itself is not waited for to its end
+            wait(waited, interrupts.LOOK, FIRST_COMPLETED)
+            interrupts.raise_noted()
+            self._engine.check_is_there()
         interrupts.raise_noted()
-        engine.check_is_there()
-    interrupts.raise_noted()
-    return jobs.pop(0 if ordered else next(k for k, job in enumerate(jobs) if job.done()))
+        return next(place for place, job in enumerate(waited) if job.done())
+
+    def close(self) -> None:
+        """What has not begun is cancelled."""
+        begun = [job for job in self.jobs if not job.cancel()]
+        if isinstance(self._shared.stand_in, InFile):
+            wait(begun)  # which may have to read it
+        if self._is_own:
+            self._shared.close()

@@ -57,9 +57,8 @@ def class_numbers(name: str, value: ArrayLike, known: NDArray[Any], n: int, dtyp
         places, wrong = _places(known, array[block])
         if np.count_nonzero(wrong):
             row = block.start + int(np.argmax(wrong))
-            raise ValueError(
-                f"{name} holds a label that the network does not know: {name}[{row}] is {shown(array[row : row + 1].tolist()[0])}"
-            )
+            label = shown(array[row : row + 1].tolist()[0])
+            raise ValueError(f"{name} holds a label that the network does not know: {arrays.place_in(name, [row])} is {label}")
         numbers[block, 0] = places
     return numbers
 

@@ -15,7 +15,10 @@ from fastmlp.commands.main import COMMANDS
 
 PACKAGE = Path(fastmlp.__file__).parent
 TESTS = Path(__file__).parent
-ROOMS = ("storage", "writing", "progress", "labels", "sliced", "arrays", "executors", "threads", "checks", "literals", "warning")
+ROOMS = (
+    *("storage", "writing", "progress", "labels", "sliced", "arrays"),
+    *("executors", "tasks", "threads", "checks", "literals", "warning"),
+)
 WINGS = ("commands", "sklearn", "tables", "images", "training", "foreign", "networks", "formats", *ROOMS, "kernels", "interrupts")
 
 DOOR = ("__init__", "__main__")

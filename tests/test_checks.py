@@ -129,12 +129,20 @@ def test_what_is_no_path_is_told(call, sentence):
         (lambda: MODEL.jvp(X, X, parameter=True), "MLP.jvp", "parameter", "parameters"),
         (lambda: MODEL.export("m.c", dtyp="float32"), "MLP.export", "dtyp", "dtype"),
         (lambda: POPULATION.export("m.c", dtyp="float32"), "Population.export", "dtyp", "dtype"),
+        (lambda: fastmlp.Trainer(hiden=3), "Trainer", "hiden", "hidden"),
+        (lambda: fastmlp.Trainer().partial_fit(X, Y, weight=Y), "Trainer.partial_fit", "weight", "sample_weight"),
         (lambda: fastmlp.ImageClassifier.classify(None, "", order=1), "ImageClassifier.classify", "order", "ordered"),
     ],
 )
 def test_an_unknown_option_is_told_with_the_nearest_name(call, function, strange, meant):
     with pytest.raises(TypeError, match=rf"^{function} has no option '{strange}' \(did you mean '{meant}'\?\)$"):
         call()
+
+
+@pytest.mark.parametrize(("function", "option"), [("train_many", "batches"), ("Trainer", "batches"), ("Trainer", "validation")])
+def test_an_option_that_train_alone_has_is_no_misspelled_one(function, option):
+    with pytest.raises(TypeError, match=rf"^{function} has no option '{option}' \(train has\)$"):
+        getattr(fastmlp, function)(**{option: []})
 
 
 def test_an_unknown_option_like_none_is_told_with_all_that_there_are():

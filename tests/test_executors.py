@@ -1,14 +1,16 @@
 """Work that is handed to executors of others."""
 
 import os
+import pickle
+import signal
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 import numpy as np
 import pytest
 
-from fastmlp.executors import Engine, InTasks
+from fastmlp.executors import Engine, InTasks, engine_of
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +41,13 @@ def test_results_come_in_order(pool, ordered):
     value = np.arange(10.0)
     with ThreadPoolExecutor(2) as threads:
         for executor in pool, threads:
-            found = list(InTasks(Engine(executor), sum_and, range(20), value, ordered))
+            found = list(InTasks(engine_of(executor), sum_and, range(20), value, ordered))
             assert (found if ordered else sorted(found)) == [45.0 + item for item in range(20)]
 
 
 def test_no_more_tasks_are_under_way_than_workers_need(pool):
     taken = []
-    tasks = InTasks(Engine(pool), sum_and, (taken.append(item) or item for item in range(100)), np.zeros(1))
+    tasks = InTasks(engine_of(pool), sum_and, (taken.append(item) or item for item in range(100)), np.zeros(1))
     next(tasks)
     assert len(taken) <= 4
     tasks.close()
@@ -55,7 +57,7 @@ def test_no_more_tasks_are_under_way_than_workers_need(pool):
 
 def test_what_an_executor_cancels_itself_is_told():
     with ThreadPoolExecutor(1) as executor:
-        tasks = InTasks(Engine(executor), sum_and, [0, 0, 0], np.zeros(1))
+        tasks = InTasks(engine_of(executor), sum_and, [0, 0, 0], np.zeros(1))
         next(tasks)
         executor.shutdown(wait=False, cancel_futures=True)
         with pytest.raises(RuntimeError, match=r"the executor has lost the work|after shutdown"):
@@ -64,17 +66,71 @@ def test_what_an_executor_cancels_itself_is_told():
 
 def test_an_error_of_a_task_is_that_of_the_map(pool):
     with pytest.raises(ValueError, match="five"):
-        list(InTasks(Engine(pool), fails_at_five, range(20)))
+        list(InTasks(engine_of(pool), fails_at_five, range(20)))
 
 
 def test_workers_that_are_lost_are_told_in_a_sentence():
     with ProcessPoolExecutor(1, get_context("spawn")) as executor:
         for _ in range(2):
             with pytest.raises(RuntimeError, match="the executor has lost the work that it was given"):
-                list(InTasks(Engine(executor), ends_at_five, range(20)))
+                list(InTasks(engine_of(executor), ends_at_five, range(20)))
 
 
 @pytest.mark.parametrize("wrong", [None, 4, "processes"])
 def test_what_is_no_executor_is_told(wrong):
     with pytest.raises(TypeError, match=r"executor must be a concurrent.*Executor or a Dask client; got"):
-        Engine(wrong)
+        engine_of(wrong)
+
+
+class NeverBegins(Executor):
+    """Somebody presses Ctrl-C while it waits for its workers."""
+
+    waited = False
+
+    @property
+    def num_workers(self):
+        signal.raise_signal(signal.SIGINT)
+        self.waited = True
+        return 2
+
+    def submit(self, function, *args):
+        return ThreadPoolExecutor(1).submit(function, *args)
+
+
+def test_ctrl_c_ends_the_wait_for_workers_that_never_begin():
+    executor = NeverBegins()
+    with pytest.raises(KeyboardInterrupt):
+        list(InTasks(engine_of(executor), sum_and, [1], np.zeros(1)))
+    assert not executor.waited
+
+
+class Weighing:
+    """Tells how many bytes it is given for each task; it is taken for one of mpi4py, of which a test would need an MPI."""
+
+    __module__ = "mpi4py.futures"
+
+    def __init__(self, executor):
+        self._executor, self._max_workers, self.sizes = executor, 2, []
+
+    def submit(self, *args):
+        self.sizes.append(len(pickle.dumps(args)))
+        return self._executor.submit(*args)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_value_is_in_few_messages_of_an_mpi(pool, ordered):
+    values = [np.full(100_000, number) for number in range(2)]
+    engine = Engine(executor := Weighing(pool))
+    shared = [engine.shared(value) for value in values]
+    for number in (0, 0, 1, 0):  # a process keeps the last one, so that it has to ask for the first one again
+        executor.sizes.clear()
+        found = list(InTasks(engine, sum_and, range(20), shared[number], ordered))
+        assert (found if ordered else sorted(found)) == [100_000.0 * number + item for item in range(20)]
+        large = sum(size > 100_000 for size in executor.sizes)
+        assert large <= 10
+    assert large > 0
+
+
+def test_what_cannot_be_sent_by_an_mpi_is_told(pool):
+    with pytest.raises(ValueError, match="what is given to an executor must be such as can be sent to workers: "):
+        list(InTasks(Engine(Weighing(pool)), sum_and, [1], lambda: 0))

@@ -218,7 +218,7 @@ def _check_parquet(args: Namespace) -> None:
         args.output = args.output.rstrip(os.sep) or os.sep
         try:
             need_pyarrow(args.output)
-        except ModuleNotFoundError as error:
+        except ImportError as error:
             raise ValueError(str(error)) from None
 
 

@@ -22,11 +22,13 @@ _ESCAPE = re.compile(r"\\udc(5c|[89a-f][0-9a-f])")
 
 
 def need_pyarrow(what: str) -> None:
-    """A ModuleNotFoundError, which tells how to get it, where it is not installed."""
+    """A ModuleNotFoundError, which tells how to get it, where it is not installed; an ImportError where it cannot be loaded."""
     try:
         import pyarrow  # noqa: F401
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"{what} needs pyarrow: pip install 'fastmlp[tables]'", name="pyarrow") from error
+    except ImportError as error:  # for want of memory, or it does not fit what else is installed
+        raise ImportError(f"{what} needs pyarrow, which cannot be loaded: {error}") from error
 
 
 def as_unicode(texts: Sequence[str]) -> Sequence[str]:

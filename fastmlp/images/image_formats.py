@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple, cast, get_args
 
 from fastmlp import checks
@@ -20,17 +20,21 @@ class ImageFormat(NamedTuple):
     """What names of such files end with, mostly; it is the contents that tell."""
     beginning: bytes
     """A regular expression for it."""
+    shortest: tuple[bytes, ...]
+    """What it matches, and no part of that: of each way to begin, one."""
 
 
 # Formats of which Pillow runs no other program and follows no links; what is not here is no image, be it one to Pillow.
 FORMATS: dict[FormatName, ImageFormat] = {
-    "png": ImageFormat("PNG", (".png",), rb"\x89PNG\r\n\x1a\n"),
-    "jpeg": ImageFormat("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), rb"\xff\xd8\xff"),
-    "bmp": ImageFormat("BMP", (".bmp", ".dib"), rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0"),
-    "gif": ImageFormat("GIF", (".gif",), rb"GIF8[79]a"),
-    "webp": ImageFormat("WebP", (".webp",), rb"RIFF.{4}WEBPVP8[ LX]"),
-    "tiff": ImageFormat("TIFF", (".tif", ".tiff"), rb"II[*+]\0|MM\0[*+]"),
-    "ppm": ImageFormat("PPM", (".ppm", ".pgm", ".pbm", ".pnm"), rb"P[1-6]\s+[#\d]"),
+    "png": ImageFormat("PNG", (".png",), rb"\x89PNG\r\n\x1a\n", (b"\x89PNG\r\n\x1a\n",)),
+    "jpeg": ImageFormat("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), rb"\xff\xd8\xff", (b"\xff\xd8\xff",)),
+    "bmp": ImageFormat(
+        "BMP", (".bmp", ".dib"), rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", (b"BM" + bytes(12) + b"\x28\0\0\0",)
+    ),
+    "gif": ImageFormat("GIF", (".gif",), rb"GIF8[79]a", (b"GIF87a",)),
+    "webp": ImageFormat("WebP", (".webp",), rb"RIFF.{4}WEBPVP8[ LX]", (b"RIFF\0\0\0\0WEBPVP8 ",)),
+    "tiff": ImageFormat("TIFF", (".tif", ".tiff"), rb"II[*+]\0|MM\0[*+]", (b"II*\0", b"MM\0*")),
+    "ppm": ImageFormat("PPM", (".ppm", ".pgm", ".pbm", ".pnm"), rb"P[1-6]\s+[#\d]", (b"P5 1",)),
 }
 BEGINNINGS = re.compile(b"|".join(b"(?P<%s>%s)" % (name.encode(), row.beginning) for name, row in FORMATS.items()), re.DOTALL)
 ALL: tuple[FormatName, ...] = get_args(FormatName)
@@ -41,6 +45,19 @@ def image_format_of(head: bytes) -> FormatName | None:
     """The format of a file that begins with these bytes, HEAD of them, or all that it has."""
     match = BEGINNINGS.match(head)
     return None if match is None else cast(FormatName, match.lastgroup)
+
+
+def is_cut_off(name: str, data: bytes, formats: Collection[FormatName]) -> bool:
+    """Whether all bytes of a file are a part of what its name lets expect it to begin with, where such files are wanted."""
+    own = suffix_format(name)
+    if own is None or own not in formats or not data:
+        return False
+    return any(image_format_of(data + whole[len(data) :]) == own for whole in FORMATS[own].shortest)
+
+
+def suffix_format(name: str) -> FormatName | None:
+    """The format that a name says."""
+    return SUFFIXES.get(f".{name.rpartition('.')[2].lower()}")
 
 
 def chosen_formats(value: Any) -> tuple[FormatName, ...]:

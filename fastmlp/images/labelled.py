@@ -19,7 +19,7 @@ from fastmlp.executors import Engine, threads_or_engine
 from fastmlp.images.content import ImageError
 from fastmlp.images.copies import Augmentation
 from fastmlp.images.extractors import DEFAULT_EXTRACTOR, GivenExtractor, extractor_of
-from fastmlp.images.image_formats import ALL, SUFFIXES, wanted
+from fastmlp.images.image_formats import ALL, suffix_format, wanted
 from fastmlp.images.reading import read_listed
 from fastmlp.images.rows_of_features import full_name, only_rows
 from fastmlp.images.sources.archive_reading import open_archive, read_member
@@ -254,7 +254,7 @@ def _read(
         for path in part.others:
             own = (lead + path).removeprefix(listing.base)
             images.others.append(own)
-            if SUFFIXES.get(os.path.splitext(path)[1].lower()) in formats:
+            if suffix_format(path) in formats:
                 images.misnamed[own] = f"{full_name(chunk, path)} is no {wanted(formats)}"
     return images
 

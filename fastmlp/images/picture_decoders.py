@@ -70,10 +70,15 @@ def gif_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | N
 def webp_levels(data: bytes, header: PictureHeader, reduced: bool, stop: Stop | None, channels: int) -> Decoded:
     from PIL import _webp
 
-    decoder = _webp.WebPAnimDecoder(data)
-    mode, frame = decoder.get_info()[-1], decoder.get_next()
-    if frame is None:
-        raise ValueError("its picture cannot be decoded")
+    try:
+        decoder = _webp.WebPAnimDecoder(data)
+        mode, frame = decoder.get_info()[-1], decoder.get_next()
+        if frame is None:
+            raise ValueError("its picture cannot be decoded")
+    except Exception as error:
+        if len(data) < 8 + int.from_bytes(data[4:8], "little"):
+            raise EOFError from error
+        raise
     image = Image.frombytes("RGBA" if mode == "RGBA" else "RGB", (header.width, header.height), frame[0], "raw", mode)
     return levels_in_strips(image, stop, channels), orientation_in(decoder.get_chunk("EXIF") or b"")
 

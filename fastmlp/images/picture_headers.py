@@ -136,7 +136,7 @@ def webp_header(data: bytes) -> PictureHeader:
 
 
 def bmp_header(data: bytes) -> PictureHeader:
-    head = part_of(data, 0, 26)
+    head = part_of(data, 0, 14 + part_of(data, 14, 1)[0])
     if head[14] == 12:
         width, height = struct.unpack_from("<HH", head, 18)
     else:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from fastmlp import checks
 from fastmlp.images.content import Content, ImageError, NoImageError, content_of_bytes, content_of_file, not_read
-from fastmlp.images.image_formats import ALL, HEAD, chosen_formats, image_format_of, wanted
+from fastmlp.images.image_formats import ALL, HEAD, chosen_formats, image_format_of, is_cut_off, wanted
 from fastmlp.images.picture_decoders import DECODERS, Decoder
 from fastmlp.images.picture_headers import PictureHeader
 from fastmlp.images.png_pictures import bytes_of_png, decode_png
@@ -139,6 +139,8 @@ def _wanted_format(content: Content, formats: Sequence[FormatName]) -> tuple[For
     except (OSError, MemoryError) as error:
         raise not_read(content.name, error) from error
     found = image_format_of(data[:HEAD])
+    if found is None and is_cut_off(content.name, data, formats):
+        raise ImageError(f"{content.name} is truncated")
     if found is None or found not in formats:
         raise NoImageError(f"{content.name} is no {wanted(formats)}" if data else f"{content.name} is empty")
     return found, data

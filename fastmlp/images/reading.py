@@ -21,7 +21,7 @@ from fastmlp.executors import Engine, threads_or_engine
 from fastmlp.images.content import Content, ImageError, NoImageError, RetryError, content_of_file, end_if, not_read
 from fastmlp.images.copies import Augmentation, check_memory, features_of_copies
 from fastmlp.images.extractors import EXTRACTORS, Extractor, GivenExtractor, extract, extractor_of
-from fastmlp.images.image_formats import ALL, HEAD, SUFFIXES, image_format_of
+from fastmlp.images.image_formats import ALL, HEAD, image_format_of, suffix_format
 from fastmlp.images.own_extractor import OwnExtractor
 from fastmlp.images.pillow import MAX_PIXELS, decode, read_bytes
 from fastmlp.images.rows_of_features import FeatureRows, copies_in_one, full_name, parts_in_one, put_rows
@@ -133,8 +133,9 @@ def _read_open(
         end_if(stop)
         if errors[index] is None and index not in others:
             try:
+                seems_png = suffix_format(paths[index]) in (None, "png")  # else compiled code would read it in vain
                 with opened.content(index) as content:
-                    image = None if scratch is None else _levels_by_compiled(content, max_pixels, scratch)
+                    image = _levels_by_compiled(content, max_pixels, scratch) if scratch is not None and seems_png else None
                     image = decode(content, max_pixels, stop, formats, channels=chosen.channels) if image is None else image
             except ImageError as error:
                 errors[index], retry[index] = str(error), isinstance(error, RetryError)
@@ -270,14 +271,15 @@ def _read_compiled(
 
 def _others_among(indices: list[int], opened: _OpenChunk, formats: Sequence[FormatName], stop: Stop | None) -> set[int]:
     """Which of some files, that are no PNGs, are no images of other formats either, as far as their first bytes can be had."""
-    if not set(formats) - {"png"}:
-        return set(indices)
-    others = set[int]()
+    others, others_wanted = set[int](), set(formats) != {"png"}
     with _folder_of(opened) as folder:
         for index in indices:
             end_if(stop)
-            if f".{opened.paths[index].rpartition('.')[2].lower()}" in SUFFIXES:
+            if suffix_format(opened.paths[index]) in formats:
                 continue  # it may well be one: to look at all of it is little more
+            if not others_wanted:
+                others.add(index)
+                continue
             try:
                 if folder is None:
                     with opened.content(index) as content:

@@ -48,12 +48,21 @@ def joined(chunks: Iterable[Chunk], engine: Engine) -> Iterator[list[Chunk]]:
     for chunk in chunks:
         task.append(chunk._replace(base=base))
         files, slow = files + chunk.length, slow + len(ends_of_slow(chunk.names, chunk.length))
-        share = (before + files) // (SHARES * engine.workers())
-        if files >= max(FILES, min(share, MOST_FILES)) or slow >= SLOW_FILES:
+        known = max(chunk.known, before + files)
+        size, left = _size_of_task(known, engine.workers()), known - before - files
+        is_full = files >= FILES and files + chunk.length // 2 >= size and not 0 < left < size / 2
+        if is_full or slow >= SLOW_FILES:
             yield task
             task, files, slow, before = [], 0, 0, before + files
     if task:
         yield task
+
+
+def _size_of_task(known: int, workers: int) -> float:
+    """How many files a task has, about, where so many are known: so that all workers have as many tasks of one size."""
+    count = max(1, known // min(max(FILES, known // (SHARES * workers)), MOST_FILES))
+    count -= count % workers if count > workers else 0
+    return known / count
 
 
 def _one_task(work: Callable[[Chunk], Result], chunks: list[Chunk]) -> list[Any]:

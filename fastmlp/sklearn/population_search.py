@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from fastmlp import checks
-from fastmlp.executors import Engine
+from fastmlp.executors import engine_of
 from fastmlp.sklearn.candidates import Trial, train_candidates
 
 Candidates = list[dict[str, Any]]
@@ -156,7 +156,7 @@ class PopulationSearchCV(BaseSearchCV):
             checks.ways("halving", self.halving)
         self._check_scorers_have_what_they_ask_for()
         if self.executor is not None:
-            Engine(self.executor)  # or a TypeError
+            engine_of(self.executor)  # or a TypeError
         search = copy(self)
         search.n_jobs = 1
         search.cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))

@@ -76,7 +76,7 @@ class Trainer:
     """
 
     def __init__(self, *, classes: Iterable[Any] | None = None, **options: Unpack[StreamOptions]) -> None:
-        checks.known_options("Trainer", options, {"classes", *StreamOptions.__annotations__})
+        checks.known_options("Trainer", options, {"classes", *StreamOptions.__annotations__}, DEFAULTS.keys() | checks.OF_TRAIN)
         check_takes_batches(options.get("optimizer"))
         if "batch_size" in options:
             checks.positive_int("batch_size", options["batch_size"])
@@ -97,6 +97,7 @@ class Trainer:
     def _repr_html_(self) -> str:
         return html_of_last({"loss": self.losses}, "call", repr(self).strip("<>"))
 
+    @checks.takes_options()
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train on these rows, once.
 

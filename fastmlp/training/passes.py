@@ -50,15 +50,18 @@ class BatchSource:
         if not (iterable or callable(batches)) or isinstance(batches, str | bytes | np.ndarray):
             raise ValueError(f"batches must be an iterable of (X, y), or a function that gives one; got {shown(batches)}")
         self._batches, self._made = batches, not iterable
+        self._passes = 0
         self._columns: int | None = None
         self._names: tuple[str, ...] | None = None
 
     def rows(self, dtype: Any, random: np.random.Generator | None = None) -> Iterator[SomeRows]:
         first = 0
+        self._passes += 1
+        later = f" in pass {self._passes}" if self._passes > 1 else ""  # else nothing has gone well before
         for number, batch in enumerate(self._begin()):
             if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
-                raise ValueError(f"batches must give (X, y) or (X, y, sample_weight); batch {number} is {shown(batch)}")
-            place = f" of batch {number}"
+                raise ValueError(f"batches must give (X, y) or (X, y, sample_weight); batch {number}{later} is {shown(batch)}")
+            place = f" of batch {number}{later}"
             x = self._matrix(f"X{place}", batch[0], dtype)
             weights = None
             if len(batch) > 2 and batch[2] is not None:

@@ -95,11 +95,11 @@ class TrainingInTasks(TrainingOfMany):
         begin = None if isinstance(self.options.init, str) else [theta.copy() for theta in thetas]
         value = _Shared(self._sent(), self.numbers, [kind._replace(members=()) for kind in self.kinds])
         left = [np.arange(len(kind.members)) for kind in self.kinds]
-        with interrupts.noted(), self.line.of(self._state):
+        with interrupts.noted(), closing(self.engine.shared(value)) as shared, self.line.of(self._state):
             for until in self.rungs:
                 tasks = self._cut(left, until)
                 try:
-                    with closing(InTasks(self.engine, train_task, _beginning(tasks, begin), value)) as results:
+                    with closing(InTasks(self.engine, train_task, _beginning(tasks, begin), shared)) as results:
                         for task, trained in zip(tasks, results, strict=True):
                             self._take(task, trained, thetas)
                             self.line.update()

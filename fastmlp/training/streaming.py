@@ -122,19 +122,20 @@ class RowStream:
         self.rows, self._every = measured.kept, measured.rows
         self._source, self._network, self._data = source, network, data
         self._held_out, self._factors = held_out, factors
+        self._passes = 1  # which has measured them
         self._orders = None if seed is None else stream(seed, ORDER)
         self._slices = None if seed is None or len(data.rows) == self.rows else stream(seed, SLICES)
 
     def buffers(self) -> Generator[int]:
         """Those of an epoch: how many rows each has."""
         x, y, weight = self._data.arrays[:3]
+        self._passes += 1
+        told = f"batches must give the same rows in each pass; pass {self._passes} has"
         seen = done = at = held = 0
         for some in self._source.rows(self._network.dtype, self._slices):
             seen += len(some.x)
             if seen > self._every:
-                raise ValueError(
-                    f"batches must give the same rows in each pass; this one has more than the {self._every} of the first"
-                )
+                raise ValueError(f"{told} more than the {self._every} of the first")
             n = len(some.x)
             targets = self._network.targets(some.y, n, f"y{some.place}")
             weights = None if self._factors is None else self._weights(some.weights, targets)
@@ -155,9 +156,7 @@ class RowStream:
                     done, at = done + at, 0
         if seen < self._every:
             used_up = "" if seen else ": a function must make them anew each time"
-            raise ValueError(
-                f"batches must give the same rows in each pass; this one has {seen}, the first had {self._every}{used_up}"
-            )
+            raise ValueError(f"{told} {seen}, the first had {self._every}{used_up}")
 
     def _check_held_out(self, x: NDArray[Any], before: int) -> int:
         """That rows which are held out now, after some before them, are those that were so at first: else what is measured would
@@ -167,7 +166,7 @@ class RowStream:
         if known is not None and self._slices is None and not np.array_equal(known.x[before:after], x.astype(known.x.dtype)):
             raise ValueError(
                 "batches must give their rows in the same order in each pass where validation is a fraction, or rows that are held"
-                " out would be learned; got another order: give validation=(X, y)"
+                f" out would be learned; pass {self._passes} has another order: give validation=(X, y)"
             )
         return after
 

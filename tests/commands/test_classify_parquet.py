@@ -199,6 +199,14 @@ def test_what_is_not_ours_is_never_written_over(classifier, tmp_path, capsys):
     assert not (tmp_path / "o.parquet").exists()
 
 
+def test_a_pyarrow_that_cannot_be_loaded_is_told(tmp_path, monkeypatch, capsys):
+    (tmp_path / "pyarrow.py").write_text("raise ImportError('failed to map segment from shared object')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "pyarrow", raising=False)
+    assert classified(tmp_path / "missing.npz", IMAGES, "-o", tmp_path / "o.parquet") == 2
+    assert_one_sentence(capsys.readouterr(), tmp_path / "o.parquet", "needs pyarrow, which cannot be loaded: failed to map segment")
+
+
 def test_without_pyarrow_a_sentence_comes_before_anything_is_read(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert classified(tmp_path / "missing.npz", IMAGES, "-o", tmp_path / "o.parquet") == 2

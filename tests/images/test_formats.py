@@ -240,6 +240,36 @@ def test_a_truncated_file_is_never_half_a_picture(files, careless):
                 assert np.array_equal(gray, whole), (name, cut)  # as something behind the picture is missing
 
 
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_what_is_named_as_an_image_and_ends_within_its_header_is_told_and_not_skipped(kind, files, tmp_path):
+    cut = {f"{name} {n}.{name.split()[0]}": data[:n] for name, data in files.items() for n in range(1, 65)}
+    place = tmp_path / kind
+    if kind == "zip":
+        with zipfile.ZipFile(place, "w") as archive:
+            for name, data in cut.items():
+                archive.writestr(name, data)
+    else:
+        place.mkdir()
+        for name, data in cut.items():
+            (place / name).write_bytes(data)
+    errors = dict(fastmlp.extract_features(place, "pixels").errors)
+    assert errors.keys() == cut.keys()
+    assert all(name in error and ("truncated" in error or "ppm" in name) for name, error in errors.items())
+
+
+def test_a_beginning_that_is_cut_off_is_that_of_an_image_by_its_name_alone(tmp_path):
+    for name, row in FORMATS.items():
+        for number, whole in enumerate(row.shortest):
+            assert image_format_of(whole) == name and image_format_of(whole[:-1]) is None
+            for suffix in (".dat", *row.suffixes[:1]):
+                (tmp_path / f"{name}{number}{suffix}").write_bytes(whole[:-1])
+    (tmp_path / "notes.png").write_bytes(b"text")
+    (tmp_path / "empty.png").write_bytes(b"")
+    told = {f"{name}{number}{row.suffixes[0]}" for name, row in FORMATS.items() for number in range(len(row.shortest))}
+    assert {name for name, _ in fastmlp.extract_features(tmp_path, "ink").errors} == told
+    assert {name for name, _ in fastmlp.extract_features(tmp_path, "ink", formats="png").errors} == {"png0.png"}
+
+
 def test_any_damage_is_an_error_in_one_sentence(files, careless):
     random.seed(0)
     for name, data in files.items():

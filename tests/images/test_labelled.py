@@ -142,7 +142,8 @@ def test_folders_that_cannot_be_learnt_from_are_refused(tmp_path):
         train_folder(tmp_path)
 
 
-def test_an_unreadable_training_image_is_an_error_that_names_it(class_folders):
-    (class_folders / "lying" / "007.png").write_bytes(b"\x89PNG")
-    with pytest.raises(ImageError, match=r"007\.png is no image file"):
+@pytest.mark.parametrize("content, message", [(b"text", "no image file"), (b"\x89PNG", "truncated")])
+def test_an_unreadable_training_image_is_an_error_that_names_it(content, message, class_folders):
+    (class_folders / "lying" / "007.png").write_bytes(content)
+    with pytest.raises(ImageError, match=rf"007\.png is {message}"):
         train_folder(class_folders, on_error="raise")

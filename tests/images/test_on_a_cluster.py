@@ -17,6 +17,7 @@ from command_line import classified, interrupt_after
 from drawings import same, write_bars
 
 import fastmlp
+from fastmlp import executors
 from fastmlp.commands import cluster as cluster_of_command
 from fastmlp.commands.main import main
 from fastmlp.images import sharing_out
@@ -37,13 +38,14 @@ CONFIG = {
     "logging.distributed": "critical",
 }
 WORKERS, FILES, KILLS, PATIENCE = 4, 400, 10, 60
+BIG = 1 << 20
 NET = f"10.213.{os.getpid() >> 6 & 255}."  # of which each process has four addresses
 NET1, NET2 = (f"{NET}{(os.getpid() & 63) * 4 + end}" for end in (1, 2))
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    how = {"processes": True, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
+    how = {"processes": True, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
     with dask.config.set(CONFIG), distributed.LocalCluster(n_workers=WORKERS, **how) as local:
         yield local
 
@@ -101,14 +103,26 @@ def test_same_bits_as_of_one_thread(classifier, folder, client):
     assert features.names == found.names and features.features.tobytes() == found.features.tobytes()
 
 
-def test_nothing_is_lost_or_doubled_when_workers_are_killed(classifier, folder, cluster, client):
+def test_nothing_is_lost_or_doubled_when_workers_are_killed(classifier, folder, cluster, client, monkeypatch):
     expected, runs = fastmlp.classify_folder(classifier, folder, threads=1, batch_size=20), 0
     end = time.monotonic() + PATIENCE
     with killing(cluster, KILLS) as enough:
         while not enough.is_set() or not runs:
             assert time.monotonic() < end
+            monkeypatch.setattr(executors, "WITH_EACH", runs % 2 * BIG)
             same(fastmlp.classify_folder(classifier, folder, executor=client, batch_size=20), expected)
             runs += 1
+
+
+def test_what_all_workers_had_is_made_again_when_all_are_killed(classifier, folder, cluster, client, monkeypatch):
+    monkeypatch.setattr(executors, "WITH_EACH", 0)
+    client.wait_for_workers(WORKERS, timeout=PATIENCE)
+    batches = classifier.classify(folder, batch_size=10, executor=client)
+    found = [next(batches)]
+    for nanny in cluster.workers.values():
+        os.kill(nanny.process.pid, signal.SIGKILL)
+    found += batches
+    assert [path for batch in found for path in batch.paths] == sorted(path.name for path in folder.iterdir())
 
 
 def test_a_worker_that_comes_late_takes_its_share(classifier, folder, cluster, client):

@@ -11,7 +11,7 @@ from drawings import QUICK, ROOT, THREADS, TRUNCATED, same, write_bars
 from model_files import rewrite_header
 
 import fastmlp
-from fastmlp.images import reading
+from fastmlp.images import content, reading
 from fastmlp.images.extractors import EXTRACTORS, extract, extractor_of
 from fastmlp.images.own_extractor import function_name
 
@@ -43,6 +43,24 @@ def trained(tmp_path_factory):
     write_bars(folder / "upright", True, range(14))
     write_bars(folder / "lying", False, range(14))
     return folder, fastmlp.train_folder(folder, extractor=sums, **QUICK)
+
+
+def test_a_photograph_among_pngs_is_read_once(monkeypatch, tmp_path):
+    from PIL import Image
+
+    monkeypatch.setattr(reading, "is_compiled", lambda kernel: True)
+    write_bars(tmp_path, True, range(3))
+    Image.fromarray(np.zeros((50, 50), np.uint8)).save(tmp_path / "photo.jpg")
+    read, read_at = [], content.read_at
+
+    def counted(file, at, count):
+        data = read_at(file, at, count)
+        read.append(len(data))
+        return data
+
+    monkeypatch.setattr(content, "read_at", counted)
+    fastmlp.extract_features(tmp_path, lambda gray: gray.mean(axis=0)[:4], threads=1)
+    assert sum(read) == sum(path.stat().st_size for path in tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("compiled", [False, True])

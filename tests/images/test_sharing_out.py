@@ -11,6 +11,7 @@ import pytest
 from drawings import MANY, TRUNCATED, same, write_bars
 
 import fastmlp
+from fastmlp.executors import engine_of
 from fastmlp.images import extractors, sharing_out
 from fastmlp.images.sharing_out import each_chunk
 from fastmlp.images.sources.source import Chunks
@@ -129,10 +130,10 @@ class Noting(ThreadPoolExecutor):
 
 
 def test_tasks_are_large():
-    for ending, count, sizes in [("png", 50_000, [20_416, 20_480, 9104]), ("jpg", 2500, [1008, 1008, 484])]:
+    for ending, count, sizes in [("png", 50_000, [24_512, 25_488]), ("jpg", 2500, [1008, 1008, 484])]:
         with Noting(1) as executor:
             names = [f"{number}.{ending}" for number in range(count)]
-            found = sum(each_chunk(lambda chunk: chunk.length, Chunks(names), sharing_out.Engine(executor)))
+            found = sum(each_chunk(lambda chunk: chunk.length, Chunks(names), engine_of(executor)))
         assert found == count
         assert [sum(chunk.length for chunk in task) for task in executor.tasks] == sizes
 
@@ -145,11 +146,11 @@ def compile_something(*_):
 def test_a_worker_tells_what_it_compiles(tmp_path, capfd):
     write_bars(tmp_path, True, [1])
     with ProcessPoolExecutor(1, get_context("spawn")) as executor:
-        (worker,) = each_chunk(compile_something, Chunks(tmp_path), sharing_out.Engine(executor))
+        (worker,) = each_chunk(compile_something, Chunks(tmp_path), engine_of(executor))
     assert worker != os.getpid()
     assert capfd.readouterr().err == "fastmlp: compiling sorting of names, once: ~3 s\n"
     with ThreadPoolExecutor(1) as executor:  # which is of the caller's process, that may have asked or not
-        list(each_chunk(compile_something, Chunks(tmp_path), sharing_out.Engine(executor)))
+        list(each_chunk(compile_something, Chunks(tmp_path), engine_of(executor)))
     assert capfd.readouterr().err == ""
 
 

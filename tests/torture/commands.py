@@ -13,9 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 import fastmlp
+from fastmlp.commands.classification import parquet_folder
 from fastmlp.commands.main import main
 from tests.torture.attack import Found
 from tests.torture.forked import Ended, begun_command
+from tests.torture.written import PARQUET, content_of
 
 IMAGES, LABELLED = 1500, 30
 
@@ -57,6 +59,9 @@ class Ground:
             Writing(("train", self.labelled, "-o", "o.npz", *more), "o.npz", False),
             Writing(("train", self.labelled, "-o", "o.npz", *more, "--members", 8, "--ensemble"), "o.npz", False),
         ]
+        parquet_folder.PART_ROWS = 200
+        if PARQUET:
+            self.writing.append(Writing(("classify", self.model, self.images, "-o", "o.parquet"), "o.parquet", True))
         self.telling = [
             ("classify", self.model, self.images),
             ("evaluate", self.model, self.labelled),
@@ -76,7 +81,7 @@ class Ground:
             ended = begun_command(self.scratch, *words).wait()
             if ended is None or ended.status not in (0, 1):
                 raise Found(f"{words} undisturbed: {ended}")
-            content = b"" if output is None else (self.work / output).read_bytes()
+            content = b"" if output is None else content_of(self.work / output)
             self.expected[words] = content, ended.seconds
         return self.expected[words]
 
@@ -97,7 +102,7 @@ class Ground:
         for written in path, unfinished:
             if not written.exists():
                 continue
-            content = written.read_bytes()
+            content = content_of(written)
             if path.suffix == ".npz":
                 _must(content == before or _loads(written), f"{written.name} is torn", ended)
             elif written == unfinished or command.rows:
@@ -108,13 +113,13 @@ class Ground:
         if before is not None:
             _must(path.exists(), "what was there before is gone", ended)
         if not killed:
-            _must(not list(self.work.glob(".fastmlp-*")), "a file is left that nobody can name", ended)
+            _must(not list(self.work.rglob(".fastmlp-*")), "a file is left that nobody can name", ended)
 
     def resume(self, command: Writing) -> None:
         """An interrupted run is gone on with to what an undisturbed one writes."""
         ended = begun_command(self.scratch, *command.words, "--resume").wait()
         expected, _ = self.undisturbed(command.words, command.output)
-        written = (self.work / command.output).read_bytes() if (self.work / command.output).exists() else b"nothing"
+        written = content_of(self.work / command.output) if (self.work / command.output).exists() else b"nothing"
         _must(ended is not None and written == expected, "--resume does not come to the same", ended)
 
 

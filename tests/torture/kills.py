@@ -12,6 +12,7 @@ import fastmlp
 from tests.torture import attack
 from tests.torture.commands import Ground, check_told
 from tests.torture.forked import Child, begun_command
+from tests.torture.sorting import HOWS, Sorting
 
 
 class Attack(attack.Base):
@@ -20,6 +21,7 @@ class Attack(attack.Base):
     def __init__(self, scratch: Path) -> None:
         super().__init__(scratch)
         self.ground = Ground(scratch)
+        self.sorting: dict[str, Sorting] = {}
 
     def case(self, rng: np.random.Generator) -> Counter[str]:
         """A command is killed up to three times, each time gone on with, and then not disturbed."""
@@ -27,6 +29,8 @@ class Attack(attack.Base):
         ground.clean()
         if rng.random() < 0.2:
             return self._save(rng)
+        if rng.random() < 0.3:
+            return self._sort(rng)
         command = ground.writing[rng.integers(len(ground.writing))]
         name = f"{command.words[0]}{' of many' * ('--members' in command.words)}"
         expected, seconds = ground.undisturbed(command.words, command.output)
@@ -47,6 +51,19 @@ class Attack(attack.Base):
         if command.rows:
             ground.resume(command)
         return counts
+
+    def _sort(self, rng: np.random.Generator) -> Counter[str]:
+        """Images are sorted, or that is taken back, until it is killed."""
+
+        def kill(child: Child, seconds: float) -> tuple[str, tuple[int, ...]]:
+            time.sleep(rng.random() ** 2 * 1.2 * seconds)
+            child.send(signal.SIGKILL)
+            return "killed", (-signal.SIGKILL, 0, 1)
+
+        how = HOWS[rng.integers(len(HOWS))]
+        if how not in self.sorting:
+            self.sorting[how] = Sorting(self.ground, how)
+        return self.sorting[how].case(rng, kill)
 
     def _save(self, rng: np.random.Generator) -> Counter[str]:
         """A model is saved over another, again and again, until it is killed."""

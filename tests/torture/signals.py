@@ -15,6 +15,7 @@ from tests.torture.attack import Found
 from tests.torture.commands import Ground, Writing, check_told, tenths
 from tests.torture.forked import LIMIT, Child, Ended, begun_command
 from tests.torture.scripts import SCRIPTS, Outcome, Scripts
+from tests.torture.sorting import HOWS, Sorting
 
 ENDED, GOES_ON = (signal.SIGTERM, signal.SIGHUP), (signal.SIGPIPE, signal.SIGTSTP, signal.SIGWINCH)
 SOON, SOON_FOR_A_START = 1.0, 3.0  # seconds
@@ -27,6 +28,7 @@ class Attack(attack.Base):
         super().__init__(scratch)
         self.ground = Ground(scratch)
         self.scripts = Scripts(self.ground)
+        self.sorting: dict[str, Sorting] = {}
 
     def case(self, rng: np.random.Generator) -> Counter[str]:
         """A command or a script."""
@@ -36,6 +38,8 @@ class Attack(attack.Base):
             return self._script(rng)
         if kind < 0.42:
             return self._real_start(rng)
+        if kind < 0.5:
+            return self._sort(rng)
         return self._command(rng)
 
     def _command(self, rng: np.random.Generator) -> Counter[str]:
@@ -48,14 +52,8 @@ class Attack(attack.Base):
         ground.clean()
         child = begun_command(self.scratch, *words)
         number = _send(rng, child, seconds)
-        ended = child.wait()
+        ended = check_told(child.wait(), _allowed(number))
         name = f"{words[0]} {number.name}"
-        if number == signal.SIGINT:
-            ended = check_told(ended, (130, 0, 1))
-        elif number in ENDED:
-            ended = check_told(ended, (-number, 0, 1))
-        else:
-            ended = check_told(ended, (0, 1))
         if writing is not None:
             ground.check_written(writing, ended, before=None, killed=number in ENDED)
             if writing.rows:
@@ -64,6 +62,16 @@ class Attack(attack.Base):
         if ended.status == 130:
             return Counter({told: 1, tenths(ended.seconds, SOON, words): 1})
         return Counter({told: 1})
+
+    def _sort(self, rng: np.random.Generator) -> Counter[str]:
+        def disturb(child: Child, seconds: float) -> tuple[str, tuple[int, ...]]:
+            number = _send(rng, child, seconds)
+            return number.name, _allowed(number)
+
+        how = HOWS[rng.integers(len(HOWS))]
+        if how not in self.sorting:
+            self.sorting[how] = Sorting(self.ground, how)
+        return self.sorting[how].case(rng, disturb)
 
     def _script(self, rng: np.random.Generator) -> Counter[str]:
         name = SCRIPTS[rng.integers(len(SCRIPTS))]
@@ -100,6 +108,12 @@ class Attack(attack.Base):
             return Counter({"real start: before our first line": 1})
         ended = check_told(ended, (130, 0, 1))
         return Counter({f"real start: {ended.status}": 1, tenths(ended.seconds, SOON_FOR_A_START, words): 1})
+
+
+def _allowed(number: signal.Signals) -> tuple[int, ...]:
+    """How a command may end after a signal, but by being done."""
+    ended = (130,) if number == signal.SIGINT else (-number,) if number in ENDED else ()
+    return (*ended, 0, 1)
 
 
 def _send(rng: np.random.Generator, child: Child, seconds: float, number: signal.Signals | None = None) -> signal.Signals:

@@ -116,7 +116,7 @@ def test_same_bits_as_by_one_thread(kind, pool):
 def test_a_client_of_dask_and_its_executor():
     distributed = pytest.importorskip("distributed")
     alone = fastmlp.train_many(X, LABELS, members=40, halving=2, **SMALL)
-    local = {"n_workers": 2, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    local = {"n_workers": 2, "threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
     with distributed.LocalCluster(**local) as cluster, distributed.Client(cluster) as client:
         for executor in client, client.get_executor():
             assert same_population(fastmlp.train_many(X, LABELS, members=40, halving=2, executor=executor, **SMALL), alone)

@@ -263,7 +263,7 @@ NAN = np.where(X[60, 1] == X, np.nan, X)
         ({"batches": lambda: 3}, "batches must be an iterable"),
         ({"batches": []}, "batches must give at least one row"),
         ({"batches": [X]}, r"batches must give \(X, y\) or \(X, y, sample_weight\); batch 0 is ndarray of shape"),
-        ({"batches": cut(NAN, Y)}, r"X of batch 2 must be finite; X of batch 2\[3, 1\] is nan"),
+        ({"batches": cut(NAN, Y)}, r"X of batch 2 must be finite; X\[3, 1\] of batch 2 is nan$"),
         ({"batches": cut(X, np.where(NUMBERS[55] == NUMBERS, np.inf, NUMBERS))}, r"y of batch 1 must be finite"),
         ({"batches": [(X, Y), (X[:, 1:], Y)]}, "X of batch 1 must have 3 columns, as that of batch 0; got 2"),
         ({"batches": [(X, Y), (X, Y[1:])]}, "X and y of batch 1 must have the same number of rows; got 120 and 119"),
@@ -292,7 +292,7 @@ def test_one_sentence_says_what_is_wrong(given, message):
 
 
 @pytest.mark.parametrize(
-    ("later", "message"), [(90, "this one has 90, the first had 120"), (150, "more than the 120 of the first")]
+    ("later", "message"), [(90, "pass 3 has 90, the first had 120"), (150, "pass 3 has more than the 120 of the first")]
 )
 def test_other_rows_in_a_later_pass_are_told(later, message):
     passes = iter([120, 120, later])
@@ -306,13 +306,30 @@ def test_other_rows_in_a_later_pass_are_told(later, message):
         fastmlp.train(batches=batches, **OWN)
 
 
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ((NAN[60:90], Y[60:90]), r"^X of batch 1 in pass 3 must be finite; X\[0, 1\] of batch 1 in pass 3 is nan$"),
+        ((X[:, 1:], Y), "^X of batch 1 in pass 3 must have 3 columns, as that of batch 0; got 2$"),
+        ((X, Y[1:]), "^X and y of batch 1 in pass 3 must have the same number of rows"),
+        ((X, np.full(len(X), 9)), r"^y of batch 1 in pass 3 holds a label .* y\[0\] of batch 1 in pass 3 is 9$"),
+        ((X, Y, -WEIGHTS), r"^sample_weight of batch 1 in pass 3 must not be negative; sample_weight\[0\] of batch 1 in pass 3 is"),
+        (X, "batch 1 in pass 3 is ndarray of shape"),
+    ],
+)
+def test_what_is_wrong_in_a_later_pass_is_told_with_its_number(batch, message):
+    passes = iter([(X, Y), (X, Y), batch])
+    with pytest.raises(ValueError, match=message):
+        fastmlp.train(batches=lambda: [(X, Y), next(passes)], **OWN)
+
+
 def test_nobody_else_takes_batches():
     for call in (
         lambda: fastmlp.train_many(X, Y, batches=[(X, Y)]),
         lambda: fastmlp.cross_validate(X, Y, batches=[(X, Y)]),
         lambda: fastmlp.train_table({"a": [1, 2], "b": [1, 2]}, "a", batches=[]),
     ):
-        with pytest.raises(TypeError, match="no option 'batches'"):
+        with pytest.raises(TypeError, match=r"no option 'batches' \(train has\)$"):
             call()
     with pytest.raises(ValueError, match="X must be an array here; Sliced of shape"):
         fastmlp.train_many(Sliced(X), Y, members=2)
@@ -325,9 +342,9 @@ def test_another_order_of_rows_is_noticed_where_a_fraction_is_held_out():
         rows = random.permutation(len(X))
         yield X[rows], Y[rows]
 
-    with pytest.raises(ValueError, match="in the same order in each pass"):
+    with pytest.raises(ValueError, match=r"in the same order in each pass .* pass 2 has another order"):
         fastmlp.train(batches=shuffled, **OWN | {"validation": 0.3})
     fastmlp.train(batches=shuffled, **OWN | {"validation": (X[:20], Y[:20])})
     used_up = cut(X, Y)()
-    with pytest.raises(ValueError, match=r"this one has 0, .* a function must make them anew"):
+    with pytest.raises(ValueError, match=r"pass 2 has 0, .* a function must make them anew"):
         fastmlp.train(batches=lambda: used_up, **OWN)

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.images.content import NoImageError, read_at
+from fastmlp.images.content import NoImageError
 from fastmlp.images.image_formats import image_format_of
 from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
 from fastmlp.images.sources.remote_file import RemoteFile
 from fastmlp.kernels.images import archive, tar_headers, zip_headers
-from fastmlp.kernels.images.names import chosen_names, keep_last, sorted_names, starts_of
+from fastmlp.kernels.images.names import chosen_names, keep_last, sorted_starts, starts_of
 from fastmlp.writing import StrPath
 
 STEP = 1 << 14  # members listed by one call of a kernel: some milliseconds, so that Ctrl-C is heard soon
@@ -53,7 +53,7 @@ class Members(NamedTuple):
 
     names: NDArray[np.uint8]
     """Their paths within the archive, one after another, each ended by NUL."""
-    starts: NDArray[np.int64]
+    starts: NDArray[Any]
     """(n,) Where each path begins."""
     places: NDArray[np.int64]
     """(n, 4) Offset of the data in the archive, stored size, method (0: stored as it is, -1: encrypted, else of zip), full size."""
@@ -64,41 +64,51 @@ class Members(NamedTuple):
 def kind(path: StrPath) -> str | None:
     """Whether a file is an archive, by its contents: "tar", "zip" or None. OSError if it cannot be read; of a URL an
     ImageError."""
-    return _kind(*_both_ends(path))
+    return _told(path, _kind)
 
 
 def compression(path: StrPath) -> str | None:
     """What a file is compressed by, as a whole: "gzip", "bzip2", "xz", "zstd" or None. Errors as of `kind`."""
-    return _compression(_both_ends(path)[0])
+    return _told(path, lambda archive: _compression(_part(archive, 0, tar_headers.BLOCK)))
 
 
-def _both_ends(path: StrPath) -> tuple[bytes, bytes]:
-    """The first bytes of a file, and the last ones where they may tell what it is."""
+def _told(path: StrPath, tell: Callable[[OpenArchive], str | None]) -> str | None:
+    """What is told of a file; None of what is no regular one."""
     try:
         archive = open_archive(os.fspath(path))
-    except NoImageError:  # no regular file
-        return b"", b""
+    except NoImageError:
+        return None
     with archive:
-        beginning = read_at(archive.file, 0, tar_headers.BLOCK)
-        if image_format_of(beginning) or beginning.startswith(ZIP_BEGINNINGS):  # a picture is one, whatever hides behind it
-            return beginning, b""
-        return beginning, read_at(archive.file, max(0, archive.size - TAIL), TAIL)
+        return tell(archive)
+
+
+def _part(archive: OpenArchive, at: int, count: int) -> bytes:
+    """So many bytes from a place on, fewer where the file ends; behind a URL no more than these are fetched, and they are held."""
+    count = min(count, archive.size - at)
+    if isinstance(archive.file, RemoteFile):
+        archive.file.hold([at], [at + count])
+    return archive.read(at, count)
+
+
+def _tail(archive: OpenArchive) -> bytes:
+    return _part(archive, max(0, archive.size - TAIL), TAIL)
 
 
 def _compression(beginning: bytes) -> str | None:
     return next((name for magic, name in COMPRESSED.items() if beginning.startswith(magic)), None)
 
 
-def _kind(beginning: bytes, tail: bytes) -> str | None:
+def _kind(archive: OpenArchive) -> str | None:
+    beginning = _part(archive, 0, tar_headers.BLOCK)
     if beginning.startswith(ZIP_BEGINNINGS):
         return "zip"
     if len(beginning) == tar_headers.BLOCK and beginning[148:156].strip(b" \0").isdigit():  # where a tar has its checksum
         header = np.frombuffer(bytearray(beginning), np.uint8)
         if tar_headers.header_is_right(header, 0):
             return "tar"
-    if image_format_of(beginning) or _compression(beginning):
+    if image_format_of(beginning) or _compression(beginning):  # a picture is one, whatever hides behind it
         return None
-    return "zip" if _end_record(tail) >= 0 else None  # behind other bytes, as of a program that unpacks it
+    return "zip" if _end_record(_tail(archive)) >= 0 else None  # behind other bytes, as of a program that unpacks it
 
 
 def _end_record(tail: bytes) -> int:
@@ -131,24 +141,22 @@ def members(file: OpenArchive, ordered: bool = True) -> Members:
     ValueError
         If it is no archive, truncated or damaged; if members overlap, or their paths are longer than 65535 bytes.
     """
-    beginning = file.read(0, min(tar_headers.BLOCK, file.size))
-    tail = file.read(max(0, file.size - TAIL), min(TAIL, file.size))
-    found = _kind(beginning, tail)
+    found = _kind(file)
     if found == "tar":
         names, places = _walk(
             _Window(file, 0, file.size),
             lambda places, names, window: tar_headers.walk_tar(places, names, window.data, window.base, window.size),
         )
     elif found == "zip":
-        start, end, before = _directory(file, tail)
+        start, end, before = _directory(file, _tail(file))
         names, places = _walk(
             _Window(file, start, end),
             lambda places, names, window: zip_headers.walk_zip(places, names, window.data, window.size, before, start),
         )
     else:
         raise ValueError(f"{file.name} is neither a tar nor a zip archive")
-    chosen, starts, skipped = _chosen(names, places, ordered)
-    names, places = chosen_names(names, starts, chosen), places[chosen]
+    starts, chosen, skipped = _chosen(names, places, ordered)
+    names, places = chosen_names(names, starts), places[chosen]
     if found == "zip":
         _pass_local_headers(file, places, start)
     return Members(names, starts_of(names), places, skipped)
@@ -183,9 +191,13 @@ class _Window:
 
     def damaged(self, why: int, at: int) -> ValueError:
         """The error for what a walk has found there."""
-        if why == archive.TRUNCATED:
-            return ValueError(f"{self._file.name} is truncated")
-        return ValueError(f"{self._file.name} is damaged: {DAMAGED_AT[why].format(self.base + at)}")
+        return _damaged(self._file, why, self.base + at)
+
+
+def _damaged(file: OpenArchive, why: int, at: int) -> ValueError:
+    if why == archive.TRUNCATED:
+        return ValueError(f"{file.name} is truncated")
+    return ValueError(f"{file.name} is damaged: {DAMAGED_AT[why].format(at)}")
 
 
 # places, names, window -> how many members, how many bytes of names, where it stopped, why
@@ -212,15 +224,16 @@ def _pass_local_headers(file: OpenArchive, places: NDArray[np.int64], start: int
     """Sets the offsets of a zip's members to their data, behind their local headers; the directory is at `start`."""
     order = np.argsort(places[:, 0])
     first = int(places[order[0], 0]) if len(order) else 0
-    window, before, done, why = _Window(file, first, start), 0, 0, archive.BEYOND
+    before, done, why = 0, 0, archive.BEYOND
     if isinstance(file.file, RemoteFile) and start - first > SPARSE * len(order):
         offsets = places[order, 0].tolist()
         for k, header in enumerate(file.file.parts(offsets, LOCAL_HEADER)):
             one = order[k : k + 1], np.frombuffer(bytearray(header), np.uint8)
             _, before, at, why = zip_headers.pass_local_headers(places, *one, offsets[k], start, before)
             if why != archive.END:
-                raise window.damaged(why, offsets[k] + at - window.base)
+                raise _damaged(file, why, offsets[k] + at)
         return
+    window = _Window(file, first, start)
     while why == archive.BEYOND:
         count, before, at, why = zip_headers.pass_local_headers(places, order[done:], window.data, window.base, start, before)
         done += count
@@ -231,13 +244,14 @@ def _pass_local_headers(file: OpenArchive, places: NDArray[np.int64], start: int
 
 
 def _chosen(names: NDArray[np.uint8], places: NDArray[np.int64], ordered: bool) -> tuple[NDArray[Any], NDArray[np.int64], int]:
-    """Which members count, and in which order; where the names begin; how many were no files."""
-    starts, order = sorted_names(names)
-    last = order[: keep_last(order, names, starts)]
+    """Where the names of members that count begin, in their order; which members these are; how many were no files."""
+    starts = sorted_starts(names)
+    starts = starts[: keep_last(starts, names)]
     if not ordered:
-        last.sort()
+        starts.sort()
+    last = np.searchsorted(starts_of(names), starts)
     files = places[last, 2] != archive.NO_FILE
-    return last[files], starts, last.size - int(np.count_nonzero(files))
+    return starts[files], last[files], last.size - int(np.count_nonzero(files))
 
 
 def _directory(file: OpenArchive, tail: bytes) -> tuple[int, int, int]:

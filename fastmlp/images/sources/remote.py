@@ -26,9 +26,16 @@ LISTED_AHEAD = 8  # folders that are listed at the same time
 class _Entry(NamedTuple):
     """Something in a folder."""
 
-    name: bytes  # its own, with "/" at the end of that of a folder
+    name: bytes  # its own, with "/" at the end of that of a folder; empty if it is neither a folder nor a file
     size: int  # -1 where it is not known
     path: str  # as the file system has it
+
+
+class _Listing(NamedTuple):
+    """What a folder holds but what is hidden."""
+
+    entries: list[_Entry]
+    skipped: int  # of what is neither a file nor a folder
 
 
 Found = tuple[bytes, int, str, bool]  # name from the root on, size; "" or why it cannot be read, and whether another try may do
@@ -55,12 +62,12 @@ class RemoteWalk:
     def __init__(self, url: str, ordered: bool, follow_symlinks: bool, size: int) -> None:
         self._url, self._ordered, self._follow, self._size = url, ordered, follow_symlinks, size
         self._system, path = file_system(url)
-        self._skipped = 0  # that no chunk has told yet
         first = self._listed((b"", path))
         if isinstance(first, ImageError):
             raise first  # at once
-        self._files = self._walk(first)
-        self.total = None if any(_is_folder(entry) for entry in first) else len(first)  # files, when that is known
+        self._skipped = first.skipped  # that no chunk has told yet
+        self._files = self._walk(first.entries)
+        self.total = None if any(_is_folder(entry) for entry in first.entries) else len(first.entries)  # files, when that is known
 
     def chunks(self) -> Generator[Chunk]:
         before, waiting = 0, list[Found]()
@@ -103,7 +110,7 @@ class RemoteWalk:
     def _level(self, folder: bytes, entries: list[_Entry]) -> Iterator[Found | Iterator[Any]]:
         """The files of a folder, and where a folder in it comes, the same of that one."""
         folders = [(folder + entry.name, entry.path) for entry in entries if _is_folder(entry)]
-        listings: Iterator[list[_Entry] | ImageError]
+        listings: Iterator[_Listing | ImageError]
         if getattr(self._system, "async_impl", False) and len(folders) > 1:
             listings = InThreads(self._listed, folders, min(len(folders), LISTED_AHEAD))
         else:
@@ -117,10 +124,11 @@ class RemoteWalk:
             if isinstance(listing, ImageError):
                 yield folder + entry.name, -1, str(listing), isinstance(listing, RetryError)
             else:
-                yield self._level(folder + entry.name, listing)
+                self._skipped += listing.skipped
+                yield self._level(folder + entry.name, listing.entries)
 
-    def _listed(self, folder: tuple[bytes, str], stop: Stop | None = None) -> list[_Entry] | ImageError:
-        """What a folder, of such a name and at such a path, holds but what is hidden; or why it cannot be listed."""
+    def _listed(self, folder: tuple[bytes, str], stop: Stop | None = None) -> _Listing | ImageError:
+        """That of a folder of such a name and at such a path; or why it cannot be listed."""
         name, path = folder
         try:
             with raised_at_once():
@@ -130,9 +138,10 @@ class RemoteWalk:
         except Exception as error:
             told = name_within(self._url, os.fsdecode(name[:-1])) if name else without_secrets(self._url)
             return url_error(told, error, "listed")
+        named = [entry for entry in entries if entry.name]
         if self._ordered:
-            entries.sort(key=itemgetter(0))
-        return entries
+            named.sort(key=itemgetter(0))
+        return _Listing(named, len(entries) - len(named))
 
     def _entry(self, folder: str, about: dict[str, Any]) -> _Entry | None:
         """What a listing says of something; None if it is hidden, or not in that folder."""
@@ -147,8 +156,7 @@ class RemoteWalk:
         if about["type"] == "directory":
             return _Entry(os.fsencode(f"{own}/"), -1, path) if self._follow or not about.get("islink") else None
         if about["type"] not in ("file", "link") or "\0" in own:
-            self._skipped += 1
-            return None
+            return _Entry(b"", -1, path)
         size = about.get("size")
         return _Entry(os.fsencode(own), size if isinstance(size, int) else -1, path)
 

@@ -1,8 +1,10 @@
 """Images come into the folders of their classes, whole, once, and over nothing."""
 
 import errno
+import io
 import os
 import shutil
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -189,6 +191,30 @@ def test_an_archive_can_be_copied_from_and_no_more(classifier, source, tmp_path)
     for how in "link", "move":
         with pytest.raises(ValueError, match="can only be copied"):
             sort_folder(classifier, archive, tmp_path / "dest", how)
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_no_name_of_an_archive_leads_out_of_the_folder_of_a_class(kind, classifier, source, tmp_path):
+    image = (source / "b.png").read_bytes()
+    out, inside = ["../out.png", "a/../../other.png"], ["good.png", "/abs/in.png", r"C:\in.png", r"a\..\..\in.png", "linked/in.png"]
+    if kind == "zip":
+        with zipfile.ZipFile(tmp_path / "odd", "w") as archive:
+            for name in out + inside:
+                archive.writestr(name, image)
+    else:
+        with tarfile.open(tmp_path / "odd", "w") as archive:
+            link = tarfile.TarInfo("linked")
+            link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
+            archive.addfile(link)
+            for name in out + inside:
+                header = tarfile.TarInfo(name)
+                header.size = len(image)
+                archive.addfile(header, io.BytesIO(image))
+    before = files_in(tmp_path)
+    result = sort_folder(classifier, tmp_path / "odd", tmp_path / "dest")
+    assert result.errors == [(name, f"{name!r} leads out of its folder") for name in out]
+    placed = {f"dest/upright/{name.removeprefix('/')}" for name in inside}
+    assert files_in(tmp_path).keys() == before.keys() | placed | {f"dest/{LOG}"}
 
 
 def test_links_to_images(classifier, source, tmp_path):

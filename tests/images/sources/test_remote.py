@@ -18,7 +18,7 @@ from fastmlp.images.reading import read_chunk, reader
 from fastmlp.images.reviewing import review_folder
 from fastmlp.images.sorting.sort_run import sort_folder
 from fastmlp.images.sources import fetching, remote_file
-from fastmlp.images.sources.archives import SPARSE
+from fastmlp.images.sources.archives import SPARSE, TAIL
 from fastmlp.images.sources.remote_file import is_missing, url_error
 from fastmlp.images.sources.source import Chunks, is_collection
 from fastmlp.images.sources.urls import is_url, name_within, without_secrets
@@ -34,6 +34,7 @@ class FarFileSystem(AsyncFileSystem):
     protocol = "far"
     fails: dict[str, Exception] = {}  # noqa: RUF012
     asked: list[str] = []  # noqa: RUF012
+    given: list[int] = []  # noqa: RUF012
     at_once = most_at_once = 0
 
     async def _far(self, path):
@@ -52,13 +53,15 @@ class FarFileSystem(AsyncFileSystem):
 
     async def _ls(self, path, detail=True, **_):
         await self._far(path)
-        return fsspec.filesystem("memory").ls(path, detail=detail)
+        found = fsspec.filesystem("memory").ls(path, detail=detail)
+        return [about | ({"type": "other"} if about["name"].endswith(".socket") else {}) for about in found]
 
     async def _cat_file(self, path, start=None, end=None, **_):
         await self._far(path)
         found = fsspec.filesystem("memory").cat_file(path, start, end)
         if start is not None and not found:
             raise OSError("The requested range is not satisfiable")
+        type(self).given.append(len(found))
         return found
 
 
@@ -66,7 +69,7 @@ class FarFileSystem(AsyncFileSystem):
 def memory(monkeypatch):
     monkeypatch.setattr(MemoryFileSystem, "store", {})
     monkeypatch.setattr(MemoryFileSystem, "pseudo_dirs", [""])
-    for name, value in {"fails": {}, "asked": [], "at_once": 0, "most_at_once": 0}.items():
+    for name, value in {"fails": {}, "asked": [], "given": [], "at_once": 0, "most_at_once": 0}.items():
         monkeypatch.setattr(FarFileSystem, name, value)
     fsspec.register_implementation("far", FarFileSystem, clobber=True)
     return fsspec.filesystem("memory")
@@ -150,6 +153,27 @@ def test_in_a_zip_of_large_members_local_headers_are_fetched_by_themselves(tmp_p
     same(classify_folder(classifier, "far://large.zip"), classify_folder(classifier, tmp_path / "large.zip"))
 
 
+def test_what_a_file_is_follows_from_its_beginning_and_where_that_tells_nothing_from_its_end(tmp_path, memory):
+    picture = gray_png(bar(True, 0)) + bytes(3 * 10**6)
+    with tarfile.open(tmp_path / "large.tar", "w") as tar, zipfile.ZipFile(tmp_path / "large.zip", "w") as archive:
+        (tmp_path / "large.png").write_bytes(picture)
+        tar.add(tmp_path / "large.png", "large.png")
+        archive.write(tmp_path / "large.png", "large.png")
+    packed = (tmp_path / "large.zip").read_bytes()
+    contents = {"png": picture, "tar": (tmp_path / "large.tar").read_bytes(), "zip": packed, "exe": b"\1" + packed, "empty": b""}
+    for name, content in contents.items():
+        memory.pipe(f"/large.{name}", content)
+        FarFileSystem.given.clear()
+        assert is_collection(f"far://large.{name}") == (name in ("tar", "zip", "exe"))
+        assert FarFileSystem.given == {"exe": [512, TAIL], "empty": []}.get(name, [512])
+    FarFileSystem.given.clear()
+    Chunks("far://large.zip")  # lists its directory, and where its member begins
+    assert sum(FarFileSystem.given) < 2 * TAIL
+    FarFileSystem.given.clear()
+    Chunks("far://large.png")
+    assert sum(FarFileSystem.given) == 2 * 512
+
+
 def test_more_files_than_a_chunk_holds_are_read_by_compiled_code_with_the_same_bits(many, monkeypatch):
     monkeypatch.setattr("fastmlp.images.reading.FILES_BY_PILLOW", 0)
     monkeypatch.setattr(fetching, "TOGETHER", 3000)  # some files at a time
@@ -199,6 +223,14 @@ def test_files_and_folders_far_away_are_asked_for_at_the_same_time(folder):
     FarFileSystem.most_at_once = 0
     extract_features("far://bars/a/deep", threads=1)
     assert FarFileSystem.most_at_once == 5
+
+
+def test_what_is_no_file_is_counted_where_it_is_met_though_folders_are_listed_ahead(memory):
+    for number in range(3):
+        memory.pipe(f"/some/{number}/a.png", b"")
+        for other in range(number + 1):
+            memory.pipe(f"/some/{number}/{other}.socket", b"")
+    assert [chunk.skipped for chunk in Chunks("far://some", size=1)] == [1, 2, 3]
 
 
 def test_paths_and_urls_may_be_in_one_list(folder, classifier):
