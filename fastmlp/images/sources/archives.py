@@ -18,8 +18,9 @@ from fastmlp.images.content import NoImageError
 from fastmlp.images.image_formats import image_format_of
 from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
 from fastmlp.images.sources.remote_file import RemoteFile
+from fastmlp.interrupts import raise_noted
 from fastmlp.kernels.images import archive, tar_headers, zip_headers
-from fastmlp.kernels.images.names import chosen_names, keep_last, sorted_starts, starts_of
+from fastmlp.kernels.images.names import chosen_names, last_of_equal, sorted_starts, starts_of
 from fastmlp.writing import StrPath
 
 STEP = 1 << 14  # members listed by one call of a kernel: some milliseconds, so that Ctrl-C is heard soon
@@ -210,6 +211,7 @@ def _walk(window: _Window, walk: Walk) -> tuple[NDArray[np.uint8], NDArray[np.in
     all_names, all_places = [], []
     why = archive.FULL
     while why != archive.END:
+        raise_noted()
         count, used, at, why = walk(places, names, window)
         all_names.append(names[:used].copy())
         all_places.append(places[:count].copy())
@@ -245,8 +247,7 @@ def _pass_local_headers(file: OpenArchive, places: NDArray[np.int64], start: int
 
 def _chosen(names: NDArray[np.uint8], places: NDArray[np.int64], ordered: bool) -> tuple[NDArray[Any], NDArray[np.int64], int]:
     """Where the names of members that count begin, in their order; which members these are; how many were no files."""
-    starts = sorted_starts(names)
-    starts = starts[: keep_last(starts, names)]
+    starts = last_of_equal(names, sorted_starts(names))
     if not ordered:
         starts.sort()
     last = np.searchsorted(starts_of(names), starts)

@@ -215,13 +215,13 @@ class _FewNames:
 
 
 class _ManyNames:
-    """The same of millions: where they begin is sorted, and they are copied some at a time."""
+    """The same of many: where they begin is sorted, and they are copied some at a time."""
 
     def __init__(self, listing: bytearray) -> None:
         self.blob = np.frombuffer(listing, np.uint8)
-        self.starts = sorted_starts(self.blob, raise_noted)
+        self.starts = sorted_starts(self.blob)
         self.length = len(self.starts)
-        self.folders = places_ending(self.blob, self.starts, SLASH, listing.count(b"/\0"), raise_noted).data
+        self.folders = places_ending(self.blob, self.starts, SLASH, listing.count(b"/\0")).data
 
     def names(self, first: int, last: int) -> bytes:
         return chosen_names(self.blob, self.starts[first:last]).tobytes()

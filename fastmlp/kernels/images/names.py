@@ -7,6 +7,7 @@ name ends at its NUL: that keeps all indices within the blob.
 
 import numpy as np
 
+from fastmlp.interrupts import raise_noted
 from fastmlp.kernels.compile import jit, jit_part
 from fastmlp.kernels.images.bytes import big_endian, copy, eight, four, set_eight
 
@@ -17,18 +18,19 @@ FEW = 24  # names that are sorted one by one: clearing the counts for more costs
 RUN = 1 << 21  # names that are sorted by themselves; of more, runs are merged. The scratch is 21 bytes for each
 LARGE = 2**32  # bytes of a blob; of more, places do not fit into four bytes
 AHEAD = 64  # names of a run whose keys are known while it is merged
-STEP = 1 << 18  # names that are sorted or merged by one call, or some more: some 0.05 s
+STEP = 1 << 18  # names that are looked at by one call: some 0.02 s; a call that sorts goes on to the end of what it has begun
+BYTES = 1 << 25  # of a blob that are looked at by one call
 
 
 @jit
-def find_names(starts, blob):
-    """Where each name begins."""
-    name, start = 0, 0
-    for i in range(blob.size):
-        if blob[i] == 0:
-            starts[name] = start
-            name += 1
-            start = i + 1
+def find_names(starts, part, first):
+    """Where names begin, behind each NUL in a part of a blob, which begins at place first; how many."""
+    found = 0
+    for i in range(part.size):
+        if part[i] == 0:
+            starts[found] = first + i + 1
+            found += 1
+    return found
 
 
 @jit_part
@@ -232,10 +234,9 @@ def merge_runs(out, runs, count, keys, ahead, starts, blob):
 
 
 @jit
-def keep_last(starts, blob):
-    """Of names that are equal, keeps the last one: of the sorted names, the part that is returned in length is left."""
-    kept = 0
-    for n in range(starts.size):
+def keep_last(starts, kept, blob, first, last):
+    """Of some of the sorted names, keeps those that differ from the next one, behind what is kept already; how many that are."""
+    for n in range(first, last):
         if n + 1 == starts.size or is_before(blob, np.int64(starts[n]), np.int64(starts[n + 1])):
             starts[kept] = starts[n]
             kept += 1
@@ -281,22 +282,24 @@ def find_ending(places, starts, blob, byte):
 
 def starts_of(blob):
     """Where each name of a blob begins, in its order."""
-    starts = np.empty(blob.size - np.count_nonzero(blob), np.int64 if blob.size > LARGE else np.uint32)
-    find_names(starts, blob)
-    return starts
+    starts, found = np.zeros(1 + blob.size - np.count_nonzero(blob), np.int64 if blob.size > LARGE else np.uint32), 1
+    for first in range(0, blob.size, BYTES):
+        raise_noted()
+        found += find_names(starts[found:], blob[first : first + BYTES], first)
+    return starts[:-1]  # behind the last NUL none begins
 
 
-def sorted_starts(blob, pause=lambda: None, run=RUN):
-    """Where each name of a blob begins, in the order that Python's `sorted` gives the names. `pause` is called before each step.
+def sorted_starts(blob, run=RUN):
+    """Where each name of a blob begins, in the order that Python's `sorted` gives the names: equal ones keep theirs.
 
     The memory it takes beside them is that of the scratch for a run, and where there are several, of as many starts.
     """
     starts = starts_of(blob)
-    _sort_runs(starts, blob, pause, run)
-    return starts if starts.size <= run else _merged(starts, blob, pause, run)
+    _sort_runs(starts, blob, run)
+    return starts if starts.size <= run else _merged(starts, blob, run)
 
 
-def _sort_runs(starts, blob, pause, run):
+def _sort_runs(starts, blob, run):
     most = min(starts.size, run)
     groups, spare = np.empty((most // FEW + 1, 3), np.int64), np.empty(most, starts.dtype)
     keys, counts = np.empty((2, most), np.int64), np.empty((KEY, DIGITS), np.int64)
@@ -304,28 +307,37 @@ def _sort_runs(starts, blob, pause, run):
         part = starts[first : first + run]
         groups[0], waiting = (0, part.size, 0), 1
         while waiting > 0:
-            pause()
+            raise_noted()
             waiting = sort_names(part, groups, waiting, blob, spare, keys, counts, STEP)
 
 
-def _merged(starts, blob, pause, run):
+def _merged(starts, blob, run):
     firsts = np.arange(0, starts.size, run)
     runs = np.stack((firsts, np.minimum(firsts + run, starts.size)), axis=1)
     merged, count = np.empty_like(starts), len(runs)
     keys, ahead = np.empty(count, np.int64), np.empty((count, AHEAD), np.int64)
     for first in range(0, starts.size, STEP):
-        pause()
+        raise_noted()
         count = merge_runs(merged[first : first + STEP], runs, count, keys, ahead, starts, blob)
     return merged
 
 
-def places_ending(blob, starts, byte, count, pause=lambda: None):
+def last_of_equal(blob, starts):
+    """Of sorted names the last one of each that are equal: where these begin, which is written over what is given."""
+    kept = 0
+    for first in range(0, starts.size, STEP):
+        raise_noted()
+        kept = keep_last(starts, kept, blob, first, min(first + STEP, starts.size))
+    return starts[:kept]
+
+
+def places_ending(blob, starts, byte, count):
     """Which names, none of them empty, end with a byte: their places in starts. There are so many."""
     places, found = np.empty(count, starts.dtype), 0
     for first in range(0, starts.size, STEP):
         if found == count:
             break
-        pause()
+        raise_noted()
         more = find_ending(places[found:], starts[first : first + STEP], blob, byte)
         places[found : found + more] += starts.dtype.type(first)
         found += more

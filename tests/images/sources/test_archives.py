@@ -196,6 +196,17 @@ def test_many_members_and_names_that_need_more_room(tmp_path, write, monkeypatch
     check(path, (expected_of_tar if write is write_tar else expected_of_zip)(path))
 
 
+@pytest.mark.parametrize("write", [write_tar, write_zip])
+def test_ctrl_c_ends_the_list(tmp_path, write, monkeypatch):
+    def raise_noted():
+        raise KeyboardInterrupt
+
+    path = write(tmp_path / "archive", NAMES)
+    monkeypatch.setattr(archives, "raise_noted", raise_noted)
+    with pytest.raises(KeyboardInterrupt):
+        members_of(path)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_members_of_a_zip_are_read_as_zipfile_reads_them(tmp_path, method):
     path = write_zip(tmp_path / "x.zip", [*NAMES, "empty.png"], method)

@@ -166,13 +166,3 @@ def test_a_name_takes_its_bytes_and_eight_more_and_four_when_it_is_sorted(listed
     growing = 12 / 8  # the room ahead of a bytearray that grows, of which the system gives no pages
     assert sorting < 12 + growing + 4 + 4 + 2
     assert taking < 12 + growing + 4 + 4  # with the names of a task
-
-
-def test_ctrl_c_ends_the_sorting_of_many_names(tmp_path, monkeypatch):
-    def raise_noted():
-        raise KeyboardInterrupt
-
-    listed_by_python(shuffled_names(5000), monkeypatch)
-    monkeypatch.setattr(walk, "raise_noted", raise_noted)
-    with pytest.raises(KeyboardInterrupt):
-        next(walk.Walk(str(tmp_path), True, True, False, 4096).parts())

@@ -1,5 +1,6 @@
 """Names in a blob of bytes: sorted, chosen and gathered as Python does it with a list of them."""
 
+from functools import partial
 from itertools import accumulate
 
 import numba
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastmlp.kernels.images import names as packed
-from fastmlp.kernels.images.names import AHEAD, FEW, KEY, chosen_names, keep_last, places_ending, sorted_starts, starts_of
+from fastmlp.kernels.images.names import AHEAD, FEW, KEY, chosen_names, last_of_equal, places_ending, sorted_starts, starts_of
 
 pytestmark = pytest.mark.kernels
 
@@ -93,17 +94,25 @@ def test_runs_that_end_one_after_another():
 def test_so_many_names_in_a_step(step, monkeypatch):
     names = random_names(4, 700, list(b"abc"), 12)
     monkeypatch.setattr(packed, "STEP", step)
+    monkeypatch.setattr(packed, "BYTES", step)
     pauses = []
-    assert sorted_starts(blob_of(names), lambda: pauses.append(1), run=200).tolist() == expected_starts(names)
-    assert len(pauses) >= 4 + 700 / step  # in the four runs one each, at least
+    monkeypatch.setattr(packed, "raise_noted", lambda: pauses.append(1))
+    assert sorted_starts(blob_of(names), run=200).tolist() == expected_starts(names)
+    bytes_of_all = sum(map(len, names)) + len(names)
+    assert len(pauses) >= bytes_of_all / step + 4 + 700 / step  # in the four runs one each, at least
 
 
-def test_sorting_ends_in_a_pause():
-    def pause():
+def test_ctrl_c_is_heard(monkeypatch):
+    def raise_noted():
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        sorted_starts(blob_of([b"b", b"a"]), pause)
+    blob = blob_of([b"b", b"a"])
+    starts = starts_of(blob)
+    monkeypatch.setattr(packed, "raise_noted", raise_noted)
+    of_starts = partial(last_of_equal, starts=starts), partial(places_ending, starts=starts, byte=0, count=1)
+    for call in (starts_of, sorted_starts, *of_starts):
+        with pytest.raises(KeyboardInterrupt):
+            call(blob)
 
 
 @pytest.mark.skipif(not numba.config.DISABLE_JIT, reason="would be compiled once more")
@@ -114,13 +123,14 @@ def test_where_names_begin_may_take_eight_bytes(monkeypatch):
     check_order(names)
 
 
-def test_of_equal_names_the_last_is_kept():
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_of_equal_names_the_last_is_kept(step, monkeypatch):
+    monkeypatch.setattr(packed, "STEP", step)
     names = random_names(1, 300, list(b"abc"), 3)
-    starts = sorted_starts(blob_of(names))
-    kept = starts[: keep_last(starts, blob_of(names))]
+    blob = blob_of(names)
     last = dict(zip(names, first_bytes(names), strict=True))
-    assert kept.tolist() == [last[name] for name in sorted(last)]
-    assert keep_last(starts[:0], blob_of(names)) == 0
+    assert last_of_equal(blob, sorted_starts(blob)).tolist() == [last[name] for name in sorted(last)]
+    assert last_of_equal(blob, starts_of(blob)[:0]).size == 0
 
 
 @pytest.mark.parametrize("dtype", [np.uint32, np.int64])
