@@ -175,21 +175,6 @@ def sort_names(starts, groups, waiting, blob, spare, keys, counts, step):
 
 
 @jit_part
-def prefix_of_runs(runs, count, starts, blob):
-    """How many first bytes all names of some runs have in common: those that the first and the last one of each have."""
-    first = np.int64(starts[runs[0, 0]])
-    end = end_of(blob, first)
-    for r in range(count):
-        for n in (runs[r, 0], runs[r, 1] - 1):
-            i, j = first, np.int64(starts[n])
-            while i < end and blob[i] == blob[j]:
-                i += 1
-                j += 1
-            end = i
-    return end - first
-
-
-@jit_part
 def find_keys_ahead(keys, starts, first, end, blob, depth):
     """The keys of a run's next names, up to a place that AHEAD divides: name n's at n % AHEAD."""
     for n in range(first, min(end, first // AHEAD * AHEAD + AHEAD)):
@@ -197,14 +182,14 @@ def find_keys_ahead(keys, starts, first, end, blob, depth):
 
 
 @jit
-def merge_runs(out, runs, count, keys, ahead, starts, blob):
-    """The first names of so many sorted runs, as many as out holds; how many runs are left.
+def merge_runs(out, runs, edges, keys, ahead, starts, blob):
+    """The first names of some sorted runs, as many as out holds; how many runs are left.
 
-    Of equal names that of the earlier run comes first. runs (R, 2) int64: where in starts each goes on, and ends; none is empty, as
-    far as they count. keys (R,) and ahead (R, AHEAD) int64 are scratch. Keys are found some at a time: so the processor waits for
-    many names at once that are not in its cache.
+    Of equal names that of the earlier run comes first. runs (R, 2) int64: where in starts each goes on, and ends; none is empty.
+    edges (2 R,) as starts: the first and the last name of each; what they have in common all have. keys (R,) and ahead (R, AHEAD)
+    int64 are scratch. Keys are found some at a time: so the processor waits for many names at once that are not in its cache.
     """
-    depth = prefix_of_runs(runs, count, starts, blob)
+    count, depth = runs.shape[0], common_prefix(edges, blob, 0)
     for r in range(count):
         find_keys_ahead(ahead[r], starts, runs[r, 0], runs[r, 1], blob, depth)
         keys[r] = ahead[r, runs[r, 0] % AHEAD]
@@ -314,11 +299,11 @@ def _sort_runs(starts, blob, run):
 def _merged(starts, blob, run):
     firsts = np.arange(0, starts.size, run)
     runs = np.stack((firsts, np.minimum(firsts + run, starts.size)), axis=1)
-    merged, count = np.empty_like(starts), len(runs)
-    keys, ahead = np.empty(count, np.int64), np.empty((count, AHEAD), np.int64)
+    merged, keys, ahead = np.empty_like(starts), np.empty(len(runs), np.int64), np.empty((len(runs), AHEAD), np.int64)
     for first in range(0, starts.size, STEP):
         raise_noted()
-        count = merge_runs(merged[first : first + STEP], runs, count, keys, ahead, starts, blob)
+        edges = starts[runs - (0, 1)].ravel()
+        runs = runs[: merge_runs(merged[first : first + STEP], runs, edges, keys, ahead, starts, blob)]
     return merged
 
 
