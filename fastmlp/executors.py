@@ -118,7 +118,7 @@ class _DaskEngine(Engine):
 
     def workers(self) -> int:
         if monotonic() - self._counted >= COUNTED:
-            with _lost_if(OSError):
+            with _lost_if(OSError), interrupts.raised_at_once():
                 self._count, self._counted = sum(self._client.nthreads().values()), monotonic()
         return max(1, self._count)
 
@@ -133,10 +133,11 @@ class _DaskEngine(Engine):
         with _lost_if(OSError), config.set({"distributed.admin.large-graph-warning-threshold": IN_GRAPH << 1}):
             if size > IN_GRAPH:
                 del sent
-                return SharedValue(self._client.scatter(value, broadcast=True, hash=False))
+                with interrupts.raised_at_once():
+                    return SharedValue(self._client.scatter(value, broadcast=True, hash=False))
             future = self._client.submit(pickle.loads, sent.pickled, pure=False)
-            if self._client.nthreads():  # else workers come because there are tasks
-                with suppress(TimeoutError):
+            with interrupts.raised_at_once(), suppress(TimeoutError):
+                if self._client.nthreads():  # else workers come because there are tasks
                     self._client.sync(self._client._replicate, [future], callback_timeout=COPIED)
             return SharedValue(future)
 

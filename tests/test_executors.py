@@ -10,6 +10,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
+from fastmlp import executors
 from fastmlp.executors import Engine, InTasks, engine_of
 
 
@@ -102,6 +103,36 @@ def test_ctrl_c_ends_the_wait_for_workers_that_never_begin():
     with pytest.raises(KeyboardInterrupt):
         list(InTasks(engine_of(executor), sum_and, [1], np.zeros(1)))
     assert not executor.waited
+
+
+class NeverAnswers:
+    """A client of Dask whose scheduler does nothing any more; somebody presses Ctrl-C while it is waited for."""
+
+    waited = False
+
+    def get_executor(self, pure):
+        return ThreadPoolExecutor(1)
+
+    def submit(self, function, *args, pure):
+        return None
+
+    def nthreads(self):
+        signal.raise_signal(signal.SIGINT)
+        self.waited = True
+        return {}
+
+    def scatter(self, value, broadcast, hash):
+        return self.nthreads()
+
+
+@pytest.mark.parametrize(("size", "in_graph"), [(1, 1 << 26), (100_000, 1 << 26), (100_000, 0)])
+def test_ctrl_c_ends_the_wait_for_a_scheduler_that_never_answers(size, in_graph, monkeypatch):
+    pytest.importorskip("dask")
+    monkeypatch.setattr(executors, "IN_GRAPH", in_graph)
+    client = NeverAnswers()
+    with pytest.raises(KeyboardInterrupt):
+        list(InTasks(engine_of(client), sum_and, [1], np.zeros(size)))
+    assert not client.waited
 
 
 class Weighing:
