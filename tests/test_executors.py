@@ -3,8 +3,9 @@
 import os
 import pickle
 import signal
+import tempfile
 import time
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from multiprocessing import get_context
 
 import numpy as np
@@ -54,6 +55,44 @@ def test_no_more_tasks_are_under_way_than_workers_need(pool):
     tasks.close()
     with pytest.raises(StopIteration):
         next(tasks)
+
+
+class Keeping(Executor):
+    """Keeps the futures of what it has another one do."""
+
+    _max_workers = 2
+
+    def __init__(self, executor):
+        self.futures, self._executor = [], executor
+
+    def submit(self, function, *args):
+        self.futures.append(self._executor.submit(function, *args))
+        return self.futures[-1]
+
+
+class KeepingInFile(Keeping):
+    __module__ = "loky"
+
+
+def begins_and_waits(folder, item):
+    (folder / str(item)).touch()
+    end = time.monotonic() + 20
+    while item and not (folder / "end").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("kind", [Keeping, KeepingInFile])
+def test_tasks_whose_results_nobody_wants_are_not_waited_for_and_leave_no_file(kind, pool, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    tasks = InTasks(engine_of(executor := kind(pool)), begins_and_waits, range(10), tmp_path)
+    next(tasks)
+    while not (tmp_path / "1").exists():
+        time.sleep(0.01)
+    tasks.close()
+    assert not all(future.done() for future in executor.futures)
+    assert not list(tmp_path.glob("fastmlp-*"))
+    (tmp_path / "end").touch()
+    wait(executor.futures)
 
 
 def test_what_an_executor_cancels_itself_is_told():
