@@ -1,4 +1,4 @@
-"""What work costs: a training, time in proportion to rows, epochs and parameters, and memory; a large folder, memory."""
+"""What work costs: a training, time in proportion to rows, epochs and parameters, and memory; many files and names, memory."""
 
 import os
 import shutil
@@ -13,6 +13,7 @@ import pytest
 
 import fastmlp
 from benchmarks.work import Training
+from fastmlp.kernels.images import entries
 
 DATA = Path(__file__).parent.parent / "data"
 FULL_BATCH = Training((3, 5, 1), "sigmoid", 100_000, 5, None, "sgd", 0.1, threads=1)
@@ -155,3 +156,46 @@ def test_memory_of_a_large_folder(benchmark, measured, short, tmp_path):
         most = benchmark.pedantic(peak, args=(count,))
     fewer = {"name": f"{few} files", "form": "", "figure": f"{before:.0f} MB"}
     measured(f"folder of {count} files classified, bar 300 MB", f"{most:.0f} MB at the peak", [fewer])
+
+
+LIST_NAMES = """
+import os
+import sys
+from types import SimpleNamespace
+import numpy as np
+import distributed
+import fastmlp
+from fastmlp.images import classifier, folders, sharing_out
+from fastmlp.images.sources import walk
+from fastmlp.kernels.images import entries, names
+
+def list_entries(room, records, folder):
+    "Some more names as the system would give them, in no order."
+    global listed
+    numbers = np.arange(listed, min(listed + 10_000, count))
+    listed += len(numbers)
+    digits = (numbers * 7368787 % 10_000_000)[:, None] // 10 ** np.arange(6, -1, -1) % 10
+    rows = room[: 12 * len(numbers)].reshape(-1, 12)
+    rows[:, :7], rows[:, 7:] = digits + ord("0"), np.frombuffer(b".png\\0", np.uint8)
+    return rows.size, entries.MORE if listed < count else entries.END
+
+entries.list_entries = list_entries
+walk.Walk._listings = lambda *_: iter((b"a\\0", b"b\\0"))  # what Python lists before it finds that there are many
+names.sorted_starts(np.zeros(2, np.uint8), run=1)  # compiled for many, too
+listed, count = 0, int(sys.argv[1])
+chunks = walk.walked_chunks(walk.Walk(os.curdir, True, True, False, 4096))
+assert sum(chunk.length for task in sharing_out.joined(chunks, SimpleNamespace(workers=lambda: 8)) for chunk in task) == count
+with open("/proc/self/status") as status:
+    print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.skipif(not entries.POSSIBLE, reason="the system has no getdents64")
+def test_memory_of_many_names(benchmark, measured, short):
+    pytest.importorskip("distributed")
+    few, many = 5000, 100_000 if short else 10_000_000
+    output(LIST_NAMES, few)  # the memory that compiling takes does not count
+    before = output(LIST_NAMES, few) / 2**10
+    most = benchmark.pedantic(output, args=(LIST_NAMES, many)) / 2**10
+    fewer = {"name": f"{few} names", "form": "", "figure": f"{before:.0f} MB"}
+    measured(f"{many} names of a folder, made up, for an executor, bar 500 MB", f"{most:.0f} MB at the peak", [fewer])

@@ -17,11 +17,22 @@ MANY, EVERY = 40, 11  # the latter divides no number of words of a vocabulary, s
 
 def pytest_collection_modifyitems(config, items):
     """Other versions, and kernels as they are interpreted, differ for many parameters alike: there, of a test's many sets, every
-    eleventh is run."""
-    if config.getoption("markexpr") == ("kernels" if os.environ.get("NUMBA_DISABLE_JIT") else "versions"):
-        names = [item.location[0] + item.function.__name__ for item in items]
-        sizes, turns = Counter(names), Counter()
-        for item, name in zip(list(items), names, strict=True):
-            turns[name] += 1
-            if sizes[name] > MANY and turns[name] % EVERY:
-                items.remove(item)
+    eleventh is run; and on other versions kernels that take long to compile are compiled for the dtype alone that a mark names."""
+    interpreted, asked = os.environ.get("NUMBA_DISABLE_JIT"), config.getoption("markexpr")
+    if asked != ("kernels" if interpreted else "versions"):
+        return
+    chosen = [item for item in items if interpreted or _is_of_the_marks_dtype(item)]
+    names = [item.location[0] + item.function.__name__ for item in chosen]
+    sizes, turns = Counter(names), Counter()
+    items.clear()
+    for item, name in zip(chosen, names, strict=True):
+        turns[name] += 1
+        if sizes[name] <= MANY or turns[name] % EVERY == 0:
+            items.append(item)
+
+
+def _is_of_the_marks_dtype(item):
+    """As of @pytest.mark.versions(dtype=np.float64)."""
+    mark = item.get_closest_marker("versions")
+    wanted = mark and mark.kwargs.get("dtype")
+    return wanted is None or not hasattr(item, "callspec") or item.callspec.params.get("dtype", wanted) is wanted

@@ -3,12 +3,11 @@
 import numba
 import numpy as np
 import pytest
-from cases import BINARY, REGRESSOR, SOFTMAX, labels_of, problem, toy
+from cases import labels_of, problem, toy
 
 import fastmlp
 
 ROWS, EPOCHS, MEMBERS = (9, 2, 3) if numba.config.DISABLE_JIT else (61, 4, 17)
-NETWORKS = pytest.mark.parametrize("network", [BINARY, SOFTMAX, REGRESSOR], ids=["binary", "softmax", "regressor"])
 BATCH_SIZES = pytest.mark.parametrize("batch_size", [1, 7, None])
 PRECISIONS = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 

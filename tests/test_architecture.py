@@ -1,6 +1,7 @@
 """How the package is built: imports point down, each file keeps to its subject, and what starts light stays light."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections import defaultdict
@@ -60,6 +61,7 @@ PUBLIC = [
 ]
 
 
+@functools.cache
 def sources():
     return {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
 
@@ -68,18 +70,21 @@ def wing_of(path):
     return path.split("/")[0].removesuffix(".py")
 
 
+@functools.cache
 def imported_modules(tree):
     """Full names of what a file imports, in functions too; not what it imports for type checkers alone."""
+    names = set()
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, "imports are absolute"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        else:
-            yield from imported_modules(node)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, (ast.stmt, ast.ExceptHandler, ast.match_case)):
+            names |= imported_modules(node)
+    return names
 
 
 def outside(path, tree):

@@ -20,9 +20,9 @@ ROWS = 60
 NATIVE = ("f4", "f8", "u1", "i1", "i2", "i4", "i8", "u2", "u4", "u8", "?", "f2")
 FOREIGN = tuple(np.dtype(kind).newbyteorder().str for kind in NATIVE if np.dtype(kind).itemsize > 1)
 # Kernels are compiled for each, so it is some in every way; interpreted, it is each in one way. How a number of each is read is
-# in tests/kernels/test_simd.py.
+# in tests/kernels/test_simd.py, and training on small integers in tests/training/test_groups.py.
 INTERPRETED = numba.config.DISABLE_JIT
-KINDS = (*NATIVE, *FOREIGN) if INTERPRETED else ("f4", "f8", "i8", np.dtype("f2").newbyteorder().str)
+KINDS = (*NATIVE, *FOREIGN) if INTERPRETED else ("f4", "f8", np.dtype("f2").newbyteorder().str)
 
 
 def rows_of(kind):

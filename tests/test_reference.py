@@ -4,16 +4,15 @@ import autograd
 import numpy as np
 import pytest
 from cases import COMBINATIONS, DEPTHS, autograd_loss, central_differences, network_of, problem
+from pairs import in_pairs
 
 from benchmarks import reference
 from benchmarks.reference import Network
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("hidden", DEPTHS, ids=str)
-@pytest.mark.parametrize(("activation", "output", "loss"), COMBINATIONS)
-def test_backward_is_the_derivative_of_loss(activation, output, loss, hidden, bias):
-    network = network_of(activation, output, loss, hidden, bias=bias)
+@in_pairs(kind=COMBINATIONS, hidden=DEPTHS, bias=[True, False])
+def test_backward_is_the_derivative_of_loss(kind, hidden, bias):
+    network = network_of(*kind, hidden, bias=bias)
     theta, X, targets = problem(network, rows=7)
     weights = np.arange(7.0) / 3
     gradient = reference.backward(network, theta, X, targets, weights)

@@ -10,6 +10,7 @@ import time
 import warnings
 from contextlib import contextmanager, suppress
 
+import numba
 import pytest
 from at_work import come_down_to, threads_at_work
 from cases import toy
@@ -149,13 +150,17 @@ def test_results_come_from_as_many_threads_as_can_be_begun(scarce, count, ordere
     assert len(caught) == (scarce < count)
 
 
+# Rows and epochs of trainings that are shared out: interpreted, threads take turns.
+MANY, EPOCHS = (600, 2) if numba.config.DISABLE_JIT else (4000, 5)
+
+
 @pytest.mark.kernels
-@pytest.mark.parametrize("batch_size", [2000, None])
+@pytest.mark.parametrize("batch_size", [MANY // 2, None])
 def test_training_with_fewer_threads_gives_the_same_bits(scarce, batch_size, monkeypatch):
     monkeypatch.setattr(pace, "WORTH_A_TRIAL", 0)  # a team is tried, and soon
     monkeypatch.setattr(pace, "FIRST_CALL", 1)
-    X, y = toy(rows=4000)
-    options = {"hidden": (40,), "batch_size": batch_size, "epochs": 5, "seed": 0}
+    X, y = toy(rows=MANY)
+    options = {"hidden": (40,), "batch_size": batch_size, "epochs": EPOCHS, "seed": 0}
     alone = fastmlp.train(X, y, threads=1, **options)
     with warnings.catch_warnings(record=True, action="always") as caught:
         others = fastmlp.train(X, y, threads=4, **options)
@@ -387,10 +392,10 @@ def test_ctrl_c_ends_what_is_done_beside_this_thread_too():
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize("batch_size", [2000, None])
+@pytest.mark.parametrize("batch_size", [MANY // 2, None])
 def test_a_team_that_is_to_halt_leaves_after_a_batch_and_goes_on_to_the_same_bits(batch_size, count, monkeypatch):
-    X, y = toy(rows=4000)
-    options = {"hidden": (40,), "batch_size": batch_size, "epochs": 5, "seed": 0, "threads": count, "shuffle": False}
+    X, y = toy(rows=MANY)
+    options = {"hidden": (40,), "batch_size": batch_size, "epochs": EPOCHS, "seed": 0, "threads": count, "shuffle": False}
     whole, advance, done = fastmlp.train(X, y, **options), descent.Descent._advance, []
 
     def halted(one, first, last, threads, share_out, halt):
@@ -402,5 +407,5 @@ def test_a_team_that_is_to_halt_leaves_after_a_batch_and_goes_on_to_the_same_bit
     monkeypatch.setattr(descent.Pace, "next", lambda *_: (count if barrier.POSSIBLE else 1, 4))
     again = fastmlp.train(X, y, **options)
     assert again.theta.tobytes() == whole.theta.tobytes()
-    assert len(done) == 5 * (1 if batch_size is None else 2) and {batches for _, batches, _ in done} == {1}
+    assert len(done) == EPOCHS * (1 if batch_size is None else 2) and {batches for _, batches, _ in done} == {1}
     assert max(wanted for wanted, _, _ in done) > 1

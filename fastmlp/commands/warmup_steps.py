@@ -25,7 +25,7 @@ from fastmlp.images.sources.archive_reading import OpenArchive
 from fastmlp.images.sources.archives import members
 from fastmlp.images.sources.walk import listed_compiled
 from fastmlp.kernels.compile import noticed_by
-from fastmlp.kernels.images.names import chosen_names, sorted_names
+from fastmlp.kernels.images.names import chosen_names, places_ending, sorted_starts
 from fastmlp.kernels.notice import EXPECTED, Notice, is_watched, put_line, wipe_line
 from fastmlp.networks.mlp import MLP
 from fastmlp.training.many import train_many
@@ -100,7 +100,9 @@ def _folders() -> None:
     features_of_copies(np.zeros((16, 16), np.uint8), EXTRACTORS["ink"], Augmentation(1, 0), 3)
     reading.read_compiled(b"")
     names = np.frombuffer(bytearray(b"b\0a\0"), np.uint8)
-    chosen_names(names, *sorted_names(names))
+    starts = sorted_starts(names, run=1)
+    places_ending(names, starts, ord("b"), 1)
+    chosen_names(names, starts)
     listed_compiled(os.curdir)
 
 

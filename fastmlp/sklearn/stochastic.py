@@ -190,7 +190,7 @@ def descend(estimator: Any, rows: Rows, random: np.random.RandomState, optimizer
     terms = LossTerms.of(network, rows.targets[train], weights if len(weights) == 1 else weights[train])
     by_epoch = estimator.early_stopping or estimator.verbose or options.shared["schedule"] == "invscaling" or terms != AS_OURS
     most = NEVER if by_epoch else min(estimator.n_iter_no_change, NEVER)
-    divisor = float(ends.LOWER) if options.shared["schedule"] == "adaptive" else 0.0
+    divisor = ends.LOWER if options.shared["schedule"] == "adaptive" else 0.0
     stopping = Stopping(1 if once else options.shared["epochs"], -np.inf, None, estimator.tol, most, divisor)
     rule = optimizer.step_rule(options.own["l2"])
     descent = Descent(network, learned, rule, stopping, options.own["batch_size"], thread_count(options.shared["threads"]))

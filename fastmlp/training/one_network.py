@@ -50,15 +50,15 @@ class Stopping(NamedTuple):
             return stopping
         divisor = 1 / (options.decay or PLATEAU) if plateau else ends.LOWER if options.schedule == "adaptive" else 0.0
         return stopping._replace(
-            tol=options.tol or 0.0, n_iter_no_change=float(options.n_iter_no_change), divisor=float(divisor), plateau=plateau,
+            tol=options.tol or 0.0, n_iter_no_change=options.n_iter_no_change, divisor=divisor, plateau=plateau,
             by_measured=plateau and options.validation is not None,
         )  # fmt: skip
 
     @property
     def ends(self) -> ends.Ends:
-        """As the kernels take it."""
-        of_progress = self.tol, self.n_iter_no_change, self.divisor, self.plateau, self.by_measured
-        return ends.Ends(self.target_loss, self.patience or 0, *of_progress)
+        """As the kernels take it, which are compiled anew where a whole number stands for a float."""
+        target_loss, tol, count, divisor = map(float, (self.target_loss, self.tol, self.n_iter_no_change, self.divisor))
+        return ends.Ends(target_loss, self.patience or 0, tol, count, divisor, self.plateau, self.by_measured)
 
 
 def divergence(

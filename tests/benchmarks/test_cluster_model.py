@@ -1,7 +1,7 @@
 """The model of clusters: arithmetic and simulation agree, and the tables told are those that come of it."""
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,12 @@ def test_workers_that_die_take_longer():
     alone, other = (simulated(job, 10, AT_ONCE, deaths, seed=1) for deaths in (0.0, 6.0))
     assert 1.05 < other / alone < 1.6
     assert simulated(job, 10, AT_ONCE, 6.0, seed=1) == other
+
+
+def test_the_constants_of_a_machine_are_taken_from_little_work_too():
+    pytest.importorskip("distributed")
+    constants = cluster_model.measured(files=200, members=2, tasks=4)
+    assert all(value > 0 for value in asdict(constants).values())
 
 
 def test_the_tables_are_those_of_the_readme():

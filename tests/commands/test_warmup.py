@@ -102,37 +102,55 @@ def test_when_it_is_ended_so_are_those_that_work_for_it(number, tmp_path):
     assert process.returncode == -number if number != signal.SIGINT else err.endswith(b"KeyboardInterrupt\n")
 
 
+# Two steps whose kernels are soon compiled, in place of all; and what a process does then.
+QUICK = """
+import numpy as np
+from fastmlp.commands import warmup_steps as warmup
+from fastmlp.commands import warmup_processes as processes
+from fastmlp.kernels.images.names import sorted_names
+
+def sort():
+    sorted_names(np.frombuffer(bytearray(b"b\\0a\\0"), np.uint8))
+
+warmup.PARTS = {"archives": warmup.PARTS["archives"], "names": [warmup.Step(sort, ())]}
+"""
+PROGRAM = QUICK.replace("{", "{{").replace("}", "}}") + "import sys; sys.path[:] = {path}; processes.serve()"
+
+
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 def test_processes_compile_each_kernel_once_and_keep_it(tmp_path):
-    code = "from fastmlp.commands.warmup_processes import warm_up_side_by_side; warm_up_side_by_side(%r, print, 2)"
+    code = f"{QUICK}processes._PROGRAM = {PROGRAM!r}\nprocesses.warm_up_side_by_side([], print, 2)"
 
-    def told(*parts):
-        with begun("-c", code % (parts,), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    def told():
+        with begun("-c", code, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             out, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, err) == (0, b"")
         return [line.partition(":")[0] for line in out.decode().splitlines()]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-        kernels = told("archives", "folders")
-        assert {"zip_headers.walk_zip", "files.read_files in float64"} < set(kernels) and len(set(kernels)) == len(kernels)
-        assert told("archives", "folders") == []
+        kernels = told()
+        assert {"zip_headers.walk_zip", "names.sort_names"} < set(kernels) and len(set(kernels)) == len(kernels)
+        assert told() == []
 
 
 # -- What is left ----------------------------------------------------------------------------------------------------------------
 
 AFTER_WARMUP = """
 import sys
+import warnings
 import numpy as np
 import fastmlp
 from fastmlp.kernels.compile import noticed_by
 from fastmlp.kernels.notice import Notice
+from fastmlp.sklearn import MLPClassifier
 
 class Heard(Notice):
     def begin(self, kernel, dtype):
         print(kernel, dtype)
 
 TRAINING, IMAGES, *sources = sys.argv[1:]
+warnings.simplefilter("ignore")  # that scikit-learn would go on
 rng = np.random.default_rng(0)
 with noticed_by(Heard()):
     for dtype in np.float32, np.float64:
@@ -154,6 +172,7 @@ with noticed_by(Heard()):
                 population = fastmlp.train_many(fixed, targets, members=3, epochs=4, halving=2, **options)
             if y.ndim == 1:
                 model.update(X[0], y[0], 0.1)
+                MLPClassifier(5, max_iter=2, n_iter_no_change=2, dtype=dtype).fit(X, y)
             model.jit(jacobian=True), model.jit(update=True).theta
             weights = np.ones((300, model.layer_sizes[-1]), dtype)
             model.jacobian(X), model.parameter_jacobian(X[:5]), model.jvp(X, X), model.vjp(X, weights)

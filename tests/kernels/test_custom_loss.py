@@ -15,7 +15,7 @@ from fastmlp.kernels.activations import CODES, OUTPUTS
 from fastmlp.kernels.custom_loss import CustomLoss
 from fastmlp.kernels.simd import get, lanes_of, load, put, store
 
-pytestmark = [pytest.mark.kernels, pytest.mark.versions]
+pytestmark = [pytest.mark.kernels, pytest.mark.versions(dtype=np.float64)]
 
 compiled_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 ROWS = (1, 33) if numba.config.DISABLE_JIT else (1, 33, 1000)

@@ -3,6 +3,7 @@
 import numba
 import numpy as np
 import pytest
+from pairs import in_pairs
 
 from fastmlp.kernels import dense
 from fastmlp.kernels.layers import Layer
@@ -74,11 +75,9 @@ def check(rows, expected, bound):
     assert (rows.array == MARK).all(), "written outside the rows"
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("start", ["nowhere", "in place", "one row"])
-@pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize(("n_in", "n_out"), SIZES)
-def test_product_is_that_of_numpy(n_in, n_out, transposed, start, dtype):
+@in_pairs(sizes=SIZES, transposed=[False, True], start=["nowhere", "in place", "one row"], dtype=DTYPES)
+def test_product_is_that_of_numpy(sizes, transposed, start, dtype):
+    n_in, n_out = sizes
     for m in (strip(dtype), 3 * strip(dtype)):
         a, before, w = normal((n_in, m), dtype), normal((n_out, m), dtype), normal((n_in, n_out), dtype)
         theta = rows((w.T if transposed else w).reshape(1, -1), 2, w.size, np.nan).array

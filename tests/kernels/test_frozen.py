@@ -62,7 +62,7 @@ def frozen():
     return model, X, f, np.array([f(x) for x in X])
 
 
-@pytest.mark.versions
+@pytest.mark.versions(dtype=np.float64)
 @pytest.mark.kernels
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("network", EVERY if numba.config.DISABLE_JIT else SOME, ids=str)

@@ -49,7 +49,7 @@ def single():
     return asked(SINGLE)
 
 
-@pytest.mark.versions
+@pytest.mark.versions(dtype=np.float64)
 @pytest.mark.kernels
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("network", EVERY if numba.config.DISABLE_JIT else SOME, ids=str)

@@ -1,5 +1,6 @@
 """MLP.jit(update=True): what predicts and what updates in compiled code share parameters, which Python reads and writes too."""
 
+import functools
 import gc
 import warnings
 
@@ -30,25 +31,42 @@ def problem_of(network, dtype=np.float64, rows=30):
     return mlp(network, theta), X, y, (y[:, 0] if y.shape[1] == 1 else y)
 
 
-@pytest.fixture(scope="module")
+@functools.cache
+def learner_of(network, dtype=np.float64):
+    """One for all tests that leave open what it has learnt, as each is compiled anew."""
+    return problem_of(network, dtype)[0].jit(update=True)
+
+
+@pytest.fixture
 def single():
     model, X, _, y = problem_of(SINGLE)
-    return model, X, y, model.jit(update=True)
+    learner = learner_of(SINGLE)
+    learner.theta = model.theta
+    return model, X, y, learner
 
 
-@pytest.mark.versions
+# Each is compiled anew, for some seconds: every output and both dtypes.
+LEARNERS = [
+    pytest.param(CLASSIFIER, np.float32, marks=pytest.mark.versions),
+    (CLASSIFIER, np.float64),
+    (BINARY, np.float32),
+    pytest.param(SINGLE, np.float64, marks=pytest.mark.versions),
+    (SEVERAL, np.float64),
+]
+
+
 @pytest.mark.kernels
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    "network",
-    [network_of("silu", *pair, (3,)) for pair in OUTPUT_LOSSES]
+    ("network", "dtype"),
+    [(network_of("silu", *pair, (3,)), dtype) for pair in OUTPUT_LOSSES for dtype in DTYPES]
     if numba.config.DISABLE_JIT
-    else [CLASSIFIER, BINARY, SEVERAL, SINGLE],
-    ids=str,
+    else LEARNERS,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_it_learns_what_the_model_learns_bit_for_bit(network, dtype):
     model, X, labels, y = problem_of(network, dtype)
-    predict, update = learner = model.jit(update=True)
+    predict, update = learner = learner_of(network, dtype)
+    learner.theta = model.theta
     assert isinstance(learner, Learner) and (predict, update) == (learner.predict, learner.update)
     frozen = model.jit()
     for n in range(len(X)):
@@ -106,9 +124,9 @@ def test_what_theta_is_set_to_is_what_both_go_on_with(single):
 
 
 def test_two_learners_of_one_model_share_nothing(single):
-    model, X, y, _ = single
+    model, *_ = single
     one, other = model.jit(update=True), model.jit(update=True)
-    one.update(X[0], y[0], 0.1)
+    one.theta = 2 * model.theta
     assert np.array_equal(other.theta, model.theta) and not np.array_equal(one.theta, model.theta)
 
 
@@ -138,11 +156,11 @@ def test_it_gives_derivatives_too():
     ],
 )
 def test_what_is_wrong_is_told_and_nothing_is_learnt(network, x, y, rate, told):
-    model, *_ = problem_of(network)
-    learner = model.jit(update=True)
+    learner = learner_of(network)
+    before = learner.theta
     with pytest.raises(ValueError, match=f"^{told}$"):
         learner.update(np.array(x), y, rate)
-    assert np.array_equal(learner.theta, model.theta)
+    assert np.array_equal(learner.theta, before)
 
 
 def test_targets_of_a_softmax_regressor_sum_to_1():
@@ -180,7 +198,8 @@ def test_what_it_cannot_take_is_told_in_a_sentence(arguments, told, single):
 
 @compiled_only
 def test_what_several_outputs_cannot_take_is_told_in_a_sentence():
-    _, update = problem_of(SEVERAL)[0].jit(update=True)
+    _, update = learner = learner_of(SEVERAL)
+    learner.theta = problem_of(SEVERAL)[0].theta
 
     @numba.njit
     def caller(x, y):

@@ -18,6 +18,7 @@ from lane_groups import (
     descend,
     members_of,
 )
+from pairs import in_pairs
 
 from benchmarks.reference import Network
 from fastmlp.kernels import schedules
@@ -34,7 +35,7 @@ MARK = -7777.0  # where nothing may be written
 BINARY = network_of("sigmoid", "sigmoid", "cross_entropy", (4,), outputs=1)
 SOFTMAX = network_of("tanh", "softmax", "cross_entropy_bits", (5, 2))
 REGRESSOR = network_of("relu", "identity", "squared_error", (3,), outputs=2)
-NETWORKS = pytest.mark.parametrize("network", [BINARY, SOFTMAX, REGRESSOR], ids=["binary", "softmax", "regressor"])
+NETWORKS = BINARY, SOFTMAX, REGRESSOR
 
 SOME = {"rows": 4} if INTERPRETED else {}
 SUBJECTS = [*(("descend", name) for name in (("adam",) if INTERPRETED else RATES)), ("descend_online", "sgd")]
@@ -46,19 +47,20 @@ by_kernel = pytest.mark.parametrize("kernel", KERNELS)
 # -- the same as the reference -----------------------------------------------------------------------------------------
 
 
-@by_kernel
-@pytest.mark.parametrize("bias", [True] if INTERPRETED else [True, False])
-@pytest.mark.parametrize(("activation", "output", "loss", "dtype"), EVERY_NETWORK)
-def test_every_network_is_trained_as_the_reference_trains_it(activation, output, loss, dtype, bias, kernel):
+@in_pairs(kind=EVERY_NETWORK, bias=[True] if INTERPRETED else [True, False], kernel=KERNELS)
+def test_every_network_is_trained_as_the_reference_trains_it(kind, bias, kernel):
+    activation, output, loss, dtype = kind
     for hidden in [(2,)] if INTERPRETED else [(), (3,), (4, 5)]:
         compare(members_of(network_of(activation, output, loss, hidden, bias=bias), dtype, kernel, rows=4, held=2), 1)
 
 
-@by_dtype
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("batch_size", [2] if INTERPRETED else [1, 2, 7])
-@pytest.mark.parametrize("optimizer", RATES)
-@NETWORKS
+@in_pairs(
+    network=NETWORKS,
+    optimizer=RATES,
+    batch_size=[2] if INTERPRETED else [1, 2, 7],
+    bias=[True, False],
+    dtype=DTYPES,
+)
 def test_every_optimizer_is_that_of_the_reference(network, optimizer, batch_size, bias, dtype):
     names = network.activations if dtype is np.float64 else ("tanh",) * len(network.activations)  # not relu, as above
     network = Network(network.sizes, names, network.output, network.loss, bias)
@@ -69,10 +71,7 @@ def test_every_optimizer_is_that_of_the_reference(network, optimizer, batch_size
 MORE = {"l1": 0.02, "clip": 0.05, "average": 0.7}
 
 
-@by_dtype
-@pytest.mark.parametrize("own", [OWN, ()])
-@pytest.mark.parametrize("shares", [(), (0.3, 0.6)])
-@pytest.mark.parametrize("more", [{}, MORE, *({name: value} for name, value in MORE.items())], ids=lambda more: "-".join(more))
+@in_pairs(more=[{}, MORE, *({name: value} for name, value in MORE.items())], shares=[(), (0.3, 0.6)], own=[OWN, ()], dtype=DTYPES)
 def test_steps_are_those_of_the_reference_with_penalties_clipping_averages_and_dropout(more, shares, own, dtype):
     for optimizer in ("momentum", "nesterov"):  # not adam, whose steps are long where a gradient is nothing but rounding
         compare(members_of(SOFTMAX, dtype, "descend", held=2, optimizer=optimizer, more=more, shares=shares, own=own, **SOME))
@@ -195,10 +194,9 @@ def members_that_share_nothing(network, dtype, kernel, optimizer, **more):
     return group._replace(stopping=Stopping(0, -np.inf, 1))
 
 
-@by_dtype
-@pytest.mark.parametrize(("kernel", "optimizer"), SUBJECTS)
-@NETWORKS
-def test_a_member_is_the_same_to_the_last_bit_in_any_lane_and_alone(network, optimizer, kernel, dtype):
+@in_pairs(network=NETWORKS, subject=SUBJECTS, dtype=DTYPES)
+def test_a_member_is_the_same_to_the_last_bit_in_any_lane_and_alone(network, subject, dtype):
+    kernel, optimizer = subject
     group = members_that_share_nothing(network, dtype, kernel, optimizer, rows=4)
     outcome = descend(group, 2)
     count = len(group.places)
@@ -209,10 +207,10 @@ def test_a_member_is_the_same_to_the_last_bit_in_any_lane_and_alone(network, opt
         same_bits(outcome, descend(alone(group, member), 2), [member], [0])
 
 
-@by_dtype
-@pytest.mark.parametrize(("kernel", "optimizer"), SUBJECTS)
-@pytest.mark.parametrize("value", [np.nan] if INTERPRETED else [np.nan, np.inf, -np.inf])
-def test_what_is_no_number_stays_in_its_lane(value, optimizer, kernel, dtype):
+@in_pairs(subject=SUBJECTS, value=[np.nan] if INTERPRETED else [np.nan, np.inf, -np.inf], dtype=DTYPES)
+def test_what_is_no_number_stays_in_its_lane(subject, value, dtype):
+    kernel, optimizer = subject
+
     def with_data(data, **changes):
         return data._replace(arrays=data.arrays._replace(**changes))
 

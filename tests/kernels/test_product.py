@@ -3,6 +3,7 @@
 import numba
 import numpy as np
 import pytest
+from pairs import in_pairs
 
 from fastmlp.kernels.product import DEPTH, NONE, Grid, add_dots, by_numbers, by_vectors, product_of
 from fastmlp.kernels.simd import load, spread
@@ -89,11 +90,8 @@ def check(multiply, elements, shape, start="nowhere", transposed=0, with_slopes=
     assert (z.array == MARK).all(), "written outside the vectors"
 
 
-@by_dtype
-@by_elements
-@pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize("transposed", [0, 1, 2, 4, 7])  # which of z, a and b
-@pytest.mark.parametrize("depth", [1, 2, 5])
+# Which of z, a and b is transposed is a sum of 1, 2 and 4.
+@in_pairs(depth=[1, 2, 5], transposed=[0, 1, 2, 4, 7], start=STARTS, elements=READS, dtype=[np.float32, np.float64])
 def test_product_is_that_of_numpy_in_each_lane(depth, transposed, start, elements, dtype):
     heights, widths = ((1, 6, 13), (1, 4, 6)) if INTERPRETED else (range(1, 14), (1, 3, 4, 6, 9))
     for rows in heights:
@@ -128,12 +126,9 @@ def test_a_lane_of_a_product_adds_its_terms_in_their_order_whatever_the_sizes(el
 
 
 @pytest.mark.skipif(not INTERPRETED, reason="compiled, the tiles of this processor are tested above")
-@by_elements
-@pytest.mark.parametrize(("tall", "low"), TILES)
-@pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize("with_slopes", [False, True])
-def test_tiles_for_any_processor_come_to_the_same(with_slopes, start, tall, low, elements):
-    multiply = product_of(tall, low, READS[elements])
+@in_pairs(with_slopes=[False, True], start=STARTS, tiles=TILES, elements=READS)
+def test_tiles_for_any_processor_come_to_the_same(with_slopes, start, tiles, elements):
+    multiply = product_of(*tiles, READS[elements])
     for rows in range(1, 14):
         check(multiply, elements, (rows, 1 + rows % 7, 3), start, with_slopes=with_slopes)
     check(multiply, elements, (3, 5, DEPTH + 6), start, with_slopes=with_slopes)

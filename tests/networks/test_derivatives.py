@@ -20,13 +20,14 @@ from cases import (
     problem,
 )
 from inputs import Frame
+from pairs import in_pairs
 
 import fastmlp
 from benchmarks import reference
 from fastmlp import MLP, arrays, checks
 from fastmlp.networks import derivatives
 
-PAIRS = sorted({(activation, output) for activation, output, _ in COMBINATIONS})
+KINDS = sorted({(activation, output) for activation, output, _ in COMBINATIONS})
 ROWS = (1, 2, 7, 33) if numba.config.DISABLE_JIT else (1, 2, 7, 33, 257, 1000)  # odd ends of lanes and of blocks
 ASKS = {
     "jacobian": lambda model, X: model.jacobian(X),
@@ -61,13 +62,10 @@ def by_autograd(network, theta, X):
 
 
 @pytest.mark.kernels
-@pytest.mark.versions
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("hidden", DEPTHS, ids=str)
-@pytest.mark.parametrize(("activation", "output"), PAIRS)
-def test_every_derivative_is_that_of_autograd(activation, output, hidden, bias, dtype):
-    net = network(activation, output, hidden, bias=bias)
+@pytest.mark.versions(dtype=np.float64)
+@in_pairs(kind=KINDS, hidden=DEPTHS, bias=[True, False], dtype=[np.float32, np.float64])
+def test_every_derivative_is_that_of_autograd(kind, hidden, bias, dtype):
+    net = network(*kind, hidden, bias=bias)
     theta, X, _ = problem(net, 3, dtype)
     model = mlp(net, theta)
     by_inputs, by_parameters = by_autograd(net, theta.astype(float), X.astype(float))

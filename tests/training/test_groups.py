@@ -4,18 +4,16 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from cases import EVERY_NETWORK, RATES, network_of, slow, toy, without_bias
-from members import BATCH_SIZES, EPOCHS, MEMBERS, NETWORKS, PRECISIONS, ROWS, all_bits, check_member, compare, data_of, shape_of
+from cases import BINARY, EVERY_NETWORK, RATES, REGRESSOR, SOFTMAX, network_of, slow, toy, without_bias
+from members import BATCH_SIZES, EPOCHS, MEMBERS, ROWS, all_bits, check_member, compare, data_of, shape_of
+from pairs import in_pairs
 
 import fastmlp
 
 
-@pytest.mark.versions
+@pytest.mark.versions(dtype=np.float64)
 @pytest.mark.kernels
-@PRECISIONS
-@BATCH_SIZES
-@pytest.mark.parametrize("optimizer", RATES)
-@NETWORKS
+@in_pairs(network=[BINARY, SOFTMAX, REGRESSOR], optimizer=RATES, batch_size=[1, 7, None], dtype=[np.float32, np.float64])
 def test_members_are_what_train_makes(network, optimizer, batch_size, dtype):
     X, y = data_of(network, dtype=dtype)
     options = {"optimizer": optimizer, "learning_rate": 0.2 * RATES[optimizer], "batch_size": batch_size}
@@ -23,15 +21,13 @@ def test_members_are_what_train_makes(network, optimizer, batch_size, dtype):
     compare(X, y, members=2, **shape_of(without_bias(network)), **options)
 
 
-@BATCH_SIZES
-@pytest.mark.parametrize(("activation", "output", "loss", "dtype"), EVERY_NETWORK)
-def test_members_of_every_kind_are_what_train_makes(activation, output, loss, dtype, batch_size):
-    for number, hidden in enumerate([(), (1,), (8, 9)]):
-        for outputs in (2, 3) if output == "softmax" else (1, 2, 3):
-            network = network_of(activation, output, loss, hidden, outputs=outputs, bias=(number + outputs) % 2 == 0)
-            X, y = data_of(network, dtype=dtype)
-            options = {"batch_size": batch_size, "optimizer": "sgd", "learning_rate": slow(network, 0.02), "epochs": 2}
-            compare(X, y, members=2, **shape_of(network), **options)
+@in_pairs(kind=EVERY_NETWORK, hidden=[(), (1,), (8, 9)], batch_size=[1, 7, None], outputs=[1, 2, 3], bias=[True, False])
+def test_members_of_every_kind_are_what_train_makes(kind, hidden, batch_size, outputs, bias):
+    *kind, dtype = kind
+    network = network_of(*kind, hidden, outputs=max(outputs, 2) if "softmax" in kind else outputs, bias=bias)
+    X, y = data_of(network, dtype=dtype)
+    options = {"batch_size": batch_size, "optimizer": "sgd", "learning_rate": slow(network, 0.02), "epochs": 2}
+    compare(X, y, members=2, **shape_of(network), **options)
 
 
 OPTIONS = {
@@ -66,9 +62,7 @@ OPTIONS = {
 }
 
 
-@PRECISIONS
-@BATCH_SIZES
-@pytest.mark.parametrize("option", OPTIONS)
+@in_pairs(option=OPTIONS, batch_size=[1, 7, None], dtype=[np.float32, np.float64])
 def test_options_mean_what_they_mean_to_train(option, batch_size, dtype):
     X, y = toy(ROWS)
     options = OPTIONS[option]
@@ -88,9 +82,7 @@ def test_members_go_on_from_a_network(standardize, batch_size):
     assert np.array_equal(init.theta, before), "the network that they start from stays as it is"
 
 
-@PRECISIONS
-@BATCH_SIZES
-@pytest.mark.parametrize("members", [1, 2, 17, 65, 130])
+@in_pairs(members=[1, 2, 17, 65, 130], batch_size=[1, 7, None], dtype=[np.float32, np.float64])
 def test_any_number_of_members(members, batch_size, dtype):
     X, y = toy(33)
     population = compare(X.astype(dtype), y, members=members, batch_size=batch_size, epochs=2, optimizer="sgd")

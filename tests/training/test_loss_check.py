@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from cases import one_sentence, toy
+from pairs import in_pairs
 
 import fastmlp
 from fastmlp.kernels import batch, inference
@@ -42,9 +43,7 @@ TARGETS = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("targets", TARGETS)
-@pytest.mark.parametrize("trainer", TRAINERS)
+@in_pairs(trainer=TRAINERS, targets=TARGETS, dtype=["float32", "float64"])
 def test_it_trains_like_a_loss_of_ours(trainer, targets, dtype):
     """Sums round once for each term. Adam, whose steps are as long for any gradient, and solvers that search make more of that: it
     is compared after a few epochs."""

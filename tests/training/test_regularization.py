@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from cases import BINARY, REGRESSOR, SOFTMAX, network_of, problem
+from pairs import in_pairs
 
 import fastmlp
 from benchmarks import reference
@@ -24,7 +25,6 @@ OPTIONS = {
     "all": {"dropout": 0.2, "l1": 0.01, "clip": 0.3, "average": 0.5, "l2": 0.02},
 }
 ROWS, SEED = 41, 2**64 - 5
-by_network = pytest.mark.parametrize("network", NETWORKS)
 by_options = pytest.mark.parametrize("options", OPTIONS)
 by_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -71,10 +71,7 @@ def same(theta, history, expected, losses, dtype):
     np.testing.assert_allclose(theta, expected, rtol=tolerance, atol=tolerance)
 
 
-@by_dtype
-@pytest.mark.parametrize("batch_size", [1, 7, None])
-@by_options
-@by_network
+@in_pairs(network=NETWORKS, options=OPTIONS, batch_size=[1, 7, None], dtype=[np.float32, np.float64])
 def test_a_training_is_that_of_the_reference(network, options, batch_size, dtype):
     network, options = NETWORKS[network], {"batch_size": batch_size, "epochs": 3, **OPTIONS[options]}
     start, X, y, targets = given(network, dtype)

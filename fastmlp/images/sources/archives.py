@@ -19,7 +19,7 @@ from fastmlp.images.image_formats import image_format_of
 from fastmlp.images.sources.archive_reading import OpenArchive, open_archive
 from fastmlp.images.sources.remote_file import RemoteFile
 from fastmlp.kernels.images import archive, tar_headers, zip_headers
-from fastmlp.kernels.images.names import chosen_names, keep_last, sorted_names, starts_of
+from fastmlp.kernels.images.names import chosen_names, keep_last, sorted_starts, starts_of
 from fastmlp.writing import StrPath
 
 STEP = 1 << 14  # members listed by one call of a kernel: some milliseconds, so that Ctrl-C is heard soon
@@ -53,7 +53,7 @@ class Members(NamedTuple):
 
     names: NDArray[np.uint8]
     """Their paths within the archive, one after another, each ended by NUL."""
-    starts: NDArray[np.int64]
+    starts: NDArray[Any]
     """(n,) Where each path begins."""
     places: NDArray[np.int64]
     """(n, 4) Offset of the data in the archive, stored size, method (0: stored as it is, -1: encrypted, else of zip), full size."""
@@ -155,8 +155,8 @@ def members(file: OpenArchive, ordered: bool = True) -> Members:
         )
     else:
         raise ValueError(f"{file.name} is neither a tar nor a zip archive")
-    chosen, starts, skipped = _chosen(names, places, ordered)
-    names, places = chosen_names(names, starts, chosen), places[chosen]
+    starts, chosen, skipped = _chosen(names, places, ordered)
+    names, places = chosen_names(names, starts), places[chosen]
     if found == "zip":
         _pass_local_headers(file, places, start)
     return Members(names, starts_of(names), places, skipped)
@@ -244,13 +244,14 @@ def _pass_local_headers(file: OpenArchive, places: NDArray[np.int64], start: int
 
 
 def _chosen(names: NDArray[np.uint8], places: NDArray[np.int64], ordered: bool) -> tuple[NDArray[Any], NDArray[np.int64], int]:
-    """Which members count, and in which order; where the names begin; how many were no files."""
-    starts, order = sorted_names(names)
-    last = order[: keep_last(order, names, starts)]
+    """Where the names of members that count begin, in their order; which members these are; how many were no files."""
+    starts = sorted_starts(names)
+    starts = starts[: keep_last(starts, names)]
     if not ordered:
-        last.sort()
+        starts.sort()
+    last = np.searchsorted(starts_of(names), starts)
     files = places[last, 2] != archive.NO_FILE
-    return last[files], starts, last.size - int(np.count_nonzero(files))
+    return starts[files], last[files], last.size - int(np.count_nonzero(files))
 
 
 def _directory(file: OpenArchive, tail: bytes) -> tuple[int, int, int]:

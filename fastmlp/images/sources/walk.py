@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Generator, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from fastmlp.images.content import PASSING
 from fastmlp.images.sources.chunk import LONG_WORK, Chunk, Failure, chunk_sizes, ends_of_slow, names_that_fit
 from fastmlp.interrupts import raise_noted
 from fastmlp.kernels.images import entries
-from fastmlp.kernels.images.names import chosen_names, sorted_names
+from fastmlp.kernels.images.names import chosen_names, places_ending, sorted_starts
 
 LISTED_BY_PYTHON = 512  # entries at a time; a folder of more is one of many names
 SORTED_BY_PYTHON = 1 << 15  # bytes of names at most; nothing need be compiled for them
@@ -74,12 +74,15 @@ class Walk:
                 if self.ordered and not folder.name and not listing.folders:
                     self.total = listing.length
                 at = 0
-                for stop in (*listing.folders, listing.length):
+                for stop in chain(listing.folders, (listing.length,)):
                     while at < stop:
-                        last = min(at + self.size, stop)
-                        last = at + names_that_fit(listing.names(at, last), last - at)
-                        yield self._part(_within(folder.name, listing.names(at, last)), last - at)
-                        at = last
+                        count = min(self.size, stop - at)
+                        names = listing.names(at, at + count)
+                        fitting = names_that_fit(names, count)
+                        if fitting < count:
+                            names, count = listing.names(at, at + fitting), fitting
+                        yield self._part(_within(folder.name, names), count)
+                        at += count
                     at = stop + 1
                     if stop == listing.length:
                         break
@@ -96,20 +99,24 @@ class Walk:
             yield self._failure(folder.name, f"{path} cannot be listed: {error.strerror}", error.errno in PASSING)
         yield from later
 
-    def _sorted_listings(self, path: str, odd: dict[bytes, str]) -> Iterator[_Listing]:
+    def _sorted_listings(self, path: str, odd: dict[bytes, str]) -> Iterator[_FewNames | _ManyNames]:
         """One, or some at a time; of unsorted names none is kept, as they may be millions."""
         if self.ordered:
-            yield _Listing(_sorted(self._whole(path, odd)))
+            yield _sorted(self._whole(path, odd))
         else:
             for names in self._listings(path, odd, self.size):
-                yield _Listing(_sorted(bytearray(names)))
+                yield _sorted(bytearray(names))
 
     def _whole(self, path: str, odd: dict[bytes, str]) -> bytearray:
         """What a folder holds: names, each ended by a zero byte."""
         listings = self._listings(path, odd, LISTED_BY_PYTHON)
         first, second = next(listings, b""), next(listings, b"")
-        compiled = listed_compiled(path) if second else None
-        return bytearray().join((first, second, *listings)) if compiled is None else compiled
+        names = listed_compiled(path) if second else None
+        if names is None:
+            names = bytearray(first + second)
+            for more in listings:
+                names += more
+        return names
 
     def _listings(self, path: str, odd: dict[bytes, str], size: int) -> Iterator[bytes]:
         """The same, so many entries at a time."""
@@ -195,20 +202,33 @@ class _Waiting:
         return Chunk(root, names, self.length, failed=tuple(self.failed), skipped=self.skipped, known=known)
 
 
-class _Listing:
+class _FewNames:
     """The sorted names of a folder, in places from 0 on."""
 
-    def __init__(self, blob: bytes | memoryview) -> None:
-        self.blob = blob
-        octets = np.frombuffer(blob, np.uint8)
-        ends = np.flatnonzero(octets == 0)
-        self.length = len(ends)
-        self.edges = np.zeros(self.length + 1, ends.dtype)
-        np.add(ends, 1, out=self.edges[1:])
-        self.folders = np.flatnonzero(octets[self.edges[1:] - 2] == SLASH).tolist()
+    def __init__(self, listing: bytearray) -> None:
+        self.sorted = sorted(bytes(listing).split(b"\0")[:-1])
+        self.length = len(self.sorted)
+        self.folders = [place for place, name in enumerate(self.sorted) if name.endswith(b"/")]
 
     def names(self, first: int, last: int) -> bytes:
-        return bytes(self.blob[self.edges[first] : self.edges[last]])
+        return b"".join(name + b"\0" for name in self.sorted[first:last])
+
+
+class _ManyNames:
+    """The same of millions: where they begin is sorted, and they are copied some at a time."""
+
+    def __init__(self, listing: bytearray) -> None:
+        self.blob = np.frombuffer(listing, np.uint8)
+        self.starts = sorted_starts(self.blob, raise_noted)
+        self.length = len(self.starts)
+        self.folders = places_ending(self.blob, self.starts, SLASH, listing.count(b"/\0"), raise_noted).data
+
+    def names(self, first: int, last: int) -> bytes:
+        return chosen_names(self.blob, self.starts[first:last]).tobytes()
+
+
+def _sorted(listing: bytearray) -> _FewNames | _ManyNames:
+    return _FewNames(listing) if len(listing) < SORTED_BY_PYTHON else _ManyNames(listing)
 
 
 def listed_compiled(path: str) -> bytearray | None:
@@ -221,21 +241,14 @@ def listed_compiled(path: str) -> bytearray | None:
         return None
     try:
         room, records = np.empty(entries.BLOCKS * entries.BLOCK, np.uint8), np.empty(entries.BLOCK, np.uint8)
-        parts, state = [], entries.MORE
+        names, state = bytearray(), entries.MORE
         while state == entries.MORE:
             raise_noted()
             size, state = entries.list_entries(room, records, folder)
-            parts.append(room[:size].tobytes())
-        return bytearray().join(parts) if state == entries.END else None
+            names += room[:size].data  # which the system moves by its map, if at all: parts that are joined would be there twice
+        return names if state == entries.END else None
     finally:
         os.close(folder)
-
-
-def _sorted(names: bytearray) -> bytes | memoryview:
-    if len(names) < SORTED_BY_PYTHON:
-        return b"".join(name + b"\0" for name in sorted(names.split(b"\0")[:-1]))
-    blob = np.frombuffer(names, np.uint8)
-    return chosen_names(blob, *sorted_names(blob)).data
 
 
 def _within(folder: bytes, names: bytes) -> bytes:

@@ -2,10 +2,16 @@
 
 import os
 import random
+import tracemalloc
+from functools import partial
+from types import SimpleNamespace
 
+import numba
+import numpy as np
 import pytest
 from trees import ODD_NAMES, failures, make, paths_of, skipped, sorted_walk
 
+from fastmlp.images.sharing_out import joined
 from fastmlp.images.sources import walk
 from fastmlp.images.sources.source import Chunks
 from fastmlp.kernels.images import entries
@@ -105,3 +111,68 @@ def test_a_folder_that_compiled_code_cannot_open_is_listed_by_python(tmp_path, m
     monkeypatch.setattr(entries, "FLAGS", os.O_RDONLY | os.O_DIRECTORY | os.O_CREAT)  # which no folder is opened by
     by_python, compiled, count = both_ways(lambda: everything(tmp_path))
     assert by_python == compiled and count == 0
+
+
+def shuffled_names(count):
+    """(count, 12) bytes: as many names with the NUL that ends each."""
+    digits = np.random.default_rng(0).permutation(count)[:, None] // 10 ** np.arange(6, -1, -1) % 10
+    return np.hstack((digits.astype(np.uint8) + ord("0"), np.tile(np.frombuffer(b".png\0", np.uint8), (count, 1))))
+
+
+def blocks(names, count=20_000):
+    return [names[first : first + count].tobytes() for first in range(0, len(names), count)]
+
+
+def listed_by_kernel(names, monkeypatch):
+    """Makes these the names that the system tells of any folder."""
+    parts = blocks(names)
+
+    def list_entries(room, records, folder):
+        part = parts.pop(0)
+        room[: len(part)] = np.frombuffer(part, np.uint8)
+        return len(part), entries.MORE if parts else entries.END
+
+    monkeypatch.setattr(entries, "list_entries", list_entries)
+    monkeypatch.setattr(walk.Walk, "_listings", lambda *_: iter((b"a\0", b"b\0")))
+
+
+def listed_by_python(names, monkeypatch):
+    parts = blocks(names)
+    monkeypatch.setattr(walk, "listed_compiled", lambda path: None)
+    monkeypatch.setattr(walk.Walk, "_listings", lambda *_: iter(parts))
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="too many names to be interpreted")
+@pytest.mark.parametrize("listed", [listed_by_kernel, listed_by_python])
+def test_a_name_takes_its_bytes_and_eight_more_and_four_when_it_is_sorted(listed, tmp_path, monkeypatch):
+    monkeypatch.setattr(walk, "sorted_starts", partial(walk.sorted_starts, run=1 << 13))  # so that scratch does not count
+
+    def go_through(count):
+        """The most bytes until the first task for an executor is there, and from then on."""
+        names = shuffled_names(count)
+        listed(names, monkeypatch)
+        tracemalloc.start()
+        tasks = joined(walk.walked_chunks(walk.Walk(str(tmp_path), True, True, False, 4096)), SimpleNamespace(workers=lambda: 4))
+        number = sum(chunk.length for chunk in next(tasks))
+        sorting, _ = tracemalloc.get_traced_memory()[1], tracemalloc.reset_peak()
+        number += sum(chunk.length for task in tasks for chunk in task)
+        taking = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert number == count
+        return sorting, taking
+
+    go_through(30_000)  # what is made once does not count
+    sorting, taking = (peak / 300_000 for peak in go_through(300_000))
+    growing = 12 / 8  # the room ahead of a bytearray that grows, of which the system gives no pages
+    assert sorting < 12 + growing + 4 + 4 + 2
+    assert taking < 12 + growing + 4 + 4  # with the names of a task
+
+
+def test_ctrl_c_ends_the_sorting_of_many_names(tmp_path, monkeypatch):
+    def raise_noted():
+        raise KeyboardInterrupt
+
+    listed_by_python(shuffled_names(5000), monkeypatch)
+    monkeypatch.setattr(walk, "raise_noted", raise_noted)
+    with pytest.raises(KeyboardInterrupt):
+        next(walk.Walk(str(tmp_path), True, True, False, 4096).parts())

@@ -119,7 +119,7 @@ def test_any_bit_of_a_stream_flipped_under_right_checksums(level):
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="interpreted, every index is checked anyway")
 def test_no_index_is_out_of_bounds():
     environment = {"NUMBA_BOUNDSCHECK": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, __file__, "3000", "--seed", "2"]
+    command = [sys.executable, __file__, "1000", "--seed", "2"]
     done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
