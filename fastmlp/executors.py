@@ -23,7 +23,7 @@ WAITING = 1  # tasks for each worker beside the one at work, so that it need not
 GONE = 30.0  # seconds without its scheduler, after which a client of Dask is not waited for
 COUNTED = 1.0  # seconds that a count of workers is good for, as some may come late
 LOCAL = ("loky", "joblib")  # packages whose executors have their workers on this machine
-WITH_EACH = 1 << 18  # bytes of a value, at most, that each task of Dask carries: some tenths of a millisecond
+WITH_EACH = 1 << 18  # bytes of a value, at most, that each task of Dask or an MPI carries: some tenths of a millisecond
 IN_GRAPH = 1 << 26  # bytes of a value, at most, that Dask can make again when all workers are lost that had it
 COPIED = 10.0  # seconds, at most, that are waited until all workers have a value; later they get it with their first task
 ENGINES = ("concurrent", "distributed", "loky", "joblib", "mpi4py")  # packages whose errors are of workers, not of what they do
@@ -50,7 +50,7 @@ def _lost(why: str) -> LostWorkError:
 
 @dataclass
 class SharedValue:
-    """A value that all tasks need and that reaches each worker once, until it is closed."""
+    """A value that all tasks need, until it is closed. It reaches each worker once, if the engine can see to that."""
 
     stand_in: Any
     """What tasks carry for it."""
@@ -118,7 +118,7 @@ class _DaskEngine(Engine):
 
     def workers(self) -> int:
         if monotonic() - self._counted >= COUNTED:
-            with _lost_if(OSError):
+            with _lost_if(OSError), interrupts.raised_at_once():
                 self._count, self._counted = sum(self._client.nthreads().values()), monotonic()
         return max(1, self._count)
 
@@ -133,10 +133,11 @@ class _DaskEngine(Engine):
         with _lost_if(OSError), config.set({"distributed.admin.large-graph-warning-threshold": IN_GRAPH << 1}):
             if size > IN_GRAPH:
                 del sent
-                return SharedValue(self._client.scatter(value, broadcast=True, hash=False))
+                with interrupts.raised_at_once():
+                    return SharedValue(self._client.scatter(value, broadcast=True, hash=False))
             future = self._client.submit(pickle.loads, sent.pickled, pure=False)
-            if self._client.nthreads():  # else workers come because there are tasks
-                with suppress(TimeoutError):
+            with interrupts.raised_at_once(), suppress(TimeoutError):
+                if self._client.nthreads():  # else workers come because there are tasks
                     self._client.sync(self._client._replicate, [future], callback_timeout=COPIED)
             return SharedValue(future)
 
@@ -271,9 +272,8 @@ class _UnderWay:
         return next(place for place, job in enumerate(waited) if job.done())
 
     def close(self) -> None:
-        """What has not begun is cancelled."""
-        begun = [job for job in self.jobs if not job.cancel()]
-        if isinstance(self._shared.stand_in, InFile):
-            wait(begun)  # which may have to read it
+        """What has not begun is cancelled; what has may fail, for want of the value, but nobody looks at that."""
+        for job in self.jobs:
+            job.cancel()
         if self._is_own:
             self._shared.close()

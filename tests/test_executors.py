@@ -3,13 +3,15 @@
 import os
 import pickle
 import signal
+import tempfile
 import time
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from multiprocessing import get_context
 
 import numpy as np
 import pytest
 
+from fastmlp import executors
 from fastmlp.executors import Engine, InTasks, engine_of
 
 
@@ -53,6 +55,44 @@ def test_no_more_tasks_are_under_way_than_workers_need(pool):
     tasks.close()
     with pytest.raises(StopIteration):
         next(tasks)
+
+
+class Keeping(Executor):
+    """Keeps the futures of what it has another one do."""
+
+    _max_workers = 2
+
+    def __init__(self, executor):
+        self.futures, self._executor = [], executor
+
+    def submit(self, function, *args):
+        self.futures.append(self._executor.submit(function, *args))
+        return self.futures[-1]
+
+
+class KeepingInFile(Keeping):
+    __module__ = "loky"
+
+
+def begins_and_waits(folder, item):
+    (folder / str(item)).touch()
+    end = time.monotonic() + 20
+    while item and not (folder / "end").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("kind", [Keeping, KeepingInFile])
+def test_tasks_whose_results_nobody_wants_are_not_waited_for_and_leave_no_file(kind, pool, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    tasks = InTasks(engine_of(executor := kind(pool)), begins_and_waits, range(10), tmp_path)
+    next(tasks)
+    while not (tmp_path / "1").exists():
+        time.sleep(0.01)
+    tasks.close()
+    assert not all(future.done() for future in executor.futures)
+    assert not list(tmp_path.glob("fastmlp-*"))
+    (tmp_path / "end").touch()
+    wait(executor.futures)
 
 
 def test_what_an_executor_cancels_itself_is_told():
@@ -102,6 +142,36 @@ def test_ctrl_c_ends_the_wait_for_workers_that_never_begin():
     with pytest.raises(KeyboardInterrupt):
         list(InTasks(engine_of(executor), sum_and, [1], np.zeros(1)))
     assert not executor.waited
+
+
+class NeverAnswers:
+    """A client of Dask whose scheduler does nothing any more; somebody presses Ctrl-C while it is waited for."""
+
+    waited = False
+
+    def get_executor(self, pure):
+        return ThreadPoolExecutor(1)
+
+    def submit(self, function, *args, pure):
+        return None
+
+    def nthreads(self):
+        signal.raise_signal(signal.SIGINT)
+        self.waited = True
+        return {}
+
+    def scatter(self, value, broadcast, hash):
+        return self.nthreads()
+
+
+@pytest.mark.parametrize(("size", "in_graph"), [(1, 1 << 26), (100_000, 1 << 26), (100_000, 0)])
+def test_ctrl_c_ends_the_wait_for_a_scheduler_that_never_answers(size, in_graph, monkeypatch):
+    pytest.importorskip("dask")
+    monkeypatch.setattr(executors, "IN_GRAPH", in_graph)
+    client = NeverAnswers()
+    with pytest.raises(KeyboardInterrupt):
+        list(InTasks(engine_of(client), sum_and, [1], np.zeros(size)))
+    assert not client.waited
 
 
 class Weighing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple, cast, get_args
@@ -57,7 +58,7 @@ def is_cut_off(name: str, data: bytes, formats: Collection[FormatName]) -> bool:
 
 def suffix_format(name: str) -> FormatName | None:
     """The format that a name says."""
-    return SUFFIXES.get(f".{name.rpartition('.')[2].lower()}")
+    return SUFFIXES.get(os.path.splitext(name)[1].lower())
 
 
 def chosen_formats(value: Any) -> tuple[FormatName, ...]:

@@ -50,7 +50,8 @@ def joined(chunks: Iterable[Chunk], engine: Engine) -> Iterator[list[Chunk]]:
         files, slow = files + chunk.length, slow + len(ends_of_slow(chunk.names, chunk.length))
         known = max(chunk.known, before + files)
         size, left = _size_of_task(known, engine.workers()), known - before - files
-        is_full = files >= FILES and files + chunk.length // 2 >= size and not 0 < left < size / 2
+        takes_the_rest = 0 < left < 1.5 * size - files  # of the files that are known so far: there may be more
+        is_full = files >= FILES and files + chunk.length // 2 >= size and not takes_the_rest
         if is_full or slow >= SLOW_FILES:
             yield task
             task, files, slow, before = [], 0, 0, before + files

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,24 +95,23 @@ class TrainingInTasks(TrainingOfMany):
         begin = None if isinstance(self.options.init, str) else [theta.copy() for theta in thetas]
         value = _Shared(self._sent(), self.numbers, [kind._replace(members=()) for kind in self.kinds])
         left = [np.arange(len(kind.members)) for kind in self.kinds]
-        with interrupts.noted(), closing(self.engine.shared(value)) as shared, self.line.of(self._state):
-            for until in self.rungs:
-                tasks = self._cut(left, until)
-                try:
-                    with closing(InTasks(self.engine, train_task, _beginning(tasks, begin), shared)) as results:
-                        for task, trained in zip(tasks, results, strict=True):
-                            self._take(task, trained, thetas)
-                            self.line.update()
-                            interrupts.raise_noted()
-                except KeyboardInterrupt:
-                    self.interrupted = True
-                if self.interrupted:
-                    self._leave(tasks, thetas)
-                    interrupts.forget()
-                    break
-                left = self._going_on(left, until)
-                if not any(map(len, left)):
-                    break
+        with interrupts.noted(), self.line.of(self._state):
+            try:
+                with closing(self.engine.shared(value)) as shared:
+                    for until in self.rungs:
+                        tasks = self._cut(left, until)
+                        with closing(InTasks(self.engine, train_task, _beginning(tasks, begin), shared)) as results:
+                            for task, trained in zip(tasks, results, strict=True):
+                                self._take(task, trained, thetas)
+                                self.line.update()
+                                interrupts.raise_noted()
+                        if self.interrupted or not any(map(len, left := self._going_on(left, until))):
+                            break
+            except KeyboardInterrupt:
+                self.interrupted = True
+            if self.interrupted:
+                self._leave(left, thetas)
+                interrupts.forget()
         self._tell_of_interrupt()
 
     def _sent(self) -> Dataset:
@@ -153,19 +152,19 @@ class TrainingInTasks(TrainingOfMany):
             self.done += len(theta) * _work_of(self.kinds[part.kind], self.dataset, task.until)
         self.interrupted |= bool((trained.outcomes.stopped_by == "interrupt").any())  # a worker has heard it
 
-    def _leave(self, tasks: Sequence[_Task], thetas: list[NDArray[Any]]) -> None:
-        """Those that have not ended stay as they are, and those that have not come back as they began."""
-        for part in chain.from_iterable(task.parts for task in tasks):
-            places = np.array(part.members)
+    def _leave(self, left: Sequence[NDArray[np.intp]], thetas: list[NDArray[Any]]) -> None:
+        """Those of a rung that have not ended stay as they are, and those that have not come back as they began."""
+        for number, some in enumerate(left):
+            places = self.each[number][some]
             self.outcomes.stopped_by[places[self.outcomes.stopped_by[places] == "halving"]] = "interrupt"
             unbegun = self.outcomes.epochs[places] < 0
-            rows = part.rows[unbegun]
+            rows = some[unbegun]
             if len(rows):
-                theta = thetas[part.kind][rows]
-                kind = self.kinds[part.kind]._replace(members=places[unbegun].tolist())
+                theta = thetas[number][rows]
+                kind = self.kinds[number]._replace(members=places[unbegun].tolist())
                 for _ in self.waves([kind], [theta], lockstep=False):
                     pass  # nobody is trained any more
-                thetas[part.kind][rows] = theta
+                thetas[number][rows] = theta
 
     def _going_on(self, left: list[NDArray[np.intp]], epochs: int) -> list[NDArray[np.intp]]:
         """The members of each kind that have not ended, but those that are left behind."""

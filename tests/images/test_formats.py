@@ -17,7 +17,7 @@ from pngs import chunk
 import fastmlp
 from fastmlp.images import reading
 from fastmlp.images.content import ImageError, content_of_bytes
-from fastmlp.images.image_formats import ALL, FORMATS, chosen_formats, image_format_of
+from fastmlp.images.image_formats import ALL, FORMATS, chosen_formats, image_format_of, suffix_format
 from fastmlp.images.picture_decoders import reduction
 from fastmlp.images.pillow import decode, read_image
 from fastmlp.images.reading import read_compiled, read_source
@@ -255,6 +255,11 @@ def test_what_is_named_as_an_image_and_ends_within_its_header_is_told_and_not_sk
     errors = dict(fastmlp.extract_features(place, "pixels").errors)
     assert errors.keys() == cut.keys()
     assert all(name in error and ("truncated" in error or "ppm" in name) for name, error in errors.items())
+
+
+def test_the_format_that_a_name_says():
+    assert [suffix_format(name) for name in ("a.png", "a.b/c.JPG")] == ["png", "jpeg"]
+    assert not any(map(suffix_format, ("png", ".png", "a.png/b", "a.b/png", "a.txt")))
 
 
 def test_a_beginning_that_is_cut_off_is_that_of_an_image_by_its_name_alone(tmp_path):

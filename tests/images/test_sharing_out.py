@@ -138,6 +138,17 @@ def test_tasks_are_large():
         assert [sum(chunk.length for chunk in task) for task in executor.tasks] == sizes
 
 
+def test_tasks_of_many_small_folders_of_which_few_are_known_ahead_are_no_larger(tmp_path, monkeypatch):
+    monkeypatch.setattr(sharing_out, "FILES", 20)
+    for folder in range(100):
+        (tmp_path / str(folder)).mkdir()
+        for name in "abc":
+            (tmp_path / str(folder) / name).touch()
+    with Noting(16) as executor:
+        assert sum(each_chunk(lambda chunk: chunk.length, Chunks(tmp_path, size=5), engine_of(executor))) == 300
+    assert max(sum(chunk.length for chunk in task) for task in executor.tasks) <= 3 * 20
+
+
 def compile_something(*_):
     Notice().begin("names.sort_names", None)
     return os.getpid()

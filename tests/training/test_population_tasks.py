@@ -222,6 +222,22 @@ def test_after_ctrl_c_in_a_later_rung_members_are_as_after_the_one_before():
     check_ends(population)
 
 
+@pytest.mark.parametrize(("until", "epochs"), [(1, 0), (8, 4)])
+def test_ctrl_c_while_no_task_is_under_way_leaves_networks_too(until, epochs, monkeypatch):
+    cut = population_tasks.TrainingInTasks._cut
+
+    def pressed(training, left, epoch):
+        if epoch == until:
+            signal.raise_signal(signal.SIGINT)
+        return cut(training, left, epoch)
+
+    monkeypatch.setattr(population_tasks.TrainingInTasks, "_cut", pressed)
+    with pytest.warns(RuntimeWarning, match=f"^training .*was interrupted after {epochs} of 8 epochs"):
+        population = fastmlp.train_many(X, LABELS, executor=Here(), halving=2, **{**SMALL, "members": 40, "epochs": 8})
+    assert population.history.epochs.max() == epochs
+    check_ends(population)
+
+
 def test_after_ctrl_c_those_who_drop_members_wait_for_none():
     with pytest.warns(RuntimeWarning, match="interrupted"):
         population = train_begun(X, LABELS, members=80, executor=Interrupted(), **SMALL)
