@@ -62,7 +62,7 @@ class SharedValue:
         self.times_whole -= 1
         return self.stand_in if self.times_whole >= 0 else self.stand_in._replace(pickled=b"")
 
-    def asked_for(self) -> None:
+    def carry_once_more(self) -> None:
         """One more task has to carry it whole."""
         self.times_whole = max(0, self.times_whole) + 1
 
@@ -146,7 +146,10 @@ class _DaskEngine(Engine):
         return job
 
     def result(self, future: Future[Any]) -> Any:
-        return pickle.loads(future.result())
+        try:
+            return pickle.loads(future.result())
+        except ModuleNotFoundError as error:
+            raise _lost(f"a worker has no module {error.name}, which all of them must have") from error
 
     def check_is_there(self) -> None:
         if self._client.status == "running":
@@ -259,7 +262,7 @@ class _UnderWay:
             result = self._engine.result(self.jobs.pop(place))
             if not isinstance(result, Asked):
                 return result
-            self._shared.asked_for()
+            self._shared.carry_once_more()
             self.jobs.insert(place, self._begun(result.item))
 
     def _next_done(self) -> int:

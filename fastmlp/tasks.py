@@ -91,9 +91,9 @@ def do_task(function: Callable[[Any, Item], Result], value: Any, item: Item, sen
         stand_in = value
         name, value = _kept[0]
         if name != stand_in.name:
-            if not (found := stand_in.read()):
+            if isinstance(stand_in, Sent) and not stand_in.pickled:
                 return Asked(item)
-            value = pickle.loads(found)
+            value = pickle.loads(stand_in.read())
             _kept[0] = stand_in.name, value
     with one_thread():
         return function(value, item)

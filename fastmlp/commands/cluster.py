@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from argparse import SUPPRESS, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from fastmlp.commands.console import say
 from fastmlp.commands.parser import Parser
 
 ANSWER = 8  # seconds that a scheduler has to answer
+HAS_FASTMLP = "__import__('importlib.util').util.find_spec('fastmlp') is not None"  # in words that all of them know
 
 
 def declare_dask(parser: Parser, more: str = "") -> None:
@@ -37,9 +39,17 @@ def dask_client(args: Namespace) -> Iterator[Any]:
     logging.disable(logging.CRITICAL)  # what is lost is told in a sentence
     try:
         _reach(address)
-        with distributed.Client(address, timeout=ANSWER, set_as_default=False) as client:
-            if not client.nthreads():
+        with warnings.catch_warnings(record=True) as told:
+            client = distributed.Client(address, timeout=ANSWER, set_as_default=False)
+        with client:
+            if not (workers := client.run(eval, HAS_FASTMLP, on_error="return")):
                 say(f"{address} has no workers yet; it is waited for some")
+            have = {"scheduler": client.run_on_scheduler(eval, HAS_FASTMLP)}
+            have |= {f"worker {name}": found for name, found in workers.items()}
+            if without := [who for who, found in have.items() if found is False]:
+                raise ValueError(f"--dask {address}: fastmlp is not installed for the {without[0]}")
+            if any(issubclass(warning.category, distributed.versions.VersionMismatchWarning) for warning in told):
+                say(f"{address} has workers with other versions of Python or of packages than are here")
             try:
                 yield client
             except LostWorkError as error:
@@ -57,9 +67,9 @@ def _reach(address: str) -> None:
 
     async def reach() -> None:
         how = Security().get_connection_args("client")
-        (await connect(address, timeout=ANSWER, **how)).abort()
+        (await asyncio.wait_for(connect(address, timeout=ANSWER, **how), ANSWER + 1)).abort()
 
     try:
         asyncio.run(reach())
-    except (OSError, ValueError, TypeError) as error:  # TypeError: there are no certificates for TLS
-        raise ValueError(f"--dask {address}: no scheduler of Dask answers there: {error or 'timed out'}") from error
+    except (OSError, ValueError, TypeError, MemoryError) as error:  # TypeError: there are no certificates for TLS
+        raise ValueError(f"--dask {address}: no scheduler of Dask answers there: {str(error) or 'timed out'}") from error

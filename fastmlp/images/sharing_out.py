@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from fastmlp.executors import Engine, InTasks
 from fastmlp.images.sources.chunk import Chunk, ends_of_slow
+from fastmlp.images.sources.remote import is_in_memory_elsewhere
+from fastmlp.images.sources.urls import without_secrets
 from fastmlp.threads import InThreads
 
 Result = TypeVar("Result")
@@ -67,8 +69,23 @@ def _size_of_task(known: int, workers: int) -> float:
 
 
 def _one_task(work: Callable[[Chunk], Result], chunks: list[Chunk]) -> list[Any]:
-    """By a worker. What is a folder or an archive for the caller must be there for it, too."""
-    for place in dict.fromkeys(os.path.join(chunk.base, chunk.place) for chunk in chunks if chunk.place and not chunk.remote):
-        if not os.path.exists(place):
-            raise FileNotFoundError(f"{place} is not there for a worker on {socket.gethostname()}: all workers must see the source")
+    """By a worker, who must see what the caller has listed."""
+    named = [chunk for chunk in chunks if chunk.place and chunk.length]
+    for place in dict.fromkeys(chunk.place for chunk in named):
+        _check_is_seen([chunk for chunk in named if chunk.place == place])
     return [work(chunk) for chunk in chunks]
+
+
+def _check_is_seen(chunks: list[Chunk]) -> None:
+    """A FileNotFoundError if an archive is not there, or neither the first nor the last of files: the folder is another one."""
+    first, last = chunks[0], chunks[-1]
+    place = first.place if first.remote else os.path.join(first.base, first.place)
+    if first.remote:
+        is_seen = not is_in_memory_elsewhere(place)
+    elif first.members is not None:
+        is_seen = os.path.exists(place)
+    else:
+        is_seen = any(os.path.lexists(os.path.join(place, name)) for name in (first.paths()[0], last.paths()[-1]))
+    if not is_seen:
+        told = without_secrets(place)
+        raise FileNotFoundError(f"{told} is not there for a worker on {socket.gethostname()}: all workers must see the source")

@@ -107,10 +107,10 @@ QUICK = """
 import numpy as np
 from fastmlp.commands import warmup_steps as warmup
 from fastmlp.commands import warmup_processes as processes
-from fastmlp.kernels.images.names import sorted_names
+from fastmlp.kernels.images.names import sorted_starts
 
 def sort():
-    sorted_names(np.frombuffer(bytearray(b"b\\0a\\0"), np.uint8))
+    sorted_starts(np.frombuffer(bytearray(b"b\\0a\\0"), np.uint8))
 
 warmup.PARTS = {"archives": warmup.PARTS["archives"], "names": [warmup.Step(sort, ())]}
 """

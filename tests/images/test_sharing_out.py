@@ -107,6 +107,30 @@ def test_a_source_that_workers_do_not_see_is_an_error(classifier, class_folders,
         next(batches)
 
 
+def test_a_folder_that_is_another_one_for_workers_is_an_error(classifier, tmp_path, pool, monkeypatch):
+    monkeypatch.setattr(sharing_out, "FILES", 5)
+    write_bars(folder := tmp_path / "bars", True, range(100))
+    batches = classifier.classify(folder, executor=pool, batch_size=5)
+    next(batches)
+    for path in folder.iterdir():
+        path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"bars is not there for a worker on .+: all workers must see the source"):
+        list(batches)
+
+
+def test_what_one_process_has_in_memory_is_not_there_for_others(classifier, many, pool):
+    fsspec = pytest.importorskip("fsspec")
+    memory = fsspec.filesystem("memory")
+    memory.put(f"{many}/", "/sharing-out/", recursive=True)
+    try:
+        with ThreadPoolExecutor(1) as threads:
+            assert len(fastmlp.classify_folder(classifier, "memory://sharing-out", executor=threads).paths) == MANY
+        with pytest.raises(FileNotFoundError, match=r"memory://sharing-out is not there for a worker on .+: all workers must see"):
+            fastmlp.classify_folder(classifier, "memory://sharing-out", executor=pool)
+    finally:
+        memory.rm("/sharing-out", recursive=True)
+
+
 def test_same_features(many, pool, small_tasks):
     expected, found = fastmlp.extract_features(many, "pixels", threads=1), fastmlp.extract_features(many, "pixels", executor=pool)
     assert (found.names, found.errors) == (expected.names, expected.errors)

@@ -56,6 +56,14 @@ def is_remote_folder(url: str) -> bool:
     return bool(kind == "directory" or path.endswith("/"))  # as of web pages that are lists
 
 
+def is_in_memory_elsewhere(url: str) -> bool:
+    """Whether a URL is of what one process has in its memory, and that is another one."""
+    if not url.startswith("memory:"):
+        return False
+    found, path = file_system(url)
+    return not found.exists(path)
+
+
 class RemoteWalk:
     """The files of a folder behind a URL. In a listing the names of folders end with "/", so that they sort as their files do."""
 
