@@ -5,7 +5,7 @@ A rival's name tells the bar: the least ratio that fastmlp is to reach where two
 
 import time
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from multiprocessing import get_context
 
@@ -92,17 +92,18 @@ def handed_back(verdicts, _):
 def test_overhead(benchmark, measured, classifier, folder, engine, short):
     """What it takes to send a task and to get its verdicts, beside what a worker has to do; the one is not hidden by the other."""
     name, executor = engine
-    tasks = list(joined(Chunks(folder), engine_of(executor)))
+    engine = engine_of(executor)
+    tasks = list(joined(Chunks(folder), engine))
     task = max(tasks, key=lambda chunks: sum(chunk.length for chunk in chunks))
-    verdicts = [classifier.verdicts(chunk) for chunk in task]
-
-    def send(count):
-        assert len(list(InTasks(engine_of(executor), handed_back, [task] * count, verdicts))) == count
-
-    send(WORKERS)
-    work = min(InTasks(engine_of(executor), at_work, [task] * (2 if short else 6), classifier.verdicts))
+    work = min(InTasks(engine, at_work, [task] * (2 if short else 6), classifier.verdicts))
     count = 4 if short else 20
-    benchmark.pedantic(send, (count,), rounds=1 if short else 7)
+    with closing(engine.shared([classifier.verdicts(chunk) for chunk in task])) as verdicts:
+
+        def send(count):
+            assert len(list(InTasks(engine, handed_back, [task] * count, verdicts))) == count
+
+        send(WORKERS)
+        benchmark.pedantic(send, (count,), rounds=1 if short else 7)
     overhead = benchmark.stats.stats.median / count
     files = sum(chunk.length for chunk in task)
     figure = f"{1e3 * overhead:.1f} ms, {100 * overhead / work:.1f} % of its work"
