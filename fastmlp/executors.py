@@ -129,7 +129,6 @@ class _DaskEngine(Engine):
         sent = Sent.of(value)
         if (size := len(sent.pickled)) <= WITH_EACH:
             return SharedValue(sent)
-
         with _lost_if(OSError), config.set({"distributed.admin.large-graph-warning-threshold": IN_GRAPH << 1}):
             if size > IN_GRAPH:
                 del sent

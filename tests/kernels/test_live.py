@@ -47,7 +47,7 @@ def single():
 
 # Each is compiled anew, for some seconds: every output and both dtypes.
 LEARNERS = [
-    pytest.param(CLASSIFIER, np.float32, marks=pytest.mark.versions),
+    (CLASSIFIER, np.float32),
     (CLASSIFIER, np.float64),
     (BINARY, np.float32),
     pytest.param(SINGLE, np.float64, marks=pytest.mark.versions),
