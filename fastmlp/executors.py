@@ -135,9 +135,10 @@ class _DaskEngine(Engine):
                 with interrupts.raised_at_once():
                     return SharedValue(self._client.scatter(value, broadcast=True, hash=False))
             future = self._client.submit(pickle.loads, sent.pickled, pure=False)
-            with interrupts.raised_at_once(), suppress(TimeoutError):
+            with interrupts.raised_at_once():
                 if self._client.nthreads():  # else workers come because there are tasks
-                    self._client.sync(self._client._replicate, [future], callback_timeout=COPIED)
+                    with suppress(Exception):  # workers that die meanwhile
+                        self._client.sync(self._client._replicate, [future], callback_timeout=COPIED)
             return SharedValue(future)
 
     def submit(self, function: Callable[[Any, Any], Any], shared: SharedValue, item: Any) -> Future[Any]:

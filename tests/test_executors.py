@@ -172,6 +172,31 @@ def test_ctrl_c_ends_the_wait_for_a_scheduler_that_never_answers(size, in_graph,
     assert not client.waited
 
 
+class LosesWorkers:
+    """A client of Dask whose workers die while they are given copies of a value."""
+
+    status, _replicate = "running", None
+
+    def get_executor(self, pure):
+        return ThreadPoolExecutor(1)
+
+    def submit(self, function, *args, pure):
+        return function(*args)
+
+    def nthreads(self):
+        return {"one": 1}
+
+    def sync(self, function, *args, callback_timeout):
+        raise ValueError("Sample larger than population or is negative")
+
+    scatter = None
+
+
+def test_workers_that_die_while_they_are_given_copies_cost_nothing():
+    pytest.importorskip("dask")
+    assert list(InTasks(engine_of(LosesWorkers()), sum_and, [1], np.ones(100_000))) == [100_001.0]
+
+
 class Weighing:
     """Tells how many bytes it is given for each task; it is taken for one of mpi4py, of which a test would need an MPI."""
 
