@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 
 import numpy as np
@@ -217,6 +218,26 @@ def test_a_scheduler_that_is_not_there_is_told_in_a_sentence(folder, capsys, mon
         ("tls://127.0.0.1:9", "TLS expects"),
     ]:
         assert f"--dask {address}: no scheduler of Dask answers there: {why}" in said(capsys, "features", folder, "--dask", address)
+
+
+def test_who_answers_in_place_of_a_scheduler_is_told_in_a_sentence(folder, capsys, monkeypatch):
+    monkeypatch.setattr(cluster_of_command, "ANSWER", 1)
+    monkeypatch.setattr(BaseHTTPRequestHandler, "log_message", lambda *_: None)
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_port}"
+        assert f"--dask {address}: no scheduler of Dask answers there: " in said(capsys, "features", folder, "--dask", address)
+        server.shutdown()
+
+
+HERE = f"__import__('os').getpid() == {os.getpid()}"  # where the scheduler is, and no worker
+
+
+@pytest.mark.parametrize(("has", "who"), [("False", "scheduler"), (HERE, "worker tcp://")])
+def test_who_has_no_fastmlp_is_told_in_a_sentence(has, who, folder, cluster, client, capsys, monkeypatch):
+    client.wait_for_workers(WORKERS, timeout=PATIENCE)
+    monkeypatch.setattr(cluster_of_command, "HAS_FASTMLP", has)
+    assert f"fastmlp is not installed for the {who}" in said(capsys, "features", folder, "--dask", cluster.scheduler_address)
 
 
 def test_threads_and_a_cluster_exclude_each_other(folder, capsys):
