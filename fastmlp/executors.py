@@ -124,11 +124,11 @@ class _DaskEngine(Engine):
 
     def shared(self, value: Any) -> SharedValue:
         """Dask gives a task to a worker that has what it needs, even where others are idle: so none is to have a value, or all."""
-        from dask import config
-
         sent = Sent.of(value)
         if (size := len(sent.pickled)) <= WITH_EACH:
             return SharedValue(sent)
+        from dask import config
+
         with _lost_if(OSError), config.set({"distributed.admin.large-graph-warning-threshold": IN_GRAPH << 1}):
             if size > IN_GRAPH:
                 del sent

@@ -31,7 +31,7 @@ class Sent(NamedTuple):
 
     @staticmethod
     def of(value: Any) -> Sent:
-        return Sent(uuid4().hex, _can_be_sent(value))
+        return Sent(uuid4().hex, _bytes_to_send(value))
 
     def read(self) -> bytes:
         return self.pickled
@@ -44,11 +44,11 @@ class InFile(NamedTuple):
 
     @staticmethod
     def of(value: Any) -> InFile:
-        pickled = _can_be_sent(value)
+        content = _bytes_to_send(value)
         descriptor, path = tempfile.mkstemp(prefix="fastmlp-", suffix=".pickle")
         try:
             with open(descriptor, "wb") as file:
-                file.write(pickled)
+                file.write(content)
         except BaseException:
             os.remove(path)
             raise
@@ -59,7 +59,7 @@ class InFile(NamedTuple):
             return file.read()
 
 
-def _can_be_sent(value: Any) -> bytes:
+def _bytes_to_send(value: Any) -> bytes:
     try:
         return pickle.dumps(value, PICKLE)
     except (pickle.PicklingError, AttributeError, TypeError) as error:

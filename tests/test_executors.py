@@ -5,7 +5,7 @@ import pickle
 import signal
 import tempfile
 import time
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from multiprocessing import get_context
 
 import numpy as np
@@ -195,6 +195,30 @@ class LosesWorkers:
 def test_workers_that_die_while_they_are_given_copies_cost_nothing():
     pytest.importorskip("dask")
     assert list(InTasks(engine_of(LosesWorkers()), sum_and, [1], np.ones(100_000))) == [100_001.0]
+
+
+class LacksModule:
+    """A client of Dask whose worker cannot import what a task needs."""
+
+    status = "running"
+
+    def get_executor(self, pure):
+        return self
+
+    def submit(self, *args):
+        future = Future()
+        future.set_exception(ModuleNotFoundError("No module named 'fastmlp'", name="fastmlp"))
+        return future
+
+    def nthreads(self):
+        return {"one": 1}
+
+    scatter = None
+
+
+def test_a_module_that_a_worker_has_not_is_told():
+    with pytest.raises(RuntimeError, match=r"lost the work .*: a worker has no module fastmlp, which all of them must have"):
+        list(InTasks(engine_of(LacksModule()), sum_and, [1]))
 
 
 class Weighing:

@@ -40,14 +40,15 @@ def dask_client(args: Namespace) -> Iterator[Any]:
     try:
         _reach(address)
         with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
             client = distributed.Client(address, timeout=ANSWER, set_as_default=False)
         with client:
-            if not (workers := client.run(eval, HAS_FASTMLP, on_error="return")):
-                say(f"{address} has no workers yet; it is waited for some")
             have = {"scheduler": client.run_on_scheduler(eval, HAS_FASTMLP)}
-            have |= {f"worker {name}": found for name, found in workers.items()}
+            have |= {f"worker {name}": found for name, found in client.run(eval, HAS_FASTMLP, on_error="return").items()}
             if without := [who for who, found in have.items() if found is False]:
                 raise ValueError(f"--dask {address}: fastmlp is not installed for the {without[0]}")
+            if len(have) == 1:
+                say(f"{address} has no workers yet; it is waited for some")
             if any(issubclass(warning.category, distributed.versions.VersionMismatchWarning) for warning in told):
                 say(f"{address} has workers with other versions of Python or of packages than are here")
             try:

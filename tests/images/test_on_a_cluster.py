@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -238,6 +239,18 @@ def test_who_has_no_fastmlp_is_told_in_a_sentence(has, who, folder, cluster, cli
     client.wait_for_workers(WORKERS, timeout=PATIENCE)
     monkeypatch.setattr(cluster_of_command, "HAS_FASTMLP", has)
     assert f"fastmlp is not installed for the {who}" in said(capsys, "features", folder, "--dask", cluster.scheduler_address)
+
+
+def test_other_versions_of_workers_are_told(folder, cluster, capsys, monkeypatch):
+    class Client(distributed.Client):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            warnings.warn("Mismatched versions found\n\n| numpy |", distributed.versions.VersionMismatchWarning, stacklevel=2)
+
+    monkeypatch.setattr(distributed, "Client", Client)
+    assert main(["features", str(folder), "--dask", cluster.scheduler_address]) == 0
+    told = f"fastmlp: {cluster.scheduler_address} has workers with other versions of Python or of packages than are here\n"
+    assert told in capsys.readouterr().err
 
 
 def test_threads_and_a_cluster_exclude_each_other(folder, capsys):

@@ -124,9 +124,9 @@ def test_what_theta_is_set_to_is_what_both_go_on_with(single):
 
 
 def test_two_learners_of_one_model_share_nothing(single):
-    model, *_ = single
+    model, X, y, _ = single
     one, other = model.jit(update=True), model.jit(update=True)
-    one.theta = 2 * model.theta
+    one.update(X[0], y[0], 0.1)
     assert np.array_equal(other.theta, model.theta) and not np.array_equal(one.theta, model.theta)
 
 
