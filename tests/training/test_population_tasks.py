@@ -12,6 +12,7 @@ from members import UNRULY, all_bits, check_ends, regression, unruly
 from populations import same_population
 
 import fastmlp
+from fastmlp.executors import Engine
 from fastmlp.training import population_tasks
 from fastmlp.training.many import train_begun
 
@@ -236,6 +237,13 @@ def test_ctrl_c_while_no_task_is_under_way_leaves_networks_too(until, epochs, mo
         population = fastmlp.train_many(X, LABELS, executor=Here(), halving=2, **{**SMALL, "members": 40, "epochs": 8})
     assert population.history.epochs.max() == epochs
     check_ends(population)
+
+
+def test_rungs_share_their_data_once(monkeypatch):
+    values, shared = [], Engine.shared
+    monkeypatch.setattr(Engine, "shared", lambda engine, value: values.append(value) or shared(engine, value))
+    fastmlp.train_many(X, LABELS, executor=(here := Here()), halving=2, **{**SMALL, "members": 40, "epochs": 8})
+    assert len(values) == 1 and len(here.tasks) > 2
 
 
 def test_after_ctrl_c_those_who_drop_members_wait_for_none():
